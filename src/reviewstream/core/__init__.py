@@ -1,0 +1,1 @@
+"""Records and rules: pure functions, no I/O, no clock, no chance."""

@@ -1,0 +1,41 @@
+"""Errors, split by the one question a caller asks: is it worth trying again?"""
+
+
+class ReviewStreamError(Exception):
+    """Base of every error this package raises."""
+
+
+class TransientError(ReviewStreamError):
+    """The same call may succeed later.
+
+    Attributes:
+        retry_after: Seconds the other side asked us to wait, or None if it did not say.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class PermanentError(ReviewStreamError):
+    """The same call will fail again; other calls may still succeed."""
+
+
+class StopError(PermanentError):
+    """No call of this kind will succeed until a person acts: credentials, quota, money."""
+
+
+class ConfigError(PermanentError):
+    """A setting is missing or malformed; the message names it and the places looked in."""
+
+
+class SourceReplacedError(PermanentError):
+    """The file behind the TCP server is not the one that the checkpoint began with."""
+
+
+class ProtocolError(PermanentError):
+    """The other side of a connection does not speak our protocol."""
+
+
+class IncompatibleSchemaError(PermanentError):
+    """A schema breaks the compatibility level of its subject."""

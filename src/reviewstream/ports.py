@@ -1,0 +1,289 @@
+"""What the pipeline needs from the outside, named from the pipeline's side."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from reviewstream.core.records import Sentiment
+
+
+class ChatRequest(Struct, frozen=True, kw_only=True):
+    """One structured-output request.
+
+    Attributes:
+        system: Our instructions.
+        user: The data: never instructions.
+        answer_schema: JSON schema that the answer must follow (strict).
+        schema_name: Its name, `[a-zA-Z0-9_-]{1,64}`.
+        max_output_tokens: Ceiling of the answer.
+    """
+
+    system: str
+    user: str
+    answer_schema: Mapping[str, Any]
+    schema_name: str
+    max_output_tokens: int
+
+
+class ChatAnswer(Struct, frozen=True, kw_only=True):
+    """What the model said, unread.
+
+    Attributes:
+        text: The content; empty if there was none.
+        refusal: Why the model would not answer, or None.
+        finish_reason: `stop`, `length`, `content_filter`, ... as the endpoint says.
+        model: As the endpoint names it.
+        request_id: The endpoint's id of the request, or None.
+    """
+
+    text: str
+    refusal: str | None = None
+    finish_reason: str = "stop"
+    model: str = ""
+    request_id: str | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class ChatModel(Protocol):
+    """Answers one request."""
+
+    async def answer(self, request: ChatRequest) -> ChatAnswer:
+        """Return the model's answer, unread.
+
+        Raises:
+            TransientError: rate limit, timeout, outage, or a body that is not a completion.
+            StopError: refused credentials or an exhausted quota.
+            PermanentError: this request is refused (too long, malformed).
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Free the connections."""
+        ...
+
+
+class LedgerKey(Struct, frozen=True, kw_only=True):
+    """What a label was bought for. `text_sha256`: of the text's UTF-8, 32 bytes."""
+
+    model: str
+    prompt_version: int
+    text_sha256: bytes
+
+
+class LedgerEntry(Struct, frozen=True, kw_only=True):
+    """A label that was paid for."""
+
+    sentiment: Sentiment
+    confidence: float | None
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    cost_micro_usd: int
+    request_id: str | None
+    labelled_at: datetime
+
+
+class LabelLedger(Protocol):
+    """Remembers every label bought."""
+
+    def find(self, keys: Sequence[LedgerKey]) -> Mapping[LedgerKey, LedgerEntry]:
+        """Return the entries that exist."""
+        ...
+
+    def record(self, entries: Mapping[LedgerKey, LedgerEntry]) -> None:
+        """Keep entries; durable on return."""
+        ...
+
+
+class RateLimiter(Protocol):
+    """One limit for everyone who asks the model."""
+
+    async def acquire(self, *, requests: int, tokens: int) -> None:
+        """Wait until this much may be spent.
+
+        Raises:
+            StopError: the budget is spent.
+        """
+        ...
+
+    def settle(self, *, reserved_tokens: int, used_tokens: int, cost_micro_usd: int) -> None:
+        """Replace what was reserved by what was used."""
+        ...
+
+
+class Clock(Protocol):
+    """Time and chance."""
+
+    def now(self) -> datetime:
+        """Return the time in UTC."""
+        ...
+
+    def jitter(self) -> float:
+        """Return a random number in [0, 1)."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+class OutgoingRecord(Struct, frozen=True, kw_only=True):
+    """One Kafka record to be written."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class RecordSink(Protocol):
+    """Writes records to a log."""
+
+    def write(self, record: OutgoingRecord) -> None:
+        """Queue a record; waits while the queue is full.
+
+        Raises:
+            PermanentError: the record is too large, or the topic does not exist.
+        """
+        ...
+
+    def flush(self) -> int:
+        """Wait until everything queued is acknowledged, and return how many records were.
+
+        Raises:
+            TransientError: some records were not acknowledged in time.
+            PermanentError: a record was refused.
+        """
+        ...
+
+
+class SchemaRegistry(Protocol):
+    """Keeps schemas by subject (the Confluent Schema Registry's API)."""
+
+    def subjects(self) -> Sequence[str]:
+        """Return all subjects, sorted."""
+        ...
+
+    def register(self, subject: str, schema: str) -> int:
+        """Register an Avro schema (idempotent) and return its id.
+
+        Raises:
+            IncompatibleSchemaError: it breaks the subject's level; the message names the subject.
+        """
+        ...
+
+    def find(self, subject: str, schema: str) -> int | None:
+        """Return the id of exactly this schema under the subject, or None."""
+        ...
+
+    def schema(self, schema_id: int) -> str:
+        """Return a schema's text.
+
+        Raises:
+            PermanentError: no such id.
+        """
+        ...
+
+    def versions(self, subject: str) -> Sequence[tuple[int, str]]:
+        """Return (version, schema) of every version, oldest first; empty if there is no subject."""
+        ...
+
+    def compatibility(self, subject: str) -> str:
+        """Return the level in force for the subject."""
+        ...
+
+    def set_compatibility(self, subject: str, level: str) -> None:
+        """Set the subject's own level, such as FULL_TRANSITIVE."""
+        ...
+
+
+class ConnectorStatus(Struct, frozen=True, kw_only=True):
+    """A connector and its tasks.
+
+    Attributes:
+        state: RUNNING, FAILED, PAUSED, UNASSIGNED, ...
+        tasks: State of each task.
+        trace: First failure's stack trace, or None.
+    """
+
+    name: str
+    state: str
+    tasks: tuple[str, ...] = ()
+    trace: str | None = None
+
+
+class ConnectCluster(Protocol):
+    """Runs connectors (Kafka Connect's REST API)."""
+
+    def apply(self, name: str, config: Mapping[str, str]) -> None:
+        """Create or update a connector.
+
+        Raises:
+            ConfigError: Connect refuses the configuration; names each setting and why.
+        """
+        ...
+
+    def validate(self, config: Mapping[str, str]) -> Mapping[str, str]:
+        """Return setting -> error; empty if the configuration is valid."""
+        ...
+
+    def status(self, name: str) -> ConnectorStatus | None:
+        """Return the status, or None if there is no such connector."""
+        ...
+
+    def pause(self, name: str) -> None:
+        """Pause."""
+        ...
+
+    def resume(self, name: str) -> None:
+        """Resume."""
+        ...
+
+    def restart(self, name: str) -> None:
+        """Restart the connector and its failed tasks."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Delete; no such connector is fine."""
+        ...
+
+
+class SearchHit(Struct, frozen=True, kw_only=True):
+    """One document found.
+
+    Attributes:
+        document: The stored fields.
+        fragments: Pieces of the text with the matched words between `<em>` and `</em>`.
+    """
+
+    id: str
+    score: float
+    document: Mapping[str, Any]
+    fragments: tuple[str, ...] = ()
+
+
+class SearchIndex(Protocol):
+    """Keeps documents searchable, behind one alias."""
+
+    def setup(self, mapping: Mapping[str, Any]) -> None:
+        """Create template, first index and alias; nothing happens where they exist and agree."""
+        ...
+
+    def refresh(self) -> None:
+        """Make everything written so far visible to searches."""
+        ...
+
+    def count(self) -> int:
+        """Return the number of documents."""
+        ...
+
+    def ids(self) -> Iterator[str]:
+        """Return every document's id, in no order."""
+        ...
+
+    def search(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Run a search request and return the answer's body."""
+        ...

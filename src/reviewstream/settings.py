@@ -1,0 +1,209 @@
+"""Settings: frozen values, built once at the edge and passed down.
+
+Order of precedence: argument, environment, env file, `reviewstream.toml`, default. The environment's
+names are `REVIEWSTREAM_<SECTION>__<NAME>`; `OPENAI_API_KEY` and `OPENAI_BASE_URL` are taken verbatim.
+"""
+
+from typing import Any
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+)
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+SETTINGS_FILE = "reviewstream.toml"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SourceSettings(_Section):
+    """The TCP server to read from.
+
+    Attributes:
+        max_rows_per_trigger: Lines in one micro-batch.
+        max_bytes_per_trigger: Bytes in one micro-batch.
+        partitions: Ranges of a micro-batch that are read and labelled in parallel.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=9999, ge=1, le=65535)
+    max_rows_per_trigger: PositiveInt = 2_000
+    max_bytes_per_trigger: PositiveInt = 64 << 20
+    partitions: PositiveInt = 2
+
+
+class OpenAISettings(_Section):
+    """The model.
+
+    Attributes:
+        timeout: Seconds for one attempt.
+        concurrency: Requests in flight, per Spark task.
+        max_attempts: Requests for one review before it is rejected.
+        max_wait: Seconds; a longer `Retry-After` is cut to this.
+        generation: Raised to relabel (0 to 999).
+        input_usd_per_million: Price of a million prompt tokens, in US dollars.
+        output_usd_per_million: Price of a million completion tokens, in US dollars.
+    """
+
+    base_url: str = "https://api.openai.com/v1"
+    api_key: SecretStr | None = None
+    model: str = "gpt-4o-mini"
+    timeout: PositiveFloat = 30.0
+    concurrency: PositiveInt = 16
+    max_attempts: PositiveInt = 6
+    max_wait: PositiveFloat = 60.0
+    generation: int = Field(default=0, ge=0, le=999)
+    input_usd_per_million: float = Field(default=0.15, ge=0)
+    output_usd_per_million: float = Field(default=0.60, ge=0)
+
+
+class KafkaSettings(_Section):
+    """Kafka and the topics.
+
+    Attributes:
+        security_protocol: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.
+        partitions: Of a topic that we create.
+        replication_factor: Of a topic that we create.
+        delivery_timeout: Seconds until an unacknowledged record is an error.
+        client: Any other librdkafka setting, verbatim.
+    """
+
+    bootstrap_servers: str = "127.0.0.1:9092"
+    security_protocol: str = "PLAINTEXT"
+    sasl_mechanism: str | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ssl_ca_location: str | None = None
+    labelled_topic: str = "reviews.labelled"
+    rejected_topic: str = "reviews.rejected"
+    dead_letter_topic: str = "reviews.labelled.dlq"
+    partitions: PositiveInt = 3
+    replication_factor: PositiveInt = 1
+    delivery_timeout: PositiveFloat = 120.0
+    client: dict[str, str] = Field(default_factory=dict)
+
+
+class RegistrySettings(_Section):
+    """The Schema Registry.
+
+    Attributes:
+        auto_register: Register our schemas when a query starts (development only).
+    """
+
+    url: str = "http://127.0.0.1:8081"
+    username: str | None = None
+    password: SecretStr | None = None
+    ca_location: str | None = None
+    auto_register: bool = False
+
+
+class ConnectSettings(_Section):
+    """Kafka Connect and the sink connector.
+
+    Attributes:
+        value_converter: Converter class for Avro values.
+        value_converter_config: Its settings, without the prefix `value.converter.`.
+        connector: Settings added to the connector, verbatim; they win over ours.
+    """
+
+    url: str = "http://127.0.0.1:8083"
+    username: str | None = None
+    password: SecretStr | None = None
+    name: str = "reviews-elasticsearch"
+    connector_class: str = "io.confluent.connect.elasticsearch.ElasticsearchSinkConnector"
+    value_converter: str = "io.confluent.connect.avro.AvroConverter"
+    value_converter_config: dict[str, str] = Field(default_factory=dict)
+    connector: dict[str, str] = Field(default_factory=dict)
+
+
+class ElasticsearchSettings(_Section):
+    """Elasticsearch. `index` is the alias; the first index behind it is `<index>-v1`."""
+
+    url: str = "http://127.0.0.1:9200"
+    username: str | None = None
+    password: SecretStr | None = None
+    api_key: SecretStr | None = None
+    ca_location: str | None = None
+    index: str = "reviews"
+    replicas: NonNegativeInt = 0
+
+
+class SparkSettings(_Section):
+    """Spark.
+
+    Attributes:
+        master: `local[*]`, `spark://host:7077`, or None for what `spark-submit` says.
+        checkpoint: Folder of the query's checkpoint.
+        config: Any Spark setting, verbatim.
+    """
+
+    master: str | None = "local[*]"
+    checkpoint: str = "checkpoint"
+    config: dict[str, str] = Field(default_factory=dict)
+
+
+class Settings(BaseSettings):
+    """Everything the pipeline can be told."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix="REVIEWSTREAM_",
+        env_nested_delimiter="__",
+        toml_file=SETTINGS_FILE,
+    )
+
+    source: SourceSettings = Field(default_factory=SourceSettings)
+    openai: OpenAISettings = Field(default_factory=OpenAISettings)
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    registry: RegistrySettings = Field(default_factory=RegistrySettings)
+    connect: ConnectSettings = Field(default_factory=ConnectSettings)
+    elasticsearch: ElasticsearchSettings = Field(default_factory=ElasticsearchSettings)
+    spark: SparkSettings = Field(default_factory=SparkSettings)
+
+    @classmethod
+    def settings_customise_sources(  # noqa: PLR0913 - pydantic-settings' own signature
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the sources in order."""
+        return (
+            init_settings,
+            env_settings,
+            _VendorNames(settings_cls),
+            dotenv_settings,
+            TomlConfigSettingsSource(settings_cls),
+        )
+
+
+class _VendorNames(EnvSettingsSource):
+    """`OPENAI_API_KEY` and `OPENAI_BASE_URL`, as every OpenAI client reads them."""
+
+    NAMES = ("api_key", "base_url")
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found = {name: self.env_vars.get(f"openai_{name}") for name in self.NAMES}
+        given = {name: value for name, value in found.items() if value}
+        return {"openai": given} if given else {}

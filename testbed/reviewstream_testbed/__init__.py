@@ -1,0 +1,1 @@
+"""Real servers on loopback ports, for tests. Imports nothing from `reviewstream`."""
