@@ -1,11 +1,14 @@
 """What a transform returns: a value, or a rejection that is itself data."""
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from datetime import datetime
+from typing import Final, Generic, TypeVar
 
-from reviewstream.core.records import Reason
+from reviewstream.core.records import Origin, Reason, RejectedReview, Stage
 
 T_co = TypeVar("T_co", covariant=True)
+
+RAW_LIMIT: Final = 64 << 10  # bytes of the input that a dead letter keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +30,21 @@ class Rejected:
     reason: Reason
     detail: str
     raw: bytes
+
+    def dead_letter(
+        self, *, stage: Stage, origin: Origin, rejected_at: datetime, attempts: int = 0
+    ) -> RejectedReview:
+        """Return the record that says so; it keeps the first `RAW_LIMIT` bytes of the input."""
+        return RejectedReview(
+            stage=stage,
+            reason=self.reason,
+            detail=self.detail,
+            raw=self.raw[:RAW_LIMIT],
+            origin=origin,
+            attempts=attempts,
+            rejected_at=_to_the_millisecond(rejected_at),
+        )
+
+
+def _to_the_millisecond(moment: datetime) -> datetime:
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
