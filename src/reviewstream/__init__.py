@@ -1,6 +1,7 @@
 """Language-model labels in a stream: typed building blocks, and a pipeline made of them."""
 
 from reviewstream.core.outcomes import Ok, Rejected
+from reviewstream.core.parsing import parse_review
 from reviewstream.core.records import (
     LabelledReview,
     Origin,
@@ -41,4 +42,5 @@ __all__ = [
     "Stage",
     "StopError",
     "TransientError",
+    "parse_review",
 ]

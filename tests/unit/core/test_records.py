@@ -1,0 +1,26 @@
+"""Records."""
+
+from datetime import UTC, datetime
+
+from msgspec import structs
+
+from reviewstream import LabelledReview, Origin, Provenance, Review, Sentiment
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def test_a_labelled_review_is_its_review_and_a_label() -> None:
+    review = Review(
+        review_id="r", user_id="u", business_id="b", stars=3.0, text="ok", written_at=NOW
+    )
+    provenance = Provenance(model="m", prompt_version=1, labelled_at=NOW)
+    labelled = LabelledReview.of(
+        review,
+        sentiment=Sentiment.NEUTRAL,
+        confidence=0.5,
+        provenance=provenance,
+        origin=Origin(source="s", offset=0),
+    )
+    fields = structs.asdict(labelled)
+    assert {name: fields[name] for name in structs.asdict(review)} == structs.asdict(review)
+    assert (labelled.sentiment, labelled.provenance) == (Sentiment.NEUTRAL, provenance)
