@@ -6,45 +6,8 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from reviewstream.core.chat import ChatAnswer, ChatRequest
 from reviewstream.core.records import Sentiment
-
-
-class ChatRequest(Struct, frozen=True, kw_only=True):
-    """One structured-output request.
-
-    Attributes:
-        system: Our instructions.
-        user: The data: never instructions.
-        answer_schema: JSON schema that the answer must follow (strict).
-        schema_name: Its name, `[a-zA-Z0-9_-]{1,64}`.
-        max_output_tokens: Ceiling of the answer.
-    """
-
-    system: str
-    user: str
-    answer_schema: Mapping[str, Any]
-    schema_name: str
-    max_output_tokens: int
-
-
-class ChatAnswer(Struct, frozen=True, kw_only=True):
-    """What the model said, unread.
-
-    Attributes:
-        text: The content; empty if there was none.
-        refusal: Why the model would not answer, or None.
-        finish_reason: `stop`, `length`, `content_filter`, ... as the endpoint says.
-        model: As the endpoint names it.
-        request_id: The endpoint's id of the request, or None.
-    """
-
-    text: str
-    refusal: str | None = None
-    finish_reason: str = "stop"
-    model: str = ""
-    request_id: str | None = None
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
 
 
 class ChatModel(Protocol):
@@ -156,6 +119,42 @@ class RecordSink(Protocol):
         Raises:
             TransientError: some records were not acknowledged in time.
             PermanentError: a record was refused.
+        """
+        ...
+
+
+class StoredRecord(Struct, frozen=True, kw_only=True):
+    """One Kafka record as it was read."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class RecordLog(Protocol):
+    """Keeps records in topics (Kafka), seen from outside of the stream."""
+
+    def ensure(self, topics: Sequence[str]) -> Sequence[str]:
+        """Create the topics that do not exist, and return those."""
+        ...
+
+    def end_offsets(self, topic: str) -> Mapping[int, int]:
+        """Return the offset after the last record of each partition.
+
+        Raises:
+            PermanentError: no such topic.
+        """
+        ...
+
+    def read_all(self, topic: str) -> Iterator[StoredRecord]:
+        """Read every committed record that was there at the start of the call.
+
+        Raises:
+            PermanentError: no such topic.
+            TransientError: the log stopped answering.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Records as Avro with Confluent's header: a zero byte, the schema's id (4 bytes, big-endian), data.
+"""Records as Avro with Confluent's header: a zero byte, the schema's id (4 bytes), the body.
 
 Source: Confluent, "Wire format" of the Schema Registry; Apache Avro 1.12 specification.
 """

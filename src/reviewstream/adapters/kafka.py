@@ -1,0 +1,314 @@
+# ruff: noqa: SLF001 - confluent-kafka names librdkafka's own error codes with an underscore
+"""Kafka by confluent-kafka (librdkafka): writing records, and reading them back to check."""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from typing import Any, Final, cast
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from reviewstream.errors import (
+    ConfigError,
+    PermanentError,
+    ReviewStreamError,
+    StopError,
+    TransientError,
+)
+from reviewstream.ports import OutgoingRecord, StoredRecord
+from reviewstream.settings import KafkaSettings
+
+REQUEST_TIMEOUT: Final = 10.0  # seconds for one question to the brokers
+QUEUE_SIZE: Final = 64 << 10  # KiB of records waiting in one sink
+_DEFAULT_LIMIT: Final = "1000000"  # librdkafka's own `message.max.bytes`
+
+_log = logging.getLogger("reviewstream.kafka")
+_log.addHandler(logging.NullHandler())  # or Python prints librdkafka's warnings to stderr
+
+_AWAY: Final = frozenset(
+    {
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._MSG_TIMED_OUT,
+        KafkaError._RESOLVE,
+        KafkaError._TIMED_OUT,
+        KafkaError._TRANSPORT,
+    }
+)
+_REFUSED: Final = frozenset(
+    {
+        KafkaError._AUTHENTICATION,
+        KafkaError._SSL,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.UNSUPPORTED_SASL_MECHANISM,
+    }
+)
+
+
+def client_config(settings: KafkaSettings) -> dict[str, Any]:
+    """Return librdkafka's configuration; what `settings.client` says wins."""
+    password = settings.sasl_password
+    ours = {
+        "bootstrap.servers": settings.bootstrap_servers,
+        "client.id": "reviewstream",
+        "security.protocol": settings.security_protocol,
+        "sasl.mechanism": settings.sasl_mechanism,
+        "sasl.username": settings.sasl_username,
+        "sasl.password": password.get_secret_value() if password else None,
+        "ssl.ca.location": settings.ssl_ca_location,
+    }
+    return {name: value for name, value in ours.items() if value is not None} | settings.client
+
+
+def producer_config(settings: KafkaSettings) -> dict[str, Any]:
+    """Return the configuration of a producer that neither loses, doubles nor reorders records."""
+    return {
+        "acks": "all",
+        "enable.idempotence": True,
+        "linger.ms": 20,
+        "partitioner": "murmur2_random",  # the Java clients' choice: one key, one partition
+        "queue.buffering.max.kbytes": QUEUE_SIZE,
+        "delivery.timeout.ms": int(settings.delivery_timeout * 1000),
+    } | client_config(settings)
+
+
+class KafkaRecordSink:
+    """`RecordSink` over an idempotent producer. Records of one key keep their order."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        config = producer_config(settings)
+        self._limit = int(config.get("message.max.bytes", _DEFAULT_LIMIT))
+        self._timeout = settings.delivery_timeout
+        self._problems = _Problems(settings)
+        self._acknowledged = 0
+        self._failed: list[ReviewStreamError] = []
+        with self._problems.translated("make a producer"):
+            self._producer = Producer(config | self._problems.hooks)
+
+    def write(self, record: OutgoingRecord) -> None:
+        """Queue a record; waits while the queue is full."""
+        deadline = time.monotonic() + self._timeout
+        while not self._queued(record):
+            if time.monotonic() > deadline:
+                raise self._problems.away(f"{len(self._producer)} records wait")
+            self._producer.poll(0.1)
+        self._producer.poll(0)
+
+    def flush(self) -> int:
+        """Wait until everything queued is acknowledged, and return how many records were."""
+        left = self._producer.flush(self._timeout + REQUEST_TIMEOUT)
+        acknowledged, failed = self._acknowledged, self._failed
+        self._acknowledged, self._failed = 0, []
+        if failed:
+            worst = next((e for e in failed if not isinstance(e, TransientError)), failed[0])
+            raise type(worst)(f"{len(failed)} records were not written; {worst}")
+        if left:
+            raise self._problems.away(f"{left} records are not acknowledged")
+        return acknowledged
+
+    def _queued(self, record: OutgoingRecord) -> bool:
+        try:
+            self._producer.produce(
+                record.topic,
+                key=record.key,
+                value=record.value,
+                headers=list(record.headers),
+                on_delivery=self._delivered,
+            )
+        except BufferError:
+            return False
+        except KafkaException as err:
+            what = self._describe(record.topic, record.key, len(record.key) + len(record.value))
+            raise self._problems.error(what, _error_in(err)) from err
+        return True
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            self._acknowledged += 1
+            return
+        what = self._describe(message.topic() or "", message.key() or b"", len(message))
+        self._failed.append(self._problems.error(what, error))
+
+    def _describe(self, topic: str, key: bytes, size: int) -> str:
+        shown = key.decode("utf-8", "backslashreplace")
+        return f"topic {topic}, key {shown!r}, {size:,} bytes (limit {self._limit:,})"
+
+
+class KafkaLog:
+    """`RecordLog`: topics, and their committed records, asked of the brokers each time."""
+
+    def __init__(self, settings: KafkaSettings, *, timeout: float = REQUEST_TIMEOUT) -> None:
+        self._settings = settings
+        self._timeout = timeout
+        self._problems = _Problems(settings)
+
+    def ensure(self, topics: Sequence[str]) -> Sequence[str]:
+        """Create the topics that do not exist, and return those."""
+        admin = self._admin()
+        existing = self._partitions(admin)
+        missing = [topic for topic in dict.fromkeys(topics) if topic not in existing]
+        for topic in missing:
+            self._create(admin, topic)
+        self._await(admin, missing)
+        return missing
+
+    def end_offsets(self, topic: str) -> Mapping[int, int]:
+        """Return the offset after the last record of each partition."""
+        with closing(self._consumer()) as consumer:
+            return {part: end for part, (_, end) in self._bounds(consumer, topic).items()}
+
+    def read_all(self, topic: str) -> Iterator[StoredRecord]:
+        """Read every committed record that was there at the start of the call."""
+        with closing(self._consumer()) as consumer:
+            bounds = self._bounds(consumer, topic)
+            unread = {part: end for part, (start, end) in bounds.items() if start < end}
+            consumer.assign([TopicPartition(topic, part, bounds[part][0]) for part in unread])
+            while unread:
+                message = self._next(consumer, topic)
+                part = cast("int", message.partition())
+                if message.error() is not None:  # the end of the partition
+                    unread.pop(part, None)
+                    continue
+                record = _stored(message)
+                if part in unread:
+                    if record.offset < unread[part]:
+                        yield record
+                    if record.offset + 1 >= unread[part]:
+                        del unread[part]
+
+    def _next(self, consumer: Consumer, topic: str) -> Message:
+        """Return the next record, or the event that a partition has no more."""
+        with self._problems.translated(f"read topic {topic}"):
+            message = consumer.poll(self._timeout)
+        if message is None:
+            raise self._problems.away(f"no record of topic {topic} in {self._timeout:g} s")
+        error = message.error()
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:
+            raise self._problems.error(f"read topic {topic}", error)
+        return message
+
+    def _bounds(self, consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:
+        partitions = self._partitions(consumer).get(topic)
+        if partitions is None:
+            raise PermanentError(
+                f"topic {topic} does not exist at {self._settings.bootstrap_servers}: "
+                "`reviewstream run` creates it"
+            )
+        with self._problems.translated(f"ask for the ends of topic {topic}"):
+            return {
+                part: consumer.get_watermark_offsets(
+                    TopicPartition(topic, part), timeout=self._timeout
+                )
+                for part in partitions
+            }
+
+    def _partitions(self, client: AdminClient | Consumer) -> dict[str, list[int]]:
+        """Return the partitions of every topic."""
+        with self._problems.translated("list topics", client):
+            topics = client.list_topics(timeout=self._timeout).topics
+        return {name: sorted(topic.partitions) for name, topic in topics.items()}
+
+    def _create(self, admin: AdminClient, topic: str) -> None:
+        wanted = NewTopic(
+            topic,
+            num_partitions=self._settings.partitions,
+            replication_factor=self._settings.replication_factor,
+        )
+        future = admin.create_topics([wanted], operation_timeout=self._timeout)[topic]
+        with self._problems.translated(f"create topic {topic}", admin):
+            try:
+                future.result(timeout=3 * self._timeout)
+            except KafkaException as err:
+                if _error_in(err).code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise
+
+    def _await(self, admin: AdminClient, topics: Sequence[str]) -> None:
+        """Wait until the brokers tell their clients of the topics."""
+        deadline = time.monotonic() + self._timeout
+        while absent := set(topics) - set(self._partitions(admin)):
+            if time.monotonic() > deadline:
+                raise TransientError(f"topics {sorted(absent)} were created but do not appear")
+            time.sleep(0.05)
+
+    def _admin(self) -> AdminClient:
+        with self._problems.translated("make a client"):
+            return AdminClient(client_config(self._settings) | self._problems.hooks)
+
+    def _consumer(self) -> Consumer:
+        reading = {
+            "group.id": "reviewstream-reader",  # never joined: partitions are assigned by hand
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+            "auto.offset.reset": "earliest",
+        }
+        with self._problems.translated("make a consumer"):
+            return Consumer(client_config(self._settings) | reading | self._problems.hooks)
+
+
+class _Problems:
+    """Turns librdkafka's errors into ours, with what it told the side channel about the cause."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._servers = settings.bootstrap_servers
+        self._last: KafkaError | None = None
+        self.hooks: dict[str, Any] = {"error_cb": self._note, "logger": _log}
+
+    def _note(self, error: KafkaError) -> None:
+        if self._last is None or self._last.code() not in _REFUSED:
+            self._last = error
+
+    @contextmanager
+    def translated(self, what: str, client: AdminClient | Consumer | None = None) -> Iterator[None]:
+        """Translate what is raised inside; `client` is then asked for the cause."""
+        try:
+            yield
+        except KafkaException as err:
+            if isinstance(client, AdminClient):
+                client.poll(0)
+            raise self.error(what, _error_in(err)) from err
+        except TimeoutError as err:
+            raise self.away(what) from err
+        except (TypeError, ValueError) as err:  # a setting of the wrong type
+            raise ConfigError(f"cannot {what} for Kafka: {err}; see kafka.client") from err
+
+    def error(self, what: str, error: KafkaError) -> ReviewStreamError:
+        """Return our error for theirs."""
+        code = error.code()
+        if code in _AWAY:
+            return self.away(what)
+        text = f"{what}: {error.str()} ({error.name()})"
+        if code in _REFUSED:
+            return StopError(f"Kafka at {self._servers} refuses us: {text}")
+        if code == KafkaError._INVALID_ARG:
+            return ConfigError(f"{text}; see the settings under kafka")
+        return TransientError(text) if error.retriable() or error.fatal() else PermanentError(text)
+
+    def away(self, what: str) -> ReviewStreamError:
+        """Return the error of brokers that do not answer, or refused us on the way."""
+        cause = self._last.str() if self._last else "no answer"
+        if self._last and self._last.code() in _REFUSED:
+            return StopError(f"Kafka at {self._servers} refuses us ({what}): {cause}")
+        return TransientError(
+            f"Kafka at {self._servers} cannot be reached ({what}): {cause}; "
+            "is it running, and is kafka.bootstrap_servers right?"
+        )
+
+
+def _error_in(err: KafkaException) -> KafkaError:
+    return cast("KafkaError", err.args[0])
+
+
+def _stored(message: Message) -> StoredRecord:
+    headers = cast("list[tuple[str, bytes | None]]", message.headers() or [])
+    return StoredRecord(
+        topic=message.topic() or "",
+        partition=cast("int", message.partition()),
+        offset=cast("int", message.offset()),
+        key=message.key(),
+        value=message.value(),
+        headers=tuple((name, value or b"") for name, value in headers),
+    )

@@ -1,0 +1,148 @@
+"""The Schema Registry by confluent-kafka's client: Confluent's, Apicurio's or Karapace's."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import httpx2
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
+
+from reviewstream.errors import (
+    ConfigError,
+    IncompatibleSchemaError,
+    PermanentError,
+    ReviewStreamError,
+    StopError,
+    TransientError,
+)
+from reviewstream.settings import RegistrySettings
+from reviewstream.wire.compatibility import incompatibilities
+
+REQUEST_TIMEOUT: Final = 10.0  # seconds
+_EXPLAINED: Final = 3  # differences that a message names
+
+
+class ConfluentRegistry:
+    """`SchemaRegistry` over HTTP. The status decides, as the registries' own codes differ."""
+
+    def __init__(self, settings: RegistrySettings, *, timeout: float = REQUEST_TIMEOUT) -> None:
+        self._url = settings.url
+        with self._translated("be set up"):
+            self._client = SchemaRegistryClient(_config(settings, timeout))
+
+    def subjects(self) -> Sequence[str]:
+        """Return all subjects, sorted."""
+        with self._translated("list the subjects"):
+            return sorted(self._client.get_subjects())
+
+    def register(self, subject: str, schema: str) -> int:
+        """Register an Avro schema (idempotent) and return its id."""
+        try:
+            return self._client.register_schema(subject, Schema(schema, "AVRO"))
+        except SchemaRegistryError as err:
+            if err.http_status_code == 409:
+                raise IncompatibleSchemaError(self._explained(subject, schema)) from err
+            raise self._error(f"register a schema of {subject}", err) from err
+        except httpx2.HTTPError as err:
+            raise self._away(err) from err
+
+    def find(self, subject: str, schema: str) -> int | None:
+        """Return the id of exactly this schema under the subject, or None."""
+        with self._translated(f"look up a schema of {subject}"):
+            try:
+                return self._client.lookup_schema(subject, Schema(schema, "AVRO")).schema_id
+            except SchemaRegistryError as err:
+                if err.http_status_code == 404:
+                    return None
+                raise
+
+    def schema(self, schema_id: int) -> str:
+        """Return a schema's text."""
+        with self._translated(f"give schema {schema_id}"):
+            return self._client.get_schema(schema_id).schema_str or ""
+
+    def versions(self, subject: str) -> Sequence[tuple[int, str]]:
+        """Return (version, schema) of every version, oldest first; empty if there is no subject."""
+        with self._translated(f"give the versions of {subject}"):
+            try:
+                numbers = sorted(self._client.get_versions(subject))
+            except SchemaRegistryError as err:
+                if err.http_status_code == 404:
+                    return ()
+                raise
+            return tuple((number, self._version(subject, number)) for number in numbers)
+
+    def compatibility(self, subject: str) -> str:
+        """Return the level in force for the subject."""
+        with self._translated(f"give the compatibility level of {subject}"):
+            try:
+                return self._client.get_compatibility(subject)
+            except SchemaRegistryError as err:
+                if err.http_status_code != 404:
+                    raise
+            return self._client.get_compatibility()
+
+    def set_compatibility(self, subject: str, level: str) -> None:
+        """Set the subject's own level, such as FULL_TRANSITIVE."""
+        with self._translated(f"set the compatibility level of {subject} to {level}"):
+            self._client.set_compatibility(subject, level)
+
+    def _version(self, subject: str, number: int) -> str:
+        return self._client.get_version(subject, number).schema.schema_str or ""
+
+    def _explained(self, subject: str, schema: str) -> str:
+        """Say what is incompatible: Apicurio does not, Confluent's does it at length."""
+        found = [
+            f"v{number} {direction} {problem}"
+            for number, older in self.versions(subject)
+            for direction, problems in (
+                ("read by the new one:", incompatibilities(reader=schema, writer=older)),
+                ("reading the new one:", incompatibilities(reader=older, writer=schema)),
+            )
+            for problem in problems
+        ]
+        if len(found) > _EXPLAINED:
+            found[_EXPLAINED:] = [f"and {len(found) - _EXPLAINED} more"]
+        return (
+            f"subject {subject} at {self._url} refuses the schema under its level "
+            f"{self.compatibility(subject)}: {'; '.join(found) or 'it does not say why'}"
+        )
+
+    @contextmanager
+    def _translated(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except SchemaRegistryError as err:
+            raise self._error(what, err) from err
+        except httpx2.HTTPError as err:
+            raise self._away(err) from err
+        except (OSError, TypeError, ValueError) as err:  # a bad URL or file; an answer not JSON
+            raise ConfigError(
+                f"the schema registry at {self._url} cannot {what}: {err}; see the settings "
+                "under registry"
+            ) from err
+
+    def _error(self, what: str, err: SchemaRegistryError) -> ReviewStreamError:
+        status = err.http_status_code
+        text = f"the schema registry at {self._url} cannot {what}: {err}"
+        if status in {401, 403}:
+            return StopError(f"{text}; see registry.username and registry.password")
+        if status == 429 or status >= 500:
+            return TransientError(text)
+        return PermanentError(text)
+
+    def _away(self, err: httpx2.HTTPError) -> TransientError:
+        return TransientError(
+            f"the schema registry at {self._url} cannot be reached: {str(err) or type(err).__name__}; "
+            "is it running, and is registry.url right?"
+        )
+
+
+def _config(settings: RegistrySettings, timeout: float) -> dict[str, Any]:
+    config: dict[str, Any] = {"url": settings.url, "timeout": timeout, "max.retries": 0}
+    if settings.ca_location is not None:
+        config["ssl.ca.location"] = settings.ca_location
+    if settings.username is not None:
+        password = settings.password.get_secret_value() if settings.password else ""
+        config["basic.auth.user.info"] = f"{settings.username}:{password}"
+    return config
