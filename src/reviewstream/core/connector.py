@@ -1,0 +1,103 @@
+"""The configuration of the connector that brings `reviews.labelled` into the index.
+
+The keys are those of Confluent's Elasticsearch sink; the testbed's connector takes the same.
+
+Source: Confluent, "Elasticsearch Service Sink Connector: configuration reference"; Apache Kafka,
+"Sink connector configs".
+"""
+
+from typing import Final
+
+from pydantic import SecretStr
+
+from reviewstream.core.versions import VERSION_HEADER
+from reviewstream.settings import ElasticsearchSettings, RegistrySettings, Settings
+
+SECRETS: Final = frozenset(
+    {
+        "connection.password",
+        "value.converter.basic.auth.user.info",
+        "value.converter.schema.registry.basic.auth.user.info",
+    }
+)
+
+
+def connector_config(settings: Settings) -> dict[str, str]:
+    """Return the connector's configuration; what `settings.connect.connector` says wins."""
+    return (
+        _reading(settings)
+        | _writing(settings.elasticsearch, settings.kafka.labelled_topic)
+        | _errors(settings)
+        | settings.connect.connector
+    )
+
+
+def without_secrets(config: dict[str, str]) -> dict[str, str]:
+    """Return a configuration that may be shown."""
+    return {name: "***" if _is_secret(name) else value for name, value in config.items()}
+
+
+def _is_secret(name: str) -> bool:
+    return name in SECRETS or any(word in name.lower() for word in ("password", "secret", "jaas"))
+
+
+def _reading(settings: Settings) -> dict[str, str]:
+    prefix = "value.converter."
+    converter = _converter(settings.registry) | settings.connect.value_converter_config
+    return {
+        "connector.class": settings.connect.connector_class,
+        "tasks.max": "1",
+        "topics": settings.kafka.labelled_topic,
+        # A transaction that was rolled back must not reach the index.
+        "consumer.override.isolation.level": "read_committed",
+        "consumer.override.auto.offset.reset": "earliest",
+        "key.converter": "org.apache.kafka.connect.storage.StringConverter",
+        "value.converter": settings.connect.value_converter,
+    } | {f"{prefix}{name}": value for name, value in converter.items()}
+
+
+def _converter(registry: RegistrySettings) -> dict[str, str]:
+    """Return what every Avro converter needs to know; other converters ignore it."""
+    config = {"schema.registry.url": registry.url}
+    if registry.username is not None:
+        config["basic.auth.credentials.source"] = "USER_INFO"
+        config["basic.auth.user.info"] = f"{registry.username}:{_revealed(registry.password)}"
+    return config
+
+
+def _writing(elasticsearch: ElasticsearchSettings, topic: str) -> dict[str, str]:
+    config = {
+        "connection.url": elasticsearch.url,
+        # Our template owns the mapping: the connector creates and infers nothing.
+        "external.resource.usage": "ALIAS_INDEX",
+        "topic.to.external.resource.mapping": f"{topic}:{elasticsearch.index}",
+        "schema.ignore": "true",
+        "key.ignore": "false",
+        "write.method": "INSERT",
+        "external.version.header": VERSION_HEADER,
+        "behavior.on.null.values": "delete",
+    }
+    if elasticsearch.username is not None:
+        config["connection.username"] = elasticsearch.username
+        config["connection.password"] = _revealed(elasticsearch.password)
+    return config
+
+
+def _errors(settings: Settings) -> dict[str, str]:
+    """Return where a record goes that cannot be converted or indexed."""
+    return {
+        "behavior.on.malformed.documents": "warn",
+        "errors.tolerance": "all",
+        "errors.deadletterqueue.topic.name": settings.kafka.dead_letter_topic,
+        "errors.deadletterqueue.topic.replication.factor": str(settings.kafka.replication_factor),
+        "errors.deadletterqueue.context.headers.enable": "true",
+        "drop.invalid.message": "true",  # it is in the dead letter topic; the others go on
+        "max.retries": "10",
+        "retry.backoff.ms": "500",
+        "connection.timeout.ms": "5000",
+        "read.timeout.ms": "30000",
+    }
+
+
+def _revealed(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret else ""
