@@ -25,6 +25,10 @@ class StopError(PermanentError):
     """No call of this kind will succeed until a person acts: credentials, quota, money."""
 
 
+class LimitError(StopError):
+    """A quota or a budget is spent."""
+
+
 class ConfigError(PermanentError):
     """A setting is missing or malformed; the message names it and the places looked in."""
 

@@ -1,9 +1,11 @@
 """Settings: frozen values, built once at the edge and passed down.
 
-Order of precedence: argument, environment, env file, `reviewstream.toml`, default. The environment's
-names are `REVIEWSTREAM_<SECTION>__<NAME>`; `OPENAI_API_KEY` and `OPENAI_BASE_URL` are taken verbatim.
+Order of precedence: argument, environment, env file, `reviewstream.toml`, default. The names in
+the environment are `REVIEWSTREAM_<SECTION>__<NAME>`; `OPENAI_API_KEY` and `OPENAI_BASE_URL` are
+taken verbatim.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import (
@@ -15,7 +17,6 @@ from pydantic import (
     PositiveInt,
     SecretStr,
 )
-from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -177,31 +178,38 @@ class Settings(BaseSettings):
     spark: SparkSettings = Field(default_factory=SparkSettings)
 
     @classmethod
-    def settings_customise_sources(  # noqa: PLR0913 - pydantic-settings' own signature
+    def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - their signature
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Put the sources in order."""
+        env_file = getattr(dotenv_settings, "env_vars", {})
         return (
             init_settings,
             env_settings,
-            _VendorNames(settings_cls),
-            dotenv_settings,
+            _VendorNames(settings_cls, getattr(env_settings, "env_vars", {})),
+            _Variables(settings_cls, env_file),
+            _VendorNames(settings_cls, env_file),
             TomlConfigSettingsSource(settings_cls),
         )
 
 
-class _VendorNames(EnvSettingsSource):
+class _Variables(EnvSettingsSource):
+    """Our names in a mapping; an env file may hold other programs' names too."""
+
+    def __init__(self, settings: type[BaseSettings], variables: Mapping[str, str | None]) -> None:
+        super().__init__(settings)
+        self.env_vars = variables
+
+
+class _VendorNames(_Variables):
     """`OPENAI_API_KEY` and `OPENAI_BASE_URL`, as every OpenAI client reads them."""
 
     NAMES = ("api_key", "base_url")
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
         found = {name: self.env_vars.get(f"openai_{name}") for name in self.NAMES}

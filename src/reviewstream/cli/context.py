@@ -1,0 +1,168 @@
+"""What every verb is given: settings, and how to talk to the person who typed it."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property, wraps
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import SettingsConfigDict
+from rich.console import Console
+
+from reviewstream.cli.progress import Mode
+from reviewstream.errors import ConfigError
+from reviewstream.settings import SETTINGS_FILE, Settings
+
+DONE: Final = 0
+FINDINGS: Final = 1
+USAGE: Final = 2
+LIMIT: Final = 3
+
+
+@dataclass(frozen=True)
+class Context:
+    """The common options of a verb.
+
+    Attributes:
+        config: Settings file.
+        env_file: File of NAME=value lines.
+        overrides: `section.name=value`, one setting each.
+        json: Print one JSON object, last, on standard output.
+        progress: How to show progress, on standard error.
+        debug: Show tracebacks and debug messages.
+    """
+
+    config: Path | None = None
+    env_file: Path | None = None
+    overrides: tuple[str, ...] = ()
+    json: bool = False
+    progress: Mode = Mode.AUTO
+    debug: bool = False
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Read the settings.
+
+        Raises:
+            ConfigError: names what is wrong and every place that was looked in.
+        """
+        return load_settings(self.config, self.env_file, self.overrides)
+
+    @cached_property
+    def console(self) -> Console:
+        """Where a person reads: standard error; rich respects NO_COLOR."""
+        return Console(stderr=True, highlight=False)
+
+    def emit(self, result: Mapping[str, Any] | Sequence[Any]) -> None:
+        """Print the result as one line of JSON on standard output."""
+        click.echo(json.dumps(result, ensure_ascii=False, default=str))
+
+
+def load_settings(
+    config: Path | None, env_file: Path | None, overrides: Sequence[str] = ()
+) -> Settings:
+    """Build the settings: overrides, environment, env file, settings file, defaults.
+
+    Args:
+        config: Settings file; None for `reviewstream.toml` here, if there is one.
+        env_file: File of NAME=value lines.
+        overrides: `section.name=value`; a longer path is a key of a table
+            (`kafka.client.linger.ms=5`).
+
+    Raises:
+        ConfigError: names what is wrong and every place that was looked in.
+    """
+    file = config or Path(SETTINGS_FILE)
+
+    class Configured(Settings):
+        model_config = SettingsConfigDict(toml_file=file)
+
+    try:
+        # `_env_file` is an argument of every BaseSettings that the type checker cannot see.
+        read = Configured(_env_file=env_file, **_tree(overrides))  # type: ignore[call-arg]
+    except (ValidationError, ValueError) as err:
+        raise ConfigError(_explain(err, file, env_file)) from None
+    return Settings.model_construct(**dict(read))  # unlike a local class, it pickles
+
+
+def _tree(overrides: Sequence[str]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for override in overrides:
+        path, equals, value = override.partition("=")
+        section, _, rest = path.partition(".")
+        name, _, key = rest.partition(".")
+        if not (equals and name):
+            raise ConfigError(f"--set {override}: expected section.name=value")
+        fields = tree.setdefault(section, {})
+        fields[name] = {**fields.get(name, {}), key: value} if key else value
+    return tree
+
+
+def _explain(err: ValueError, file: Path, env_file: Path | None) -> str:
+    if not isinstance(err, ValidationError):  # a settings file that is not TOML
+        return f"{file}: {err}"
+    problems = [_problem(each) for each in err.errors(include_input=False, include_url=False)]
+    places = ["--set", "the environment", *([str(env_file)] if env_file else []), str(file)]
+    return f"{'; '.join(problems)}. Looked in: {', '.join(places)}"
+
+
+def _problem(error: ErrorDetails) -> str:
+    names = [str(name) for name in error["loc"]]
+    return f"{'.'.join(names)} (REVIEWSTREAM_{'__'.join(names).upper()}): {error['msg']}"
+
+
+def verb(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the common options; it gets them as a `Context`, its first argument."""
+
+    @wraps(function)
+    def command(**options: object) -> None:
+        common = {name: options.pop(name) for name in ("log_format", *_CONTEXT)}
+        _start_logging(str(common.pop("log_format")), debug=bool(common["debug"]))
+        function(Context(**common), **options)  # type: ignore[arg-type] # click knows the types
+
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+_CONTEXT = tuple(field.name for field in fields(Context))
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_OPTIONS = (
+    click.option("-c", "--config", type=_FILE, help=f"Settings file (default ./{SETTINGS_FILE})."),
+    click.option("--env-file", type=_FILE, help="File of NAME=value lines."),
+    click.option(
+        "-s", "--set", "overrides", multiple=True, metavar="A.B=C", help="Set one setting."
+    ),
+    click.option("--json", is_flag=True, help="Print one JSON object, last."),
+    click.option("--progress", type=click.Choice(Mode), default=Mode.AUTO, show_default=True),
+    click.option("--debug", is_flag=True, help="Show tracebacks and debug messages."),
+    click.option("--log-format", type=click.Choice(["text", "json"]), default="text"),
+)
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return json.dumps(
+            {
+                "time": self.formatTime(record),
+                "level": record.levelname,
+                "logger": record.name,
+                "message": record.getMessage(),
+            }
+        )
+
+
+def _start_logging(log_format: str, *, debug: bool) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(_JsonLines() if log_format == "json" else text)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("reviewstream").setLevel(logging.DEBUG if debug else logging.INFO)
