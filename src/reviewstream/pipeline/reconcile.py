@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 
 from reviewstream.core.outcomes import Ok
 from reviewstream.core.parsing import is_blank, parse_review
+from reviewstream.ports import LineReader, RecordLog
+from reviewstream.wire.avro import AvroCodec
+from reviewstream.wire.framing import Line, Oversized
+from reviewstream.wire.schemas import schema_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,20 +59,42 @@ class Source:
     ids: dict[int, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, lines: Iterable[tuple[int, bytes]]) -> "Source":
-        """Read (offset, line) pairs; of a line over the limit its beginning is enough."""
+    def of(cls, lines: Iterable[Line | Oversized]) -> "Source":
+        """Go through the lines."""
         source = cls()
-        for offset, line in lines:
-            if is_blank(line):
+        for line in lines:
+            if isinstance(line, Line) and is_blank(line.data):
                 source.blank += 1
             else:
-                source.ids[offset] = _name(offset, line)
+                source.ids[line.offset] = _name(line)
         return source
 
 
-def _name(offset: int, line: bytes) -> str:
-    outcome = parse_review(line)
-    return outcome.value.review_id if isinstance(outcome, Ok) else f"@{offset}"
+def read_source(reader: LineReader) -> Source:
+    """Read everything that the review server has now."""
+    reader.hello()
+    chunks = reader.read(0, reader.latest(0).head)
+    return Source.of(line for lines in chunks for line in lines)
+
+
+def read_published(log: RecordLog, topic: str) -> Iterator[tuple[str, int]]:
+    """Read (review id, offset of its line) of every labelled review on its topic."""
+    codec = AvroCodec(schema_text("labelled_review"))
+    for record in log.read_all(topic):
+        _, fields = codec.decode(record.value or b"")
+        yield fields["review_id"], fields["origin"]["offset"]
+
+
+def read_rejected(log: RecordLog, topic: str) -> Iterator[int]:
+    """Read the offset of the line of every rejected review on its topic."""
+    codec = AvroCodec(schema_text("rejected_review"))
+    for record in log.read_all(topic):
+        yield codec.decode(record.value or b"")[1]["origin"]["offset"]
+
+
+def _name(line: Line | Oversized) -> str:
+    outcome = parse_review(line.data) if isinstance(line, Line) else None
+    return outcome.value.review_id if isinstance(outcome, Ok) else f"@{line.offset}"
 
 
 def reconcile(

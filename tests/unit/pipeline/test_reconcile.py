@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from reviewstream import Review
 from reviewstream.core.parsing import to_line
 from reviewstream.pipeline.reconcile import Reconciliation, Source, reconcile
+from reviewstream.wire.framing import Line, Oversized
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -37,7 +38,13 @@ class Run:
     labelled: int = 3
 
     def sums(self) -> Reconciliation:
-        lines = [(0, line("a")), (100, b" \r"), (200, line("b")), (300, b"{"), (400, line("a"))]
+        lines: list[Line | Oversized] = [
+            Line(0, line("a")),
+            Line(100, b" \r"),
+            Line(200, line("b")),
+            Oversized(300, 1 << 21, b"   "),
+            Line(400, line("a")),
+        ]
         return reconcile(
             Source.of(lines),
             labelled=self.labelled,
@@ -81,7 +88,7 @@ def test_each_fault_is_named(
 def test_a_lost_line_is_never_overlooked(offsets: set[int], data: st.DataObject) -> None:
     lost = data.draw(st.sampled_from(sorted(offsets)))
     sums = reconcile(
-        Source.of((offset, line(f"r{offset}")) for offset in offsets),
+        Source.of(Line(offset, line(f"r{offset}")) for offset in offsets),
         labelled=len(offsets),
         published=[(f"r{offset}", offset) for offset in offsets - {lost}],
         rejected=[],

@@ -1,0 +1,86 @@
+"""The command line as a whole."""
+
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from reviewstream import ConfigError, ReviewStreamError
+from reviewstream import cli as package
+from reviewstream.cli import VERBS, main
+from reviewstream.errors import LimitError
+
+HEAVY = ("pyspark", "openai", "confluent_kafka", "elasticsearch", "pyarrow", "aiohttp")
+
+
+def test_help_lists_every_verb_with_a_sentence() -> None:
+    result = CliRunner().invoke(main, ["--help"])
+    assert result.exit_code == 0
+    for name in VERBS:
+        (line,) = [line for line in result.output.splitlines() if line.split()[:1] == [name]]
+        assert len(line.split()) > 2
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_every_verb_explains_itself(name: str) -> None:
+    result = CliRunner().invoke(main, [name, "--help"])
+    assert (result.exit_code, result.exception) == (0, None)
+
+
+def test_an_unknown_verb_is_a_usage_error() -> None:
+    assert CliRunner().invoke(main, ["dance"]).exit_code == 2
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = (
+        "import sys; from reviewstream.cli import main; main(['--help'], standalone_mode=False); "
+        f"sys.exit(' '.join(name for name in {HEAVY} if name in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr.strip()) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (ConfigError("set a key"), 2, "reviewstream: set a key"),
+        (LimitError("the quota is spent"), 3, "reviewstream: the quota is spent"),
+        (
+            ModuleNotFoundError("No module named 'pyspark.sql'", name="pyspark.sql"),
+            2,
+            "reviewstream: pyspark.sql is not installed: pip install 'reviewstream[spark]'",
+        ),
+    ],
+    ids=repr,
+)
+def test_an_error_is_one_sentence_and_an_exit_code(
+    error: Exception, code: int, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = _fail_with(error, monkeypatch)
+    assert (result.exit_code, result.output.strip()) == (code, sentence)
+
+
+def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(_fail_with(ZeroDivisionError(), monkeypatch).exception, ZeroDivisionError)
+    missing = ModuleNotFoundError("No module named 'nonesuch'", name="nonesuch")
+    assert _fail_with(missing, monkeypatch).exception is missing
+
+
+def test_the_sentence_comes_with_a_traceback_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["reviewstream", "fail", "--debug"])
+    result = _fail_with(ReviewStreamError("no"), monkeypatch)
+    assert "reviewstream: no" in result.output
+
+
+def _fail_with(error: Exception, monkeypatch: pytest.MonkeyPatch) -> click.testing.Result:
+    @click.command("fail")
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(package, "VERBS", ("fail",))
+    monkeypatch.setattr(package, "import_module", lambda _: type("Module", (), {"command": fail}))
+    return CliRunner().invoke(main, ["fail"])
