@@ -1,0 +1,211 @@
+"""A file as a log: an offset is a byte offset at the start of a line."""
+
+import hashlib
+import os
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Final, Self
+
+from reviewstream.errors import SourceReplacedError
+from reviewstream.wire.framing import NEWLINE
+
+FINGERPRINTED: Final = 64 << 10  # bytes from the start of the file
+BLOCK: Final = 1 << 20  # bytes looked through at once for newlines
+
+
+class ReviewLog:
+    """Reads an open file by offset, from any thread.
+
+    Attributes:
+        source: The name that its lines' origins carry.
+        follow: The file may grow; a last line without its newline is then not complete yet.
+    """
+
+    def __init__(  # noqa: PLR0913 - facts about one file, all named
+        self,
+        file: IO[bytes],
+        *,
+        source: str,
+        path: Path | None = None,
+        base: int = 0,
+        size: int | None = None,
+        follow: bool = False,
+    ) -> None:
+        """Take an open file.
+
+        Args:
+            file: Closed with the log.
+            source: The name that its lines' origins carry.
+            path: Watched for another file in its place; None if nobody else has the file.
+            base: Bytes before the log's first byte.
+            size: Bytes of the log; None for all that follow.
+            follow: The file may grow.
+        """
+        self.source = source
+        self.follow = follow
+        self._file = file
+        self._path = path
+        self._base = base
+        self._size = os.fstat(file.fileno()).st_size - base if size is None else size
+        self._complete = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; a spooled copy is gone with it."""
+        self._file.close()
+
+    def size(self) -> int:
+        """Return the bytes of the log now.
+
+        Raises:
+            SourceReplacedError: the file was cut short, or another is in its place.
+        """
+        found = os.fstat(self._file.fileno())
+        if found.st_size < self._base + self._size:
+            raise SourceReplacedError(
+                f"{self.source} was cut short: {found.st_size} bytes, {self._base + self._size}"
+                " before; restart the server, and read the new file with a new checkpoint"
+            )
+        if self._path is not None and self._is_another(self._path, found):
+            raise SourceReplacedError(
+                f"{self.source} was replaced by another file while it was served;"
+                " restart the server, and read the new file with a new checkpoint"
+            )
+        if self.follow:
+            self._size = max(self._size, found.st_size)
+        return self._size
+
+    def head(self) -> int:
+        """Return the end of the complete lines now.
+
+        Raises:
+            SourceReplacedError: see `size`.
+        """
+        size = self.size()
+        if not self.follow:
+            return size
+        with self._lock:
+            self._complete = max(self._complete, self._after_last_newline(self._complete, size))
+            return self._complete
+
+    def fingerprint(self, size: int = FINGERPRINTED) -> str:
+        """Return `N-HEX`: SHA-256 of the first N bytes, N being at most `size`."""
+        start = self.read(0, min(size, self.size()))
+        return f"{len(start)}-{hashlib.sha256(start).hexdigest()}"
+
+    def matches(self, fingerprint: str) -> bool:
+        """Say whether the file begins as the one did whose fingerprint this is.
+
+        Raises:
+            ValueError: it is not a fingerprint.
+        """
+        size = int(fingerprint.partition("-")[0])
+        if not 0 <= size <= FINGERPRINTED:
+            raise ValueError(f"fingerprint of {size} bytes (limit {FINGERPRINTED})")
+        return self.fingerprint(size) == fingerprint
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return bytes of the log.
+
+        Raises:
+            SourceReplacedError: they are no longer there.
+        """
+        pieces = []
+        while size:
+            piece = os.pread(self._file.fileno(), size, self._base + offset)
+            if not piece:
+                raise SourceReplacedError(f"{self.source} was cut short: no byte {offset} any more")
+            pieces.append(piece)
+            offset += len(piece)
+            size -= len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def lines_in(self, start: int, end: int) -> tuple[int, int]:
+        """Return the bytes of every line whose first byte lies in [start, end)."""
+        size = self.size()
+        return self._line_start(start, size), self._line_start(end, size)
+
+    def line_start(self, offset: int) -> int:
+        """Return where the first line at or after `offset` starts, or the end."""
+        return self._line_start(offset, self.size())
+
+    def latest(
+        self, start: int, head: int, *, max_rows: int | None = None, max_bytes: int | None = None
+    ) -> int:
+        """Return the end of the lines that a reader at `start` may have, at least one of them.
+
+        Args:
+            start: Where the reader stands; in mid-line it goes on with the next line.
+            head: End of all lines that there are.
+            max_rows: Most lines.
+            max_bytes: Most bytes, if the first line is not longer.
+        """
+        if start >= head:
+            return start
+        first = self._line_start(start, head)
+        end = head
+        if max_bytes is not None and first + max_bytes < head:
+            end = self._after_last_newline(first, first + max_bytes)
+            if end == first:
+                end = self._line_start(first + 1, head)
+        return end if max_rows is None else self.skip(first, max_rows, end)
+
+    def skip(self, start: int, rows: int, end: int) -> int:
+        """Return the offset after so many lines, at most `end`."""
+        offset = start
+        while offset < end:
+            block = self.read(offset, min(BLOCK, end - offset))
+            found = block.count(NEWLINE)
+            if found >= rows:
+                return offset + _after_nth_newline(block, rows)
+            rows -= found
+            offset += len(block)
+        return end
+
+    def _line_start(self, offset: int, size: int) -> int:
+        if offset == 0:
+            return 0
+        offset -= 1  # a newline there says that a line starts at `offset` itself
+        while offset < size:
+            block = self.read(offset, min(BLOCK, size - offset))
+            found = block.find(NEWLINE)
+            if found >= 0:
+                return offset + found + 1
+            offset += len(block)
+        return size
+
+    def _after_last_newline(self, start: int, end: int) -> int:
+        """Return the offset after the last newline in [start, end), or `start`."""
+        while end > start:
+            begin = max(start, end - BLOCK)
+            found = self.read(begin, end - begin).rfind(NEWLINE)
+            if found >= 0:
+                return begin + found + 1
+            end = begin
+        return start
+
+    @staticmethod
+    def _is_another(path: Path, opened: os.stat_result) -> bool:
+        try:
+            return not os.path.samestat(path.stat(), opened)
+        except FileNotFoundError:
+            return False  # what was deleted is still ours to read
+
+
+def _after_nth_newline(block: bytes, count: int) -> int:
+    end = 0
+    for _ in range(count):
+        end = block.index(NEWLINE, end) + 1
+    return end

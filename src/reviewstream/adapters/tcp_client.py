@@ -1,0 +1,267 @@
+"""Reads a log of reviews from a server, by `wire.protocol`."""
+
+import socket
+import zlib
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Final, NoReturn, Self, TypeAlias
+
+from reviewstream.errors import ProtocolError, SourceReplacedError, TransientError
+from reviewstream.wire import protocol
+from reviewstream.wire.framing import Line, LineFramer, Oversized
+from reviewstream.wire.protocol import Data, End, ErrorCode, Heartbeat, Hello, Latest
+
+RECEIVED: Final = 256 << 10  # bytes taken from the socket at once
+Lines: TypeAlias = list[Line | Oversized]
+
+
+class ReviewClient:
+    """One connection to a server, opened when it is needed and again after it broke.
+
+    Once it has said hello, it goes on with the same file only. It may be pickled: the copy opens
+    a connection of its own.
+    """
+
+    def __init__(self, host: str, port: int, *, timeout: float = 30.0) -> None:
+        """Remember the address.
+
+        Args:
+            host: Of the server.
+            port: Of the server's protocol, not of its plain lines.
+            timeout: Seconds without a sign from the server after which it counts as away.
+        """
+        self._address = (host, port)
+        self._timeout = timeout
+        self._fingerprint: str | None = None
+        self._socket: socket.socket | None = None
+        self._decoder = protocol.reply_decoder()
+        self._is_answering = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_socket": None, "_decoder": None, "_is_answering": False}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = state | {"_decoder": protocol.reply_decoder()}
+
+    def close(self) -> None:
+        """Hang up; the next call connects again."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def hello(self, fingerprint: str | None = None) -> Hello:
+        """Ask what the file is.
+
+        Args:
+            fingerprint: Of the file that was begun with, if there was one.
+
+        Raises:
+            SourceReplacedError: the server has another file now.
+            TransientError: the server is away.
+            ProtocolError: it is no such server.
+        """
+        self._fingerprint = fingerprint or self._fingerprint
+        self.close()
+        return self._connect()
+
+    def latest(
+        self, start: int, *, max_rows: int | None = None, max_bytes: int | None = None
+    ) -> Latest:
+        """Ask how far a reader at `start` may go.
+
+        Args:
+            start: Where the reader stands.
+            max_rows: Most lines.
+            max_bytes: Most bytes; one line is admitted even if it is longer.
+
+        Raises:
+            SourceReplacedError: the file does not reach to `start`, or is another.
+            TransientError: the server is away.
+            ProtocolError: it is no such server.
+        """
+        self._ask(protocol.LatestRequest(start=start, max_rows=max_rows, max_bytes=max_bytes))
+        reply = self._reply()
+        if not isinstance(reply, Latest):
+            self._unexpected(reply)
+        return reply
+
+    def read(self, start: int, end: int) -> Iterator[Lines]:
+        """Give every line whose first byte lies in [start, end).
+
+        They count only when the iterator has ended without an error: number and checksum are
+        compared last.
+
+        Raises:
+            SourceReplacedError: the file does not reach to `end`, or is another.
+            TransientError: the server went away, or bytes were damaged.
+            ProtocolError: it is no such server.
+        """
+        return self._lines(protocol.ReadRequest(start=start, end=end), start)
+
+    def tail(self, start: int) -> Iterator[Lines]:
+        """Give every line whose first byte is at or after `start`, and those to come.
+
+        An empty list says that nothing is new. It ends only if the file does not grow.
+
+        Raises:
+            SourceReplacedError: the file does not reach to `start`, or is another.
+            TransientError: the server went away, or bytes were damaged.
+            ProtocolError: it is no such server.
+        """
+        return self._lines(protocol.TailRequest(start=start), start)
+
+    def _lines(
+        self, request: protocol.ReadRequest | protocol.TailRequest, start: int
+    ) -> Iterator[Lines]:
+        self._ask(request)
+        answer = _Answer(start)
+        self._is_answering = True
+        try:
+            while not isinstance(reply := self._reply(), End):
+                match reply:
+                    case Data():
+                        yield answer.add(reply)
+                    case Heartbeat():
+                        yield []
+                    case _:
+                        self._unexpected(reply)
+            last = answer.finish(reply)
+            answer.is_whole = True
+        finally:
+            self._is_answering = False
+            if not answer.is_whole:
+                self.close()  # the rest of the answer would be taken for the next one's
+        if last:
+            yield last
+
+    def _ask(self, request: protocol.Request) -> None:
+        if self._is_answering:
+            raise RuntimeError("one answer at a time: finish or close the former iterator")
+        if self._socket is None:
+            self._connect()
+        self._send(request)
+
+    def _connect(self) -> Hello:
+        try:
+            self._socket = socket.create_connection(self._address, self._timeout)
+        except OSError as err:
+            self._away(err)
+        self._decoder = protocol.reply_decoder()
+        self._send(protocol.HelloRequest(fingerprint=self._fingerprint))
+        reply = self._reply()
+        if not isinstance(reply, Hello):
+            self._unexpected(reply)
+        self._fingerprint = self._fingerprint or reply.fingerprint
+        return reply
+
+    def _send(self, request: protocol.Request) -> None:
+        assert self._socket is not None  # noqa: S101 - connected by the callers
+        try:
+            self._socket.sendall(request.encode())
+        except OSError as err:
+            self._away(err)
+
+    def _reply(self) -> protocol.Reply:
+        """Return the next message; hang up if there is none."""
+        try:
+            while (reply := self._decoder.next_message()) is None:
+                self._decoder.feed(self._receive())
+        except ProtocolError as err:
+            self.close()
+            raise ProtocolError(f"{self._where}: {err}; is it the port of the protocol?") from err
+        except BaseException:  # an interrupt, too: the reply would be taken for the next one's
+            self.close()
+            raise
+        if isinstance(reply, protocol.Error):
+            self._refused(reply)
+        return reply
+
+    def _receive(self) -> bytes:
+        assert self._socket is not None  # noqa: S101 - connected by the callers
+        try:
+            data = self._socket.recv(RECEIVED)
+        except OSError as err:
+            self._away(err)
+        if not data:
+            self._away("it hung up")
+        return data
+
+    @property
+    def _where(self) -> str:
+        host, port = self._address
+        return f"{host}:{port}"
+
+    def _away(self, why: object) -> NoReturn:
+        self.close()
+        port = self._address[1]
+        raise TransientError(
+            f"no review server at {self._where} ({why}): start it with"
+            f" `reviewstream serve FILE --port {port}`"
+        ) from (why if isinstance(why, OSError) else None)
+
+    def _refused(self, error: protocol.Error) -> NoReturn:
+        self.close()
+        text = f"{self._where}: {error.message}"
+        match error.code:
+            case ErrorCode.REPLACED | ErrorCode.BEYOND_END:
+                raise SourceReplacedError(text)
+            case ErrorCode.UNAVAILABLE:
+                raise TransientError(text)
+            case _:
+                raise ProtocolError(text)
+
+    def _unexpected(self, reply: protocol.Reply) -> NoReturn:
+        self.close()
+        raise ProtocolError(f"{self._where}: unexpected {type(reply).__name__}")
+
+
+class _Answer:
+    """The lines of one READ or TAIL, checked.
+
+    Attributes:
+        is_whole: Everything came, and came undamaged.
+    """
+
+    def __init__(self, start: int) -> None:
+        self.is_whole = False
+        self._start = start
+        self._next: int | None = None
+        self._framer = LineFramer(base=start)
+        self._lines = 0
+        self._crc32 = 0
+
+    def add(self, data: Data) -> Lines:
+        """Return the lines that these bytes finish."""
+        if self._next is None:
+            self._framer = LineFramer(base=data.offset)
+            self._next = max(data.offset, self._start)
+        if data.offset != self._next:
+            raise ProtocolError(f"bytes at {data.offset} instead of {self._next}")
+        self._next += len(data.data)
+        self._crc32 = zlib.crc32(data.data, self._crc32)
+        lines = self._framer.feed(data.data)
+        self._lines += len(lines)
+        return lines
+
+    def finish(self, end: End) -> Lines:
+        """Return the line that had no newline, if there is one, and compare the sums."""
+        last = self._framer.close()
+        lines = [] if last is None else [last]
+        self._lines += len(lines)
+        if (self._lines, self._crc32) != (end.lines, end.crc32):
+            raise TransientError(
+                f"{self._lines} lines with CRC-32 {self._crc32:08x} came, not {end.lines} with"
+                f" {end.crc32:08x}: read them again"
+            )
+        return lines

@@ -1,0 +1,86 @@
+"""`reviewstream serve`: a file as a resumable stream of reviews."""
+
+import asyncio
+import signal
+
+import click
+
+from reviewstream.adapters.files import open_log
+from reviewstream.adapters.review_log import ReviewLog
+from reviewstream.adapters.tcp_server import ReviewServer, ServeOptions, ServerAddress
+from reviewstream.cli.context import Context, verb
+from reviewstream.cli.progress import stages
+
+PORT = click.IntRange(0, 65535)
+
+
+@click.command()
+@click.argument("file")
+@click.option("--member", metavar="NAME", help="Which file of a tar archive (or FILE.tar:NAME).")
+@click.option("--name", help="The source's name in every record's origin (default: the file's).")
+@click.option("--host", help="Loopback address to listen on (default: setting source.host).")
+@click.option("--port", type=PORT, help="0 takes a free one (default: setting source.port).")
+@click.option("--plain-port", type=PORT, help="Serve plain lines here too, for `nc`.")
+@click.option("--rate", type=float, metavar="N", help="Lines per second (default: no limit).")
+@click.option("--chunk-bytes", type=int, default=256 << 10, show_default=True)
+@click.option("--follow", is_flag=True, help="The file grows; wait for its new lines.")
+@verb
+def command(  # noqa: PLR0913 - one for each option
+    context: Context,
+    *,
+    file: str,
+    member: str | None,
+    name: str | None,
+    host: str | None,
+    port: int | None,
+    plain_port: int | None,
+    rate: float | None,
+    chunk_bytes: int,
+    follow: bool,
+) -> None:
+    """Serve FILE (.json, .jsonl, also in .gz, .zst or tar) to any number of readers."""
+    source = context.settings.source
+    options = ServeOptions(
+        host=source.host if host is None else host,
+        port=source.port if port is None else port,
+        plain_port=plain_port,
+        rate=rate,
+        chunk_bytes=chunk_bytes,
+    )
+    with stages(context.progress, context.console) as shown:
+        log = open_log(
+            file,
+            member=member,
+            name=name,
+            follow=follow,
+            progress=lambda done, total: shown.update("unpack", done, total),
+        )
+    with log:
+        asyncio.run(_serve(context, log, options))
+
+
+async def _serve(context: Context, log: ReviewLog, options: ServeOptions) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    server = ReviewServer(log, options)
+    _announce(context, log, await server.start())
+    await stopped.wait()
+    await server.stop()
+
+
+def _announce(context: Context, log: ReviewLog, address: ServerAddress) -> None:
+    if context.json:
+        context.emit(
+            {
+                "source": log.source,
+                "size": log.head(),
+                "fingerprint": log.fingerprint(),
+                "host": address.host,
+                "port": address.port,
+                "plain_port": address.plain_port,
+            }
+        )
+        return
+    plain = "" if address.plain_port is None else f", plain lines at port {address.plain_port}"
+    click.echo(f"Ready. {log.source} ({log.head()} bytes) at {address.host}:{address.port}{plain}")

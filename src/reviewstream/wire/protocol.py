@@ -1,0 +1,245 @@
+"""The resumable TCP protocol, without the sockets: `docs/reference/protocol.md` describes it.
+
+A frame is a type (1 byte), the payload's size (4 bytes, big-endian) and the payload: JSON, but
+for DATA, which is an offset (8 bytes, big-endian) and raw bytes of the file.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Annotated, ClassVar, Final, Generic, Self, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from reviewstream.errors import ProtocolError
+
+VERSION: Final = 1
+HEADER: Final = 5  # bytes before the payload
+OFFSET: Final = 8  # bytes before the raw bytes of DATA
+MAX_REQUEST: Final = 4 << 10  # bytes of a request's payload
+MAX_CHUNK: Final = 1 << 20  # bytes of the file in one DATA
+MAX_REPLY: Final = OFFSET + MAX_CHUNK  # bytes of a reply's payload
+
+Offset: TypeAlias = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+Limit: TypeAlias = Annotated[int, Meta(ge=1, le=(1 << 63) - 1)]
+Checksum: TypeAlias = Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
+
+
+class ErrorCode(StrEnum):
+    """Why a request was refused."""
+
+    BAD_REQUEST = "BAD_REQUEST"
+    VERSION = "VERSION"
+    REPLACED = "REPLACED"
+    BEYOND_END = "BEYOND_END"
+    UNAVAILABLE = "UNAVAILABLE"
+
+
+class _Message(Struct, frozen=True, kw_only=True):
+    TYPE: ClassVar[bytes]
+
+    def encode(self) -> bytes:
+        """Return the frame."""
+        payload = msgspec.json.encode(self)
+        return self.TYPE + len(payload).to_bytes(HEADER - 1, "big") + payload
+
+    @classmethod
+    def decode(cls, payload: memoryview) -> Self:
+        """Read a payload.
+
+        Raises:
+            ProtocolError: it is not one of this type.
+        """
+        try:
+            return msgspec.json.decode(payload, type=cls)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as err:
+            raise ProtocolError(f"malformed {cls.__name__}: {err}") from err
+
+
+class HelloRequest(_Message, frozen=True, kw_only=True):
+    """Opens a connection.
+
+    Attributes:
+        fingerprint: Of the file that the client began with; None if it has none yet.
+    """
+
+    TYPE: ClassVar = b"h"
+    version: int = VERSION
+    fingerprint: str | None = None
+
+
+class LatestRequest(_Message, frozen=True, kw_only=True):
+    """How far may a reader go that stands at `start`, by at most so many lines and bytes?"""
+
+    TYPE: ClassVar = b"l"
+    start: Offset
+    max_rows: Limit | None = None
+    max_bytes: Limit | None = None
+
+
+class ReadRequest(_Message, frozen=True, kw_only=True):
+    """Send every line whose first byte lies in [start, end)."""
+
+    TYPE: ClassVar = b"r"
+    start: Offset
+    end: Offset
+
+
+class TailRequest(_Message, frozen=True, kw_only=True):
+    """Send every line whose first byte is at or after `start`, and those to come."""
+
+    TYPE: ClassVar = b"t"
+    start: Offset
+
+
+class Hello(_Message, frozen=True, kw_only=True):
+    """Describes the file.
+
+    Attributes:
+        source: The file's name.
+        size: Bytes of complete lines now.
+        fingerprint: Of the file's beginning; survives growth.
+        follow: The file may grow.
+    """
+
+    TYPE: ClassVar = b"H"
+    version: int = VERSION
+    source: str
+    size: Offset
+    fingerprint: str
+    follow: bool = False
+
+
+class Latest(_Message, frozen=True, kw_only=True):
+    """How far the reader may go.
+
+    Attributes:
+        offset: End of the admitted lines: where a line starts, or the end of the file.
+        head: End of everything that can be read now.
+    """
+
+    TYPE: ClassVar = b"L"
+    offset: Offset
+    head: Offset
+
+
+class Data(Struct, frozen=True, kw_only=True):
+    """A piece of the file, cut anywhere.
+
+    Attributes:
+        offset: Bytes from the start of the file to `data`.
+    """
+
+    TYPE: ClassVar = b"D"
+    offset: int
+    data: bytes
+
+    def encode(self) -> bytes:
+        """Return the frame."""
+        return data_header(self.offset, len(self.data)) + self.data
+
+    @classmethod
+    def decode(cls, payload: memoryview) -> Self:
+        """Read a payload.
+
+        Raises:
+            ProtocolError: it has no offset.
+        """
+        if len(payload) < OFFSET:
+            raise ProtocolError(f"malformed Data: {len(payload)} bytes (at least {OFFSET})")
+        return cls(offset=int.from_bytes(payload[:OFFSET], "big"), data=bytes(payload[OFFSET:]))
+
+
+class End(_Message, frozen=True, kw_only=True):
+    """Ends the answer to a READ, and to a TAIL of a file that does not grow.
+
+    Attributes:
+        lines: Sent since the request.
+        crc32: Of the bytes sent since the request.
+    """
+
+    TYPE: ClassVar = b"E"
+    lines: Offset
+    crc32: Checksum
+
+
+class Heartbeat(_Message, frozen=True, kw_only=True):
+    """Nothing new, but the server is there. `head`: end of everything that can be read now."""
+
+    TYPE: ClassVar = b"B"
+    head: Offset
+
+
+class Error(_Message, frozen=True, kw_only=True):
+    """Answers a request that was refused. `message`: one sentence for a person."""
+
+    TYPE: ClassVar = b"X"
+    code: ErrorCode
+    message: str
+
+
+Request: TypeAlias = HelloRequest | LatestRequest | ReadRequest | TailRequest
+Reply: TypeAlias = Hello | Latest | Data | End | Heartbeat | Error
+MessageT = TypeVar("MessageT", Request, Reply)
+
+
+def data_header(offset: int, size: int) -> bytes:
+    """Return what goes before `size` raw bytes, so that these need not be copied."""
+    return Data.TYPE + (OFFSET + size).to_bytes(HEADER - 1, "big") + offset.to_bytes(OFFSET, "big")
+
+
+class MessageDecoder(Generic[MessageT]):
+    """Turns one connection's bytes into messages.
+
+    Hand `feed` whatever `recv` returned, then take `next_message` until it is None: then at most
+    one unfinished frame is held, of a size that was checked before its payload came.
+    """
+
+    def __init__(self, types: Iterable[type[MessageT]], *, max_payload: int) -> None:
+        self._types: dict[int, type[MessageT]] = {kind.TYPE[0]: kind for kind in types}
+        self._max_payload = max_payload
+        self._buffer = bytearray()
+
+    @property
+    def held(self) -> int:
+        """Bytes kept."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self._buffer += data
+
+    def next_message(self) -> MessageT | None:
+        """Return the next message, or None if its bytes are not all here.
+
+        Raises:
+            ProtocolError: these bytes are no message, and none that follows will be found.
+        """
+        if not self._buffer:
+            return None
+        kind = self._types.get(self._buffer[0])
+        if kind is None:
+            raise ProtocolError(f"{bytes(self._buffer[:16])!r} is not of the reviewstream protocol")
+        if len(self._buffer) < HEADER:
+            return None
+        size = int.from_bytes(self._buffer[1:HEADER], "big")
+        if size > self._max_payload:
+            raise ProtocolError(f"{kind.__name__} of {size} bytes (limit {self._max_payload})")
+        if len(self._buffer) < HEADER + size:
+            return None
+        with memoryview(self._buffer) as view, view[HEADER : HEADER + size] as payload:
+            message: MessageT = kind.decode(payload)
+        del self._buffer[: HEADER + size]
+        return message
+
+
+def request_decoder() -> MessageDecoder[Request]:
+    """Return what a server reads with."""
+    types = (HelloRequest, LatestRequest, ReadRequest, TailRequest)
+    return MessageDecoder(types, max_payload=MAX_REQUEST)
+
+
+def reply_decoder() -> MessageDecoder[Reply]:
+    """Return what a client reads with."""
+    types = (Hello, Latest, Data, End, Heartbeat, Error)
+    return MessageDecoder(types, max_payload=MAX_REPLY)
