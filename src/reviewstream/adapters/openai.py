@@ -1,0 +1,204 @@
+"""`ChatModel` over any endpoint that speaks OpenAI's chat completions."""
+
+from email.utils import parsedate_to_datetime
+from typing import Self, cast
+
+import msgspec
+import openai
+from msgspec import Struct
+from openai.types.shared_params import ResponseFormatJSONSchema
+
+from reviewstream.core.chat import ChatAnswer, ChatRequest
+from reviewstream.errors import ConfigError, PermanentError, StopError, TransientError
+from reviewstream.settings import OpenAISettings
+
+MAX_MESSAGE = 300  # characters of the endpoint's own words that are kept
+NO_KEY = "not-needed"  # sent to endpoints of one's own, which ask for none
+
+_OPENAI = "https://api.openai.com/"
+_SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+_TRY_AGAIN = frozenset({408, 409, 425})
+
+
+class _Message(Struct, frozen=True):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(Struct, frozen=True):
+    message: _Message | None = None
+    finish_reason: str | None = None
+
+
+class _Usage(Struct, frozen=True):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class _Completion(Struct, frozen=True):
+    """What we need of a completion. Only OpenAI itself sends every field it promises."""
+
+    choices: list[_Choice] | None = None
+    model: str | None = None
+    usage: _Usage | None = None
+
+
+_decoder = msgspec.json.Decoder(_Completion)
+
+
+class OpenAIChat:
+    """`ChatModel` over the official client, which is told never to retry.
+
+    Args:
+        client: Its `max_retries` must be 0.
+        settings: Model and address.
+    """
+
+    def __init__(self, client: openai.AsyncOpenAI, settings: OpenAISettings) -> None:
+        self._client = client
+        self._settings = settings
+
+    @classmethod
+    def connect(cls, settings: OpenAISettings) -> Self:
+        """Return a model with a client of its own.
+
+        Raises:
+            ConfigError: OpenAI's own endpoint is meant and there is no key for it.
+        """
+        client = openai.AsyncOpenAI(
+            api_key=_key(settings),
+            base_url=settings.base_url,
+            timeout=settings.timeout,
+            max_retries=0,
+        )
+        return cls(client, settings)
+
+    async def answer(self, request: ChatRequest) -> ChatAnswer:
+        """See `ChatModel.answer`."""
+        try:
+            response = await self._client.chat.completions.with_raw_response.create(
+                model=self._settings.model,
+                messages=[
+                    {"role": "system", "content": request.system},
+                    {"role": "user", "content": request.user},
+                ],
+                response_format=_response_format(request),
+                max_completion_tokens=request.max_output_tokens,
+            )
+        except openai.APIStatusError as err:
+            raise self._translated(err) from err
+        except openai.APITimeoutError as err:
+            raise TransientError(
+                f"no answer from {self._settings.base_url} in {self._settings.timeout:g} s"
+            ) from err
+        except openai.APIConnectionError as err:
+            raise TransientError(
+                f"{self._settings.base_url} cannot be reached: {err.__cause__ or err}"
+            ) from err
+        return _read(response.content, response.headers.get("x-request-id"))
+
+    async def aclose(self) -> None:
+        """See `ChatModel.aclose`."""
+        await self._client.close()
+
+    def _translated(self, err: openai.APIStatusError) -> Exception:
+        """Return our error for an answer that is not 200."""
+        status, said = err.status_code, _said(err)
+        if status == 429 and {err.code, err.type} & _SPENT:
+            return StopError(f"the quota of {self._settings.base_url} is spent: add credit to it")
+        if status in {401, 403}:
+            return StopError(
+                f"{self._settings.base_url} refuses the API key (HTTP {status}): set OPENAI_API_KEY"
+                f" to a key that may use {self._settings.model}"
+            )
+        if status == 404:
+            return StopError(
+                f"{self._settings.base_url} does not serve {self._settings.model} (HTTP 404):"
+                " set openai.model and openai.base_url to what it serves"
+            )
+        if status == 429 or status in _TRY_AGAIN or status >= 500:
+            return TransientError(f"HTTP {status}: {said}", retry_after=_retry_after(err))
+        return PermanentError(f"HTTP {status}: {said}")
+
+
+def _key(settings: OpenAISettings) -> str:
+    key = settings.api_key.get_secret_value().strip() if settings.api_key else ""
+    if not key and settings.base_url.startswith(_OPENAI):
+        raise ConfigError(
+            "there is no API key: set OPENAI_API_KEY, REVIEWSTREAM_OPENAI__API_KEY, or api_key"
+            " under [openai] in reviewstream.toml"
+        )
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError("the API key holds characters that no key has: copy it again")
+    return key or NO_KEY
+
+
+def _response_format(request: ChatRequest) -> ResponseFormatJSONSchema:
+    return {
+        "type": "json_schema",
+        "json_schema": {
+            "name": request.schema_name,
+            "strict": True,
+            "schema": cast("dict[str, object]", request.answer_schema),
+        },
+    }
+
+
+def _read(body: bytes, request_id: str | None) -> ChatAnswer:
+    """Take the answer out of a completion.
+
+    Read from the bytes, not through the client's models: those pass a page of HTML, a choice
+    without a message or a number as text on unnoticed.
+    """
+    try:
+        completion = _decoder.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as err:
+        raise TransientError(f"the endpoint's body is not a completion: {err}") from err
+    choice = completion.choices[0] if completion.choices else _Choice()
+    if choice.message is None:
+        raise TransientError("the endpoint's completion has no message in it")
+    usage = completion.usage or _Usage()
+    return ChatAnswer(
+        text=choice.message.content or "",
+        refusal=choice.message.refusal,
+        finish_reason=choice.finish_reason or "stop",
+        model=completion.model or "",
+        request_id=request_id,
+        prompt_tokens=max(usage.prompt_tokens or 0, 0),
+        completion_tokens=max(usage.completion_tokens or 0, 0),
+    )
+
+
+def _said(err: openai.APIStatusError) -> str:
+    """Return the endpoint's own words, cut short."""
+    body = err.body
+    words = body.get("message") if isinstance(body, dict) else None
+    return (words if isinstance(words, str) else err.message)[:MAX_MESSAGE]
+
+
+def _retry_after(err: openai.APIStatusError) -> float | None:
+    """Return the seconds that an answer asks us to wait, or None if it does not say."""
+    headers = err.response.headers
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    value = headers.get("retry-after")
+    seconds = _number(value)
+    return seconds if seconds is not None else _until(value, headers.get("date"))
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value or "")
+    except ValueError:
+        return None
+    return max(number, 0.0) if number < float("inf") else None  # NaN is less than nothing
+
+
+def _until(moment: str | None, now: str | None) -> float | None:
+    """Return the seconds between two HTTP dates, both by the endpoint's clock: ours may be off."""
+    try:
+        wait = parsedate_to_datetime(moment or "") - parsedate_to_datetime(now or "")
+    except (TypeError, ValueError):  # TypeError: one date has a zone and the other has none
+        return None
+    return max(wait.total_seconds(), 0.0)

@@ -1,0 +1,27 @@
+"""A ledger that remembers nothing and a limiter that never waits: what a run without them uses."""
+
+from collections.abc import Mapping, Sequence
+
+from reviewstream.ports import LedgerEntry, LedgerKey
+
+
+class NoLedger:
+    """`LabelLedger` that remembers nothing."""
+
+    def find(self, keys: Sequence[LedgerKey]) -> Mapping[LedgerKey, LedgerEntry]:
+        """Find nothing."""
+        del keys
+        return {}
+
+    def record(self, entries: Mapping[LedgerKey, LedgerEntry]) -> None:
+        """Forget at once."""
+
+
+class NoLimit:
+    """`RateLimiter` that lets everything through at once."""
+
+    async def acquire(self, *, requests: int, tokens: int) -> None:
+        """Do not wait."""
+
+    def settle(self, *, reserved_tokens: int, used_tokens: int, cost_micro_usd: int) -> None:
+        """Count nothing."""
