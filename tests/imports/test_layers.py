@@ -1,0 +1,84 @@
+"""The map of the layers is kept: each planted violation is seen to fail, and by name."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    ignore = shutil.ignore_patterns("__pycache__", "java")
+    for package in ("src/reviewstream", "testbed/reviewstream_testbed"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=ignore)
+    shutil.copy(ROOT / ".importlinter", tmp_path)
+    return tmp_path
+
+
+def lint_imports(folder: Path) -> "subprocess.CompletedProcess[str]":
+    path = os.pathsep.join(str(folder / name) for name in ("src", "testbed"))
+    program = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    return subprocess.run(
+        [sys.executable, "-c", program, "--no-cache", "--config", str(folder / ".importlinter")],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_code_keeps_every_contract(copy: Path) -> None:
+    result = lint_imports(copy)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "planted", "contract"),
+    [
+        ("core/parsing", "reviewstream.wire.framing", "Each layer imports only those below it"),
+        ("pipeline/labelling", "reviewstream.adapters.openai", "Each layer imports only those"),
+        ("samples/__init__", "reviewstream.adapters.clock", "Each layer imports only those"),
+        ("adapters/clock", "reviewstream.testing", "Each layer imports only those below it"),
+        ("spark/session", "reviewstream.app", "Each layer imports only those below it"),
+        ("core/parsing", "os", "From pipeline down: no I/O, no clock, no chance"),
+        ("wire/protocol", "socket", "From pipeline down: no I/O, no clock, no chance"),
+        ("pipeline/labelling", "random", "From pipeline down: no I/O, no clock, no chance"),
+        ("wire/avro", "pyarrow", "From pipeline down: no vendor"),
+        ("settings", "openai", "From pipeline down: no vendor"),
+        ("adapters/clock", "openai", "One vendor, one module: OpenAI"),
+        ("adapters/clock", "confluent_kafka", "One vendor, one module: Kafka and its registry"),
+        ("spark/session", "elasticsearch", "One vendor, one module: Elasticsearch"),
+        ("adapters/kafka", "httpx", "One vendor, one module: HTTP"),
+        ("adapters/kafka", "pyspark.sql", "One vendor, one package: Spark"),
+        ("spark/session", "reviewstream_testbed", "Only the command line starts the testbed"),
+    ],
+)
+def test_a_planted_import_is_refused(copy: Path, module: str, planted: str, contract: str) -> None:
+    with (copy / f"src/reviewstream/{module}.py").open("a") as file:
+        file.write(f"\nimport {planted}\n")
+    result = lint_imports(copy)
+    assert result.returncode != 0
+    assert_broken(result.stdout, contract)
+
+
+def test_the_testbed_may_not_import_what_it_tests(copy: Path) -> None:
+    (copy / "testbed/reviewstream_testbed/planted.py").write_text("import reviewstream.core\n")
+    assert_broken(lint_imports(copy).stdout, "The testbed imports nothing of what it tests")
+
+
+def test_a_module_without_a_layer_is_refused(copy: Path) -> None:
+    (copy / "src/reviewstream/helpers.py").write_text('"""Nothing."""\n')
+    result = lint_imports(copy)
+    assert result.returncode != 0
+    assert "helpers" in result.stdout + result.stderr
+
+
+def assert_broken(output: str, contract: str) -> None:
+    verdicts = [line for line in output.splitlines() if line.startswith(contract)]
+    assert any(line.endswith("BROKEN") for line in verdicts), output

