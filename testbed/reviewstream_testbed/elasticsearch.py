@@ -1,0 +1,55 @@
+"""Elasticsearch: one node from the published jars.
+
+What they lack: ILM, data streams, painless, ingest, reindex, delete_by_query.
+"""
+
+from reviewstream_testbed.building import class_path
+from reviewstream_testbed.readiness import answers
+from reviewstream_testbed.server import Server
+
+_SETTINGS = """\
+cluster.name: testbed
+node.name: testbed
+path.data: {folder}/data
+path.logs: {folder}/logs
+http.host: 127.0.0.1
+http.port: {port}
+transport.host: 127.0.0.1
+transport.port: {transport}
+discovery.type: single-node
+cluster.routing.allocation.disk.threshold_enabled: false
+action.auto_create_index: false
+"""
+
+
+class Elasticsearch(Server):
+    """A node without security; an index is made by asking, never by accident."""
+
+    name = "elasticsearch"
+    memory = 700
+    port_count = 2
+
+    def prepare(self) -> None:
+        """Write the configuration."""
+        port, transport = self._ports
+        config = self._folder / "config"
+        config.mkdir(exist_ok=True)
+        settings = _SETTINGS.format(folder=self._folder, port=port, transport=transport)
+        (config / "elasticsearch.yml").write_text(settings)
+
+    def arguments(self) -> list[str]:
+        """Return the heap, the class path and the main class."""
+        home = self._installation.homes / "elasticsearch"
+        options = [
+            "-Xms256m",
+            "-Xmx512m",
+            "-Des.distribution.type=zip",
+            "-Dlog4j2.disable.jmx=true",
+        ]
+        jars = class_path(*sorted((home / "lib").glob("*.jar")))
+        main = "reviewstream.elasticsearch.Main"
+        return [*options, "-cp", jars, main, str(home), str(self._folder / "config")]
+
+    def is_ready(self) -> bool:
+        """Ask for the health of the cluster."""
+        return answers(self.port, "/_cluster/health?wait_for_status=yellow&timeout=1s")

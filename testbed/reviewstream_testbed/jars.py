@@ -1,0 +1,178 @@
+"""Downloads the servers' jars once, with the Ivy that pyspark carries, and checks every one."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from xml.etree import ElementTree as ET
+from xml.sax.saxutils import quoteattr
+
+from reviewstream_testbed.cache import make_once
+from reviewstream_testbed.errors import TestbedError
+from reviewstream_testbed.trust import network_options
+
+IVY_FILE = Path(__file__).with_name("ivy.xml")
+LOCK_FILE = Path(__file__).with_name("jars.sha256")
+SIZE = 265  # MB, to tell the user
+
+# ibiblio with Maven's layout is Maven Central, unless it is given another root.
+_SETTINGS = """\
+<ivysettings>
+  <settings defaultResolver="maven"/>
+  <timeout-constraints>
+    <timeout-constraint name="patient" connectionTimeout="20000" readTimeout="120000"/>
+  </timeout-constraints>
+  <resolvers>
+    <ibiblio name="maven" m2compatible="true" timeoutConstraint="patient"{root}/>
+  </resolvers>
+</ivysettings>
+"""
+
+Track = Callable[[Iterable[str]], None]
+
+
+def read_lock(text: str) -> dict[str, str]:
+    """Return path -> SHA-256 from lines as `sha256sum` writes them."""
+    pairs = (line.split(maxsplit=1) for line in text.splitlines())
+    return {path: digest for digest, path in pairs}
+
+
+def write_lock(folder: Path) -> str:
+    """Return the lock of what is in `folder` now; `sha256sum -c` reads it too."""
+    return "".join(f"{digest}  {path}\n" for path, digest in sorted(_digests(folder).items()))
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): _digest(path) for path in files}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(folder: Path, lock: Mapping[str, str]) -> None:
+    """Check that `folder` holds the locked files and no others.
+
+    Raises:
+        TestbedError: A file is missing, changed or not in the lock; the message names it.
+    """
+    found = _digests(folder)
+    for path in sorted({*lock, *found}):
+        if found.get(path) != lock.get(path):
+            raise TestbedError(
+                f"{path}: SHA-256 is {found.get(path, 'of no file')},"
+                f" the lock says {lock.get(path, 'there is no such file')}"
+            )
+
+
+def key() -> str:
+    """Return the name that changes with what is to be downloaded."""
+    return hashlib.sha256(IVY_FILE.read_bytes() + LOCK_FILE.read_bytes()).hexdigest()[:12]
+
+
+def fetch(
+    cache: Path, java: Path, track: Track, *, environ: Mapping[str, str] = os.environ
+) -> Path:
+    """Return the folder of the jars, downloaded and verified if it is not there yet.
+
+    Killed halfway, the next call goes on with the files that had arrived.
+
+    Args:
+        cache: The testbed's part of the cache folder.
+        java: A Java's home.
+        track: Consumes the names of the files as they arrive.
+        environ: Where the repository, proxies and certificates are named.
+
+    Raises:
+        TestbedError: The download failed, or a file is not the locked one.
+    """
+
+    def make(partial: Path) -> None:
+        work = cache / "ivy"
+        track(download(partial, work, java, environ))
+        try:
+            verify(partial, read_lock(LOCK_FILE.read_text()))
+        finally:  # whole: no longer needed; wrong: not to be trusted
+            shutil.rmtree(work)
+
+    return make_once(jars_folder(cache), make, on_wait=lambda: track(["(another process)"]))
+
+
+def jars_folder(cache: Path) -> Path:
+    """Return where `fetch` puts the jars."""
+    return cache / f"jars-{key()}"
+
+
+def download(folder: Path, work: Path, java: Path, environ: Mapping[str, str]) -> Iterator[str]:
+    """Let Ivy download what `ivy.xml` names; yield the name of each file that arrived."""
+    work.mkdir(parents=True, exist_ok=True)
+    settings = work / "settings.xml"
+    repository = maven_repository(environ)
+    root = f" root={quoteattr(repository)}" if repository else ""
+    settings.write_text(_SETTINGS.format(root=root))
+    command: list[str | Path] = [
+        java / "bin" / "java",
+        *network_options(environ, work),
+        "-jar",
+        ivy_jar(),
+    ]
+    command += ["-settings", settings, "-ivy", IVY_FILE, "-cache", work / "cache"]
+    command += ["-retrieve", folder / "[conf]" / "[artifact]-[revision](-[classifier]).[ext]"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as ivy:
+        assert ivy.stdout is not None  # noqa: S101 - it is a pipe
+        lines = []
+        for line in ivy.stdout:
+            lines.append(line)
+            if arrived := re.search(r"\[SUCCESSFUL \] \S+!(\S+)", line):
+                yield arrived[1]
+    if ivy.returncode:
+        raise TestbedError(_failure("".join(lines)))
+
+
+def _failure(output: str) -> str:
+    reasons = re.findall(
+        r"^\s*(Server access error.*|.*: not found|.*unresolved.*)$", output, re.MULTILINE
+    )
+    hint = (
+        "set HTTPS_PROXY, SSL_CERT_FILE or REVIEWSTREAM_MAVEN_REPOSITORY if this network needs it"
+    )
+    return f"download failed: {(reasons or [output[-300:]])[0].strip()}; {hint}"
+
+
+def ivy_jar() -> Path:
+    """Return the Ivy that pyspark carries.
+
+    Raises:
+        TestbedError: pyspark is not installed.
+    """
+    spec = find_spec("pyspark")
+    places = (spec.submodule_search_locations or []) if spec else []
+    found = [jar for place in places for jar in Path(place).glob("jars/ivy-*.jar")]
+    if not found:
+        raise TestbedError("pyspark is not installed: run `pip install 'reviewstream[testbed]'`")
+    return found[0]
+
+
+def maven_repository(environ: Mapping[str, str]) -> str | None:
+    """Return the repository this user has chosen; None for Maven Central.
+
+    That is `$REVIEWSTREAM_MAVEN_REPOSITORY`, or the mirror of Central in `~/.m2/settings.xml`.
+    """
+    if given := environ.get("REVIEWSTREAM_MAVEN_REPOSITORY"):
+        return given
+    settings = Path(environ.get("HOME", "~")).expanduser() / ".m2" / "settings.xml"
+    if not settings.is_file():
+        return None
+    for mirror in ET.parse(settings).iterfind(".//{*}mirror"):  # noqa: S314 - the user's own
+        names = (mirror.findtext("{*}mirrorOf") or "").split(",")
+        if {"central", "*", "external:*"} & {*names}:
+            return mirror.findtext("{*}url")
+    return None

@@ -1,0 +1,97 @@
+"""Kafka Connect: one distributed worker with the Elasticsearch sink and the Avro converter."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from reviewstream_testbed.building import CONVERTER, SINK, class_path
+from reviewstream_testbed.installation import Installation
+from reviewstream_testbed.kafka import LOGGING, Kafka
+from reviewstream_testbed.readiness import answers
+from reviewstream_testbed.schema_registry import SchemaRegistry
+from reviewstream_testbed.server import Server
+
+# The short session times make a killed worker's tasks move in 9 seconds, not in 45.
+_SETTINGS = """\
+bootstrap.servers={bootstrap_servers}
+group.id=testbed-connect
+key.converter=org.apache.kafka.connect.storage.StringConverter
+value.converter=org.apache.kafka.connect.json.JsonConverter
+value.converter.schemas.enable=false
+config.storage.topic=_connect-configs
+config.storage.replication.factor=1
+offset.storage.topic=_connect-offsets
+offset.storage.replication.factor=1
+offset.storage.partitions=1
+status.storage.topic=_connect-status
+status.storage.replication.factor=1
+status.storage.partitions=1
+offset.flush.interval.ms=1000
+session.timeout.ms=6000
+heartbeat.interval.ms=2000
+consumer.session.timeout.ms=6000
+consumer.heartbeat.interval.ms=2000
+scheduled.rebalance.max.delay.ms=0
+listeners=http://127.0.0.1:{port}
+rest.advertised.host.name=127.0.0.1
+plugin.path={plugins}
+plugin.discovery=service_load
+"""
+
+
+class KafkaConnect(Server):
+    """A worker that takes connectors over REST.
+
+    Attributes:
+        sink_connector_class: Configured like Confluent's Elasticsearch sink.
+        value_converter: Reads Confluent's Avro format.
+    """
+
+    name = "kafka_connect"
+    memory = 300
+    sink_connector_class = SINK
+    value_converter = CONVERTER
+
+    def __init__(
+        self,
+        installation: Installation,
+        folder: Path,
+        *,
+        kafka: Kafka,
+        registry: Callable[[], SchemaRegistry],
+    ) -> None:
+        super().__init__(installation, folder)
+        self._kafka = kafka
+        self._registry = registry
+
+    @property
+    def value_converter_config(self) -> dict[str, str]:
+        """The converter's settings, without the prefix `value.converter.`."""
+        serdes = "io.apicurio.registry.serde.avro"
+        return {
+            "apicurio.registry.url": self._registry().native_url,
+            "apicurio.registry.as-confluent": "true",
+            "apicurio.registry.use-id": "contentId",
+            "apicurio.registry.converter.serializer": f"{serdes}.AvroKafkaSerializer",
+            "apicurio.registry.converter.deserializer": f"{serdes}.AvroKafkaDeserializer",
+        }
+
+    def prepare(self) -> None:
+        """Write the configuration."""
+        settings = _SETTINGS.format(
+            bootstrap_servers=self._kafka.bootstrap_servers,
+            port=self.port,
+            plugins=self._installation.homes / "plugins",
+        )
+        (self._folder / "connect.properties").write_text(settings)
+        (self._folder / "log4j2.yaml").write_text(LOGGING)
+
+    def arguments(self) -> list[str]:
+        """Return the heap, the class path and the main class."""
+        jars = sorted((self._installation.jars / "kafka").glob("*.jar"))
+        options = ["-Xms64m", "-Xmx256m", f"-Dlog4j2.configurationFile={self._folder}/log4j2.yaml"]
+        main = "org.apache.kafka.connect.cli.ConnectDistributed"
+        return [*options, "-cp", class_path(*jars), main, str(self._folder / "connect.properties")]
+
+    def is_ready(self) -> bool:
+        """Ask for the connectors."""
+        return answers(self.port, "/connectors")

@@ -1,0 +1,86 @@
+"""A child process under a watchdog: it ends with us, however we end."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from reviewstream_testbed.errors import TestbedError
+
+_WATCHDOG = Path(__file__).with_name("watchdog.py")
+
+
+class Janitor:
+    """Removes a folder when it is closed, or when this process is gone."""
+
+    def __init__(self, folder: Path) -> None:
+        self._watchdog = _watch("remove", str(folder), log=subprocess.DEVNULL, environ=os.environ)
+
+    def close(self) -> None:
+        """Remove the folder now."""
+        self._watchdog.communicate()
+
+
+class Process:
+    """One running program; its output goes to `log`.
+
+    Raises:
+        TestbedError: The program cannot be started at all.
+    """
+
+    def __init__(
+        self, command: Sequence[str], *, log: Path, environ: Mapping[str, str] = os.environ
+    ) -> None:
+        with log.open("ab") as output:
+            self._watchdog = _watch("run", *command, log=output, environ=environ)
+        assert self._watchdog.stdout is not None  # noqa: S101 - it is a pipe
+        answer = self._watchdog.stdout.readline()
+        if not answer:
+            self.close()
+            raise TestbedError(f"cannot run {command[0]}: {log.read_text(errors='replace')[-500:]}")
+        self.pid = int(answer)
+
+    def status(self) -> int | None:
+        """Return the exit status (128 + signal if killed), or None while it runs."""
+        return self._watchdog.poll()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait up to `timeout` seconds; say whether the program has ended."""
+        try:
+            self._watchdog.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the program's whole group, if it still runs."""
+        if self.status() is None:
+            with suppress(ProcessLookupError):  # it has ended since
+                os.killpg(self.pid, number)
+
+    def stop(self, patience: float) -> None:
+        """Ask the program to end; after `patience` seconds, kill it."""
+        self.send(signal.SIGCONT)
+        self.send(signal.SIGTERM)
+        self.wait(patience)
+        self.close()
+
+    def close(self) -> None:
+        """Let the watchdog kill what still runs, and wait for it."""
+        self._watchdog.communicate()
+
+
+def _watch(*task: str, log: IO[bytes] | int, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a watchdog in a session of its own, so that Ctrl-C reaches it only through us."""
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", _WATCHDOG, str(os.getpid()), *task],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        env=environ,
+        start_new_session=True,
+    )

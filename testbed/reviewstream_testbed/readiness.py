@@ -1,0 +1,40 @@
+"""Asks a server, in its own protocol, whether it is ready."""
+
+import http.client
+import struct
+from socket import create_connection
+
+from reviewstream_testbed.ports import LOOPBACK
+
+_METADATA, _METADATA_VERSION = 3, 4
+_PATIENCE = 3.0  # seconds for one answer
+
+
+def answers(port: int, path: str) -> bool:
+    """Say whether `GET path` answers 200. Proxies of the environment play no part."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=_PATIENCE)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def has_brokers(port: int) -> bool:
+    """Say whether the Kafka on this port names at least one broker that takes records.
+
+    Source: Kafka protocol guide, Metadata (version 4).
+    """
+    request = struct.pack(">hhih", _METADATA, _METADATA_VERSION, 1, -1)  # -1: no client id
+    request += struct.pack(">i?", 0, False)  # noqa: FBT003 - no topics, create none
+    try:
+        with create_connection((LOOPBACK, port), _PATIENCE) as connection:
+            connection.sendall(struct.pack(">i", len(request)) + request)
+            _size, _correlation, _throttled, brokers = struct.unpack(
+                ">iiii", connection.makefile("rb").read(16)
+            )
+    except (OSError, struct.error):
+        return False
+    return bool(brokers > 0)

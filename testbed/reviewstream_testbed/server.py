@@ -1,0 +1,187 @@
+"""A server as a child process: started, ready, killed, paused, restarted."""
+
+import re
+import shutil
+import signal
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+from reviewstream_testbed.errors import TestbedError
+from reviewstream_testbed.installation import Installation
+from reviewstream_testbed.ports import LOOPBACK, free_ports
+from reviewstream_testbed.processes import Process
+
+_LEAN = [
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:-UsePerfData",
+    "-Djava.awt.headless=true",
+]
+_TAKEN = re.compile(r"Address already in use|BindException|already bound|in use by another process")
+_HINTS = {
+    _TAKEN: "a port is taken: another program was quicker",
+    re.compile(r"OutOfMemoryError|Cannot allocate memory|insufficient memory"): (
+        "memory is short: close other programs, or start fewer parts"
+    ),
+    re.compile(r"No space left on device"): "the disk is full",
+    re.compile(r"UnsupportedClassVersionError"): "Java is too old: see `reviewstream doctor`",
+}
+_TAIL = 2_000  # characters of the log in an error
+_POLL = 0.1  # seconds
+_TRIES = 4  # to find ports that stay free until the server has them
+
+
+class Server(ABC):
+    """One real server on loopback.
+
+    Attributes:
+        name: What the parts and fixtures are called.
+        memory: MB that it takes, about.
+        patience: Seconds until a start is given up; a slow machine is not a broken one.
+    """
+
+    name: ClassVar[str]
+    memory: ClassVar[int]
+    port_count: ClassVar[int] = 1
+    stop_patience: ClassVar[float] = 10.0
+    patience: float = 240.0
+
+    def __init__(self, installation: Installation, folder: Path) -> None:
+        self._installation = installation
+        self._folder = folder / self.name
+        self._folder.mkdir()
+        self._log = self._folder / "server.log"
+        self._log.touch()
+        self._process: Process | None = None
+        self._archive: Path | None = None
+        self._ports: list[int] = []
+
+    @property
+    def port(self) -> int:
+        """The port that clients use; it stays the same over restarts."""
+        return self._ports[0]
+
+    @property
+    def url(self) -> str:
+        """The base URL."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def address(self) -> str:
+        """What clients are told."""
+        return self.url
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, or None when it does not run."""
+        return self._process.pid if self._process and self._process.status() is None else None
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Write the configuration for the ports of this run."""
+
+    @abstractmethod
+    def arguments(self) -> list[str]:
+        """Return what follows `java` and its common options."""
+
+    @abstractmethod
+    def is_ready(self) -> bool:
+        """Ask the server itself."""
+
+    def start(self) -> None:
+        """Start it on free ports and wait until it is ready.
+
+        Raises:
+            TestbedError: It died or never got ready; the message has the log's tail.
+        """
+        for tries_left in reversed(range(_TRIES)):
+            self._ports = free_ports(self.port_count)
+            self.prepare()
+            try:
+                return self._launch()
+            except TestbedError:
+                if not tries_left or not _TAKEN.search(self.logs()):
+                    raise
+                self._log.write_text("")
+        return None
+
+    def kill(self) -> None:
+        """End it at once, as SIGKILL does. Its data stays."""
+        if self._process:
+            self._process.close()
+
+    def stop(self) -> None:
+        """Ask it to end; its data stays."""
+        if self._process:
+            self._process.stop(self.stop_patience)
+            self._keep_archive()
+
+    def close(self) -> None:
+        """End it for good, as fast as is safe."""
+        if self._archive:
+            self.stop()  # it leaves its class data for the next run
+        self.kill()
+
+    def restart(self) -> None:
+        """Stop it if it runs, start it on the same port with the same data, wait until ready."""
+        self.stop()
+        self._launch()
+
+    def pause(self) -> None:
+        """Stop the clock for it: connections stay open and nothing answers."""
+        if self._process:
+            self._process.send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Undo `pause`."""
+        if self._process:
+            self._process.send(signal.SIGCONT)
+
+    def logs(self) -> str:
+        """Return all that it has printed."""
+        return self._log.read_text(errors="replace")
+
+    def _launch(self) -> None:
+        command = [str(self._installation.java), *_LEAN, *self._class_data(), *self.arguments()]
+        self._process = Process(command, log=self._log)
+        self._wait(self._process)
+
+    def _wait(self, process: Process) -> None:
+        deadline = time.monotonic() + self.patience
+        while not self.is_ready():
+            if process.wait(_POLL):
+                raise self._failure(f"ended with status {process.status()} before it was ready")
+            if time.monotonic() > deadline:
+                process.close()
+                raise self._failure(f"was not ready after {self.patience:.0f} s")
+
+    def _failure(self, what: str) -> TestbedError:
+        log = self.logs()
+        hints = [hint for pattern, hint in _HINTS.items() if pattern.search(log)]
+        return TestbedError(
+            f"{self.name} {what} ({'; '.join(hints) or 'its log ends:'})\n{log[-_TAIL:]}"
+        )
+
+    def _class_data(self) -> list[str]:
+        """Use the class data of an earlier run, or have this one write it."""
+        kept = self._installation.archives / f"{self.name}.jsa"
+        if kept.is_file():
+            return [f"-XX:SharedArchiveFile={kept}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+        self._archive = self._folder / "classes.jsa"
+        return [
+            f"-XX:ArchiveClassesAtExit={self._archive}",
+            "-Xlog:cds=off",
+            "-Xlog:cds+dynamic=off",
+        ]
+
+    def _keep_archive(self) -> None:
+        """Hand the class data to later runs; whole or not at all, whoever else does the same."""
+        if self._archive and self._archive.is_file():
+            folder = self._installation.archives
+            folder.mkdir(parents=True, exist_ok=True)
+            fresh = folder / f"{self.name}.{self._archive.stat().st_ino}"
+            shutil.copyfile(self._archive, fresh)
+            fresh.replace(folder / f"{self.name}.jsa")
+        self._archive = None

@@ -1,0 +1,152 @@
+"""All the servers of one run."""
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from threading import RLock
+from types import TracebackType
+from typing import Self, TypeVar
+
+import psutil
+
+from reviewstream_testbed.elasticsearch import Elasticsearch
+from reviewstream_testbed.errors import TestbedError
+from reviewstream_testbed.installation import install
+from reviewstream_testbed.kafka import Kafka
+from reviewstream_testbed.kafka_connect import KafkaConnect
+from reviewstream_testbed.processes import Janitor
+from reviewstream_testbed.schema_registry import SchemaRegistry
+from reviewstream_testbed.server import Server
+
+S = TypeVar("S", bound=Server)
+PARTS: dict[str, type[Server]] = {
+    part.name: part for part in (Kafka, SchemaRegistry, KafkaConnect, Elasticsearch)
+}
+
+
+class Testbed:
+    """Real servers on free loopback ports; gone, with their files, when this process is.
+
+    Args:
+        parts: Started together on entering; any other is started when it is first asked for.
+        environ: Where Java, the cache folder and the network's settings are named.
+    """
+
+    __test__ = False  # not a test class, whatever its name
+
+    def __init__(
+        self, parts: Iterable[str] = tuple(PARTS), *, environ: Mapping[str, str] = os.environ
+    ) -> None:
+        self._parts = tuple(parts)
+        if unknown := {*self._parts} - {*PARTS}:
+            raise TestbedError(f"no such part: {', '.join(unknown)} (there are {', '.join(PARTS)})")
+        self._environ = environ
+        self._servers: dict[str, Server] = {}
+        self._failures: dict[str, TestbedError] = {}
+        self._locks = {name: RLock() for name in PARTS}
+
+    def __enter__(self) -> Self:
+        self._installation = install(self._environ)
+        self.folder = Path(tempfile.mkdtemp(prefix="reviewstream-testbed-"))
+        self._janitor = Janitor(self.folder)
+        try:
+            self._start_together()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def kafka(self) -> Kafka:
+        """Apache Kafka."""
+        return self._part(Kafka)
+
+    @property
+    def schema_registry(self) -> SchemaRegistry:
+        """Apicurio, behind Confluent's API; in memory."""
+        return self._part(SchemaRegistry)
+
+    @property
+    def kafka_connect(self) -> KafkaConnect:
+        """Kafka Connect; it needs Kafka, and starts it."""
+        return self._part(KafkaConnect)
+
+    @property
+    def elasticsearch(self) -> Elasticsearch:
+        """Elasticsearch."""
+        return self._part(Elasticsearch)
+
+    def addresses(self) -> dict[str, str]:
+        """Return the address of each part that has been started."""
+        return {name: server.address for name, server in self._servers.items()}
+
+    def close(self) -> None:
+        """Stop every server and remove every file. A second call does nothing."""
+        with ThreadPoolExecutor(len(PARTS)) as pool:
+            for stopped in [pool.submit(server.close) for server in self._servers.values()]:
+                stopped.result()
+        self._servers.clear()
+        self._janitor.close()
+
+    def _start_together(self) -> None:
+        _check_memory(self._parts)
+        with ThreadPoolExecutor(len(PARTS)) as pool:
+            starts = [pool.submit(self._part, PARTS[name]) for name in self._parts]
+            try:
+                for started in as_completed(starts):
+                    started.result()
+            except BaseException:
+                for server in [*self._servers.values()]:
+                    server.kill()  # the others' starts fail now, instead of being waited for
+                raise
+
+    def _part(self, kind: type[S]) -> S:
+        """Return the part, started by the first who asks. A start that failed fails for all."""
+        with self._locks[kind.name]:
+            if failed := self._failures.get(kind.name):
+                raise failed
+            server = self._servers.get(kind.name)
+            if server is None:
+                server = self._start(kind)
+        assert isinstance(server, kind)  # noqa: S101 - each name has one kind
+        return server
+
+    def _start(self, kind: type[Server]) -> Server:
+        try:
+            server = self._servers[kind.name] = self._make(kind)
+            server.start()
+        except TestbedError as error:
+            self._failures[kind.name] = error
+            raise
+        return server
+
+    def _make(self, kind: type[Server]) -> Server:
+        if kind is KafkaConnect:
+            return KafkaConnect(
+                self._installation,
+                self.folder,
+                kafka=self.kafka,
+                registry=lambda: self.schema_registry,
+            )
+        _check_memory([kind.name])
+        return kind(self._installation, self.folder)
+
+
+def _check_memory(parts: Iterable[str]) -> None:
+    needed = sum(PARTS[name].memory for name in parts)
+    available = psutil.virtual_memory().available >> 20
+    if available < needed:
+        raise TestbedError(
+            f"{', '.join(parts)} need about {needed} MB of memory, {available} MB are available:"
+            " close other programs, or start fewer parts"
+        )
