@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
+from statistics import fmean
 from typing import Any, Final, NamedTuple
 
 import jsonschema
@@ -18,6 +19,8 @@ from reviewstream_testbed.openai_endpoint.errors import bad_request
 
 BYTES_PER_TOKEN: Final = 4  # of UTF-8; no tokenizer's exact count, but one that anybody can repeat
 TOKENS_PER_MESSAGE: Final = 3  # what the real endpoint adds for role and separators
+PIECE: Final = 1_000  # characters that are judged at once
+MAX_READ: Final = 16_000  # characters; nothing after them changes an opinion
 NEUTRAL_BELOW: Final = 0.05  # the lexicon's own threshold for its compound score
 
 
@@ -64,8 +67,12 @@ def prompt_tokens(messages: Sequence[Mapping[str, Any]]) -> int:
 
 @lru_cache(maxsize=4096)
 def opinion_of(text: str) -> Opinion:
-    """Return the lexicon's opinion of a text."""
-    compound: float = _analyzer().polarity_scores(text)["compound"]
+    """Return the lexicon's opinion of a text: the mean of its pieces'.
+
+    In pieces, because the lexicon's time grows with the square of the length.
+    """
+    pieces = [text[at : at + PIECE] for at in range(0, min(len(text), MAX_READ), PIECE)] or [""]
+    compound = fmean(_analyzer().polarity_scores(piece)["compound"] for piece in pieces)
     if abs(compound) < NEUTRAL_BELOW:
         return Opinion("NEUTRAL", round(1 - abs(compound), 2))
     return Opinion("POSITIVE" if compound > 0 else "NEGATIVE", round(0.5 + abs(compound) / 2, 2))
@@ -91,7 +98,7 @@ def _structured(schema: Mapping[str, Any], reviews: Sequence[Review]) -> str:
     first = reviews[0] if reviews else Review("0", "")
     try:
         value = _Writer(schema, reviews).value(schema, first)
-        jsonschema.validate(value, schema)
+        _validator(json.dumps(schema)).validate(value)
     except (jsonschema.ValidationError, LookupError, RecursionError) as err:
         raise bad_request(
             f"This mock endpoint cannot answer with this schema: {err}", param="response_format"
@@ -147,6 +154,11 @@ def _chosen(values: Sequence[object], sentiment: str) -> object:
         if str(one).upper() == sentiment:
             return one
     return values[0]
+
+
+@lru_cache(maxsize=64)
+def _validator(schema: str) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(json.loads(schema))
 
 
 @cache

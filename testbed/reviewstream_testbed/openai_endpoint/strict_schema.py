@@ -3,8 +3,10 @@
 Source: OpenAI's guide "Structured Outputs", section "Supported schemas".
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import jsonschema
@@ -48,11 +50,17 @@ def check_schema(wanted: object) -> None:
         return
     if not isinstance(schema, dict):
         raise _invalid(name, (), "schema must be a JSON Schema of 'type: \"object\"'")
+    _check_content(name, json.dumps(schema), is_strict=bool(wanted.get("strict")))
+
+
+@lru_cache(maxsize=64)  # the same schema comes with every request, and takes 3 ms to check
+def _check_content(name: str, text: str, *, is_strict: bool) -> None:
+    schema = json.loads(text)
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
     except jsonschema.SchemaError as err:
         raise _invalid(name, tuple(err.absolute_path), err.message) from err
-    if wanted.get("strict"):
+    if is_strict:
         _check_strict(name, schema)
 
 
