@@ -1,7 +1,9 @@
 """`ChatModel` over any endpoint that speaks OpenAI's chat completions."""
 
+import asyncio
 from email.utils import parsedate_to_datetime
-from typing import Self, cast
+from typing import Final, Self, cast
+from urllib.parse import urlsplit
 
 import msgspec
 import openai
@@ -12,8 +14,9 @@ from reviewstream.core.chat import ChatAnswer, ChatRequest
 from reviewstream.errors import ConfigError, PermanentError, StopError, TransientError
 from reviewstream.settings import OpenAISettings
 
-MAX_MESSAGE = 300  # characters of the endpoint's own words that are kept
-NO_KEY = "not-needed"  # sent to endpoints of one's own, which ask for none
+MAX_MESSAGE: Final = 300  # characters of the endpoint's own words that are kept
+MAX_TOKENS: Final = 1 << 24  # more than any context holds; a larger count is nonsense
+NO_KEY: Final = "not-needed"  # sent to endpoints of one's own, which ask for none
 
 _OPENAI = "https://api.openai.com/"
 _SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
@@ -57,6 +60,7 @@ class OpenAIChat:
     def __init__(self, client: openai.AsyncOpenAI, settings: OpenAISettings) -> None:
         self._client = client
         self._settings = settings
+        self._where = _address(settings.base_url)
 
     @classmethod
     def connect(cls, settings: OpenAISettings) -> Self:
@@ -76,24 +80,25 @@ class OpenAIChat:
     async def answer(self, request: ChatRequest) -> ChatAnswer:
         """See `ChatModel.answer`."""
         try:
-            response = await self._client.chat.completions.with_raw_response.create(
-                model=self._settings.model,
-                messages=[
-                    {"role": "system", "content": request.system},
-                    {"role": "user", "content": request.user},
-                ],
-                response_format=_response_format(request),
-                max_completion_tokens=request.max_output_tokens,
-            )
+            # The client's own limit is for each read: a body that trickles would never meet it.
+            async with asyncio.timeout(self._settings.timeout):
+                response = await self._client.chat.completions.with_raw_response.create(
+                    model=self._settings.model,
+                    messages=[
+                        {"role": "system", "content": request.system},
+                        {"role": "user", "content": request.user},
+                    ],
+                    response_format=_response_format(request),
+                    max_completion_tokens=request.max_output_tokens,
+                )
         except openai.APIStatusError as err:
             raise self._translated(err) from err
-        except openai.APITimeoutError as err:
-            raise TransientError(
-                f"no answer from {self._settings.base_url} in {self._settings.timeout:g} s"
-            ) from err
+        except (openai.APITimeoutError, TimeoutError) as err:
+            wait = self._settings.timeout
+            raise TransientError(f"no answer from {self._where} in {wait:g} s") from err
         except openai.APIConnectionError as err:
             raise TransientError(
-                f"{self._settings.base_url} cannot be reached: {err.__cause__ or err}"
+                f"the connection to {self._where} failed: {err.__cause__ or err}"
             ) from err
         return _read(response.content, response.headers.get("x-request-id"))
 
@@ -104,21 +109,27 @@ class OpenAIChat:
     def _translated(self, err: openai.APIStatusError) -> Exception:
         """Return our error for an answer that is not 200."""
         status, said = err.status_code, _said(err)
-        if status == 429 and {err.code, err.type} & _SPENT:
-            return StopError(f"the quota of {self._settings.base_url} is spent: add credit to it")
+        if status == 402 or (status == 429 and {err.code, err.type} & _SPENT):
+            return StopError(f"the quota at {self._where} is spent: add credit, then go on")
         if status in {401, 403}:
             return StopError(
-                f"{self._settings.base_url} refuses the API key (HTTP {status}): set OPENAI_API_KEY"
+                f"{self._where} refuses the API key (HTTP {status}): set OPENAI_API_KEY"
                 f" to a key that may use {self._settings.model}"
             )
         if status == 404:
             return StopError(
-                f"{self._settings.base_url} does not serve {self._settings.model} (HTTP 404):"
+                f"{self._where} does not serve {self._settings.model} (HTTP 404):"
                 " set openai.model and openai.base_url to what it serves"
             )
         if status == 429 or status in _TRY_AGAIN or status >= 500:
             return TransientError(f"HTTP {status}: {said}", retry_after=_retry_after(err))
         return PermanentError(f"HTTP {status}: {said}")
+
+
+def _address(base_url: str) -> str:
+    """Return what may be shown of an address: no name or password of a user."""
+    parts = urlsplit(base_url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
 
 def _key(settings: OpenAISettings) -> str:
@@ -164,9 +175,13 @@ def _read(body: bytes, request_id: str | None) -> ChatAnswer:
         finish_reason=choice.finish_reason or "stop",
         model=completion.model or "",
         request_id=request_id,
-        prompt_tokens=max(usage.prompt_tokens or 0, 0),
-        completion_tokens=max(usage.completion_tokens or 0, 0),
+        prompt_tokens=_count(usage.prompt_tokens),
+        completion_tokens=_count(usage.completion_tokens),
     )
+
+
+def _count(tokens: int | None) -> int:
+    return min(max(tokens or 0, 0), MAX_TOKENS)
 
 
 def _said(err: openai.APIStatusError) -> str:

@@ -50,7 +50,7 @@ def read_answer(answer: ChatAnswer, ids: Sequence[str]) -> Ok[Mapping[str, Label
     Returns:
         A label for every id, or the first thing wrong with the answer. Never raises.
     """
-    if answer.refusal is not None or answer.finish_reason == "content_filter":
+    if answer.refusal or answer.finish_reason == "content_filter":
         why = answer.refusal or "the endpoint's content filter"
         return _rejected(Reason.MODEL_REFUSED, f"the model refused: {_quote(why)}", answer)
     if answer.finish_reason == "length":

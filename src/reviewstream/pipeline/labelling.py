@@ -144,12 +144,15 @@ class Labeller:
             for key, text in waiting:
                 results[key] = await self._buy(key, text)
 
+        failure: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(self._policy.concurrency, len(texts))):
                     group.create_task(work())
         except BaseExceptionGroup as failures:
-            raise _most_telling(failures) from failures
+            failure = _most_telling(failures)
+        if failure is not None:  # raised out here, so that it keeps the cause it has
+            raise failure
         return results
 
     async def _buy(self, key: LedgerKey, text: str) -> _Purchase | _Refusal:
@@ -267,7 +270,7 @@ class _Inquiry:
         if err.retry_after is None:
             return backoff(self.attempts, jitter=jitter, cap=min(30.0, self._policy.max_wait))
         # Not all at the same moment, yet never sooner than we were told.
-        return min(self._policy.max_wait, max(err.retry_after, 0.0) + jitter)
+        return min(self._policy.max_wait, max(err.retry_after, 0.0) * (1 + jitter / 2))
 
     def _refusal(self, reason: Reason, detail: str) -> _Refusal:
         return _Refusal(reason=reason, detail=detail, attempts=self.attempts)
