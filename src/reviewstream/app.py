@@ -1,0 +1,45 @@
+# ruff: noqa: PLC0415 - a Spark task pays only for the vendor that it uses, and extras may be missing
+"""The composition root: settings in, wired objects out."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from reviewstream.pipeline.labelling import Labeller, LabelPolicy
+from reviewstream.pipeline.unlimited import NoLedger, NoLimit
+from reviewstream.ports import LineReader, RecordSink, SchemaRegistry
+from reviewstream.settings import KafkaSettings, OpenAISettings, RegistrySettings
+
+
+def open_reader(host: str, port: int, *, timeout: float) -> LineReader:
+    """Return a reader of the review server; it connects when it is first asked."""
+    from reviewstream.adapters.tcp_client import ReviewClient
+
+    return ReviewClient(host, port, timeout=timeout)
+
+
+@asynccontextmanager
+async def open_labeller(settings: OpenAISettings) -> AsyncIterator[Labeller]:
+    """Return a labeller on the running event loop; its connections end with the context."""
+    from reviewstream.adapters.clock import SystemClock
+    from reviewstream.adapters.openai import OpenAIChat
+
+    model = OpenAIChat.connect(settings)
+    try:
+        policy = LabelPolicy.of(settings)
+        yield Labeller(model, NoLedger(), NoLimit(), SystemClock(), policy)
+    finally:
+        await model.aclose()
+
+
+def open_record_sink(settings: KafkaSettings) -> RecordSink:
+    """Return a sink with a producer of its own."""
+    from reviewstream.adapters.kafka import KafkaRecordSink
+
+    return KafkaRecordSink(settings)
+
+
+def open_registry(settings: RegistrySettings) -> SchemaRegistry:
+    """Return a client of the Schema Registry."""
+    from reviewstream.adapters.registry import ConfluentRegistry
+
+    return ConfluentRegistry(settings)

@@ -1,0 +1,241 @@
+"""Options of our formats, as Spark hands them over: strings, and names without case."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Self
+
+from pydantic import SecretStr
+
+from reviewstream.errors import ConfigError
+from reviewstream.settings import KafkaSettings, RegistrySettings, SourceSettings
+
+EARLIEST: Final = "earliest"
+LATEST: Final = "latest"
+TIMEOUT: Final = 30.0  # seconds
+RETRY_TIMEOUT: Final = 600.0  # seconds
+TRUE_FALSE: Final = {"true": True, "false": False}
+
+_SOURCE_NAMES: Final = (
+    "host",
+    "port",
+    "maxRowsPerTrigger",
+    "maxBytesPerTrigger",
+    "startingOffset",
+    "partitions",
+    "timeout",
+    "retryTimeout",
+    "drainFile",
+)
+_SINK_NAMES: Final = (
+    "labelledTopic",
+    "rejectedTopic",
+    "deliveryTimeout",
+    "schemaRegistryUrl",
+    "schemaRegistryUsername",
+    "schemaRegistryPassword",
+    "schemaRegistryCaLocation",
+    "registerSchemas",
+    "labelledSchemaId",
+    "rejectedSchemaId",
+)
+_SPARK_NAMES: Final = ("checkpointLocation", "path", "queryName", "outputMode")
+_KAFKA: Final = "kafka."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """Options of `format("reviews")`.
+
+    Attributes:
+        starting_offset: `earliest`, `latest`, or bytes from the start of the file; only the first
+            start of a query looks at it.
+        timeout: Seconds for one answer of the server.
+        retry_timeout: Seconds without the server until the query ends.
+        drain_file: While this file exists, no new micro-batch begins; see `drain_and_stop`.
+    """
+
+    host: str
+    port: int
+    max_rows: int
+    max_bytes: int
+    starting_offset: int | str = EARLIEST
+    partitions: int
+    timeout: float = TIMEOUT
+    retry_timeout: float = RETRY_TIMEOUT
+    drain_file: str | None = None
+
+    @classmethod
+    def of(cls, options: Mapping[str, str]) -> Self:
+        """Read Spark's options.
+
+        Raises:
+            ConfigError: An option is unknown or not what it should be.
+        """
+        given = _Options("reviews", options, _SOURCE_NAMES)
+        default = SourceSettings()
+        return cls(
+            host=given.text("host", default.host),
+            port=given.whole("port", default.port, most=65_535),
+            max_rows=given.whole("maxRowsPerTrigger", default.max_rows_per_trigger),
+            max_bytes=given.whole("maxBytesPerTrigger", default.max_bytes_per_trigger),
+            starting_offset=given.offset("startingOffset"),
+            partitions=given.whole("partitions", default.partitions),
+            timeout=given.seconds("timeout", TIMEOUT),
+            retry_timeout=given.seconds("retryTimeout", RETRY_TIMEOUT),
+            drain_file=given.maybe("drainFile"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkOptions:
+    """Options of `format("reviews-kafka")`.
+
+    Attributes:
+        registry: `auto_register` is the option `registerSchemas`.
+        labelled_id: Schema id in the registry; None: ask the registry.
+        rejected_id: Likewise.
+    """
+
+    kafka: KafkaSettings
+    registry: RegistrySettings
+    labelled_id: int | None
+    rejected_id: int | None
+
+    @classmethod
+    def of(cls, options: Mapping[str, str]) -> Self:
+        """Read Spark's options.
+
+        Raises:
+            ConfigError: An option is unknown or not what it should be.
+        """
+        client = {
+            name.lower().removeprefix(_KAFKA): value
+            for name, value in options.items()
+            if name.lower().startswith(_KAFKA)
+        }
+        ours = {name: v for name, v in options.items() if not name.lower().startswith(_KAFKA)}
+        given = _Options("reviews-kafka", ours, _SINK_NAMES)
+        return cls(
+            kafka=_kafka_settings(given, client),
+            registry=_registry_settings(given),
+            labelled_id=given.schema_id("labelledSchemaId"),
+            rejected_id=given.schema_id("rejectedSchemaId"),
+        )
+
+
+def _kafka_settings(given: "_Options", client: dict[str, str]) -> KafkaSettings:
+    default = KafkaSettings()
+    servers = client.pop("bootstrap.servers", None)
+    if servers is None:
+        raise ConfigError('reviews-kafka: option "kafka.bootstrap.servers" is missing')
+    password = client.pop("sasl.password", None)
+    return KafkaSettings(
+        bootstrap_servers=servers,
+        security_protocol=client.pop("security.protocol", default.security_protocol),
+        sasl_password=None if password is None else SecretStr(password),
+        labelled_topic=given.text("labelledTopic", default.labelled_topic),
+        rejected_topic=given.text("rejectedTopic", default.rejected_topic),
+        delivery_timeout=given.seconds("deliveryTimeout", default.delivery_timeout),
+        client=client,
+    )
+
+
+def _registry_settings(given: "_Options") -> RegistrySettings:
+    password = given.maybe("schemaRegistryPassword")
+    return RegistrySettings(
+        url=given.text("schemaRegistryUrl", RegistrySettings().url),
+        username=given.maybe("schemaRegistryUsername"),
+        password=None if password is None else SecretStr(password),
+        ca_location=given.maybe("schemaRegistryCaLocation"),
+        auto_register=given.flag("registerSchemas"),
+    )
+
+
+def sink_options(kafka: KafkaSettings, registry: RegistrySettings) -> dict[str, str]:
+    """Return the options of `format("reviews-kafka")` that say what the settings say."""
+    password = registry.password
+    sasl = kafka.sasl_password
+    options: dict[str, str | None] = {
+        "kafka.bootstrap.servers": kafka.bootstrap_servers,
+        "kafka.security.protocol": kafka.security_protocol,
+        "kafka.sasl.mechanism": kafka.sasl_mechanism,
+        "kafka.sasl.username": kafka.sasl_username,
+        "kafka.sasl.password": sasl.get_secret_value() if sasl else None,
+        "kafka.ssl.ca.location": kafka.ssl_ca_location,
+        **{f"{_KAFKA}{name}": value for name, value in kafka.client.items()},
+        "labelledTopic": kafka.labelled_topic,
+        "rejectedTopic": kafka.rejected_topic,
+        "deliveryTimeout": str(kafka.delivery_timeout),
+        "schemaRegistryUrl": registry.url,
+        "schemaRegistryUsername": registry.username,
+        "schemaRegistryPassword": password.get_secret_value() if password else None,
+        "schemaRegistryCaLocation": registry.ca_location,
+        "registerSchemas": str(registry.auto_register).lower(),
+    }
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def source_options(source: SourceSettings) -> dict[str, str]:
+    """Return the options of `format("reviews")` that say what the settings say."""
+    return {
+        "host": source.host,
+        "port": str(source.port),
+        "maxRowsPerTrigger": str(source.max_rows_per_trigger),
+        "maxBytesPerTrigger": str(source.max_bytes_per_trigger),
+        "partitions": str(source.partitions),
+    }
+
+
+class _Options:
+    """Options of one format, read with plain complaints."""
+
+    def __init__(self, form: str, options: Mapping[str, str], names: Iterable[str]) -> None:
+        self._form = form
+        self._given = {name.lower(): value for name, value in options.items()}
+        known = {name.lower() for name in (*names, *_SPARK_NAMES)}
+        if unknown := sorted(self._given.keys() - known):
+            raise ConfigError(
+                f'{form}: unknown option "{unknown[0]}"; there are {", ".join(sorted(names))}'
+            )
+
+    def maybe(self, name: str) -> str | None:
+        return self._given.get(name.lower())
+
+    def text(self, name: str, default: str) -> str:
+        return self._given.get(name.lower(), default)
+
+    def whole(self, name: str, default: int, *, least: int = 1, most: int = 1 << 62) -> int:
+        value = self.text(name, str(default))
+        if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
+            raise self._wrong(name, value, f"a whole number from {least} to {most}")
+        return int(value)
+
+    def schema_id(self, name: str) -> int | None:
+        return None if self.maybe(name) is None else self.whole(name, 0, least=0)
+
+    def seconds(self, name: str, default: float) -> float:
+        value = self.text(name, str(default))
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = -1.0
+        if not 0 < seconds < 1e9:
+            raise self._wrong(name, value, "a number of seconds above 0")
+        return seconds
+
+    def offset(self, name: str) -> int | str:
+        value = self.text(name, EARLIEST)
+        if value in {EARLIEST, LATEST}:
+            return value
+        if not (value.isascii() and value.isdigit()):
+            raise self._wrong(name, value, f"{EARLIEST}, {LATEST} or a byte offset")
+        return int(value)
+
+    def flag(self, name: str) -> bool:
+        value = self.text(name, "false").lower()
+        if value not in TRUE_FALSE:
+            raise self._wrong(name, value, "true or false")
+        return TRUE_FALSE[value]
+
+    def _wrong(self, name: str, value: str, wanted: str) -> ConfigError:
+        return ConfigError(f'{self._form}: option "{name}" is {value!r}, not {wanted}')

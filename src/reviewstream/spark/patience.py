@@ -1,0 +1,137 @@
+"""A review server that is away for a while is waited for, up to a limit."""
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from reviewstream.core.backoff import backoff
+from reviewstream.errors import TransientError
+from reviewstream.ports import LineReader
+from reviewstream.wire.protocol import Hello
+
+T = TypeVar("T")
+
+BASE = 0.2  # seconds
+CAP = 5.0  # seconds: a server that is back is found within this
+NAP = 0.5  # seconds: the longest that a query which is being stopped waits for a glance
+
+_log = logging.getLogger("reviewstream.spark")
+
+
+class Patience:
+    """Says how long to wait after each failure, until `timeout` seconds pass without a success.
+
+    Args:
+        who: Subject of the sentence that ends the waiting.
+        timeout: Seconds.
+        now: Seconds on a clock that only goes forward.
+        jitter: A random number in [0, 1).
+    """
+
+    def __init__(
+        self,
+        who: str,
+        timeout: float,
+        *,
+        now: Callable[[], float],
+        jitter: Callable[[], float],
+    ) -> None:
+        self._who = who
+        self._timeout = timeout
+        self._now = now
+        self._jitter = jitter
+        self._failures = 0
+        self._since = 0.0
+
+    def succeeded(self) -> None:
+        """Forget the failures."""
+        self._failures = 0
+
+    def failed(self, error: TransientError) -> float:
+        """Count a failure and return the seconds to wait before the next attempt.
+
+        Raises:
+            TransientError: Nothing has succeeded for `timeout` seconds.
+        """
+        if self._failures == 0:
+            self._since = self._now()
+            _log.warning("%s; waiting for it up to %g s", error, self._timeout)
+        self._failures += 1
+        away = self._now() - self._since
+        if away >= self._timeout:
+            raise TransientError(
+                f"{self._who} has been away for {away:.0f} s (limit: retryTimeout = "
+                f"{self._timeout:g}): {error}; start it and then the query, which resumes "
+                "from its checkpoint"
+            ) from error
+        wait = backoff(self._failures, jitter=self._jitter(), base=BASE, cap=CAP)
+        return max(wait, min(error.retry_after or 0.0, CAP))
+
+
+class PatientReader:
+    """Asks the server over one connection, made anew after each failure."""
+
+    def __init__(
+        self,
+        connect: Callable[[], LineReader],
+        patience: Patience,
+        *,
+        now: Callable[[], float],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._connect = connect
+        self._patience = patience
+        self._now = now
+        self._sleep = sleep
+        self._not_before = 0.0
+        self._connected: tuple[LineReader, Hello] | None = None
+
+    def glance(
+        self, question: Callable[[LineReader], T], *, fingerprint: str
+    ) -> tuple[Hello, T] | None:
+        """Ask once, and return None if the server is away: a query stays alive and stoppable.
+
+        Args:
+            question: What to ask.
+            fingerprint: Of the file that is meant; empty for any.
+
+        Raises:
+            SourceReplacedError: The server has another file.
+            TransientError: The patience ran out.
+        """
+        wait = self._not_before - self._now()
+        if wait > 0:
+            self._sleep(min(wait, NAP))
+        if wait > NAP:
+            return None
+        try:
+            server, hello = self._connection(fingerprint)
+            answer = question(server)
+        except TransientError as err:
+            self.close()
+            self._not_before = self._now() + self._patience.failed(err)
+            return None
+        self._patience.succeeded()
+        return hello, answer
+
+    def insist(self, question: Callable[[LineReader], T], *, fingerprint: str) -> tuple[Hello, T]:
+        """Ask until there is an answer; otherwise as `glance`."""
+        while (answer := self.glance(question, fingerprint=fingerprint)) is None:
+            pass  # it naps between attempts
+        return answer
+
+    def close(self) -> None:
+        """Close the connection; the next question makes a new one."""
+        if self._connected is not None:
+            self._connected[0].close()
+            self._connected = None
+
+    def _connection(self, fingerprint: str) -> tuple[LineReader, Hello]:
+        if self._connected is None:
+            server = self._connect()
+            try:
+                self._connected = (server, server.hello(fingerprint or None))
+            except BaseException:
+                server.close()
+                raise
+        return self._connected

@@ -1,0 +1,161 @@
+"""The pipeline's streaming query: started from settings, counted, and ended in order."""
+
+import json
+import re
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - as every Spark user writes it
+from pyspark.sql.streaming.query import StreamingQuery
+
+from reviewstream.settings import Settings
+from reviewstream.spark.labelling import label_reviews
+from reviewstream.spark.options import SinkOptions, sink_options, source_options
+from reviewstream.spark.registration import register
+from reviewstream.spark.sink import find_topics
+from reviewstream.spark.source import DRAINED
+from reviewstream.spark.wiring import wiring
+
+METRICS: Final = "reviewstream"
+POLL: Final = 0.1  # seconds
+_OURS: Final = re.compile(r"^(?:reviewstream\.[\w.]+): (.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningQuery:
+    """A query, and the file that asks its source to admit nothing more."""
+
+    query: StreamingQuery
+    drain_file: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchCounts:
+    """One finished micro-batch.
+
+    Attributes:
+        offset: Bytes from the start of the file to where the next one begins.
+        head: Bytes from the start of the file to the end of what there is; None if not known.
+    """
+
+    batch_id: int
+    labelled: int
+    rejected: int
+    offset: int
+    head: int | None
+
+
+def start_query(
+    spark: SparkSession, settings: Settings, *, available_now: bool = False
+) -> RunningQuery:
+    """Start the query: review server, labels, Kafka.
+
+    Args:
+        spark: The session.
+        settings: All but `connect` and `elasticsearch` are used.
+        available_now: End when everything that the server has now is written.
+
+    Raises:
+        ConfigError: The registry does not know our schemas.
+        TransientError: It is away.
+    """
+    register(spark)
+    drain_file = Path(tempfile.mkdtemp(prefix="reviewstream-")) / "drain"
+    reviews = (
+        spark.readStream.format("reviews")
+        .options(**source_options(settings.source), drainFile=str(drain_file))
+        .load()
+    )
+    labelled = counted(reviews.transform(label_reviews(settings)))
+    writer = (
+        labelled.writeStream.format("reviews-kafka")
+        .options(**_sink_options(settings))
+        .option("checkpointLocation", settings.spark.checkpoint)
+    )
+    if available_now:
+        writer = writer.trigger(availableNow=True)
+    return RunningQuery(query=writer.start(), drain_file=drain_file)
+
+
+def counted(labelled: DataFrame) -> DataFrame:
+    """Have Spark count the rows of each micro-batch; `batch_counts` reads the counts."""
+    is_rejected = F.col("rejection").isNotNull()
+    return labelled.observe(
+        METRICS,
+        F.count(F.when(~is_rejected, 1)).alias("labelled"),
+        F.count(F.when(is_rejected, 1)).alias("rejected"),
+    )
+
+
+def batch_counts(query: StreamingQuery) -> list[BatchCounts]:
+    """Return the finished micro-batches of this start of the query, oldest first."""
+    found = (_counts(progress) for progress in query.recentProgress)
+    return [counts for counts in found if counts is not None]
+
+
+def drain_and_stop(running: RunningQuery, *, timeout: float = 300.0) -> bool:
+    """End the query between two micro-batches, so that nothing is written twice later.
+
+    Args:
+        running: The query; one that has ended already is fine.
+        timeout: Seconds for the running micro-batch; after them the query is cut off.
+
+    Returns:
+        Whether the last micro-batch was completed.
+    """
+    running.drain_file.touch()
+    deadline = time.monotonic() + timeout
+    while running.query.isActive and not _is_drained(running) and time.monotonic() < deadline:
+        time.sleep(POLL)
+    completed = _is_drained(running)
+    running.query.stop()
+    running.drain_file.unlink(missing_ok=True)
+    return completed
+
+
+def failure_sentence(error: BaseException) -> str:
+    """Return the one sentence that matters of a failed query's exception.
+
+    Spark wraps what our code raised in several layers of traces, from Python and from Java.
+    """
+    text = str(error)
+    ours = _OURS.findall(text)
+    if ours:
+        return str(ours[0]).strip()
+    lines = (line.strip() for line in text.splitlines())
+    return next((line for line in lines if line), type(error).__name__)
+
+
+def _is_drained(running: RunningQuery) -> bool:
+    try:
+        return running.drain_file.read_text() == DRAINED
+    except FileNotFoundError:
+        return False
+
+
+def _sink_options(settings: Settings) -> dict[str, str]:
+    """Return the sink's options, with the schemas' ids: the registry is asked once, now."""
+    options = sink_options(settings.kafka, settings.registry)
+    topics = find_topics(SinkOptions.of(options), wiring().open_registry)
+    ids = {"labelledSchemaId": topics.labelled_id, "rejectedSchemaId": topics.rejected_id}
+    return options | {name: str(value) for name, value in ids.items()}
+
+
+def _counts(progress: Mapping[str, Any]) -> BatchCounts | None:
+    observed = progress["observedMetrics"].get(METRICS)
+    if observed is None:
+        return None
+    source = progress["sources"][0]
+    end, latest = (json.loads(source[name] or "null") for name in ("endOffset", "latestOffset"))
+    return BatchCounts(
+        batch_id=progress["batchId"],
+        labelled=observed["labelled"],
+        rejected=observed["rejected"],
+        offset=end["offset"],
+        head=None if latest is None else latest["offset"],
+    )

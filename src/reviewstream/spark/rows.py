@@ -1,0 +1,64 @@
+"""Lines become rows: a review with its origin, or a rejection; a blank line becomes nothing."""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from typing import TypeAlias
+
+from reviewstream.core.outcomes import Ok, Rejected
+from reviewstream.core.parsing import MAX_LINE, is_blank, parse_review
+from reviewstream.core.records import Origin, Reason, RejectedReview, Review, Stage
+from reviewstream.wire.framing import Line, Oversized
+
+SourceRow: TypeAlias = tuple[Review, Origin] | RejectedReview
+
+MAX_ROWS = 2_048  # rows in one Arrow batch
+MAX_BYTES = 4 << 20  # bytes of lines in one Arrow batch, if the first line is not longer
+
+
+def to_row(line: Line | Oversized, source: str, now: Callable[[], datetime]) -> SourceRow | None:
+    """Return the row of a line, or None if it is blank."""
+    origin = Origin(source=source, offset=line.offset)
+    if isinstance(line, Oversized):
+        return _rejection(_too_long(line), origin, now())
+    if is_blank(line.data):
+        return None
+    match parse_review(line.data):
+        case Ok(review):
+            return review, origin
+        case Rejected() as refused:
+            return _rejection(refused, origin, now())
+
+
+def in_batches(
+    chunks: Iterable[list[Line | Oversized]],
+    *,
+    max_rows: int = MAX_ROWS,
+    max_bytes: int = MAX_BYTES,
+) -> Iterator[list[Line | Oversized]]:
+    """Cut lines, in whatever chunks they came, into lists of bounded size."""
+    lines: list[Line | Oversized] = []
+    size = 0
+    for chunk in chunks:
+        for line in chunk:
+            length = len(line.head if isinstance(line, Oversized) else line.data)
+            if lines and (len(lines) == max_rows or size + length > max_bytes):
+                yield lines
+                lines, size = [], 0
+            lines.append(line)
+            size += length
+    if lines:
+        yield lines
+
+
+def _too_long(line: Oversized) -> Rejected:
+    detail = f"$: {line.size} bytes (limit {MAX_LINE})"
+    return Rejected(reason=Reason.LINE_TOO_LONG, detail=detail, raw=line.head)
+
+
+def _rejection(refused: Rejected, origin: Origin, now: datetime) -> RejectedReview:
+    return refused.dead_letter(stage=Stage.PARSE, origin=origin, rejected_at=to_milliseconds(now))
+
+
+def to_milliseconds(time: datetime) -> datetime:
+    """Return the time as our schemas keep it."""
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)

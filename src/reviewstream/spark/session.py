@@ -1,0 +1,57 @@
+"""A Spark session with defaults that suit one machine."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from pyspark.sql import SparkSession
+
+from reviewstream.settings import SparkSettings
+
+LOOPBACK: Final = "127.0.0.1"
+LOG_SETTINGS: Final = Path(__file__).with_name("log4j2.properties")
+
+_LOCAL: Final = {
+    "spark.driver.host": LOOPBACK,
+    "spark.driver.bindAddress": LOOPBACK,
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.catalogImplementation": "in-memory",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.sql.session.timeZone": "UTC",
+}
+_EVERYWHERE: Final = {
+    # A batch of the largest texts (64 KiB each) still fits into a worker.
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
+    # What the counts of a run are summed from.
+    "spark.sql.streaming.numRecentProgressUpdates": "10000",
+}
+
+
+def spark_session(settings: SparkSettings, *, name: str = "reviewstream") -> SparkSession:
+    """Return a session; `settings.config` wins over every default.
+
+    Sets `PYSPARK_PYTHON`, unless it is set: workers must run this Python, which has our packages.
+    """
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.appName(name)
+    if settings.master is not None:
+        builder = builder.master(settings.master)
+    for key, value in configuration(settings).items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
+
+
+def configuration(settings: SparkSettings) -> dict[str, str]:
+    """Return Spark's settings."""
+    local = _local() if (settings.master or "").startswith("local") else {}
+    return _EVERYWHERE | local | settings.config
+
+
+def _local() -> dict[str, str]:
+    return _LOCAL | {
+        "spark.sql.warehouse.dir": str(Path(tempfile.gettempdir()) / "reviewstream-warehouse"),
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={LOG_SETTINGS.as_uri()}",
+    }

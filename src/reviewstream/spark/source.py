@@ -1,0 +1,225 @@
+"""`format("reviews")`: reviews from a review server, with offsets in Spark's checkpoint."""
+
+import random
+import time
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, TypedDict
+
+import pyarrow as pa
+from pyspark.sql.datasource import (
+    DataSource,
+    DataSourceReader,
+    DataSourceStreamReader,
+    InputPartition,
+)
+from pyspark.sql.streaming.datasource import (
+    ReadAllAvailable,
+    ReadLimit,
+    ReadMaxBytes,
+    ReadMaxRows,
+    SupportsTriggerAvailableNow,
+)
+from pyspark.sql.types import StructType
+
+from reviewstream.ports import LineReader
+from reviewstream.spark.columns import SOURCE, source_batch
+from reviewstream.spark.interrupts import ignore_interrupts
+from reviewstream.spark.options import EARLIEST, LATEST, SourceOptions
+from reviewstream.spark.patience import Patience, PatientReader
+from reviewstream.spark.reading import ByteRange, read_range, split
+from reviewstream.spark.rows import in_batches, to_row
+from reviewstream.spark.wiring import wiring
+from reviewstream.wire.protocol import Hello, Latest
+
+IDLE = 0.1  # seconds between two questions for new lines
+AT_HEAD = -1  # the offset of a query that starts at `latest` and has not met the server yet
+DRAINED = "drained"
+
+Connect = Callable[[], LineReader]
+
+
+class Offset(TypedDict):
+    """What is in the checkpoint; empty names until the query has met the server."""
+
+    offset: int
+    source: str
+    fingerprint: str
+
+
+class ReviewsDataSource(DataSource):
+    """Registers as `reviews`; for the options see `SourceOptions`."""
+
+    def __init__(self, options: MutableMapping[str, str]) -> None:
+        super().__init__(options)
+        self.parsed = SourceOptions.of(options)
+
+    @classmethod
+    def name(cls) -> str:
+        """Return the format's name."""
+        return "reviews"
+
+    def schema(self) -> StructType:
+        """Return the columns."""
+        return SOURCE
+
+    def streamReader(self, schema: StructType) -> "ReviewStreamReader":  # noqa: N802, ARG002 - Spark's
+        """Return the reader of a streaming query."""
+        ignore_interrupts()
+        return ReviewStreamReader(self.parsed, _connector(self.parsed))
+
+    def reader(self, schema: StructType) -> "ReviewReader":  # noqa: ARG002 - Spark's signature
+        """Return the reader of a batch query."""
+        return ReviewReader(self.parsed, _connector(self.parsed))
+
+
+class _RangeReader:
+    """What both readers do in a task. Pickled: it holds no connection yet when it is."""
+
+    def __init__(self, options: SourceOptions, connect: Connect) -> None:
+        self.options = options
+        self.connect = connect
+
+    def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
+        """Read one task's range."""
+        assert isinstance(partition, ByteRange)  # noqa: S101 - we made it in `partitions`
+        ignore_interrupts()
+        with closing(self.server()) as server:
+            for lines in in_batches(read_range(server, partition)):
+                rows = (to_row(line, partition.source, _now) for line in lines)
+                yield source_batch(row for row in rows if row is not None)
+
+    def server(self) -> PatientReader:
+        """Return the server, not connected yet."""
+        who = f"the review server at {self.options.host}:{self.options.port}"
+        limit = self.options.retry_timeout
+        patience = Patience(who, limit, now=time.monotonic, jitter=random.random)
+        return PatientReader(self.connect, patience, now=time.monotonic, sleep=time.sleep)
+
+
+class ReviewReader(_RangeReader, DataSourceReader):
+    """Reads, once, all that the server has now."""
+
+    def partitions(self) -> list[ByteRange]:
+        """Return the tasks' ranges; waits for the server."""
+        with closing(self.server()) as server:
+            hello, latest = server.insist(lambda asked: asked.latest(0), fingerprint="")
+        starting: dict[int | str, int] = {EARLIEST: 0, LATEST: latest.head}
+        start = self.options.starting_offset
+        first = start if isinstance(start, int) else starting[start]
+        whole = ByteRange(first, latest.head, hello.source, hello.fingerprint)
+        return split(whole, self.options.partitions)
+
+
+class ReviewStreamReader(_RangeReader, DataSourceStreamReader, SupportsTriggerAvailableNow):
+    """Reads micro-batch after micro-batch.
+
+    Its methods but `read` run in one process beside the driver, for as long as the query does.
+    """
+
+    def __init__(self, options: SourceOptions, connect: Connect) -> None:
+        super().__init__(options, connect)
+        self._server = self.server()
+        self._last_seen: Offset | None = None
+        self._target: int | None = None
+
+    def initialOffset(self) -> dict[str, Any]:  # noqa: N802 - Spark's name
+        """Return where a new query starts; the server is not asked, as it may be away."""
+        starting = {EARLIEST: 0, LATEST: AT_HEAD}
+        start = self.options.starting_offset
+        offset = start if isinstance(start, int) else starting[start]
+        return {**Offset(offset=offset, source="", fingerprint="")}
+
+    def getDefaultReadLimit(self) -> ReadLimit:  # noqa: N802 - Spark's name
+        """Return the limit of one micro-batch; the limit in bytes comes on top of it."""
+        return ReadMaxRows(self.options.max_rows)
+
+    def latestOffset(self, start: dict[str, Any], limit: ReadLimit) -> dict[str, Any]:  # noqa: N802
+        """Return the end of the next micro-batch; `start` itself if there is nothing to read."""
+        if self._is_drained() or self._is_at_target(start):
+            time.sleep(IDLE)
+            return start
+        admitted = self._ask(start, limit)
+        if admitted is None:
+            return start
+        hello, latest = admitted
+        self._last_seen = _offset(latest.head, hello)
+        end = latest.head if start["offset"] == AT_HEAD else latest.offset
+        if self._target is not None:
+            end = min(end, self._target)
+        if end == start["offset"]:
+            time.sleep(IDLE)
+            return start
+        return {**_offset(end, hello)}
+
+    def reportLatestOffset(self) -> dict[str, Any] | None:  # noqa: N802 - Spark's name
+        """Return the end of everything there was to read when the server was last asked."""
+        return None if self._last_seen is None else {**self._last_seen}
+
+    def prepareForTriggerAvailableNow(self) -> None:  # noqa: N802 - Spark's name
+        """Take what there is now for all there is; waits for the server."""
+        _, latest = self._server.insist(lambda asked: asked.latest(0), fingerprint="")
+        self._target = latest.head
+
+    def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> list[ByteRange]:
+        """Return the tasks' ranges."""
+        first = end["offset"] if start["offset"] == AT_HEAD else start["offset"]
+        whole = ByteRange(first, end["offset"], end["source"], end["fingerprint"])
+        return split(whole, self.options.partitions)
+
+    def stop(self) -> None:
+        """Close the connection."""
+        self._server.close()
+
+    def _ask(self, start: dict[str, Any], limit: ReadLimit) -> tuple[Hello, Latest] | None:
+        position = max(0, start["offset"])
+        max_rows, max_bytes = self._limits(limit)
+        # With `availableNow` "nothing new" would end the query: so that waits for the server.
+        ask = self._server.glance if self._target is None else self._server.insist
+        return ask(
+            lambda asked: asked.latest(position, max_rows=max_rows, max_bytes=max_bytes),
+            fingerprint=start["fingerprint"],
+        )
+
+    def _limits(self, limit: ReadLimit) -> tuple[int | None, int | None]:
+        """Return the most rows and bytes of a micro-batch."""
+        match limit:
+            case ReadMaxRows(max_rows):
+                return max_rows, self.options.max_bytes
+            case ReadMaxBytes(max_bytes):
+                return None, max_bytes
+            case ReadAllAvailable():
+                return None, None
+            case _:
+                return self.options.max_rows, self.options.max_bytes
+
+    def _is_at_target(self, start: dict[str, Any]) -> bool:
+        return self._target is not None and bool(start["offset"] >= self._target)
+
+    def _is_drained(self) -> bool:
+        """Look for the drain file, and say in it that no micro-batch is running.
+
+        Spark asks for the next micro-batch only when the last one is committed.
+        """
+        if self.options.drain_file is None:
+            return False
+        drain_file = Path(self.options.drain_file)
+        if not drain_file.exists():
+            return False
+        drain_file.write_text(DRAINED)
+        return True
+
+
+def _offset(offset: int, hello: Hello) -> Offset:
+    return Offset(offset=offset, source=hello.source, fingerprint=hello.fingerprint)
+
+
+def _connector(options: SourceOptions) -> Connect:
+    return partial(wiring().open_reader, options.host, options.port, timeout=options.timeout)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

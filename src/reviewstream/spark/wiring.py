@@ -1,0 +1,40 @@
+"""The one place where Spark's side reaches the composition root, which is above it.
+
+Spark makes our data sources itself, from their class and strings, in processes of its own: nobody
+can hand them an adapter. So they ask here. `docs/decisions/0002-spark-wiring.md` says why so.
+"""
+
+from contextlib import AbstractAsyncContextManager
+from importlib import import_module
+from typing import Final, Protocol, cast
+
+from reviewstream.pipeline.labelling import Labeller
+from reviewstream.ports import LineReader, RecordSink, SchemaRegistry
+from reviewstream.settings import KafkaSettings, OpenAISettings, RegistrySettings
+
+ROOT: Final = "reviewstream.app"
+
+
+class Wiring(Protocol):
+    """What the composition root provides; functions of a module, so that they can be pickled."""
+
+    def open_reader(self, host: str, port: int, *, timeout: float) -> LineReader:
+        """Return a reader of the review server."""
+        ...
+
+    def open_labeller(self, settings: OpenAISettings) -> AbstractAsyncContextManager[Labeller]:
+        """Return a labeller for one task, on the running event loop."""
+        ...
+
+    def open_record_sink(self, settings: KafkaSettings) -> RecordSink:
+        """Return a sink for one task."""
+        ...
+
+    def open_registry(self, settings: RegistrySettings) -> SchemaRegistry:
+        """Return a client of the registry."""
+        ...
+
+
+def wiring() -> Wiring:
+    """Return the composition root."""
+    return cast("Wiring", import_module(ROOT))
