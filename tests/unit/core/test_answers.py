@@ -1,0 +1,155 @@
+"""Answers: every label under its own id, or a reason why not."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from reviewstream.core.answers import MAX_QUOTE, Label, read_answer
+from reviewstream.core.chat import ChatAnswer
+from reviewstream.core.outcomes import Ok, Rejected
+from reviewstream.core.records import Reason, Sentiment
+
+FINE = {"id": "0", "sentiment": "POSITIVE", "confidence": 0.9}
+
+ids = st.lists(st.text(max_size=5), unique=True, max_size=6)
+labels = st.builds(
+    Label,
+    sentiment=st.sampled_from(Sentiment),
+    confidence=st.none() | st.floats(0, 1),
+)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["labels", "id", "sentiment", "confidence"]), inner, max_size=4
+        )
+    ),
+)
+
+
+def _read(*items: Any, asked: tuple[str, ...] = ("0",)) -> object:
+    return read_answer(ChatAnswer(text=json.dumps({"labels": items})), asked)
+
+
+def _refused(answer: ChatAnswer, asked: tuple[str, ...] = ("0",)) -> Rejected:
+    outcome = read_answer(answer, asked)
+    assert isinstance(outcome, Rejected)
+    return outcome
+
+
+@given(st.data(), ids)
+def test_a_right_answer_is_read_whatever_its_order(data: st.DataObject, asked: list[str]) -> None:
+    expected = {name: data.draw(labels) for name in asked}
+    items = [
+        {"id": name, "sentiment": one.sentiment, "confidence": one.confidence}
+        for name, one in expected.items()
+    ]
+    text = json.dumps({"labels": data.draw(st.permutations(items))})
+    assert read_answer(ChatAnswer(text=text), asked) == Ok(expected)
+
+
+def test_a_confidence_may_be_left_out() -> None:
+    expected = Ok({"0": Label(sentiment=Sentiment.NEUTRAL)})
+    assert _read({"id": "0", "sentiment": "NEUTRAL"}) == expected
+
+
+@pytest.mark.parametrize("fence", ["```json\n{}\n```", "```\n{}\n```", "\n ```json\n{}\n ``` \n"])
+def test_a_code_fence_around_the_answer_is_dropped(fence: str) -> None:
+    text = fence.replace("{}", json.dumps({"labels": [FINE]}))
+    assert isinstance(read_answer(ChatAnswer(text=text), ["0"]), Ok)
+
+
+@pytest.mark.parametrize(
+    ("items", "about"),
+    [
+        pytest.param([], "id '0' is answered 0 times", id="missing"),
+        pytest.param([FINE, FINE], "id '0' is answered 2 times", id="doubled"),
+        pytest.param([FINE, FINE | {"id": "7"}], "nobody asked about id '7'", id="foreign"),
+        pytest.param([FINE | {"id": 0}], "Expected `str`", id="id-not-a-string"),
+        pytest.param([FINE | {"sentiment": "ECSTATIC"}], "ECSTATIC", id="off-list"),
+        pytest.param([FINE | {"sentiment": "positive"}], "positive", id="lower-case"),
+        pytest.param([FINE | {"confidence": 1.01}], "1.01 (0 to 1)", id="too-sure"),
+        pytest.param([FINE | {"confidence": -0.01}], "-0.01 (0 to 1)", id="less-than-nothing"),
+        pytest.param([FINE | {"confidence": math.nan}], "malformed", id="nan"),
+        pytest.param([FINE | {"confidence": math.inf}], "malformed", id="infinite"),
+        pytest.param([FINE | {"confidence": 10**400}], "out of range", id="huge"),
+        pytest.param([FINE | {"confidence": "0.5"}], "Expected `float | null`", id="quoted"),
+        pytest.param(["POSITIVE"], "Expected `object`", id="not-an-object"),
+    ],
+)
+def test_a_wrong_answer_is_refused_with_what_is_wrong(items: list[Any], about: str) -> None:
+    refused = _refused(ChatAnswer(text=json.dumps({"labels": items})))
+    assert refused.reason is Reason.MODEL_BAD_ANSWER
+    assert about in refused.detail
+
+
+@pytest.mark.parametrize(
+    "text", ["", "POSITIVE", "null", "[]", "{}", '{"labels":', '{"labels":null}', "\ud800"]
+)
+def test_what_is_not_an_answer_is_refused(text: str) -> None:
+    assert _refused(ChatAnswer(text=text)).reason is Reason.MODEL_BAD_ANSWER
+
+
+def test_a_refusal_is_told_apart_from_a_bad_answer() -> None:
+    refused = _refused(ChatAnswer(text="", refusal="I can't help with that."))
+    assert refused.reason is Reason.MODEL_REFUSED
+    assert "I can't help with that." in refused.detail
+
+
+def test_a_filtered_answer_counts_as_refused() -> None:
+    answer = ChatAnswer(text=json.dumps({"labels": [FINE]}), finish_reason="content_filter")
+    assert _refused(answer).reason is Reason.MODEL_REFUSED
+
+
+def test_an_empty_refusal_is_none() -> None:
+    answer = ChatAnswer(text=json.dumps({"labels": [FINE]}), refusal="")
+    assert isinstance(read_answer(answer, ["0"]), Ok)
+
+
+def test_an_answer_cut_short_is_refused_even_where_it_can_be_read() -> None:
+    answer = ChatAnswer(text=json.dumps({"labels": [FINE]}), finish_reason="length")
+    assert "cut short" in _refused(answer).detail
+
+
+def test_a_rejection_keeps_the_answer() -> None:
+    assert _refused(ChatAnswer(text="no é\ud800")).raw == "no é?".encode()
+
+
+def test_a_long_answer_is_quoted_in_part() -> None:
+    assert len(_refused(ChatAnswer(text="x" * 100_000)).detail) < MAX_QUOTE + 100
+
+
+@given(
+    st.builds(
+        ChatAnswer,
+        text=st.one_of(
+            json_values.map(json.dumps),
+            st.lists(json_values, max_size=3).map(lambda items: json.dumps({"labels": items})),
+            st.text(st.characters()),
+        ),
+        refusal=st.none() | st.text(st.characters()),
+        finish_reason=st.sampled_from(["stop", "length", "content_filter", "eos", ""]),
+    ),
+    ids,
+)
+@example(ChatAnswer(text="[" * 100_000), ["0"])
+@example(ChatAnswer(text='{"labels":[' + '{"x":' * 100_000), ["0"])
+@example(ChatAnswer(text='{"labels":[],"x":' + "[" * 100_000), [])
+@example(ChatAnswer(text='{"labels":[{"id":"\\ud800","sentiment":"POSITIVE"}]}'), ["\ud800"])
+@example(ChatAnswer(text='{"labels":[{"id":"' + "x" * 1000 + '","sentiment":"NEUTRAL"}]}'), ["0"])
+@example(ChatAnswer(text='{"labels":[{"id":"0","sentiment":"NEUTRAL","confidence":1e999}]}'), ["0"])
+@example(ChatAnswer(text="\ufeff{}"), ["0"])
+@example(ChatAnswer(text="```json\n" * 20_000), ["0"])
+def test_reading_never_raises_and_only_an_answer_to_every_id_is_accepted(
+    answer: ChatAnswer, asked: list[str]
+) -> None:
+    match read_answer(answer, asked):
+        case Ok(found):
+            assert sorted(found) == sorted(asked)
+        case Rejected() as refused:
+            refused.detail.encode()  # a detail is written to Kafka: it must be encodable
