@@ -240,11 +240,10 @@ class _Inquiry:
 
     def _read(self, answer: ChatAnswer) -> Label | _Refusal | None:
         """Return the label, or why there is none, or None if the model may be asked again."""
-        match read_answer(answer, self._prompt.ids):
-            case Ok(labels):
-                return labels[self._prompt.ids[0]]
-            case Rejected() as bad:
-                return self._refusal(bad.reason, bad.detail) if self._is_over() else None
+        outcome = read_answer(answer, self._prompt.ids)
+        if isinstance(outcome, Ok):
+            return outcome.value[self._prompt.ids[0]]
+        return self._refusal(outcome.reason, outcome.detail) if self._is_over() else None
 
     async def _ask(self) -> ChatAnswer:
         """Make one request, and tell the limiter what it took, whatever came of it."""

@@ -1,0 +1,437 @@
+"""Labelling a batch: every review comes back, whatever the model does."""
+
+import asyncio
+import hashlib
+import json
+import math
+from collections import Counter, deque
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reviewstream.core.chat import ChatAnswer, ChatRequest
+from reviewstream.core.costs import Prices
+from reviewstream.core.outcomes import Ok
+from reviewstream.core.parsing import parse_review
+from reviewstream.core.prompts import PROMPT_VERSION, build_prompt
+from reviewstream.core.records import (
+    LabelledReview,
+    Origin,
+    Reason,
+    RejectedReview,
+    Review,
+    Sentiment,
+    Stage,
+)
+from reviewstream.errors import PermanentError, StopError, TransientError
+from reviewstream.pipeline.labelling import Labeller, LabelPolicy
+from reviewstream.ports import LabelLedger, RateLimiter
+from reviewstream.settings import OpenAISettings
+from reviewstream.testing import FakeChatModel, FakeClock, MemoryLedger, NoLedger, NoLimit
+
+NOW = datetime(2026, 11, 22, 12, 30, 15, 123_456, tzinfo=UTC)
+POLICY = LabelPolicy(model="m", prices=Prices.from_usd(prompt=1, completion=2))
+FINE = ChatAnswer(
+    text='{"labels":[{"id":"0","sentiment":"NEGATIVE","confidence":0.75}]}',
+    model="m-2026",
+    request_id="req_1",
+    prompt_tokens=100,
+    completion_tokens=10,
+)
+BAD = ChatAnswer(text="POSITIVE", prompt_tokens=100, completion_tokens=5)
+REFUSED = ChatAnswer(text="", refusal="no", prompt_tokens=100, completion_tokens=5)
+AWAY = TransientError("HTTP 503: overloaded")
+
+
+def _review(number: int, text: str) -> tuple[Review, Origin]:
+    review = Review(
+        review_id=f"r{number}",
+        user_id="u",
+        business_id="b",
+        stars=3.0,
+        text=text,
+        written_at=datetime(2020, 1, 1, tzinfo=UTC),
+    )
+    return review, Origin(source="s", offset=number)
+
+
+def _reviews(*texts: str) -> list[tuple[Review, Origin]]:
+    return [_review(number, text) for number, text in enumerate(texts)]
+
+
+def _text(request: ChatRequest) -> str:
+    (review,) = json.loads(request.user)["reviews"]
+    text: str = review["text"]
+    return text
+
+
+def _sha256(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _scripted(*answers: ChatAnswer | Exception) -> FakeChatModel:
+    """Return a model that gives these answers, and the last one for ever."""
+    rest = deque(answers)
+    return FakeChatModel(lambda _: rest.popleft() if len(rest) > 1 else rest[0])
+
+
+def _labeller(
+    model: FakeChatModel,
+    policy: LabelPolicy = POLICY,
+    *,
+    ledger: LabelLedger | None = None,
+    limiter: RateLimiter | None = None,
+    clock: FakeClock | None = None,
+) -> Labeller:
+    return Labeller(
+        model, ledger or NoLedger(), limiter or NoLimit(), clock or FakeClock(NOW), policy
+    )
+
+
+async def _label_one(model: FakeChatModel, **more: Any) -> LabelledReview | RejectedReview:
+    (outcome,) = await _labeller(model, **more).label(_reviews("cold soup"))
+    return outcome
+
+
+def _rejected(outcome: LabelledReview | RejectedReview) -> RejectedReview:
+    assert isinstance(outcome, RejectedReview)
+    return outcome
+
+
+def _labelled(outcome: LabelledReview | RejectedReview) -> LabelledReview:
+    assert isinstance(outcome, LabelledReview)
+    return outcome
+
+
+@pytest.mark.anyio
+async def test_a_label_carries_the_review_the_opinion_and_where_it_came_from() -> None:
+    outcome = _labelled(await _label_one(_scripted(FINE)))
+    review, origin = _review(0, "cold soup")
+    assert {name: getattr(outcome, name) for name in review.__struct_fields__} == {
+        name: getattr(review, name) for name in review.__struct_fields__
+    }
+    assert outcome.origin == origin
+    assert (outcome.sentiment, outcome.confidence) == (Sentiment.NEGATIVE, 0.75)
+    provenance = outcome.provenance
+    assert (provenance.model, provenance.request_id) == ("m-2026", "req_1")
+    assert (provenance.prompt_version, provenance.attempts) == (PROMPT_VERSION, 1)
+    assert (provenance.prompt_tokens, provenance.completion_tokens) == (100, 10)
+    assert provenance.cost_micro_usd == 120
+    assert not provenance.from_ledger
+    assert not provenance.truncated
+    assert provenance.labelled_at == NOW.replace(microsecond=123_000)
+
+
+@pytest.mark.anyio
+async def test_an_endpoint_that_does_not_name_its_model_is_given_the_name_asked_for() -> None:
+    silent = ChatAnswer(text=FINE.text)
+    assert _labelled(await _label_one(_scripted(silent))).provenance.model == "m"
+
+
+@pytest.mark.anyio
+async def test_the_generation_is_written_into_the_label() -> None:
+    policy = LabelPolicy(model="m", generation=7)
+    assert _labelled(await _label_one(_scripted(FINE), policy=policy)).provenance.generation == 7
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("text", ["", "x" * 65_536])
+async def test_an_empty_text_is_asked_about_and_a_long_one_is_flagged(text: str) -> None:
+    (outcome,) = await _labeller(_scripted(FINE)).label(_reviews(text))
+    assert _labelled(outcome).provenance.truncated == bool(text)
+
+
+@pytest.mark.anyio
+async def test_no_reviews_ask_for_nothing() -> None:
+    model = _scripted(FINE)
+    assert await _labeller(model).label([]) == []
+    assert model.requests == []
+
+
+@pytest.mark.anyio
+async def test_after_a_passing_failure_the_model_is_asked_again() -> None:
+    clock = FakeClock(NOW)
+    outcome = _labelled(await _label_one(_scripted(AWAY, AWAY, FINE), clock=clock))
+    assert outcome.provenance.attempts == 3
+    assert clock.sleeps == [0.5, 1.0]
+
+
+@pytest.mark.anyio
+async def test_a_wait_that_was_asked_for_is_kept_to() -> None:
+    clock = FakeClock(NOW, jitter=0.5)
+    await _label_one(_scripted(TransientError("busy", retry_after=7), FINE), clock=clock)
+    assert clock.sleeps == [8.75]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("asked", [3600.0, math.inf])
+async def test_a_wait_is_cut_to_the_longest_allowed(asked: float) -> None:
+    clock = FakeClock(NOW, jitter=0.9)
+    await _label_one(_scripted(TransientError("busy", retry_after=asked), FINE), clock=clock)
+    assert clock.sleeps == [POLICY.max_wait]
+
+
+@pytest.mark.anyio
+async def test_our_own_wait_is_cut_to_the_longest_allowed_too() -> None:
+    clock = FakeClock(NOW)
+    policy = LabelPolicy(model="m", max_wait=0.7, max_attempts=4)
+    await _label_one(_scripted(AWAY), policy=policy, clock=clock)
+    assert clock.sleeps == [0.5, 0.7, 0.7]
+
+
+@pytest.mark.anyio
+async def test_a_model_that_stays_away_rejects_the_review_after_the_last_attempt() -> None:
+    model = _scripted(AWAY)
+    outcome = _rejected(await _label_one(model))
+    assert outcome.reason is Reason.MODEL_UNAVAILABLE
+    assert (outcome.stage, outcome.attempts) == (Stage.LABEL, POLICY.max_attempts)
+    assert "HTTP 503: overloaded" in outcome.detail
+    assert len(model.requests) == POLICY.max_attempts
+
+
+@pytest.mark.anyio
+async def test_a_rejected_review_can_be_read_back_from_its_dead_letter() -> None:
+    outcome = _rejected(await _label_one(_scripted(PermanentError("too long"))))
+    review, origin = _review(0, "cold soup")
+    assert parse_review(outcome.raw) == Ok(review)
+    assert outcome.origin == origin
+    assert outcome.rejected_at == NOW.replace(microsecond=123_000)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("answer", "reason"), [(BAD, Reason.MODEL_BAD_ANSWER), (REFUSED, Reason.MODEL_REFUSED)]
+)
+async def test_a_bad_answer_is_asked_about_once_again_and_no_more(
+    answer: ChatAnswer, reason: Reason
+) -> None:
+    model = _scripted(answer)
+    outcome = _rejected(await _label_one(model))
+    assert outcome.reason is reason
+    assert outcome.attempts == len(model.requests) == 2
+
+
+@pytest.mark.anyio
+async def test_the_price_of_a_label_includes_the_bad_answer_before_it() -> None:
+    outcome = _labelled(await _label_one(_scripted(BAD, AWAY, FINE)))
+    provenance = outcome.provenance
+    assert (provenance.attempts, provenance.prompt_tokens) == (3, 200)
+    assert (provenance.completion_tokens, provenance.cost_micro_usd) == (15, 230)
+
+
+@pytest.mark.anyio
+async def test_one_attempt_means_one_even_for_a_bad_answer() -> None:
+    model = _scripted(BAD)
+    await _label_one(model, policy=LabelPolicy(model="m", max_attempts=1))
+    assert len(model.requests) == 1
+
+
+@pytest.mark.anyio
+async def test_a_refused_request_is_not_repeated() -> None:
+    model = _scripted(PermanentError("HTTP 400: too long"))
+    outcome = _rejected(await _label_one(model))
+    assert (outcome.reason, outcome.attempts) == (Reason.MODEL_BAD_REQUEST, 1)
+    assert outcome.detail == "HTTP 400: too long"
+    assert len(model.requests) == 1
+
+
+@pytest.mark.anyio
+async def test_one_bad_review_costs_its_neighbours_nothing() -> None:
+    model = FakeChatModel(lambda request: BAD if _text(request) == "b" else FINE)
+    outcomes = await _labeller(model).label(_reviews("a", "b", "c"))
+    assert [type(one) for one in outcomes] == [LabelledReview, RejectedReview, LabelledReview]
+
+
+@pytest.mark.anyio
+async def test_a_stop_ends_everything_at_once_and_keeps_its_cause() -> None:
+    cause = OSError("vendor")
+    stop = StopError("the quota is spent")
+    stop.__cause__ = cause
+    model = FakeChatModel(lambda request: stop if _text(request) == "1" else FINE)
+    policy = LabelPolicy(model="m", concurrency=2)
+    with pytest.raises(StopError, match="quota") as caught:
+        await _labeller(model, policy).label(_reviews(*map(str, range(100))))
+    assert caught.value.__cause__ is cause
+    assert len(model.requests) < 10
+    assert model.in_flight == 0
+
+
+@pytest.mark.anyio
+async def test_a_stop_is_told_rather_than_what_failed_beside_it() -> None:
+    def answer(request: ChatRequest) -> Exception:
+        return StopError("no key") if _text(request) == "b" else RuntimeError("a bug")
+
+    with pytest.raises(StopError, match="no key"):
+        await _labeller(FakeChatModel(answer)).label(_reviews("a", "b", "c"))
+
+
+@pytest.mark.anyio
+async def test_a_bug_in_a_model_is_not_hidden() -> None:
+    with pytest.raises(ZeroDivisionError):
+        await _label_one(_scripted(ZeroDivisionError("a bug")))
+
+
+@pytest.mark.anyio
+async def test_identical_texts_are_asked_about_once_and_paid_for_once() -> None:
+    model = _scripted(FINE)
+    outcomes = await _labeller(model).label(_reviews("same", "other", "same", "same"))
+    assert sorted(map(_text, model.requests)) == ["other", "same"]
+    paid = [not _labelled(one).provenance.from_ledger for one in outcomes]
+    assert paid == [True, True, False, False]
+
+
+@pytest.mark.anyio
+async def test_a_label_is_in_the_ledger_and_is_not_bought_again() -> None:
+    ledger, model = MemoryLedger(), _scripted(FINE)
+    first = await _labeller(model, ledger=ledger).label(_reviews("cold soup"))
+    again = await _labeller(model, ledger=ledger).label(_reviews("cold soup"))
+    assert len(model.requests) == 1
+    before, after = _labelled(first[0]).provenance, _labelled(again[0]).provenance
+    assert after.from_ledger
+    assert (after.labelled_at, after.cost_micro_usd) == (before.labelled_at, before.cost_micro_usd)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("other", [LabelPolicy(model="n"), LabelPolicy(model="m", generation=1)])
+async def test_a_label_is_remembered_by_model_and_prompt_not_by_generation(
+    other: LabelPolicy,
+) -> None:
+    ledger, model = MemoryLedger(), _scripted(FINE)
+    for policy in (POLICY, other):
+        await _labeller(model, policy, ledger=ledger).label(_reviews("cold soup"))
+    assert len(model.requests) == (2 if other.model == "n" else 1)
+
+
+@pytest.mark.anyio
+async def test_a_review_without_a_label_is_not_in_the_ledger() -> None:
+    ledger = MemoryLedger()
+    await _label_one(_scripted(BAD), ledger=ledger)
+    assert ledger.entries == {}
+
+
+class _CountingLimit:
+    """`RateLimiter` that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.reserved: list[int] = []
+        self.settled: list[tuple[int, int, int]] = []
+
+    async def acquire(self, *, requests: int, tokens: int) -> None:
+        assert requests == 1
+        self.reserved.append(tokens)
+
+    def settle(self, *, reserved_tokens: int, used_tokens: int, cost_micro_usd: int) -> None:
+        self.settled.append((reserved_tokens, used_tokens, cost_micro_usd))
+
+
+@pytest.mark.anyio
+async def test_the_limiter_hears_of_every_attempt_what_it_took() -> None:
+    limiter = _CountingLimit()
+    await _label_one(_scripted(AWAY, BAD, FINE), limiter=limiter)
+    tokens = build_prompt(["cold soup"]).tokens
+    assert limiter.reserved == [tokens] * 3
+    assert limiter.settled == [(tokens, 0, 0), (tokens, 105, 110), (tokens, 110, 120)]
+
+
+@pytest.mark.anyio
+async def test_a_spent_budget_stops_before_the_request() -> None:
+    class Spent(_CountingLimit):
+        async def acquire(self, *, requests: int, tokens: int) -> None:
+            raise StopError(f"the budget is spent ({requests}, {tokens})")
+
+    model, limiter = _scripted(FINE), Spent()
+    with pytest.raises(StopError, match="budget"):
+        await _label_one(model, limiter=limiter)
+    assert model.requests == []
+    assert limiter.settled == []
+
+
+@pytest.mark.anyio
+async def test_cancelling_leaves_nothing_running_and_nothing_reserved() -> None:
+    arrived = asyncio.Event()
+
+    class Hanging(FakeChatModel):
+        async def answer(self, request: ChatRequest) -> ChatAnswer:
+            arrived.set()
+            await asyncio.Event().wait()
+            return await super().answer(request)
+
+    limiter, before = _CountingLimit(), asyncio.all_tasks()
+    task = asyncio.create_task(_labeller(Hanging(), limiter=limiter).label(_reviews("a", "b")))
+    await arrived.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(limiter.settled) == len(limiter.reserved)
+    assert asyncio.all_tasks() == before
+
+
+def test_a_policy_is_what_the_settings_say() -> None:
+    given_settings = OpenAISettings(model="x", concurrency=3, max_attempts=2, max_wait=9)
+    policy = LabelPolicy.of(given_settings)
+    assert (policy.model, policy.concurrency, policy.max_attempts, policy.max_wait) == (
+        *("x", 3, 2),
+        9.0,
+    )
+    assert policy.prices == Prices(prompt=150_000, completion=600_000)
+
+
+behaviours = st.sampled_from(
+    [
+        FINE,
+        BAD,
+        REFUSED,
+        ChatAnswer(text=FINE.text, finish_reason="length"),
+        ChatAnswer(text=""),
+        ChatAnswer(text='{"labels":[{"id":"1","sentiment":"NEUTRAL"}]}'),
+        AWAY,
+        TransientError("busy", retry_after=3.0),
+        PermanentError("too long"),
+    ]
+)
+
+
+@given(
+    texts=st.lists(st.sampled_from("abcdefghij"), max_size=20),
+    script=st.dictionaries(
+        st.sampled_from("abcdefghij"), st.lists(behaviours, min_size=1, max_size=4)
+    ),
+    concurrency=st.integers(1, 5),
+    max_attempts=st.integers(1, 4),
+)
+@settings(deadline=None)
+def test_whatever_the_model_does_every_review_comes_back_in_its_place(
+    texts: Sequence[str],
+    script: dict[str, list[ChatAnswer | Exception]],
+    concurrency: int,
+    max_attempts: int,
+) -> None:
+    rest = {text: deque(answers) for text, answers in script.items()}
+
+    def behave(request: ChatRequest) -> ChatAnswer | Exception:
+        answers = rest.get(_text(request), deque([FINE]))
+        return answers.popleft() if len(answers) > 1 else answers[0]
+
+    model, ledger = FakeChatModel(behave), MemoryLedger()
+    policy = LabelPolicy(model="m", concurrency=concurrency, max_attempts=max_attempts)
+    reviews = _reviews(*texts)
+    outcomes = asyncio.run(_labeller(model, policy, ledger=ledger).label(reviews))
+
+    assert [one.origin for one in outcomes] == [origin for _, origin in reviews]
+    assert model.peak <= concurrency
+    asked = Counter(map(_text, model.requests))
+    assert set(asked) == set(texts)
+    assert all(times <= max_attempts for times in asked.values())
+    bought = {key.text_sha256 for key in ledger.entries}
+    for (review, _), outcome in zip(reviews, outcomes, strict=True):
+        assert isinstance(outcome, LabelledReview) == (_sha256(review.text) in bought)
+        if isinstance(outcome, LabelledReview):
+            assert outcome.sentiment is Sentiment.NEGATIVE
+            assert (outcome.review_id, outcome.text) == (review.review_id, review.text)
+        else:
+            assert parse_review(outcome.raw) == Ok(review)
+            assert outcome.attempts == asked[review.text]
