@@ -13,13 +13,7 @@ from pydantic import SecretStr
 from reviewstream.core.versions import VERSION_HEADER
 from reviewstream.settings import ElasticsearchSettings, RegistrySettings, Settings
 
-SECRETS: Final = frozenset(
-    {
-        "connection.password",
-        "value.converter.basic.auth.user.info",
-        "value.converter.schema.registry.basic.auth.user.info",
-    }
-)
+_SECRETS: Final = ("password", "secret", "jaas", "user.info")  # words in a setting's name
 
 
 def connector_config(settings: Settings) -> dict[str, str]:
@@ -38,7 +32,7 @@ def without_secrets(config: dict[str, str]) -> dict[str, str]:
 
 
 def _is_secret(name: str) -> bool:
-    return name in SECRETS or any(word in name.lower() for word in ("password", "secret", "jaas"))
+    return any(word in name.lower() for word in _SECRETS)
 
 
 def _reading(settings: Settings) -> dict[str, str]:

@@ -1,0 +1,50 @@
+"""The schemas are found wherever the package is installed."""
+
+import json
+from pathlib import Path
+
+import fastavro
+import pytest
+
+from reviewstream.wire.compatibility import incompatibilities
+from reviewstream.wire.schemas import (
+    SCHEMA_NAMES,
+    SchemaName,
+    released_schemas,
+    schema_text,
+    schemas_directory,
+)
+
+
+@pytest.mark.parametrize("name", SCHEMA_NAMES)
+def test_every_schema_is_valid_avro(name: SchemaName) -> None:
+    assert fastavro.parse_schema(json.loads(schema_text(name)))
+
+
+@pytest.mark.parametrize("name", SCHEMA_NAMES)
+def test_todays_schema_and_every_released_one_read_each_other(name: SchemaName) -> None:
+    released = released_schemas(name)
+    assert released, f"{name} was never released"
+    today = schema_text(name)
+    for version, text in released:
+        assert not incompatibilities(reader=today, writer=text), version
+        assert not incompatibilities(reader=text, writer=today), version
+
+
+def test_released_versions_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    (tmp_path / "released").mkdir()
+    for name in ("labelled_review.v10", "labelled_review.v9", "rejected_review.v1"):
+        (tmp_path / "released" / f"{name}.avsc").write_text(name)
+    assert released_schemas("labelled_review", directory=tmp_path) == (
+        (9, "labelled_review.v9"),
+        (10, "labelled_review.v10"),
+    )
+
+
+def test_an_installed_package_brings_its_schemas_with_it(tmp_path: Path) -> None:
+    (tmp_path / "schemas").mkdir()
+    assert schemas_directory(tmp_path) == tmp_path / "schemas"
+
+
+def test_a_checkout_has_its_schemas_beside_the_sources(tmp_path: Path) -> None:
+    assert (schemas_directory(tmp_path) / "labelled_review.avsc").is_file()
