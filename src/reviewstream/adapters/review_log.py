@@ -132,6 +132,10 @@ class ReviewLog:
             size -= len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def locate(self, offset: int) -> tuple[IO[bytes], int]:
+        """Return the open file and where a byte of the log is in it, for `sendfile`."""
+        return self._file, self._base + offset
+
     def lines_in(self, start: int, end: int) -> tuple[int, int]:
         """Return the bytes of every line whose first byte lies in [start, end)."""
         size = self.size()

@@ -1,0 +1,261 @@
+"""What the server says to one client: `wire.protocol`, or plain lines."""
+
+import asyncio
+import contextlib
+import socket
+import time
+import zlib
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final, ParamSpec, TypeVar, assert_never
+
+from reviewstream.adapters.arrivals import Arrivals
+from reviewstream.adapters.review_log import ReviewLog
+from reviewstream.errors import ProtocolError, SourceReplacedError
+from reviewstream.wire import protocol
+from reviewstream.wire.framing import NEWLINE
+from reviewstream.wire.protocol import ErrorCode
+
+RECEIVED: Final = 16 << 10  # bytes taken from a socket at once
+LOADED: Final = 1 << 20  # bytes read from the file at once: each read costs a hop to a thread
+READERS: Final = 4  # threads that read the file
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """What all sessions share.
+
+    Attributes:
+        chunk_bytes: Bytes of the file in one message.
+        heartbeat: Seconds of silence after which a tailing client is sent a heartbeat.
+        poll: Seconds between looks for new lines.
+        clock: Seconds.
+    """
+
+    log: ReviewLog
+    arrivals: Arrivals
+    chunk_bytes: int
+    heartbeat: float
+    poll: float
+    clock: Callable[[], float] = time.monotonic
+    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(READERS))
+
+    def in_thread(
+        self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> asyncio.Future[T]:
+        """Run what reads the file without holding up the other clients."""
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self.threads, lambda: function(*args, **kwargs))
+
+    async def ranges(self, offset: int) -> AsyncIterator[tuple[int, int]]:
+        """Give the ranges that become readable, and after some silence an empty one.
+
+        Ends with a file that does not grow.
+        """
+        quiet_since = self.clock()
+        while True:
+            head = await self.in_thread(self.arrivals.head, offset)
+            now = self.clock()
+            if head > offset or now - quiet_since >= self.heartbeat:
+                yield offset, max(offset, head)
+                offset, quiet_since = max(offset, head), now
+            elif not self.log.follow and offset >= self.log.size():
+                return
+            else:
+                await asyncio.sleep(self.poll)
+
+
+async def send_plain_lines(served: Served, client: socket.socket) -> None:
+    """Send the file from its beginning, as `nc` and Spark's `socket` source want it."""
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(SourceReplacedError):  # no way to say it but to hang up
+        async for start, stop in served.ranges(0):
+            file, position = served.log.locate(start)
+            size = stop - start
+            if size and await loop.sock_sendfile(client, file, position, size) < size:
+                return  # the file was cut short
+
+
+async def answer_requests(served: Served, client: socket.socket) -> None:
+    """Speak the protocol until the client hangs up or breaks it."""
+    loop = asyncio.get_running_loop()
+    session = _Session(served, client)
+    decoder = protocol.request_decoder()
+    while data := await loop.sock_recv(client, RECEIVED):
+        decoder.feed(data)
+        try:
+            while (request := decoder.next_message()) is not None:
+                await session.answer(request)
+        except ProtocolError as err:
+            await session.refuse(ErrorCode.BAD_REQUEST, err)
+            return
+
+
+class _Session:
+    """Answers the requests of one client, one after the other."""
+
+    def __init__(self, served: Served, client: socket.socket) -> None:
+        self._served = served
+        self._client = client
+        self._is_greeted = False
+
+    async def answer(self, request: protocol.Request) -> None:
+        """Answer one request.
+
+        Raises:
+            ProtocolError: it makes no sense.
+            ConnectionError: the client is gone.
+        """
+        try:
+            await self._answer(request)
+        except SourceReplacedError as err:
+            await self.refuse(ErrorCode.REPLACED, err)
+        except ConnectionError:
+            raise
+        except OSError as err:
+            await self.refuse(ErrorCode.UNAVAILABLE, f"cannot read the file: {err}")
+
+    async def refuse(self, code: ErrorCode, message: object) -> None:
+        """Say that a request was refused."""
+        await self._send(protocol.Error(code=code, message=str(message)).encode())
+
+    async def _answer(self, request: protocol.Request) -> None:
+        match request:
+            case protocol.HelloRequest():
+                await self._hello(request)
+            case _ if not self._is_greeted:
+                raise ProtocolError("the first message must be a HelloRequest")
+            case protocol.LatestRequest():
+                await self._latest(request)
+            case protocol.ReadRequest():
+                await self._read(request)
+            case protocol.TailRequest():
+                await self._tail(request)
+            case _:
+                assert_never(request)
+
+    async def _send(self, data: bytes | memoryview) -> None:
+        """Wait until the socket has taken everything; nothing is kept for a slow client."""
+        await asyncio.get_running_loop().sock_sendall(self._client, data)
+
+    async def _hello(self, request: protocol.HelloRequest) -> None:
+        if request.version != protocol.VERSION:
+            versions = f"the client speaks version {request.version}, the server {protocol.VERSION}"
+            await self.refuse(ErrorCode.VERSION, f"{versions}: upgrade the older one")
+            return
+        reply = await self._served.in_thread(_description, self._served.log, request.fingerprint)
+        self._is_greeted = True
+        await self._send(reply.encode())
+
+    async def _latest(self, request: protocol.LatestRequest) -> None:
+        if not await self._is_beyond(request.start):
+            reply = await self._served.in_thread(_admitted, self._served, request)
+            await self._send(reply.encode())
+
+    async def _read(self, request: protocol.ReadRequest) -> None:
+        if request.start > request.end:
+            raise ProtocolError(f"range {request.start} to {request.end}: give start <= end")
+        if await self._is_beyond(request.end):
+            return
+        tally = _Tally()
+        lines_in = self._served.log.lines_in
+        start, stop = await self._served.in_thread(lines_in, request.start, request.end)
+        await self._send_data(start, stop, tally)
+        await self._send(tally.end().encode())
+
+    async def _tail(self, request: protocol.TailRequest) -> None:
+        if await self._is_beyond(request.start):
+            return
+        tally = _Tally()
+        first = await self._served.in_thread(self._served.log.line_start, request.start)
+        async for start, stop in self._served.ranges(first):
+            if start == stop:
+                await self._send(protocol.Heartbeat(head=stop).encode())
+            else:
+                await self._send_data(start, stop, tally)
+        await self._send(tally.end().encode())
+
+    async def _is_beyond(self, offset: int) -> bool:
+        log = self._served.log
+        size = log.size()
+        if offset > size:
+            text = f"offset {offset} is beyond the end of {log.source} ({size} bytes)"
+            fix = "serve the file that was read before, or read this one with a new checkpoint"
+            await self.refuse(ErrorCode.BEYOND_END, f"{text}: {fix}")
+        return offset > size
+
+    async def _send_data(self, start: int, stop: int, tally: "_Tally") -> None:
+        """Send a range; the next bytes are read while these are sent."""
+        ahead = self._load(start, stop, tally)
+        try:
+            while ahead is not None:
+                data = await ahead
+                ahead = self._load(start + len(data), stop, tally)
+                await self._send_chunks(start, data)
+                start += len(data)
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+
+    async def _send_chunks(self, start: int, data: bytes) -> None:
+        size = self._served.chunk_bytes
+        for begin in range(0, len(data), size):
+            chunk = memoryview(data)[begin : begin + size]
+            await self._send(protocol.data_header(start + begin, len(chunk)))
+            await self._send(chunk)
+
+    def _load(self, start: int, stop: int, tally: "_Tally") -> asyncio.Future[bytes] | None:
+        def load() -> bytes:
+            data = self._served.log.read(start, size)
+            tally.add(data)
+            return data
+
+        size = min(LOADED, stop - start)
+        return self._served.in_thread(load) if size > 0 else None
+
+
+class _Tally:
+    """What was sent, for the client to check."""
+
+    def __init__(self) -> None:
+        self._newlines = 0
+        self._crc32 = 0
+        self._last = NEWLINE
+
+    def add(self, data: bytes) -> None:
+        """Count the next bytes."""
+        # Ten times as fast as `count`, which looks at byte after byte.
+        self._newlines += len(data) - len(data.replace(NEWLINE, b""))
+        self._crc32 = zlib.crc32(data, self._crc32)
+        self._last = data[-1:]
+
+    def end(self) -> protocol.End:
+        """Return the message that says so; a last line needs no newline."""
+        return protocol.End(lines=self._newlines + (self._last != NEWLINE), crc32=self._crc32)
+
+
+def _description(log: ReviewLog, fingerprint: str | None) -> protocol.Hello:
+    try:
+        is_same = fingerprint is None or log.matches(fingerprint)
+    except ValueError as err:
+        raise ProtocolError(f"malformed fingerprint: {err}") from err
+    if not is_same:
+        raise SourceReplacedError(
+            f"{log.source} is not the file that was read before (its beginning differs):"
+            " serve the former file, or read this one with a new checkpoint"
+        )
+    return protocol.Hello(
+        source=log.source, size=log.head(), fingerprint=log.fingerprint(), follow=log.follow
+    )
+
+
+def _admitted(served: Served, request: protocol.LatestRequest) -> protocol.Latest:
+    head = max(request.start, served.arrivals.head(request.start))
+    offset = served.log.latest(
+        request.start, head, max_rows=request.max_rows, max_bytes=request.max_bytes
+    )
+    return protocol.Latest(offset=offset, head=head)
