@@ -1,0 +1,301 @@
+"""The adapter: every vendor error becomes ours, and any endpoint's answer is read."""
+
+import asyncio
+import importlib
+import json
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import openai
+import pytest
+from pydantic import SecretStr
+
+from reviewstream.adapters.openai import MAX_MESSAGE, MAX_TOKENS, OpenAIChat
+from reviewstream.core.chat import ChatAnswer, ChatRequest
+from reviewstream.core.prompts import build_prompt
+from reviewstream.errors import ConfigError, PermanentError, StopError, TransientError
+from reviewstream.settings import OpenAISettings
+
+# The client's own HTTP library: version 3 changed it.
+http = importlib.import_module("httpx2" if openai.__version__ >= "3" else "httpx")
+
+KEY = "sk-do-not-tell"
+SETTINGS = OpenAISettings(base_url="http://models.test/v1", api_key=SecretStr(KEY))
+REQUEST = build_prompt(["cold soup"]).request
+COMPLETION = {
+    "id": "x",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "gpt-4o-mini-2024-07-18",
+    "choices": [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "hello", "refusal": None},
+            "logprobs": None,
+            "finish_reason": "stop",
+        }
+    ],
+    "usage": {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14},
+}
+NOON = "Sun, 22 Nov 2026 12:00:00 GMT"
+FIVE_SECONDS_LATER = "Sun, 22 Nov 2026 12:00:05 GMT"
+
+
+def _client(handler: Callable[[Any], Any]) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(
+        api_key=KEY,
+        base_url=SETTINGS.base_url,
+        max_retries=0,
+        http_client=http.AsyncClient(transport=http.MockTransport(handler)),
+    )
+
+
+async def _ask(handler: Callable[[Any], Any], request: ChatRequest = REQUEST) -> ChatAnswer:
+    chat = OpenAIChat(_client(handler), SETTINGS)
+    try:
+        return await chat.answer(request)
+    finally:
+        await chat.aclose()
+
+
+def _error(status: int, *, headers: dict[str, str] | None = None, **fields: Any) -> Any:
+    body = {"type": "t", "message": "what is wrong", "param": None, "code": None} | fields
+    return lambda _: http.Response(status, json={"error": body}, headers=headers or {})
+
+
+def _choice(**message: Any) -> dict[str, Any]:
+    return {"choices": [{"message": message}]}
+
+
+@pytest.mark.anyio
+async def test_a_request_is_sent_as_it_was_built() -> None:
+    sent: list[Any] = []
+
+    def handler(request: Any) -> Any:
+        sent.append(request)
+        return http.Response(200, json=COMPLETION)
+
+    await _ask(handler)
+    (request,) = sent
+    assert request.url.path == "/v1/chat/completions"
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+    assert json.loads(request.content) == {
+        "model": "gpt-4o-mini",
+        "messages": [
+            {"role": "system", "content": REQUEST.system},
+            {"role": "user", "content": REQUEST.user},
+        ],
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {
+                "name": REQUEST.schema_name,
+                "strict": True,
+                "schema": REQUEST.answer_schema,
+            },
+        },
+        "max_completion_tokens": REQUEST.max_output_tokens,
+    }
+
+
+@pytest.mark.anyio
+async def test_an_answer_is_told_with_all_that_is_known_of_it() -> None:
+    headers = {"x-request-id": "req_7"}
+    answer = await _ask(lambda _: http.Response(200, json=COMPLETION, headers=headers))
+    assert answer == ChatAnswer(
+        text="hello",
+        finish_reason="stop",
+        model="gpt-4o-mini-2024-07-18",
+        request_id="req_7",
+        prompt_tokens=11,
+        completion_tokens=3,
+    )
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        pytest.param(_choice(content="hi"), ChatAnswer(text="hi"), id="bare"),
+        pytest.param(_choice(refusal="no"), ChatAnswer(text="", refusal="no"), id="refusal"),
+        pytest.param(
+            {"choices": [{"message": {"content": "h"}, "finish_reason": "length"}]},
+            ChatAnswer(text="h", finish_reason="length"),
+            id="length",
+        ),
+        pytest.param(
+            _choice(content="hi") | {"usage": None, "model": None}, ChatAnswer(text="hi"), id="null"
+        ),
+        pytest.param(
+            _choice(content="hi") | {"usage": {"prompt_tokens": -5, "completion_tokens": 10**12}},
+            ChatAnswer(text="hi", completion_tokens=MAX_TOKENS),
+            id="nonsense-usage",
+        ),
+    ],
+)
+async def test_what_foreign_endpoints_leave_out_is_not_missed(
+    body: dict[str, Any], expected: ChatAnswer
+) -> None:
+    assert await _ask(lambda _: http.Response(200, json=body)) == expected
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"<!doctype html><p>Log in to the hotel's network", id="html"),
+        pytest.param(json.dumps(COMPLETION).encode()[:80], id="truncated"),
+        pytest.param(b'{"choices":[]}', id="no-choice"),
+        pytest.param(b"{}", id="no-choices"),
+        pytest.param(b'{"choices":[{}]}', id="no-message"),
+        pytest.param(b'{"choices":' + b"[" * 100_000, id="deep"),
+        pytest.param(b'{"choices":[{"message":{"content":"\xff"}}]}', id="not-utf-8"),
+        pytest.param(b'{"choices":[{"message":{"content":5}}]}', id="mistyped"),
+    ],
+)
+async def test_a_body_that_is_no_completion_may_be_one_the_next_time(body: bytes) -> None:
+    headers = {"content-type": "application/json"}
+    with pytest.raises(TransientError, match="completion"):
+        await _ask(lambda _: http.Response(200, content=body, headers=headers))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 529])
+async def test_an_error_that_passes_is_transient(status: int) -> None:
+    with pytest.raises(TransientError, match=f"HTTP {status}: what is wrong"):
+        await _ask(_error(status))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("status", [400, 405, 413, 422])
+async def test_a_refused_request_is_permanent_for_this_request_only(status: int) -> None:
+    with pytest.raises(PermanentError, match=f"HTTP {status}: what is wrong") as caught:
+        await _ask(_error(status))
+    assert not isinstance(caught.value, StopError)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("handler", "fix"),
+    [
+        pytest.param(_error(401), "set OPENAI_API_KEY", id="401"),
+        pytest.param(_error(403), "set OPENAI_API_KEY", id="403"),
+        pytest.param(_error(404, code="model_not_found"), "set openai.model", id="404"),
+        pytest.param(_error(402), "add credit", id="402"),
+        pytest.param(_error(429, code="insufficient_quota"), "add credit", id="quota-code"),
+        pytest.param(_error(429, type="insufficient_quota"), "add credit", id="quota-type"),
+    ],
+)
+async def test_what_a_person_must_mend_stops_with_the_fix(handler: Any, fix: str) -> None:
+    with pytest.raises(StopError, match=fix) as caught:
+        await _ask(handler)
+    assert "models.test" in str(caught.value)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after-ms": "250", "retry-after": "1"}, 0.25),
+        ({"retry-after-ms": "soon", "retry-after": "3"}, 3.0),
+        ({"retry-after": "-4"}, 0.0),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "later"}, None),
+        ({"retry-after": FIVE_SECONDS_LATER, "date": NOON}, 5.0),
+        ({"retry-after": NOON, "date": FIVE_SECONDS_LATER}, 0.0),
+        ({"retry-after": FIVE_SECONDS_LATER}, None),
+        ({"retry-after": FIVE_SECONDS_LATER, "date": "Sun, 22 Nov 2026 12:00:00 -0000"}, None),
+        ({"retry-after": "Sun, 99 Nov 2026 12:00:05 GMT", "date": NOON}, None),
+    ],
+)
+async def test_the_wait_that_is_asked_for_is_read_in_every_form(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    with pytest.raises(TransientError) as caught:
+        await _ask(_error(429, headers=headers))
+    assert caught.value.retry_after == seconds
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("failure", "words"), [("ConnectError", "failed: refused"), ("ReadTimeout", "no answer from")]
+)
+async def test_a_broken_connection_is_transient(failure: str, words: str) -> None:
+    def handler(request: Any) -> Any:
+        raise getattr(http, failure)("refused", request=request)
+
+    with pytest.raises(TransientError, match=words):
+        await _ask(handler)
+
+
+@pytest.mark.anyio
+async def test_an_attempt_ends_in_time_even_if_bytes_trickle_in() -> None:
+    async def handler(request: Any) -> Any:
+        await asyncio.Event().wait()
+        return http.Response(200, json=COMPLETION, request=request)
+
+    chat = OpenAIChat(_client(handler), OpenAISettings(timeout=0.05, api_key=SecretStr(KEY)))
+    with pytest.raises(
+        TransientError, match=r"no answer from https://api\.openai\.com/v1 in 0\.05 s"
+    ):
+        await chat.answer(REQUEST)
+    await chat.aclose()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 429, 500])
+async def test_no_error_tells_the_key_or_the_password(status: int) -> None:
+    settings = SETTINGS.model_copy(update={"base_url": "http://user:secret@models.test/v1"})
+    with pytest.raises((PermanentError, TransientError)) as caught:
+        await OpenAIChat(_client(_error(status)), settings).answer(REQUEST)
+    assert KEY not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.anyio
+async def test_a_long_message_is_cut() -> None:
+    with pytest.raises(PermanentError) as caught:
+        await _ask(_error(400, message="x" * 100_000))
+    assert len(str(caught.value)) < MAX_MESSAGE + 20
+
+
+@pytest.mark.anyio
+async def test_an_error_without_a_readable_body_is_still_told_apart() -> None:
+    with pytest.raises(TransientError, match="HTTP 502"):
+        await _ask(lambda _: http.Response(502, text="<html>Bad gateway</html>"))
+
+
+@pytest.mark.anyio
+async def test_an_error_survives_the_way_out_of_a_worker() -> None:
+    with pytest.raises(TransientError) as caught:
+        await _ask(_error(429, headers={"retry-after": "7"}))
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.retry_after) == (str(caught.value), 7.0)
+
+
+def test_openais_own_endpoint_needs_a_key() -> None:
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
+        OpenAIChat.connect(OpenAISettings())
+
+
+@pytest.mark.parametrize("key", ["sk-ключ", "sk-a\nb", "sk-\x00"])
+def test_a_key_that_cannot_be_sent_is_refused_without_showing_it(key: str) -> None:
+    with pytest.raises(ConfigError, match="copy it again") as caught:
+        OpenAIChat.connect(OpenAISettings(api_key=SecretStr(key)))
+    assert key not in str(caught.value)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("key", [None, SecretStr(" sk-with-a-newline \n")])
+async def test_an_endpoint_of_ones_own_needs_no_key_and_a_stray_newline_does_no_harm(
+    key: SecretStr | None,
+) -> None:
+    chat = OpenAIChat.connect(OpenAISettings(base_url="http://127.0.0.1:1/v1", api_key=key))
+    with pytest.raises(TransientError, match=r"the connection to http://127\.0\.0\.1:1/v1 failed"):
+        await chat.answer(REQUEST)
+    await chat.aclose()
