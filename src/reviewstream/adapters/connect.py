@@ -1,0 +1,178 @@
+"""Kafka Connect by its REST interface.
+
+Source: Apache Kafka, "Kafka Connect: REST API".
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final, Self
+from urllib.parse import quote
+
+import httpx2
+
+from reviewstream.errors import (
+    ConfigError,
+    PermanentError,
+    ReviewStreamError,
+    StopError,
+    TransientError,
+)
+from reviewstream.ports import ConnectorStatus
+from reviewstream.settings import ConnectSettings
+
+REQUEST_TIMEOUT: Final = 30.0  # seconds; a worker asks its leader, and loads plugins
+START_TIMEOUT: Final = 90.0  # seconds until a connector and its tasks run
+_POLL: Final = 0.25  # seconds
+_CLASS: Final = "connector.class"
+
+
+class KafkaConnectCluster:
+    """`ConnectCluster` over REST. A rebalance (409) is waited for: it is how Connect says busy."""
+
+    def __init__(
+        self,
+        settings: ConnectSettings,
+        *,
+        timeout: float = REQUEST_TIMEOUT,
+        start_timeout: float = START_TIMEOUT,
+    ) -> None:
+        self._url = settings.url.rstrip("/")
+        self._start_timeout = start_timeout
+        password = settings.password.get_secret_value() if settings.password else ""
+        self._client = httpx2.Client(
+            base_url=self._url,
+            timeout=timeout,
+            auth=(settings.username, password) if settings.username is not None else None,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the connections."""
+        self._client.close()
+
+    def apply(self, name: str, config: Mapping[str, str]) -> None:
+        """Create or update a connector, and wait until it and its tasks run."""
+        problems = self.validate({"name": name, **config})
+        if problems:
+            listed = "; ".join(f"{setting}: {error}" for setting, error in problems.items())
+            raise ConfigError(f"Connect at {self._url} refuses connector {name}: {listed}")
+        answer = self._ask("PUT", f"{_path(name)}/config", json=dict(config))
+        self._await_running(name, len(answer.json().get("tasks", ())) or 1)
+
+    def validate(self, config: Mapping[str, str]) -> Mapping[str, str]:
+        """Return setting -> error; empty if the configuration is valid."""
+        kind = config.get(_CLASS, "")
+        if not kind:
+            return {_CLASS: "is missing"}
+        body = {"name": "unnamed", **config}
+        path = f"/connector-plugins/{quote(kind, safe='')}/config/validate"
+        answer = self._ask("PUT", path, json=body, expected={404, 500})
+        if answer.status_code != 200:  # a class that no worker has: 404, or 500 in older versions
+            return {_CLASS: f"{_message(answer)} (is the connector's plugin installed?)"}
+        values = (each["value"] for each in answer.json()["configs"])
+        return {value["name"]: " ".join(value["errors"]) for value in values if value["errors"]}
+
+    def status(self, name: str) -> ConnectorStatus | None:
+        """Return the status, or None if there is no such connector."""
+        answer = self._ask("GET", f"{_path(name)}/status", expected={404})
+        if answer.status_code == 404:
+            return None
+        body: Mapping[str, Any] = answer.json()
+        parts = [body["connector"], *body["tasks"]]
+        return ConnectorStatus(
+            name=name,
+            state=body["connector"]["state"],
+            tasks=tuple(task["state"] for task in body["tasks"]),
+            trace=next((part["trace"] for part in parts if part.get("trace")), None),
+        )
+
+    def pause(self, name: str) -> None:
+        """Pause."""
+        self._ask("PUT", f"{_path(name)}/pause")
+
+    def resume(self, name: str) -> None:
+        """Resume."""
+        self._ask("PUT", f"{_path(name)}/resume")
+
+    def restart(self, name: str) -> None:
+        """Restart the connector and its failed tasks."""
+        self._ask("POST", f"{_path(name)}/restart?includeTasks=true&onlyFailed=true")
+
+    def delete(self, name: str) -> None:
+        """Delete; no such connector is fine."""
+        self._ask("DELETE", _path(name), expected={404})
+
+    def _await_running(self, name: str, tasks: int) -> None:
+        """Wait; a paused connector stays paused, a failed one is an error at once."""
+        deadline = time.monotonic() + self._start_timeout
+        while True:
+            status = self.status(name)
+            if status is not None and _settled(status, tasks):
+                return
+            if status is not None and status.trace is not None:
+                raise PermanentError(f"connector {name} failed: {_cause(status.trace)}")
+            if time.monotonic() > deadline:
+                shown = f"{status.state}, tasks {list(status.tasks)}" if status else "unknown"
+                raise TransientError(
+                    f"connector {name} does not run after {self._start_timeout:g} s: {shown}"
+                )
+            time.sleep(_POLL)
+
+    def _ask(
+        self, method: str, path: str, *, json: object = None, expected: set[int] | None = None
+    ) -> httpx2.Response:
+        """Send a request, again while the workers rebalance; errors but `expected` are raised."""
+        deadline = time.monotonic() + self._start_timeout
+        while True:
+            try:
+                answer = self._client.request(method, path, json=json)
+            except (httpx2.HTTPError, httpx2.InvalidURL) as err:
+                raise TransientError(
+                    f"Kafka Connect at {self._url} cannot be reached: "
+                    f"{str(err) or type(err).__name__}; is it running, and is connect.url right?"
+                ) from err
+            if answer.status_code != 409 or time.monotonic() > deadline:
+                break
+            time.sleep(_POLL)
+        if answer.is_success or answer.status_code in (expected or ()):
+            return answer
+        raise self._error(f"{method} {path}", answer)
+
+    def _error(self, what: str, answer: httpx2.Response) -> ReviewStreamError:
+        status = answer.status_code
+        text = f"Kafka Connect at {self._url} answers {status} to {what}: {_message(answer)}"
+        if status in {401, 403}:
+            return StopError(f"{text}; see connect.username and connect.password")
+        if status in {409, 429} or status >= 500:
+            return TransientError(text)
+        return PermanentError(text)
+
+
+def _path(name: str) -> str:
+    return f"/connectors/{quote(name, safe='')}"
+
+
+def _settled(status: ConnectorStatus, tasks: int) -> bool:
+    if status.state == "PAUSED":
+        return True
+    running = status.tasks.count("RUNNING")
+    return status.state == "RUNNING" and running == len(status.tasks) >= tasks
+
+
+def _cause(trace: str) -> str:
+    """Return the line of a Java stack trace that says why: the last `Caused by`, or the first."""
+    lines = trace.splitlines()
+    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+    return (causes or lines)[-1 if causes else 0].strip()
+
+
+def _message(answer: httpx2.Response) -> str:
+    try:
+        return str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:200] or "no explanation"

@@ -1,0 +1,127 @@
+"""Today's schemas against the registry and against every version ever released."""
+
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct
+
+from reviewstream.errors import IncompatibleSchemaError
+from reviewstream.ports import SchemaRegistry
+from reviewstream.settings import KafkaSettings
+from reviewstream.wire.compatibility import incompatibilities
+from reviewstream.wire.schemas import SchemaName, released_schemas, schema_text
+
+LEVEL = "FULL_TRANSITIVE"  # every version reads every other one
+
+
+class RegisteredSchema(Struct, frozen=True, kw_only=True):
+    """A schema as the registry knows it."""
+
+    subject: str
+    version: int
+    id: int
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """Something that does not fit.
+
+    Attributes:
+        where: A subject, or a schema's name.
+        problem: For a person: what is wrong, and the fix.
+    """
+
+    where: str
+    problem: str
+
+
+def subjects(settings: KafkaSettings) -> Mapping[str, SchemaName]:
+    """Return the subject of each schema (TopicNameStrategy)."""
+    return {
+        f"{settings.labelled_topic}-value": "labelled_review",
+        f"{settings.rejected_topic}-value": "rejected_review",
+    }
+
+
+def register_schemas(
+    registry: SchemaRegistry, settings: KafkaSettings
+) -> tuple[RegisteredSchema, ...]:
+    """Set our compatibility level on our subjects, then register today's schemas. Idempotent.
+
+    Raises:
+        IncompatibleSchemaError: A schema does not fit an older version; the message names both.
+    """
+    wanted = subjects(settings)
+    for subject in wanted:
+        if registry.compatibility(subject) != LEVEL:
+            registry.set_compatibility(subject, LEVEL)
+    return tuple(_register(registry, subject, name) for subject, name in wanted.items())
+
+
+def registered_schemas(
+    registry: SchemaRegistry, settings: KafkaSettings
+) -> tuple[RegisteredSchema, ...]:
+    """Return what our subjects hold, oldest version first; nothing of a subject there is not."""
+    return tuple(
+        RegisteredSchema(subject=subject, version=version, id=schema_id)
+        for subject in subjects(settings)
+        for version, text in registry.versions(subject)
+        if (schema_id := registry.find(subject, text)) is not None
+    )
+
+
+def check_schemas(registry: SchemaRegistry, settings: KafkaSettings) -> tuple[Finding, ...]:
+    """Compare today's schemas with the released ones, then with what the registry holds."""
+    return tuple(
+        finding
+        for subject, name in subjects(settings).items()
+        for finding in (*_released(name), *_in_registry(registry, subject, name))
+    )
+
+
+def _register(registry: SchemaRegistry, subject: str, name: SchemaName) -> RegisteredSchema:
+    text = schema_text(name)
+    problems = [
+        f"v{version}: {problem}"
+        for version, older in registry.versions(subject)
+        for problem in misfits(text, older)
+    ]
+    if problems:  # a registry whose level was changed by someone else would take it
+        raise IncompatibleSchemaError(
+            f"subject {subject}: today's {name} does not fit {'; '.join(problems)}"
+        )
+    schema_id = registry.register(subject, text)
+    versions = registry.versions(subject)
+    version = next((n for n, found in versions if registry.find(subject, found) == schema_id), 0)
+    return RegisteredSchema(subject=subject, version=version, id=schema_id)
+
+
+def _released(name: SchemaName) -> Iterator[Finding]:
+    today = schema_text(name)
+    for version, text in released_schemas(name):
+        for problem in misfits(today, text):
+            yield Finding(where=name, problem=f"does not fit released version {version}: {problem}")
+
+
+def _in_registry(registry: SchemaRegistry, subject: str, name: SchemaName) -> Iterator[Finding]:
+    versions = registry.versions(subject)
+    today = schema_text(name)
+    for version, text in versions:
+        for problem in misfits(today, text):
+            yield Finding(where=subject, problem=f"does not fit version {version}: {problem}")
+    if not versions or registry.find(subject, today) is None:
+        yield Finding(
+            where=subject,
+            problem=f"today's {name} is not registered: run `reviewstream schemas register`",
+        )
+    elif (level := registry.compatibility(subject)) != LEVEL:
+        yield Finding(
+            where=subject,
+            problem=f"its level is {level}, not {LEVEL}: run `reviewstream schemas register`",
+        )
+
+
+def misfits(new: str, old: str) -> Iterator[str]:
+    """Yield why one of two schemas cannot read what was written with the other."""
+    for problem in incompatibilities(reader=new, writer=old):
+        yield f"{problem} (the new one reading old records)"
+    for problem in incompatibilities(reader=old, writer=new):
+        yield f"{problem} (the old one reading new records)"
