@@ -88,10 +88,13 @@ class LineFramer:
         return line
 
     def _line(self, start: bytes, size: int) -> Line | Oversized:
-        data = start.removeprefix(BOM) if self.offset == 0 else start
-        if size <= self._max_line:
-            return Line(self.offset, data)
-        return Oversized(self.offset, size, data[: self._head_limit])
+        is_oversized = size > self._max_line
+        data = start[: self._head_limit] if is_oversized else start
+        if self.offset == 0:
+            data = data.removeprefix(BOM)
+        if is_oversized:
+            return Oversized(self.offset, size, data)
+        return Line(self.offset, data)
 
     def _hold(self, part: bytes) -> None:
         self._size += len(part)
