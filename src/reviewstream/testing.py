@@ -15,18 +15,19 @@ from reviewstream.core.records import Sentiment
 from reviewstream.pipeline.unlimited import NoLedger, NoLimit
 from reviewstream.ports import LedgerEntry, LedgerKey
 
-__all__ = ["FakeChatModel", "FakeClock", "MemoryLedger", "NoLedger", "NoLimit", "always"]
+__all__ = ["FakeChatModel", "FakeClock", "MemoryLedger", "NoLedger", "NoLimit", "judging"]
 
 Behaviour = Callable[[ChatRequest], ChatAnswer | Exception]
 
 
-def always(sentiment: Sentiment, *, confidence: float | None = 1.0) -> Behaviour:
-    """Return the behaviour of a model that gives every review the same label."""
+def judging(judge: Callable[[str], Sentiment], *, confidence: float | None = 1.0) -> Behaviour:
+    """Return the behaviour of a model that labels every text as `judge` does."""
 
     def answer(request: ChatRequest) -> ChatAnswer:
         reviews = msgspec.json.decode(request.user)["reviews"]
         labels = [
-            {"id": one["id"], "sentiment": sentiment, "confidence": confidence} for one in reviews
+            {"id": one["id"], "sentiment": judge(one["text"]), "confidence": confidence}
+            for one in reviews
         ]
         text = msgspec.json.encode({"labels": labels}).decode()
         return ChatAnswer(
@@ -43,7 +44,8 @@ class FakeChatModel:
     """`ChatModel` that does what it is told.
 
     Args:
-        behaviour: Called for every request; what it returns is answered, or raised.
+        behaviour: Called for every request; what it returns is answered, or raised. Without one,
+            every review is POSITIVE.
 
     Attributes:
         requests: Every request, in the order of arrival.
@@ -53,7 +55,7 @@ class FakeChatModel:
     """
 
     def __init__(self, behaviour: Behaviour | None = None) -> None:
-        self._behaviour = behaviour or always(Sentiment.POSITIVE)
+        self._behaviour = behaviour or judging(lambda _: Sentiment.POSITIVE)
         self.requests: list[ChatRequest] = []
         self.in_flight = 0
         self.peak = 0
