@@ -297,7 +297,7 @@ class SearchHit(Struct, frozen=True, kw_only=True):
 
     Attributes:
         document: The stored fields.
-        fragments: Pieces of the text with the matched words between `<em>` and `</em>`.
+        fragments: Pieces of the text with the matched words between `pipeline.search.HIGHLIGHT`.
     """
 
     id: str

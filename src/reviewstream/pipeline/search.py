@@ -9,12 +9,12 @@ from msgspec import Struct
 from reviewstream.core.records import Sentiment
 from reviewstream.ports import SearchHit, SearchIndex
 
-HIGHLIGHT: Final = ("\ue000", "\ue001")  # private-use characters: a review has no reason for them
+HIGHLIGHT: Final = ("\ue000", "\ue001")  # around a matched word; no review has a use for these
 MAX_LIMIT: Final = 10_000  # Elasticsearch's own `index.max_result_window`
-_EXPECTED: Final = {  # of a review with so many stars
-    Sentiment.NEGATIVE: (1.0, 2.0),
-    Sentiment.NEUTRAL: (3.0,),
-    Sentiment.POSITIVE: (4.0, 5.0),
+_EXPECTED: Final = {  # the stars that suggest a sentiment
+    Sentiment.NEGATIVE: {"lte": 2},
+    Sentiment.NEUTRAL: {"gt": 2, "lt": 4},
+    Sentiment.POSITIVE: {"gte": 4},
 }
 
 
@@ -55,8 +55,8 @@ class Report(Struct, frozen=True, kw_only=True):
     """The index at a glance.
 
     Attributes:
-        agreement: Share of documents whose sentiment is the one that their stars suggest (1 and 2
-            negative, 3 neutral, 4 and 5 positive), 0.0 to 1.0; None if there are no documents.
+        agreement: Share of documents whose sentiment is the one that their stars suggest (up to 2
+            negative, from 4 positive, else neutral), 0.0 to 1.0; None if there are no documents.
     """
 
     documents: int
@@ -113,7 +113,7 @@ def report_body(businesses: int = 10) -> dict[str, Any]:
     by_sentiment = {"sentiment": {"terms": {"field": "sentiment"}}}
     month = {"calendar_interval": "month", "format": "yyyy-MM"}
     agreement = {
-        sentiment.value: {"bool": {"filter": [_is(sentiment), {"terms": {"stars": list(stars)}}]}}
+        sentiment.value: {"bool": {"filter": [_is(sentiment), {"range": {"stars": stars}}]}}
         for sentiment, stars in _EXPECTED.items()
     }
     return {
@@ -139,7 +139,7 @@ def report_body(businesses: int = 10) -> dict[str, Any]:
 
 
 def _filters(query: Query) -> list[dict[str, Any]]:
-    filters = []
+    filters: list[dict[str, Any]] = []
     if query.business_id is not None:
         filters.append({"term": {"business_id": query.business_id}})
     if query.sentiment is not None:
