@@ -30,15 +30,16 @@ class OpenAIEndpoint:
 
     Args:
         latency: Milliseconds before every answer.
-        api_key: The only key it accepts.
+        api_key: The only key it accepts; without one, every key that begins with `sk-`.
 
     Attributes:
         api_key: A key that it accepts.
         base_url: What an OpenAI client takes as its `base_url`; the same after a restart.
     """
 
-    def __init__(self, *, latency: float = 0.0, api_key: str = "sk-testbed") -> None:
-        self.api_key = api_key
+    def __init__(self, *, latency: float = 0.0, api_key: str | None = None) -> None:
+        self.api_key = api_key or "sk-testbed"
+        self._only_key = api_key
         self.base_url = ""
         self._latency = latency
         self._port = 0
@@ -135,8 +136,10 @@ class OpenAIEndpoint:
     def _start(self) -> None:
         self._log.write_bytes(b"")
         command = [sys.executable, "-m", __package__, f"--port={self._port}"]
-        options = [f"--latency={self._latency:g}", f"--api-key={self.api_key}"]
-        self._process = Process([*command, *options], log=self._log)
+        command.append(f"--latency={self._latency:g}")
+        if self._only_key is not None:
+            command.append(f"--api-key={self._only_key}")
+        self._process = Process(command, log=self._log)
         self._wait(self._process)
         self.base_url = f"{self.url}/v1"
 
