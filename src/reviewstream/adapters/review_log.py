@@ -5,13 +5,12 @@ import os
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Self
+from typing import IO, ClassVar, Final, Self
 
 from reviewstream.errors import SourceReplacedError
 from reviewstream.wire.framing import NEWLINE
 
 FINGERPRINTED: Final = 64 << 10  # bytes from the start of the file
-BLOCK: Final = 1 << 20  # bytes looked through at once for newlines
 
 
 class ReviewLog:
@@ -21,6 +20,8 @@ class ReviewLog:
         source: The name that its lines' origins carry.
         follow: The file may grow; a last line without its newline is then not complete yet.
     """
+
+    BLOCK: ClassVar = 1 << 20  # bytes looked through at once for newlines
 
     def __init__(  # noqa: PLR0913 - facts about one file, all named
         self,
@@ -170,7 +171,7 @@ class ReviewLog:
         """Return the offset after so many lines, at most `end`."""
         offset = start
         while offset < end:
-            block = self.read(offset, min(BLOCK, end - offset))
+            block = self.read(offset, min(self.BLOCK, end - offset))
             found = block.count(NEWLINE)
             if found >= rows:
                 return offset + _after_nth_newline(block, rows)
@@ -183,7 +184,7 @@ class ReviewLog:
             return 0
         offset -= 1  # a newline there says that a line starts at `offset` itself
         while offset < size:
-            block = self.read(offset, min(BLOCK, size - offset))
+            block = self.read(offset, min(self.BLOCK, size - offset))
             found = block.find(NEWLINE)
             if found >= 0:
                 return offset + found + 1
@@ -193,7 +194,7 @@ class ReviewLog:
     def _after_last_newline(self, start: int, end: int) -> int:
         """Return the offset after the last newline in [start, end), or `start`."""
         while end > start:
-            begin = max(start, end - BLOCK)
+            begin = max(start, end - self.BLOCK)
             found = self.read(begin, end - begin).rfind(NEWLINE)
             if found >= 0:
                 return begin + found + 1

@@ -1,0 +1,174 @@
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from reviewstream.adapters.review_log import FINGERPRINTED, ReviewLog
+from reviewstream.errors import SourceReplacedError
+
+files = st.lists(st.sampled_from([b"\n", b"a", b"bc\n", b"review", b"\r\n"])).map(b"".join)
+
+
+class SmallBlocks(ReviewLog):
+    """Meets the borders of its blocks often."""
+
+    BLOCK: ClassVar = 3
+
+
+@contextmanager
+def log_of(content: bytes, *, follow: bool = False) -> Iterator[ReviewLog]:
+    with tempfile.TemporaryFile() as file:
+        file.write(b"before" + content + b"after\n")
+        file.flush()
+        size = None if follow else len(content)
+        yield SmallBlocks(file, source="reviews", base=6, size=size, follow=follow)
+
+
+def starts(content: bytes) -> list[int]:
+    """Where the lines start, by the book."""
+    offset, found = 0, []
+    for line in io.BytesIO(content):
+        found.append(offset)
+        offset += len(line)
+    return found
+
+
+@given(files, st.lists(st.integers(0, 60), max_size=5))
+@example(b"a\n\nb", [1, 2])
+def test_ranges_by_arithmetic_cover_every_line_exactly_once(
+    content: bytes, cuts: list[int]
+) -> None:
+    borders = sorted({0, len(content), *(cut for cut in cuts if cut < len(content))})
+    with log_of(content) as log:
+        ranges = [log.lines_in(*pair) for pair in pairwise(borders)]
+        assert b"".join(log.read(begin, end - begin) for begin, end in ranges) == content
+    for begin, end in ranges:
+        assert begin == end or begin in starts(content)
+
+
+@given(files, st.integers(0, 60), st.integers(0, 60))
+def test_a_range_holds_the_lines_whose_first_byte_is_in_it(
+    content: bytes, one: int, other: int
+) -> None:
+    start, end = sorted((min(one, len(content)), min(other, len(content))))
+    with log_of(content) as log:
+        begin, stop = log.lines_in(start, end)
+    expected = [offset for offset in starts(content) if start <= offset < end]
+    assert [offset for offset in starts(content) if begin <= offset < stop] == expected
+
+
+@given(files, st.integers(0, 60), st.integers(1, 10), st.integers(1, 30))
+def test_the_admitted_lines_are_whole_within_the_limits_and_at_least_one(
+    content: bytes, start: int, max_rows: int, max_bytes: int
+) -> None:
+    start = min(start, len(content))
+    with log_of(content) as log:
+        end = log.latest(start, len(content), max_rows=max_rows, max_bytes=max_bytes)
+    inside = [offset for offset in starts(content) if start <= offset < end]
+    assert end in (start, len(content), *starts(content))
+    assert len(inside) <= max_rows
+    assert len(inside) <= 1 or end - inside[0] <= max_bytes
+    assert inside[:1] == [offset for offset in starts(content) if start <= offset][:1]
+
+
+@given(files, st.integers(1, 10))
+def test_as_many_lines_are_admitted_as_the_limit_allows(content: bytes, rows: int) -> None:
+    with log_of(content) as log:
+        assert (
+            log.latest(0, len(content), max_rows=rows)
+            == [*starts(content), len(content)][min(rows, len(starts(content)))]
+        )
+        assert log.latest(0, len(content)) == len(content)
+
+
+@given(files, st.integers(1, 40))
+def test_as_many_bytes_are_admitted_as_the_limit_allows(content: bytes, size: int) -> None:
+    ends = [*starts(content)[1:], len(content)]
+    with log_of(content) as log:
+        found = log.latest(0, len(content), max_bytes=size)
+    assert found == max([end for end in ends if end <= size], default=ends[0])
+
+
+@given(files)
+def test_the_head_of_a_growing_file_is_after_its_last_newline(content: bytes) -> None:
+    with tempfile.TemporaryFile() as file, SmallBlocks(file, source="x", follow=True) as log:
+        for size in range(len(content)):
+            os.pwrite(file.fileno(), content[size : size + 1], size)
+            assert log.head() == content[: size + 1].rfind(b"\n") + 1
+
+
+def test_a_file_that_does_not_grow_ends_where_it_ended_when_it_was_opened(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.json"
+    path.write_bytes(b"one\ntwo")
+    with ReviewLog(path.open("rb"), source="reviews.json", path=path) as log:
+        with path.open("ab") as writer:
+            writer.write(b" three\n")
+        assert log.head() == log.size() == 7
+
+
+def test_a_fingerprint_survives_growth_and_says_how_much_it_covers(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.json"
+    path.write_bytes(b"one\n")
+    with ReviewLog(path.open("rb"), source="reviews.json", path=path, follow=True) as log:
+        small = log.fingerprint()
+        with path.open("ab") as writer:
+            writer.write(b"x" * FINGERPRINTED)
+        assert small.startswith("4-")
+        assert log.fingerprint().startswith(f"{FINGERPRINTED}-")
+        assert log.fingerprint() != small
+        assert log.matches(small)
+        assert log.matches(log.fingerprint())
+
+
+def test_a_shorter_or_different_file_does_not_match() -> None:
+    with log_of(b"one\ntwo\n") as log:
+        former = log.fingerprint()
+    for content in (b"", b"one\n", b"one\ntwo", b"one\ntwO\n"):
+        with log_of(content) as log:
+            assert not log.matches(former)
+
+
+@pytest.mark.parametrize(
+    "fingerprint", ["", "x", "-", "-1-ab", f"{FINGERPRINTED + 1}-ab", "٤٤٤٤٤٤-"]
+)
+def test_what_is_no_fingerprint_is_refused(fingerprint: str) -> None:
+    with log_of(b"one\n") as log, pytest.raises(ValueError, match=r"fingerprint|invalid literal"):
+        log.matches(fingerprint)
+
+
+def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.json"
+    path.write_bytes(b"one\ntwo\n")
+    with ReviewLog(path.open("rb"), source="reviews.json", path=path) as log:
+        os.truncate(path, 5)
+        with pytest.raises(SourceReplacedError, match=r"reviews.json was cut short.*restart"):
+            log.size()
+        with pytest.raises(SourceReplacedError, match="no byte 5 any more"):
+            log.read(0, 8)
+
+
+def test_another_file_in_its_place_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.json"
+    path.write_bytes(b"one\ntwo\n")
+    with ReviewLog(path.open("rb"), source="reviews.json", path=path) as log:
+        other = tmp_path / "other"
+        other.write_bytes(b"three\nfour\n")
+        other.replace(path)
+        with pytest.raises(SourceReplacedError, match=r"reviews.json was replaced.*restart"):
+            log.head()
+
+
+def test_a_deleted_file_is_served_on(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.json"
+    path.write_bytes(b"one\n")
+    with ReviewLog(path.open("rb"), source="reviews.json", path=path) as log:
+        path.unlink()
+        assert log.read(0, log.head()) == b"one\n"
