@@ -6,8 +6,21 @@ from contextlib import asynccontextmanager
 
 from reviewstream.pipeline.labelling import Labeller, LabelPolicy
 from reviewstream.pipeline.unlimited import NoLedger, NoLimit
-from reviewstream.ports import LineReader, RecordSink, SchemaRegistry
-from reviewstream.settings import KafkaSettings, OpenAISettings, RegistrySettings
+from reviewstream.ports import (
+    ConnectCluster,
+    LineReader,
+    RecordLog,
+    RecordSink,
+    SchemaRegistry,
+    SearchIndex,
+)
+from reviewstream.settings import (
+    ConnectSettings,
+    KafkaSettings,
+    OpenAISettings,
+    RegistrySettings,
+    Settings,
+)
 
 
 def open_reader(host: str, port: int, *, timeout: float) -> LineReader:
@@ -43,3 +56,37 @@ def open_registry(settings: RegistrySettings) -> SchemaRegistry:
     from reviewstream.adapters.registry import ConfluentRegistry
 
     return ConfluentRegistry(settings)
+
+
+def open_log(settings: KafkaSettings) -> RecordLog:
+    """Return the topics, to create them and to read them back."""
+    from reviewstream.adapters.kafka import KafkaLog
+
+    return KafkaLog(settings)
+
+
+def open_connect(settings: ConnectSettings) -> ConnectCluster:
+    """Return a client of Kafka Connect."""
+    from reviewstream.adapters.connect import KafkaConnectCluster
+
+    return KafkaConnectCluster(settings)
+
+
+def open_index(settings: Settings) -> SearchIndex:
+    """Return the index of the labelled reviews."""
+    from reviewstream.adapters.elasticsearch import ElasticsearchIndex
+
+    return ElasticsearchIndex(settings.elasticsearch)
+
+
+def prepare(settings: Settings) -> tuple[str, ...]:
+    """Create what is missing before the first review flows; see `pipeline.setup`."""
+    from reviewstream.pipeline.setup import Services, set_up
+
+    services = Services(
+        log=open_log(settings.kafka),
+        registry=open_registry(settings.registry),
+        index=open_index(settings),
+        connect=open_connect(settings.connect),
+    )
+    return set_up(services, settings)

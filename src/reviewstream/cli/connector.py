@@ -1,0 +1,113 @@
+"""`reviewstream connector`: what brings the topic into the index."""
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from reviewstream.cli.context import DONE, FINDINGS, Context, verb
+from reviewstream.core.connector import connector_config, without_secrets
+from reviewstream.errors import ConfigError
+
+if TYPE_CHECKING:
+    from reviewstream.ports import ConnectCluster
+
+
+@click.group("connector")
+def command() -> None:
+    """Create, watch and control the sink connector."""
+
+
+@command.command("apply")
+@verb
+def apply(context: Context) -> None:
+    """Create or update the connector, and wait until it runs."""
+    config = connector_config(context.settings)
+    _connect(context).apply(context.settings.connect.name, config)
+    _present_status(context)
+
+
+@command.command("status")
+@verb
+def status(context: Context) -> None:
+    """Show the connector and its tasks; 1 if anything failed or is not there."""
+    sys.exit(DONE if _present_status(context) else FINDINGS)
+
+
+@command.command("validate")
+@verb
+def validate(context: Context) -> None:
+    """Ask Connect whether the configuration is valid; 1 if it is not."""
+    config = connector_config(context.settings)
+    problems = _connect(context).validate({"name": context.settings.connect.name, **config})
+    if context.json:
+        context.emit({"config": without_secrets(config), "problems": dict(problems)})
+    else:
+        _present_problems(context, problems)
+    sys.exit(FINDINGS if problems else DONE)
+
+
+@command.command("restart")
+@verb
+def restart(context: Context) -> None:
+    """Restart the connector and its failed tasks."""
+    _control(context, "restart", lambda connect, name: connect.restart(name))
+
+
+@command.command("pause")
+@verb
+def pause(context: Context) -> None:
+    """Pause: nothing more is indexed, nothing is lost."""
+    _control(context, "pause", lambda connect, name: connect.pause(name))
+
+
+@command.command("resume")
+@verb
+def resume(context: Context) -> None:
+    """Go on where the connector was paused."""
+    _control(context, "resume", lambda connect, name: connect.resume(name))
+
+
+def _connect(context: Context) -> "ConnectCluster":
+    from reviewstream.app import open_connect
+
+    return open_connect(context.settings.connect)
+
+
+def _control(context: Context, what: str, do: "Callable[[ConnectCluster, str], None]") -> None:
+    name = context.settings.connect.name
+    connect = _connect(context)
+    if connect.status(name) is None:
+        raise ConfigError(
+            f"there is no connector {name} to {what}: run `reviewstream connector apply`"
+        )
+    do(connect, name)
+    if context.json:
+        context.emit({"name": name, "asked": what})
+    else:
+        context.console.print(f"{name}: asked to {what}.")
+
+
+def _present_status(context: Context) -> bool:
+    """Show the status, and say whether nothing has failed."""
+    name = context.settings.connect.name
+    found = _connect(context).status(name)
+    if found is None:
+        raise ConfigError(f"there is no connector {name}: run `reviewstream connector apply`")
+    if context.json:
+        context.emit(msgspec.structs.asdict(found))
+    else:
+        tasks = ", ".join(found.tasks) or "none"
+        context.console.print(f"{name}: {found.state}; tasks: {tasks}", markup=False)
+        if found.trace:
+            context.console.print(found.trace, markup=False)
+    return "FAILED" not in (found.state, *found.tasks)
+
+
+def _present_problems(context: Context, problems: Mapping[str, str]) -> None:
+    for setting, problem in problems.items():
+        click.echo(f"{setting}: {problem}")
+    if not problems:
+        context.console.print("The configuration is valid.")

@@ -1,0 +1,121 @@
+"""`reviewstream search`: the index, asked from a terminal."""
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
+
+from reviewstream.cli.context import Context, verb
+from reviewstream.core.records import Sentiment
+from reviewstream.pipeline.search import HIGHLIGHT, MAX_LIMIT, Found, Query
+from reviewstream.pipeline.search import search as ask
+
+if TYPE_CHECKING:
+    from reviewstream.ports import SearchHit
+
+COLOURS = {"POSITIVE": "green", "NEUTRAL": "yellow", "NEGATIVE": "red"}
+_JOINERS = "\u200c\u200d"  # parts of emoji, and of words in Persian or Hindi
+_EXCERPT = 300  # characters of a text in which nothing is highlighted
+_DAY = click.DateTime(["%Y-%m-%d"])
+
+
+@click.command("search")
+@click.argument("query", default="")
+@click.option("--business", metavar="ID", help="Only reviews of this business.")
+@click.option("--sentiment", type=click.Choice(Sentiment, case_sensitive=False))
+@click.option("--from", "since", type=_DAY, help="First day.")
+@click.option("--to", "until", type=_DAY, help="Last day.")
+@click.option("--limit", type=click.IntRange(1, MAX_LIMIT), default=10, show_default=True)
+@verb
+def command(  # noqa: PLR0913 - one for each option
+    context: Context,
+    *,
+    query: str,
+    business: str | None,
+    sentiment: Sentiment | None,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
+) -> None:
+    """Find reviews. QUERY is words, "a phrase", +must, -not, or nothing for all."""
+    from reviewstream.app import open_index
+
+    wanted = Query(
+        text=query,
+        business_id=business,
+        sentiment=sentiment,
+        since=since.date() if since else None,
+        until=until.date() if until else None,
+        limit=limit,
+    )
+    found = ask(open_index(context.settings), wanted)
+    if context.json:
+        context.emit(_as_json(found))
+    else:
+        Console(highlight=False).print(hits_table(found))
+
+
+def hits_table(found: Found) -> RenderableType:
+    """Return the hits for a terminal, matched words in bold."""
+    noun = "review" if found.total == 1 else "reviews"
+    shown = f", the best {len(found.hits)}" if len(found.hits) < found.total else ""
+    return Group(Text(f"{found.total} {noun}{shown}"), *(_rendered(hit) for hit in found.hits))
+
+
+def plain(text: str) -> str:
+    """Return text that cannot control a terminal: printable characters and single spaces."""
+    return " ".join(_kept(text).split())
+
+
+def _rendered(hit: "SearchHit") -> Text:
+    document = hit.document
+    sentiment = plain(str(document.get("sentiment", "?")))
+    head = Text.assemble(
+        "\n",
+        (sentiment, f"bold {COLOURS.get(sentiment, '')}"),
+        f"  {document.get('stars', '?')} stars  {_day(document.get('written_at'))}  ",
+        (f"{plain(hit.id)} of {plain(str(document.get('business_id', '?')))}", "dim"),
+        "\n",
+    )
+    body = hit.fragments or (_excerpt(str(document.get("text", ""))),)
+    return head.append_text(Text(" … ").join(_highlighted(each) for each in body))
+
+
+def _highlighted(fragment: str) -> Text:
+    """Return a fragment with its matched words in bold; nothing in it is taken for markup."""
+    start, end = HIGHLIGHT
+    first, *others = fragment.split(start)
+    text = Text(_kept(first))
+    for piece in others:
+        match, _, rest = piece.partition(end)
+        text.append(_kept(match), "bold reverse").append(_kept(rest))
+    return text
+
+
+def _kept(piece: str) -> str:
+    """Replace what a terminal could obey; spaces stay, as they part a piece from the next."""
+    return "".join(c if c.isprintable() or c in _JOINERS else " " for c in piece)
+
+
+def _excerpt(text: str) -> str:
+    return text if len(text) <= _EXCERPT else f"{text[:_EXCERPT]}…"
+
+
+def _day(written_at: object) -> str:
+    """Return the day of what the index holds: milliseconds since 1970, or already text."""
+    if not isinstance(written_at, int):
+        return plain(str(written_at))
+    return str((datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=written_at)).date())
+
+
+def _as_json(found: Found) -> dict[str, Any]:
+    body: dict[str, Any] = msgspec.to_builtins(found)
+    for hit in body["hits"]:
+        hit["fragments"] = [
+            each.replace(HIGHLIGHT[0], "<em>").replace(HIGHLIGHT[1], "</em>")
+            for each in hit["fragments"]
+        ]
+    return body
