@@ -1,15 +1,20 @@
 """Everything a server needs before it starts: Java, jars and homes."""
 
+import hashlib
 import os
+import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from reviewstream_testbed.building import build
-from reviewstream_testbed.cache import cache_folder
+from reviewstream_testbed.cache import cache_folder, make_once
 from reviewstream_testbed.downloads import show, stderr
+from reviewstream_testbed.errors import TestbedError
 from reviewstream_testbed.jars import fetch
-from reviewstream_testbed.java import java_home, java_version
+from reviewstream_testbed.java import java_home
+
+BASE_ARCHIVE = "java.jsa"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +52,26 @@ def install(environ: Mapping[str, str] = os.environ) -> Installation:
     java = java_home(environ)
     jars = fetch(shared_folder(environ), java, track, environ=environ)
     homes = build(jars, java)
+    archives = homes.with_name(f"{homes.name}-{_identity(java)}")
     return Installation(
         java=java / "bin" / "java",
         jars=jars,
         homes=homes,
-        archives=homes.with_name(f"{homes.name}-java{java_version(java)}"),
+        archives=make_once(archives, lambda folder: _dump_class_data(java, folder)),
     )
+
+
+def _identity(java: Path) -> str:
+    """Return a name for this very Java: class data of one is refused by another."""
+    about = java / "release"
+    text = about.read_bytes() if about.is_file() else b""
+    return hashlib.sha256(f"{java}\0".encode() + text).hexdigest()[:8]
+
+
+def _dump_class_data(java: Path, folder: Path) -> None:
+    """Write the class data of Java itself, which the wheel's Java comes without."""
+    archive = f"-XX:SharedArchiveFile={folder / BASE_ARCHIVE}"
+    command: list[str | Path] = [java / "bin" / "java", "-Xshare:dump", archive]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise TestbedError(f"cannot write class data: {done.stdout[-500:]}{done.stderr[-500:]}")

