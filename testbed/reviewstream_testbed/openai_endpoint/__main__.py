@@ -9,6 +9,7 @@ from aiohttp import web
 
 from reviewstream_testbed.openai_endpoint.server import Endpoint, Options
 
+MAX_LATENCY = 3_600_000.0  # milliseconds
 SHUTDOWN = 0.5  # seconds for answers that are under way
 
 
@@ -49,7 +50,10 @@ async def serve(host: str, port: int, options: Options) -> None:
 
 def main() -> None:
     """Read the command line and serve."""
-    given = parser().parse_args()
+    it = parser()
+    given = it.parse_args()
+    if not 0 <= given.latency < MAX_LATENCY:
+        it.error(f"--latency is {given.latency:g} ms (0 to {MAX_LATENCY:g})")
     options = Options(latency=given.latency / 1000, api_key=given.api_key)
     try:
         asyncio.run(serve(given.host, given.port, options))

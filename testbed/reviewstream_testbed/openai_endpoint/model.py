@@ -7,12 +7,15 @@ texts only: the same request is always answered alike.
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from statistics import fmean
 from typing import Any, Final, NamedTuple
 
 import jsonschema
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from reviewstream_testbed.openai_endpoint.errors import bad_request
@@ -22,6 +25,15 @@ TOKENS_PER_MESSAGE: Final = 3  # what the real endpoint adds for role and separa
 PIECE: Final = 1_000  # characters that are judged at once
 MAX_READ: Final = 16_000  # characters; nothing after them changes an opinion
 NEUTRAL_BELOW: Final = 0.05  # the lexicon's own threshold for its compound score
+
+
+_UNANSWERABLE = (
+    jsonschema.ValidationError,
+    LookupError,
+    RecursionError,
+    Unresolvable,
+    re.error,
+)
 
 
 class Review(NamedTuple):
@@ -99,7 +111,7 @@ def _structured(schema: Mapping[str, Any], reviews: Sequence[Review]) -> str:
     try:
         value = _Writer(schema, reviews).value(schema, first)
         _validator(json.dumps(schema)).validate(value)
-    except (jsonschema.ValidationError, LookupError, RecursionError) as err:
+    except _UNANSWERABLE as err:
         raise bad_request(
             f"This mock endpoint cannot answer with this schema: {err}", param="response_format"
         ) from err
@@ -113,7 +125,9 @@ class _Writer:
         self._root = root
         self._reviews = reviews
 
-    def value(self, schema: Mapping[str, Any], review: Review, name: str = "") -> object:
+    def value(self, schema: object, review: Review, name: str = "") -> object:
+        if not isinstance(schema, dict):  # JSON Schema allows true and false
+            return None
         if "$ref" in schema:
             return self.value(self._resolved(schema["$ref"]), review, name)
         if "anyOf" in schema:
@@ -136,8 +150,8 @@ class _Writer:
             case _:
                 simple = {
                     "string": review.id if name == "id" else opinion.sentiment,
-                    "number": opinion.confidence,
-                    "integer": schema.get("minimum", 0),
+                    "number": _within(opinion.confidence, schema),
+                    "integer": _within(0, schema),
                     "boolean": opinion.sentiment == "POSITIVE",
                 }
                 return simple.get(kind)
@@ -149,6 +163,12 @@ class _Writer:
         return part
 
 
+def _within(value: float, schema: Mapping[str, Any]) -> float:
+    raised: float = max(value, schema.get("minimum", value))
+    lowered: float = min(raised, schema.get("maximum", raised))
+    return lowered
+
+
 def _chosen(values: Sequence[object], sentiment: str) -> object:
     for one in values:
         if str(one).upper() == sentiment:
@@ -158,7 +178,8 @@ def _chosen(values: Sequence[object], sentiment: str) -> object:
 
 @lru_cache(maxsize=64)
 def _validator(schema: str) -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(json.loads(schema))
+    # A registry of its own: nothing is ever fetched from an address that a schema names.
+    return jsonschema.Draft202012Validator(json.loads(schema), registry=Registry())
 
 
 @cache

@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 
 from reviewstream_testbed.errors import TestbedError
 from reviewstream_testbed.ports import LOOPBACK, free_ports
-from reviewstream_testbed.processes import Process
+from reviewstream_testbed.processes import Janitor, Process
 
 START_TIMEOUT: Final = 60.0  # seconds; two are the rule
 STOP_TIMEOUT: Final = 5.0
@@ -46,8 +46,9 @@ class OpenAIEndpoint:
         self._process: Process | None = None
 
     def __enter__(self) -> Self:
-        self._folder = tempfile.TemporaryDirectory(prefix="openai-endpoint-")
-        self._log = Path(self._folder.name) / "log"
+        folder = Path(tempfile.mkdtemp(prefix="openai-endpoint-"))
+        self._janitor = Janitor(folder)
+        self._log = folder / "log"
         try:
             self._start_somewhere()
         except BaseException:
@@ -73,7 +74,7 @@ class OpenAIEndpoint:
         if self._process is not None:
             self._process.stop(STOP_TIMEOUT)
             self._process = None
-        self._folder.cleanup()
+        self._janitor.close()
 
     def kill(self) -> None:
         """Kill the process: connections break off, and new ones are refused."""

@@ -224,12 +224,18 @@ class Endpoint:
 
 async def _json_of(request: web.Request) -> Any:  # noqa: ANN401 - a request may hold anything
     try:
-        return json.loads(await request.text())
+        body = json.loads(await request.text(), parse_constant=_no_constant)
+        json.dumps(body, ensure_ascii=False).encode()  # fails at a lone surrogate
+        return body  # noqa: TRY300 - an else would have to repeat the type
     except (ValueError, RecursionError, LookupError) as err:  # LookupError: an unknown charset
         raise bad_request(
             "We could not parse the JSON body of your request. The OpenAI API expects a JSON"
             f" payload, but what was sent was not valid JSON: {err}"
         ) from err
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _unknown(request: web.Request, err: web.HTTPException) -> ApiError:

@@ -72,6 +72,8 @@ def _check_strict(name: str, schema: Mapping[str, Any]) -> None:
         )
     properties = values = 0
     for path, part in _parts(schema, ()):
+        if not isinstance(part, dict):
+            raise _invalid(name, path, f"schema must be an object, got {part}.")
         wrong = _complaint(path, part)
         if wrong:
             raise _invalid(name, path, wrong)
@@ -114,14 +116,16 @@ def _object_complaint(path: tuple[str | int, ...], part: Mapping[str, Any]) -> s
 
 
 def _parts(
-    schema: Mapping[str, Any], path: tuple[str | int, ...]
-) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, Any]]]:
+    schema: object, path: tuple[str | int, ...]
+) -> Iterator[tuple[tuple[str | int, ...], object]]:
     """Walk over a schema and every schema in it, each with the way to it."""
     yield path, schema
+    if not isinstance(schema, dict):  # JSON Schema allows true and false
+        return
     for key in ("properties", "$defs", "definitions"):
         for name, part in schema.get(key, {}).items():
             yield from _parts(part, (*path, key, name))
-    if isinstance(schema.get("items"), dict):
+    if "items" in schema:
         yield from _parts(schema["items"], (*path, "items"))
     for number, part in enumerate(schema.get("anyOf", ())):
         yield from _parts(part, (*path, "anyOf", number))

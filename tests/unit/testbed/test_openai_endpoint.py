@@ -1,0 +1,154 @@
+"""The mock endpoint's pure parts: whatever is asked, it answers or refuses."""
+
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from reviewstream_testbed.openai_endpoint.errors import ApiError
+from reviewstream_testbed.openai_endpoint.faults import KINDS, Script, error_of
+from reviewstream_testbed.openai_endpoint.model import (
+    Opinion,
+    Review,
+    answer_of,
+    count_tokens,
+    opinion_of,
+    reviews_of,
+)
+from reviewstream_testbed.openai_endpoint.validation import PARAMETERS, check_request
+
+words = st.sampled_from(
+    ["type", "object", "array", "string", "properties", "items", "required", "enum", "$ref", "#"]
+)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | words | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+    max_leaves=6,
+)
+schemas = st.recursive(
+    st.booleans() | st.sampled_from([{"type": kind} for kind in ("string", "number", "integer")]),
+    lambda inner: (
+        st.fixed_dictionaries({"type": st.just("array"), "items": inner})
+        | st.fixed_dictionaries({"anyOf": st.lists(inner, max_size=2)})
+        | st.fixed_dictionaries({"enum": st.lists(values, max_size=2)})
+        | st.fixed_dictionaries({"$ref": st.sampled_from(["#", "#/nothing", "http://x.test/"])})
+        | st.dictionaries(st.sampled_from(["id", "a"]), inner, max_size=2).map(
+            lambda parts: {
+                "type": "object",
+                "properties": parts,
+                "required": list(parts),
+                "additionalProperties": False,
+            }
+        )
+    ),
+    max_leaves=5,
+)
+messages = st.lists(
+    st.fixed_dictionaries({"role": st.just("user"), "content": st.text(max_size=20)}), min_size=1
+)
+
+
+def _ask(body: Any) -> str | None:
+    try:
+        return answer_of(check_request(body))
+    except ApiError as err:
+        json.dumps(err.body())
+        return None
+
+
+def _asking(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
+
+@given(st.dictionaries(st.sampled_from(list(PARAMETERS)), values) | values)
+def test_any_body_is_refused_or_answered(body: Any) -> None:
+    _ask(body)
+
+
+@given(messages, st.dictionaries(st.sampled_from(sorted(PARAMETERS.keys() - {"model"})), values))
+def test_any_parameters_beside_good_messages_are_refused_or_answered(
+    asked: list[dict[str, str]], more: dict[str, Any]
+) -> None:
+    _ask({"model": "gpt-4o", **more, "messages": asked})
+
+
+@given(messages, schemas, st.booleans())
+@example(_asking("x"), {"type": "string", "pattern": "("}, False)  # noqa: FBT003 - positional to match
+@example(_asking("x"), {"type": "object", "properties": {"a": {"$ref": "#"}}}, False)  # noqa: FBT003 - likewise
+def test_an_answer_follows_the_schema_or_there_is_none(
+    asked: list[dict[str, str]],
+    schema: Any,
+    is_strict: bool,  # noqa: FBT001 - hypothesis gives it
+) -> None:
+    wanted = {"name": "x", "strict": is_strict, "schema": schema}
+    answer = _ask(
+        {
+            "model": "gpt-4o",
+            "messages": asked,
+            "response_format": {"type": "json_schema", "json_schema": wanted},
+        }
+    )
+    if answer is not None:
+        jsonschema.validate(json.loads(answer), schema)
+
+
+@given(st.lists(st.tuples(st.text(), st.text())))
+def test_reviews_in_the_known_format_are_found(reviews: list[tuple[str, str]]) -> None:
+    text = json.dumps({"reviews": [{"id": name, "text": text} for name, text in reviews]})
+    system = {"role": "system", "content": text}
+    assert reviews_of([system, *_asking("earlier"), *_asking(text)]) == reviews
+
+
+@given(st.text())
+@example("[" * 100_000)
+@example('{"reviews": {"id": 1}}')
+@example('{"reviews": [{"id": 1}]}')
+def test_any_other_message_is_one_review(text: str) -> None:
+    assert reviews_of(_asking(text)) == [Review("0", text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "opinion"),
+    [
+        ("I love it!", Opinion("POSITIVE", 0.83)),
+        ("I hate it!", Opinion("NEGATIVE", 0.81)),
+        ("the chair", Opinion("NEUTRAL", 1.0)),
+        ("", Opinion("NEUTRAL", 1.0)),
+    ],
+)
+def test_an_opinion_depends_on_the_text(text: str, opinion: Opinion) -> None:
+    assert opinion_of(text) == opinion
+
+
+@given(st.text())
+def test_an_opinion_is_always_sure_from_0_to_1(text: str) -> None:
+    assert 0 <= opinion_of(text).confidence <= 1
+
+
+def test_a_long_text_is_judged_by_its_beginning_and_in_no_time() -> None:
+    assert opinion_of("awful " * 10_000 + "lovely " * 10_000).sentiment == "NEGATIVE"
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"), [("", 0), ("a", 1), ("abcd", 1), ("abcde", 2), ("é€", 2)]
+)
+def test_a_token_is_four_bytes(text: str, tokens: int) -> None:
+    assert count_tokens(text) == tokens
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_fault_can_be_scripted(kind: str) -> None:
+    fault = Script({"sequence": [kind]}).next("")
+    assert fault is not None
+    assert fault.kind == kind
+    assert (error_of(fault) is None) == (not kind[0].isdigit() and "429" not in kind)
+
+
+@given(st.integers(), st.integers(0, 30))
+def test_the_same_seed_gives_the_same_faults(seed: int, count: int) -> None:
+    script = {"rate": 0.5, "faults": ["500", "hang"], "seed": seed}
+    one, other = Script(script), Script(script)
+    assert [one.next("") for _ in range(count)] == [other.next("") for _ in range(count)]
