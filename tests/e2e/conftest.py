@@ -1,0 +1,151 @@
+"""The pipeline as a user runs it: `reviewstream` in processes of its own."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from reviewstream.settings import (
+    ConnectSettings,
+    ElasticsearchSettings,
+    KafkaSettings,
+    RegistrySettings,
+    Settings,
+)
+from reviewstream_testbed import Elasticsearch, Kafka, KafkaConnect, SchemaRegistry
+from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+
+PATIENCE = 120.0  # seconds for anything that a busy machine may take its time for
+
+
+def await_condition(what: str, ask: Callable[[], Any], is_met: Callable[[Any], bool]) -> Any:
+    """Ask until the answer will do; the last answer is in the failure."""
+    deadline = time.monotonic() + PATIENCE
+    while not is_met(answer := ask()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what}: still {answer!r} after {PATIENCE:g} s")
+        time.sleep(0.1)
+    return answer
+
+
+@dataclass
+class Command:
+    """A running `reviewstream`, with its output in a file."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def await_text(self, text: str) -> str:
+        return str(
+            await_condition(f"{self.log.name} prints {text!r}", self._text, lambda t: text in t)
+        )
+
+    def signal(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+    def _text(self) -> str:
+        text = self.log.read_text()
+        if self.process.poll() is not None:
+            return text + f"(ended with {self.process.returncode})"
+        return text
+
+
+@dataclass
+class Pipeline:
+    """Settings of one pipeline of this test's own, and the command line that gets them."""
+
+    settings: Settings
+    folder: Path
+
+    def run(self, *arguments: str, code: int = 0) -> str:
+        """Run a command to its end; return what it printed on standard output."""
+        done = subprocess.run(
+            [sys.executable, "-m", "reviewstream", *arguments],
+            env=self.environ(),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == code, (
+            f"{arguments}: {done.returncode}\n{done.stderr}\n{done.stdout}"
+        )
+        return done.stdout
+
+    @contextlib.contextmanager
+    def start(self, *arguments: str) -> Iterator[Command]:
+        """Run a command beside the test; it is killed at the end."""
+        log = self.folder / f"{arguments[0]}-{uuid4().hex[:6]}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "reviewstream", *arguments],
+                env=self.environ(),
+                cwd=self.folder,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            yield Command(process, log)
+        finally:
+            process.kill()
+            process.wait()
+
+    def environ(self) -> dict[str, str]:
+        """Return the settings as a user would export them."""
+        names = dict(os.environ)
+        for section, values in self.settings.model_dump(mode="json", exclude_unset=True).items():
+            for name, value in values.items():
+                text = value if isinstance(value, str) else json.dumps(value)
+                names[f"REVIEWSTREAM_{section}__{name}".upper()] = text
+        names["OPENAI_API_KEY"] = "sk-mock"
+        return names
+
+
+@pytest.fixture
+def pipeline(
+    tmp_path: Path,
+    kafka: Kafka,
+    schema_registry: SchemaRegistry,
+    kafka_connect: KafkaConnect,
+    elasticsearch: Elasticsearch,
+    openai_endpoint: OpenAIEndpoint,
+) -> Pipeline:
+    name = f"reviews-{uuid4().hex[:8]}"
+    settings = Settings.model_construct(
+        kafka=KafkaSettings(
+            bootstrap_servers=kafka.bootstrap_servers,
+            labelled_topic=f"{name}.labelled",
+            rejected_topic=f"{name}.rejected",
+            dead_letter_topic=f"{name}.dlq",
+        ),
+        registry=RegistrySettings(url=schema_registry.url, auto_register=True),
+        connect=ConnectSettings(
+            url=kafka_connect.url,
+            name=name,
+            connector_class=kafka_connect.sink_connector_class,
+            value_converter=kafka_connect.value_converter,
+            value_converter_config=dict(kafka_connect.value_converter_config),
+        ),
+        elasticsearch=ElasticsearchSettings(url=elasticsearch.url, index=name),
+    )
+    return with_changes(Pipeline(settings, tmp_path), "openai", base_url=openai_endpoint.base_url)
+
+
+def with_changes(pipeline: Pipeline, section: str, **changes: Any) -> Pipeline:
+    """Return the pipeline with some settings changed."""
+    part = getattr(pipeline.settings, section, None) or Settings.model_fields[section].annotation()
+    changed = {**part.model_dump(exclude_unset=True), **changes}
+    settings = pipeline.settings.model_copy(update={section: type(part)(**changed)})
+    return Pipeline(settings, pipeline.folder)

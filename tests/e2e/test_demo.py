@@ -1,0 +1,64 @@
+"""`reviewstream demo` as a new user runs it, and with the worst file that one can bring."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from reviewstream.samples import expand
+from tests.e2e.hostile import hostile_file
+
+KEYS = [
+    "read",
+    "blank",
+    "labelled",
+    "rejected",
+    "published",
+    "indexed",
+    "missing",
+    "doubled",
+    "seconds",
+]
+
+
+def demo(*arguments: str, code: int = 0) -> tuple[dict[str, Any], str]:
+    clean = {name: v for name, v in os.environ.items() if not name.startswith("OPENAI_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "reviewstream", "demo", "--json", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env=clean,
+    )
+    assert done.returncode == code, done.stderr
+    return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+
+def test_the_sample_adds_up_and_is_shown() -> None:
+    sums, shown = demo("--count", "300")
+    assert list(sums) == KEYS
+    assert (sums["read"], sums["labelled"], sums["published"]) == (300, 300, 300)
+    assert (sums["indexed"], sums["rejected"], sums["blank"]) == (300, 0, 0)
+    assert (sums["missing"], sums["doubled"]) == ([], [])
+    for part in ("Everything adds up", "POSITIVE", "NEGATIVE"):
+        assert part in shown
+
+
+def test_every_kind_of_bad_line_is_counted_and_nothing_is_lost(tmp_path: Path) -> None:
+    hostile = hostile_file(list(expand(100, seed=5)))
+    (file := tmp_path / "hostile.json").write_bytes(hostile.data)
+    sums, _ = demo("--reviews", str(file))
+    rejected = sum(hostile.reasons.values())
+    assert sums["read"] == hostile.accepted + rejected
+    assert (sums["blank"], sums["labelled"]) == (hostile.blank, hostile.accepted)
+    assert (sums["rejected"], sums["published"]) == (rejected, hostile.accepted)
+    assert (sums["indexed"], sums["missing"], sums["doubled"]) == (hostile.distinct, [], [])
+
+
+def test_an_empty_file_adds_up_too(tmp_path: Path) -> None:
+    (file := tmp_path / "empty.json").touch()
+    sums, _ = demo("--reviews", str(file))
+    assert (sums["read"], sums["indexed"]) == (0, 0)

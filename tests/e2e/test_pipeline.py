@@ -1,0 +1,143 @@
+"""The whole pipeline, command by command, against servers that stay up for the whole run."""
+
+import json
+import signal
+import socket
+from collections import Counter
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroDeserializer
+from confluent_kafka.serialization import MessageField, SerializationContext
+
+from reviewstream.samples import write_sample
+from tests.e2e.conftest import Pipeline, await_condition, with_changes
+
+REVIEWS = 1200
+
+
+@dataclass
+class Topic:
+    """Reads a topic with nothing of ours: confluent-kafka and the registry alone."""
+
+    pipeline: Pipeline
+    name: str
+
+    def count(self) -> int:
+        consumer = self._consumer()
+        try:
+            return sum(high - low for low, high in self._bounds(consumer).values())
+        finally:
+            consumer.close()
+
+    def values(self) -> list[dict[str, Any]]:
+        settings = self.pipeline.settings
+        decode = AvroDeserializer(SchemaRegistryClient({"url": settings.registry.url}))
+        context = SerializationContext(self.name, MessageField.VALUE)
+        consumer = self._consumer()
+        try:
+            bounds = self._bounds(consumer)
+            consumer.assign(
+                [TopicPartition(self.name, part, low) for part, (low, _) in bounds.items()]
+            )
+            total = sum(high - low for low, high in bounds.values())
+            messages = consumer.consume(total, timeout=60) if total else []
+            assert len(messages) == total
+            return [decode(message.value(), context) for message in messages]
+        finally:
+            consumer.close()
+
+    def _consumer(self) -> Consumer:
+        return Consumer(
+            {
+                "bootstrap.servers": self.pipeline.settings.kafka.bootstrap_servers,
+                "group.id": "second-opinion",
+                "auto.offset.reset": "earliest",
+            }
+        )
+
+    def _bounds(self, consumer: Consumer) -> dict[int, tuple[int, int]]:
+        topics = consumer.list_topics(timeout=10).topics
+        parts = topics[self.name].partitions if self.name in topics else {}
+        return {
+            part: consumer.get_watermark_offsets(TopicPartition(self.name, part), timeout=10)
+            for part in parts
+        }
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def reviews(tmp_path: Path) -> Path:
+    file = tmp_path / "review.json"
+    write_sample(file, REVIEWS, 3)
+    return file
+
+
+def line_starts(file: Path) -> list[int]:
+    lines = file.read_bytes().splitlines(keepends=True)
+    return list(accumulate(map(len, lines), initial=0))[:-1]
+
+
+def test_an_outage_and_a_restart_lose_and_double_no_line(pipeline: Pipeline, reviews: Path) -> None:
+    port = free_port()
+    pipeline = with_changes(pipeline, "source", port=port, max_rows_per_trigger=50)
+    topic = Topic(pipeline, pipeline.settings.kafka.labelled_topic)
+    serve = ("serve", str(reviews), "--port", str(port))
+    with pipeline.start("run") as run:
+        with pipeline.start(*serve) as server:
+            server.await_text("Ready.")
+            await_condition("first records", topic.count, lambda count: count >= 200)
+            server.signal(signal.SIGKILL)
+        run.await_text("waiting for it")
+        before = topic.count()
+        with pipeline.start(*serve) as server:
+            server.await_text("Ready.")
+            await_condition("records after the outage", topic.count, lambda n: n >= before + 200)
+            assert run.signal(signal.SIGTERM) == 0
+            stopped_at = topic.count()
+            assert stopped_at < REVIEWS
+            counts = json.loads(pipeline.run("run", "--once", "--json").splitlines()[-1])
+    assert counts["labelled"] == REVIEWS - stopped_at
+    values = topic.values()
+    assert Counter(value["origin"]["offset"] for value in values) == Counter(line_starts(reviews))
+
+
+def test_the_index_is_complete_searched_and_reported(pipeline: Pipeline, reviews: Path) -> None:
+    port = free_port()
+    pipeline = with_changes(pipeline, "source", port=port)
+    with pipeline.start("serve", str(reviews), "--port", str(port)) as server:
+        server.await_text("Ready.")
+        pipeline.run("run", "--once")
+    values = Topic(pipeline, pipeline.settings.kafka.labelled_topic).values()
+    ids = {value["review_id"] for value in values}
+    assert len(ids) == REVIEWS
+
+    def report() -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(pipeline.run("report", "--json"))
+        return answer
+
+    answer = await_condition("documents", report, lambda found: found["documents"] == REVIEWS)
+    assert answer["sentiments"] == Counter(value["sentiment"] for value in values)
+    hits = json.loads(pipeline.run("search", "delicious", "--sentiment", "positive", "--json"))
+    assert hits["hits"]
+    for hit in hits["hits"]:
+        assert "delicious" in hit["document"]["text"].lower()
+        assert hit["document"]["sentiment"] == "POSITIVE"
+
+
+def test_the_plain_port_is_read_by_nc(pipeline: Pipeline, reviews: Path) -> None:
+    plain = free_port()
+    with pipeline.start("serve", str(reviews), "--port", "0", "--plain-port", str(plain)) as server:
+        server.await_text("Ready.")
+        with socket.create_connection(("127.0.0.1", plain), timeout=10) as connection:
+            received = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+    assert received == reviews.read_bytes()
