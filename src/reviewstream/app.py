@@ -2,7 +2,8 @@
 """The composition root: settings in, wired objects out."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from importlib import import_module
 
 from reviewstream.pipeline.labelling import Labeller, LabelPolicy
 from reviewstream.pipeline.unlimited import NoLedger, NoLimit
@@ -21,6 +22,15 @@ from reviewstream.settings import (
     RegistrySettings,
     Settings,
 )
+
+VENDORS = ("openai", "kafka")  # adapters that a Spark task may need
+
+
+def preload() -> None:
+    """Import every vendor that a Spark task may need and that is installed."""
+    for name in VENDORS:
+        with suppress(ImportError):
+            import_module(f"reviewstream.adapters.{name}")
 
 
 def open_reader(host: str, port: int, *, timeout: float) -> LineReader:

@@ -16,7 +16,6 @@ from reviewstream.errors import ConfigError
 from reviewstream.pipeline.labelling import Labeller
 from reviewstream.settings import OpenAISettings, Settings
 from reviewstream.spark.columns import LABEL, REJECTION, SOURCE, column, missing, rows_of
-from reviewstream.spark.interrupts import ignore_interrupts
 from reviewstream.spark.wiring import wiring
 
 OpenLabeller: TypeAlias = Callable[[], AbstractAsyncContextManager[Labeller]]
@@ -72,7 +71,6 @@ def label_batches(
     open_labeller: OpenLabeller, size: int, batches: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     """Label one task's rows, `size` at a time."""
-    ignore_interrupts()
     with asyncio.Runner() as runner:
         context = AsyncExitStack()
         labeller = runner.run(context.enter_async_context(open_labeller()))

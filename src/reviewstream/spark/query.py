@@ -23,7 +23,9 @@ from reviewstream.spark.wiring import wiring
 
 METRICS: Final = "reviewstream"
 POLL: Final = 0.1  # seconds
-_OURS: Final = re.compile(r"^(?:reviewstream\.[\w.]+): (.+)$", re.MULTILINE)
+_OURS: Final = re.compile(r"^reviewstream\.[\w.]+: (.+)$", re.MULTILINE)
+_PYTHONS: Final = re.compile(r"^([\w.]+(?:Error|Exception): .+)$", re.MULTILINE)
+_PREFIX: Final = re.compile(r"^\[STREAM_FAILED\].*? terminated with exception: ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,11 +126,11 @@ def failure_sentence(error: BaseException) -> str:
     Spark wraps what our code raised in several layers of traces, from Python and from Java.
     """
     text = str(error)
-    ours = _OURS.findall(text)
-    if ours:
-        return str(ours[0]).strip()
-    lines = (line.strip() for line in text.splitlines())
-    return next((line for line in lines if line), type(error).__name__)
+    found: list[str] = _OURS.findall(text) or _PYTHONS.findall(text)
+    if found:
+        return found[-1].strip()  # those before it are its causes
+    lines = _PREFIX.sub("", text).strip().splitlines()
+    return lines[0].strip() if lines else type(error).__name__
 
 
 def _is_drained(running: RunningQuery) -> bool:

@@ -25,6 +25,7 @@ _LOCAL: Final = {
 _EVERYWHERE: Final = {
     # A batch of the largest texts (64 KiB each) still fits into a worker.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
+    "spark.python.daemon.module": "reviewstream.spark.daemon",
     # What the counts of a run are summed from.
     "spark.sql.streaming.numRecentProgressUpdates": "10000",
 }

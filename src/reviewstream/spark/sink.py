@@ -14,7 +14,6 @@ from reviewstream.errors import ConfigError
 from reviewstream.ports import OutgoingRecord, RecordSink, SchemaRegistry
 from reviewstream.settings import RegistrySettings
 from reviewstream.spark.columns import LABELLED, missing, rows_of
-from reviewstream.spark.interrupts import ignore_interrupts
 from reviewstream.spark.options import SinkOptions
 from reviewstream.spark.wiring import wiring
 from reviewstream.wire.avro import AvroCodec, labelled_of_row, rejected_of_row
@@ -53,7 +52,6 @@ class ReviewsKafkaDataSource(DataSource):
         overwrite: bool,  # noqa: ARG002, FBT001 - Spark's signature
     ) -> "ReviewsKafkaWriter":
         """Return the writer of a streaming query."""
-        ignore_interrupts()
         if absent := missing(LABELLED, schema.names):
             raise ConfigError(
                 f"reviews-kafka: no column {', '.join(absent)}; "
@@ -69,8 +67,8 @@ class ReviewsKafkaWriter(DataSourceStreamArrowWriter):
     """
 
     def __init__(self, options: SinkOptions, topics: Topics | None = None) -> None:
-        self._options = options
-        self._topics = topics
+        self.options = options
+        self.topics = topics
 
     def __reduce__(self) -> tuple[type[Self], tuple[SinkOptions, Topics]]:
         """Look the schemas' ids up when the writer is shipped to the tasks.
@@ -78,17 +76,16 @@ class ReviewsKafkaWriter(DataSourceStreamArrowWriter):
         Not earlier: Spark makes another writer only to commit, when everything is written and the
         registry is no longer needed.
         """
-        if self._topics is None:
-            self._topics = find_topics(self._options, wiring().open_registry)
-        return type(self), (self._options, self._topics)
+        if self.topics is None:
+            self.topics = find_topics(self.options, wiring().open_registry)
+        return type(self), (self.options, self.topics)
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> Written:  # type: ignore[override] # pyspark's own override of a supertype, too
         """Write one task's rows; on return Kafka has acknowledged them."""
-        ignore_interrupts()
-        assert self._topics is not None  # noqa: S101 - it is pickled on the way here
-        sink = wiring().open_record_sink(self._options.kafka)
+        assert self.topics is not None  # noqa: S101 - it is pickled on the way here
+        sink = wiring().open_record_sink(self.options.kafka)
         rows = (row for batch in iterator for row in rows_of(batch, LABELLED))
-        return publish(rows, self._topics, sink)
+        return publish(rows, self.topics, sink)
 
 
 def publish(rows: Iterable[dict[str, Any]], topics: Topics, sink: RecordSink) -> Written:

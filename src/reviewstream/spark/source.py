@@ -27,7 +27,6 @@ from pyspark.sql.types import StructType
 
 from reviewstream.ports import LineReader
 from reviewstream.spark.columns import SOURCE, source_batch
-from reviewstream.spark.interrupts import ignore_interrupts
 from reviewstream.spark.options import EARLIEST, LATEST, SourceOptions
 from reviewstream.spark.patience import Patience, PatientReader
 from reviewstream.spark.reading import ByteRange, read_range, split
@@ -68,7 +67,6 @@ class ReviewsDataSource(DataSource):
 
     def streamReader(self, schema: StructType) -> "ReviewStreamReader":  # noqa: N802, ARG002 - Spark's
         """Return the reader of a streaming query."""
-        ignore_interrupts()
         return ReviewStreamReader(self.parsed, _connector(self.parsed))
 
     def reader(self, schema: StructType) -> "ReviewReader":  # noqa: ARG002 - Spark's signature
@@ -86,7 +84,6 @@ class _RangeReader:
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         """Read one task's range."""
         assert isinstance(partition, ByteRange)  # noqa: S101 - we made it in `partitions`
-        ignore_interrupts()
         with closing(self.server()) as server:
             for lines in in_batches(read_range(server, partition)):
                 rows = (to_row(line, partition.source, _now) for line in lines)

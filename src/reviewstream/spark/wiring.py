@@ -34,6 +34,10 @@ class Wiring(Protocol):
         """Return a client of the registry."""
         ...
 
+    def preload(self) -> None:
+        """Import every vendor that a task may need and that is installed."""
+        ...
+
 
 def wiring() -> Wiring:
     """Return the composition root."""

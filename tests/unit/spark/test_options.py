@@ -1,0 +1,88 @@
+import pytest
+from pydantic import SecretStr
+
+from reviewstream.errors import ConfigError
+from reviewstream.settings import KafkaSettings, RegistrySettings, SourceSettings
+from reviewstream.spark.options import SinkOptions, SourceOptions, sink_options, source_options
+
+SERVERS = {"kafka.bootstrap.servers": "127.0.0.1:1"}
+
+
+def test_without_options_the_source_has_the_defaults_of_the_settings() -> None:
+    options = SourceOptions.of({})
+    assert (options.host, options.port, options.partitions) == ("127.0.0.1", 9999, 2)
+    assert (options.starting_offset, options.retry_timeout) == ("earliest", 600.0)
+
+
+def test_names_of_options_have_no_case() -> None:
+    assert SourceOptions.of({"MAXROWSPERTRIGGER": "7"}).max_rows == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("port", "x", "option \"port\" is 'x', not a whole number from 1 to 65535"),
+        ("port", "70000", "option \"port\" is '70000', not a whole number from 1 to 65535"),
+        ("partitions", "0", "option \"partitions\" is '0', not a whole number from 1 to"),
+        ("maxRowsPerTrigger", "-1", "option \"maxRowsPerTrigger\" is '-1', not a whole number"),
+        ("maxBytesPerTrigger", "²", "option \"maxBytesPerTrigger\" is '²', not a whole number"),
+        ("retryTimeout", "0", "option \"retryTimeout\" is '0', not a number of seconds above 0"),
+        ("timeout", "nan", "option \"timeout\" is 'nan', not a number of seconds above 0"),
+        ("startingOffset", "-1", "is '-1', not earliest, latest or a byte offset"),
+        ("maxRowPerTrigger", "1", 'unknown option "maxrowpertrigger"; there are drainFile, host'),
+    ],
+)
+def test_a_wrong_option_is_named_with_what_it_should_be(
+    name: str, value: str, sentence: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        SourceOptions.of({name: value})
+    assert f"reviews: {sentence}" in str(caught.value) or sentence in str(caught.value)
+
+
+def test_a_byte_offset_is_a_number() -> None:
+    assert SourceOptions.of({"startingOffset": "12"}).starting_offset == 12
+
+
+def test_the_sink_needs_to_know_where_kafka_is() -> None:
+    with pytest.raises(ConfigError, match=r'option "kafka\.bootstrap\.servers" is missing'):
+        SinkOptions.of({"schemaRegistryUrl": "http://127.0.0.1:2"})
+
+
+def test_kafkas_own_options_reach_the_client_as_they_are() -> None:
+    options = SinkOptions.of({**SERVERS, "kafka.linger.ms": "5", "kafka.sasl.username": "me"})
+    assert options.kafka.bootstrap_servers == "127.0.0.1:1"
+    assert options.kafka.client == {"linger.ms": "5", "sasl.username": "me"}
+
+
+def test_passwords_are_not_shown() -> None:
+    options = SinkOptions.of(
+        {**SERVERS, "kafka.sasl.password": "hidden", "schemaRegistryPassword": "hidden"}
+    )
+    assert "hidden" not in repr(options)
+
+
+def test_true_and_false_are_the_only_answers_to_register_schemas() -> None:
+    assert SinkOptions.of({**SERVERS, "registerSchemas": "True"}).registry.auto_register
+    with pytest.raises(ConfigError, match="'yes', not true or false"):
+        SinkOptions.of({**SERVERS, "registerSchemas": "yes"})
+
+
+def test_settings_survive_as_options() -> None:
+    kafka = KafkaSettings(
+        bootstrap_servers="127.0.0.1:1",
+        security_protocol="SASL_SSL",
+        sasl_password=SecretStr("secret"),
+        labelled_topic="a",
+        rejected_topic="b",
+        delivery_timeout=5.0,
+        client={"linger.ms": "5"},
+    )
+    registry = RegistrySettings(
+        url="http://127.0.0.1:2", username="me", password=SecretStr("secret"), auto_register=True
+    )
+    options = SinkOptions.of(sink_options(kafka, registry))
+    assert (options.kafka, options.registry) == (kafka, registry)
+    source = SourceSettings(port=1, max_rows_per_trigger=2, max_bytes_per_trigger=3, partitions=4)
+    read = SourceOptions.of(source_options(source))
+    assert (read.port, read.max_rows, read.max_bytes, read.partitions) == (1, 2, 3, 4)

@@ -1,0 +1,23 @@
+from reviewstream.settings import SparkSettings
+from reviewstream.spark.session import LOG_SETTINGS, configuration
+
+
+def test_on_one_machine_spark_listens_on_loopback_alone() -> None:
+    config = configuration(SparkSettings(master="local[2]"))
+    assert config["spark.driver.host"] == config["spark.driver.bindAddress"] == "127.0.0.1"
+    assert config["spark.ui.enabled"] == "false"
+
+
+def test_a_cluster_keeps_its_own_addresses_and_logs() -> None:
+    for master in ("spark://host:7077", None):
+        config = configuration(SparkSettings(master=master))
+        assert not {"spark.driver.host", "spark.driver.extraJavaOptions"} & config.keys()
+
+
+def test_what_the_user_sets_wins() -> None:
+    config = configuration(SparkSettings(config={"spark.ui.enabled": "true"}))
+    assert config["spark.ui.enabled"] == "true"
+
+
+def test_the_log_settings_are_shipped() -> None:
+    assert "rootLogger.level" in LOG_SETTINGS.read_text()

@@ -1,0 +1,202 @@
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from pyspark.sql.types import StructType
+
+from reviewstream.errors import ConfigError
+from reviewstream.ports import OutgoingRecord, SchemaRegistry
+from reviewstream.settings import RegistrySettings
+from reviewstream.spark.columns import SOURCE
+from reviewstream.spark.options import SinkOptions
+from reviewstream.spark.sink import (
+    ReviewsKafkaDataSource,
+    ReviewsKafkaWriter,
+    Topics,
+    Written,
+    find_topics,
+    publish,
+)
+from reviewstream.wire.avro import AvroCodec, AvroEncodeError
+from reviewstream.wire.schemas import schema_text
+
+TOPICS = Topics(labelled="labelled", labelled_id=7, rejected="rejected", rejected_id=8)
+WHEN = datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
+ORIGIN = {"source": "reviews.json", "offset": 12}
+LABELLED: dict[str, Any] = {
+    "review_id": "r1",
+    "user_id": "u",
+    "business_id": "b",
+    "stars": 4.0,
+    "useful": 1,
+    "funny": 2,
+    "cool": 3,
+    "text": "gut",
+    "written_at": WHEN,
+    "sentiment": "POSITIVE",
+    "confidence": None,
+    "provenance": {
+        "model": "m",
+        "prompt_version": 1,
+        "generation": 5,
+        "request_id": None,
+        "attempts": 1,
+        "prompt_tokens": 2,
+        "completion_tokens": 3,
+        "cost_micro_usd": 4,
+        "from_ledger": False,
+        "truncated": False,
+        "labelled_at": WHEN,
+    },
+    "origin": ORIGIN,
+    "rejection": None,
+}
+REJECTION = {
+    "stage": "PARSE",
+    "reason": "NOT_JSON",
+    "detail": "$: no",
+    "raw": b"\xff",
+    "attempts": 0,
+    "rejected_at": WHEN,
+}
+REJECTED: dict[str, Any] = dict.fromkeys(LABELLED) | {"origin": ORIGIN, "rejection": REJECTION}
+
+
+@dataclass
+class MemorySink:
+    """`RecordSink` that keeps what it was given."""
+
+    records: list[OutgoingRecord] = field(default_factory=list)
+    flushed: int = 0
+
+    def write(self, record: OutgoingRecord) -> None:
+        self.records.append(record)
+
+    def flush(self) -> int:
+        self.flushed = len(self.records)
+        return self.flushed
+
+
+def test_a_labelled_row_goes_to_its_topic_under_its_id_with_its_version() -> None:
+    sink = MemorySink()
+    publish([LABELLED], TOPICS, sink)
+    [record] = sink.records
+    assert (record.topic, record.key) == ("labelled", b"r1")
+    version = int(WHEN.timestamp()) * 1000 + 5
+    assert record.headers == (("reviewstream.version", str(version).encode()),)
+    schema_id, fields = AvroCodec(schema_text("labelled_review")).decode(record.value)
+    assert schema_id == 7
+    assert fields == {name: value for name, value in LABELLED.items() if name != "rejection"}
+
+
+def test_a_rejected_row_goes_to_its_topic_under_its_origin() -> None:
+    sink = MemorySink()
+    publish([REJECTED], TOPICS, sink)
+    [record] = sink.records
+    assert (record.topic, record.key) == ("rejected", b"reviews.json@12")
+    schema_id, fields = AvroCodec(schema_text("rejected_review")).decode(record.value)
+    assert schema_id == 8
+    assert fields == {**REJECTION, "origin": ORIGIN}
+
+
+def test_a_review_that_could_not_be_labelled_goes_to_the_rejected_alone() -> None:
+    sink = MemorySink()
+    both = LABELLED | {"sentiment": None, "provenance": None, "rejection": REJECTION}
+    assert publish([both], TOPICS, sink) == Written(labelled=0, rejected=1)
+    assert [record.topic for record in sink.records] == ["rejected"]
+
+
+def test_everything_is_acknowledged_before_a_task_says_how_much_it_wrote() -> None:
+    sink = MemorySink()
+    assert publish([LABELLED, REJECTED, LABELLED], TOPICS, sink) == Written(labelled=2, rejected=1)
+    assert sink.flushed == 3
+
+
+def test_a_row_without_a_label_and_without_a_rejection_is_an_error() -> None:
+    with pytest.raises(AvroEncodeError):
+        publish([LABELLED | {"sentiment": None}], TOPICS, MemorySink())
+
+
+class MemoryRegistry:
+    """As much of `SchemaRegistry` as the sink asks for."""
+
+    def __init__(self, ids: Mapping[str, int]) -> None:
+        self.ids = dict(ids)
+        self.asked = 0
+
+    def find(self, subject: str, schema: str) -> int | None:
+        assert schema
+        self.asked += 1
+        return self.ids.get(subject)
+
+    def register(self, subject: str, schema: str) -> int:
+        assert schema
+        return self.ids.setdefault(subject, len(self.ids) + 1)
+
+
+def sink_options(**others: str) -> SinkOptions:
+    given = {
+        "kafka.bootstrap.servers": "127.0.0.1:1",
+        "schemaRegistryUrl": "http://127.0.0.1:2",
+        "labelledTopic": "labelled",
+        "rejectedTopic": "rejected",
+    }
+    return SinkOptions.of(given | others)
+
+
+def topics_of(options: SinkOptions, registry: MemoryRegistry) -> Topics:
+    def open_registry(settings: RegistrySettings) -> SchemaRegistry:
+        assert settings.url == "http://127.0.0.1:2"
+        return registry  # type: ignore[return-value] # the sink asks for no more than this
+
+    return find_topics(options, open_registry)
+
+
+def test_the_registry_says_which_ids_the_schemas_have() -> None:
+    registry = MemoryRegistry({"labelled-value": 7, "rejected-value": 8})
+    assert topics_of(sink_options(), registry) == TOPICS
+
+
+def test_ids_given_as_options_need_no_registry() -> None:
+    registry = MemoryRegistry({})
+    options = sink_options(labelledSchemaId="7", rejectedSchemaId="8")
+    assert topics_of(options, registry) == TOPICS
+    assert registry.asked == 0
+
+
+def test_an_unknown_schema_is_named_with_the_command_that_registers_it() -> None:
+    with pytest.raises(ConfigError) as caught:
+        topics_of(sink_options(), MemoryRegistry({"labelled-value": 7}))
+    assert str(caught.value) == (
+        "the registry at http://127.0.0.1:2 does not have our schema rejected_review under "
+        "subject rejected-value: run `reviewstream schemas register` first"
+    )
+
+
+def test_schemas_are_registered_when_the_options_say_so() -> None:
+    topics = topics_of(sink_options(registerSchemas="true"), MemoryRegistry({}))
+    assert (topics.labelled_id, topics.rejected_id) == (1, 2)
+
+
+def test_the_writer_crosses_to_the_tasks_with_its_ids_and_its_secrets_unshown() -> None:
+    options = sink_options(
+        labelledSchemaId="7", rejectedSchemaId="8", **{"kafka.sasl.password": "hidden"}
+    )
+    writer = pickle.loads(pickle.dumps(ReviewsKafkaWriter(options)))
+    assert writer.topics == TOPICS
+    assert writer.options.kafka.sasl_password == SecretStr("hidden")
+    assert "hidden" not in repr(writer.options)
+
+
+def test_unlabelled_reviews_are_refused_with_the_way_to_label_them() -> None:
+    sink = ReviewsKafkaDataSource({"kafka.bootstrap.servers": "127.0.0.1:1"})
+    with pytest.raises(ConfigError) as caught:
+        sink.streamWriter(StructType(SOURCE.fields), overwrite=False)
+    assert str(caught.value) == (
+        "reviews-kafka: no column sentiment, confidence, provenance; "
+        "label first: reviews.transform(label_reviews(settings))"
+    )
