@@ -1,0 +1,93 @@
+"""The fakes for users do what they say."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from reviewstream.core.chat import ChatAnswer
+from reviewstream.core.prompts import build_prompt
+from reviewstream.core.records import Sentiment
+from reviewstream.ports import ChatModel, Clock, LabelLedger, LedgerEntry, LedgerKey, RateLimiter
+from reviewstream.testing import FakeChatModel, FakeClock, MemoryLedger, NoLedger, NoLimit, judging
+
+REQUEST = build_prompt(["fine", "bad"]).request
+KEY = LedgerKey(model="m", prompt_version=1, text_sha256=bytes(32))
+ENTRY = LedgerEntry(
+    sentiment=Sentiment.NEUTRAL,
+    confidence=None,
+    model="m",
+    prompt_tokens=1,
+    completion_tokens=1,
+    cost_micro_usd=1,
+    request_id=None,
+    labelled_at=datetime(2026, 1, 1, tzinfo=UTC),
+)
+
+
+@pytest.mark.anyio
+async def test_a_fake_model_says_positive_unless_it_is_told_otherwise() -> None:
+    model: ChatModel = FakeChatModel()
+    assert (await model.answer(REQUEST)).text.count("POSITIVE") == 2
+
+
+@pytest.mark.anyio
+async def test_a_fake_model_judges_as_it_is_told() -> None:
+    model = FakeChatModel(
+        judging(lambda text: Sentiment.NEGATIVE if text == "bad" else Sentiment.NEUTRAL)
+    )
+    text = (await model.answer(REQUEST)).text
+    assert text == (
+        '{"labels":[{"id":"0","sentiment":"NEUTRAL","confidence":1.0},'
+        '{"id":"1","sentiment":"NEGATIVE","confidence":1.0}]}'
+    )
+
+
+@pytest.mark.anyio
+async def test_a_fake_model_raises_the_error_it_is_given_and_remembers_the_request() -> None:
+    model = FakeChatModel(lambda _: OSError("away"))
+    with pytest.raises(OSError, match="away"):
+        await model.answer(REQUEST)
+    assert model.requests == [REQUEST]
+    assert model.in_flight == 0
+
+
+@pytest.mark.anyio
+async def test_a_fake_model_counts_what_is_in_flight_and_knows_when_it_is_closed() -> None:
+    model = FakeChatModel(lambda _: ChatAnswer(text=""))
+    await asyncio.gather(*(model.answer(REQUEST) for _ in range(5)))
+    assert model.peak == 5
+    assert not model.closed
+    await model.aclose()
+    assert model.closed
+
+
+def test_a_memory_ledger_finds_what_was_recorded() -> None:
+    ledger: LabelLedger = MemoryLedger()
+    assert ledger.find([KEY]) == {}
+    ledger.record({KEY: ENTRY})
+    assert ledger.find([KEY]) == {KEY: ENTRY}
+
+
+def test_no_ledger_finds_nothing() -> None:
+    ledger: LabelLedger = NoLedger()
+    ledger.record({KEY: ENTRY})
+    assert ledger.find([KEY]) == {}
+
+
+@pytest.mark.anyio
+async def test_no_limit_lets_everything_through() -> None:
+    limiter: RateLimiter = NoLimit()
+    await limiter.acquire(requests=10**9, tokens=10**9)
+    limiter.settle(reserved_tokens=1, used_tokens=1, cost_micro_usd=10**12)
+
+
+@pytest.mark.anyio
+async def test_a_fake_clocks_time_passes_in_its_sleep_only() -> None:
+    fake = FakeClock(jitter=0.25)
+    clock: Clock = fake
+    before = clock.now()
+    await clock.sleep(3600)
+    assert clock.now() - before == timedelta(hours=1)
+    assert fake.sleeps == [3600]
+    assert clock.jitter() == 0.25
