@@ -32,9 +32,9 @@ class Elasticsearch(Server):
     def prepare(self) -> None:
         """Write the configuration."""
         port, transport = self._ports
-        config = self._folder / "config"
+        config = self.folder / "config"
         config.mkdir(exist_ok=True)
-        settings = _SETTINGS.format(folder=self._folder, port=port, transport=transport)
+        settings = _SETTINGS.format(folder=self.folder, port=port, transport=transport)
         (config / "elasticsearch.yml").write_text(settings)
 
     def arguments(self) -> list[str]:
@@ -48,7 +48,7 @@ class Elasticsearch(Server):
         ]
         jars = class_path(*sorted((home / "lib").glob("*.jar")))
         main = "reviewstream.elasticsearch.Main"
-        return [*options, "-cp", jars, main, str(home), str(self._folder / "config")]
+        return [*options, "-cp", jars, main, str(home), str(self.folder / "config")]
 
     def is_ready(self) -> bool:
         """Ask for the health of the cluster."""

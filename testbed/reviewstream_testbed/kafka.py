@@ -55,19 +55,19 @@ class Kafka(Server):
 
     def prepare(self) -> None:
         """Write the configuration."""
-        data = self._folder / "data"
+        data = self.folder / "data"
         if not data.exists():
             shutil.copytree(self._installation.homes / "kafka", data)
         port, controller = self._ports
         settings = _SETTINGS.format(port=port, controller=controller, data=data)
-        (self._folder / "server.properties").write_text(settings)
-        (self._folder / "log4j2.yaml").write_text(LOGGING)
+        (self.folder / "server.properties").write_text(settings)
+        (self.folder / "log4j2.yaml").write_text(LOGGING)
 
     def arguments(self) -> list[str]:
         """Return the heap, the class path and the main class."""
         jars = sorted((self._installation.jars / "kafka").glob("*.jar"))
-        options = ["-Xms128m", "-Xmx384m", f"-Dlog4j2.configurationFile={self._folder}/log4j2.yaml"]
-        settings = str(self._folder / "server.properties")
+        options = ["-Xms128m", "-Xmx384m", f"-Dlog4j2.configurationFile={self.folder}/log4j2.yaml"]
+        settings = str(self.folder / "server.properties")
         return [*options, "-cp", class_path(*jars), "kafka.Kafka", settings]
 
     def is_ready(self) -> bool:

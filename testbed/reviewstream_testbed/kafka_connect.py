@@ -82,15 +82,15 @@ class KafkaConnect(Server):
             port=self.port,
             plugins=self._installation.homes / "plugins",
         )
-        (self._folder / "connect.properties").write_text(settings)
-        (self._folder / "log4j2.yaml").write_text(LOGGING)
+        (self.folder / "connect.properties").write_text(settings)
+        (self.folder / "log4j2.yaml").write_text(LOGGING)
 
     def arguments(self) -> list[str]:
         """Return the heap, the class path and the main class."""
         jars = sorted((self._installation.jars / "kafka").glob("*.jar"))
-        options = ["-Xms64m", "-Xmx256m", f"-Dlog4j2.configurationFile={self._folder}/log4j2.yaml"]
+        options = ["-Xms64m", "-Xmx256m", f"-Dlog4j2.configurationFile={self.folder}/log4j2.yaml"]
         main = "org.apache.kafka.connect.cli.ConnectDistributed"
-        return [*options, "-cp", class_path(*jars), main, str(self._folder / "connect.properties")]
+        return [*options, "-cp", class_path(*jars), main, str(self.folder / "connect.properties")]
 
     def is_ready(self) -> bool:
         """Ask for the connectors."""

@@ -41,6 +41,7 @@ class Server(ABC):
     Attributes:
         name: What the parts and fixtures are called.
         memory: MB that it takes, about.
+        folder: Its configuration, data and log.
         patience: Seconds until a start is given up; a slow machine is not a broken one.
     """
 
@@ -52,9 +53,9 @@ class Server(ABC):
 
     def __init__(self, installation: Installation, folder: Path) -> None:
         self._installation = installation
-        self._folder = folder / self.name
-        self._folder.mkdir()
-        self._log = self._folder / "server.log"
+        self.folder = folder / self.name
+        self.folder.mkdir()
+        self._log = self.folder / "server.log"
         self._log.touch()
         self._process: Process | None = None
         self._archive: Path | None = None
@@ -153,6 +154,7 @@ class Server(ABC):
         deadline = time.monotonic() + self.patience
         while not self.is_ready():
             if process.wait(_POLL):
+                process.close()
                 raise self._failure(f"ended with status {process.status()} before it was ready")
             if time.monotonic() > deadline:
                 process.close()
@@ -171,7 +173,7 @@ class Server(ABC):
         kept = base.with_name(f"{self.name}.jsa")
         if kept.is_file():
             return [f"-XX:SharedArchiveFile={base}{os.pathsep}{kept}", *_QUIET]
-        self._archive = self._folder / kept.name
+        self._archive = self.folder / kept.name
         return [
             f"-XX:SharedArchiveFile={base}",
             f"-XX:ArchiveClassesAtExit={self._archive}",

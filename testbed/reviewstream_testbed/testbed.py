@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from threading import RLock
@@ -48,7 +48,7 @@ class Testbed:
         self._locks = {name: RLock() for name in PARTS}
 
     def __enter__(self) -> Self:
-        self._installation = install(self._environ)
+        self.installation = install(self._environ)
         self.folder = Path(tempfile.mkdtemp(prefix="reviewstream-testbed-"))
         self._janitor = Janitor(self.folder)
         try:
@@ -99,7 +99,7 @@ class Testbed:
         self._janitor.close()
 
     def _start_together(self) -> None:
-        _check_memory(self._parts)
+        check_enough_memory(self._parts)
         with ThreadPoolExecutor(len(PARTS)) as pool:
             starts = [pool.submit(self._part, PARTS[name]) for name in self._parts]
             try:
@@ -133,16 +133,21 @@ class Testbed:
     def _make(self, kind: type[Server]) -> Server:
         if kind is KafkaConnect:
             return KafkaConnect(
-                self._installation,
+                self.installation,
                 self.folder,
                 kafka=self.kafka,
                 registry=lambda: self.schema_registry,
             )
-        _check_memory([kind.name])
-        return kind(self._installation, self.folder)
+        check_enough_memory([kind.name])
+        return kind(self.installation, self.folder)
 
 
-def _check_memory(parts: Iterable[str]) -> None:
+def check_enough_memory(parts: Collection[str]) -> None:
+    """See that the parts fit into the memory that is available now.
+
+    Raises:
+        TestbedError: They do not.
+    """
     needed = sum(PARTS[name].memory for name in parts)
     available = psutil.virtual_memory().available >> 20
     if available < needed:

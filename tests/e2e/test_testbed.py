@@ -1,0 +1,208 @@
+"""The testbed's servers are real, survive what tests do to them, and leave nothing behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+from elasticsearch import Elasticsearch as Client
+
+from reviewstream_testbed import (
+    Elasticsearch,
+    Kafka,
+    KafkaConnect,
+    SchemaRegistry,
+    Server,
+    Testbed,
+    TestbedError,
+)
+from reviewstream_testbed.java import inspect, wheel_home, wrap_for_spark
+
+PATIENCE = 60.0  # seconds
+
+
+def await_truth(what: str, ask: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not ask():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+def make_topic(kafka: Kafka, topic: str) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result()
+
+
+def produce(kafka: Kafka, topic: str, *values: bytes) -> None:
+    producer = Producer({"bootstrap.servers": kafka.bootstrap_servers})
+    for value in values:
+        producer.produce(topic, value)
+    assert producer.flush(PATIENCE) == 0
+
+
+def consume(kafka: Kafka, topic: str, count: int) -> list[bytes | None]:
+    settings = {"group.id": topic, "auto.offset.reset": "earliest"}
+    consumer = Consumer({"bootstrap.servers": kafka.bootstrap_servers, **settings})
+    consumer.subscribe([topic])
+    messages = consumer.consume(count, PATIENCE)
+    consumer.close()
+    return [message.value() for message in messages]
+
+
+def test_kafka_gives_back_what_it_was_given(kafka: Kafka, topic: str) -> None:
+    make_topic(kafka, topic)
+    produce(kafka, topic, b"one", b"two")
+    assert consume(kafka, topic, 2) == [b"one", b"two"]
+
+
+@pytest.mark.parametrize("how", ["kill", "stop"])
+def test_kafka_keeps_port_and_records_over_a_restart(kafka: Kafka, topic: str, how: str) -> None:
+    make_topic(kafka, topic)
+    produce(kafka, topic, b"one")
+    port = kafka.port
+    getattr(kafka, how)()
+    assert kafka.pid is None
+    assert not kafka.is_ready()
+    kafka.restart()
+    assert kafka.port == port
+    produce(kafka, topic, b"two")
+    assert consume(kafka, topic, 2) == [b"one", b"two"]
+
+
+def test_a_paused_server_does_not_answer_until_it_is_resumed(elasticsearch: Elasticsearch) -> None:
+    elasticsearch.pause()
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.get(elasticsearch.url, timeout=1)
+    elasticsearch.resume()
+    assert httpx.get(elasticsearch.url, timeout=PATIENCE).status_code == httpx.codes.OK
+
+
+def test_elasticsearch_keeps_documents_over_a_kill(
+    elasticsearch: Elasticsearch, index: str
+) -> None:
+    with Client(elasticsearch.url) as client:
+        client.indices.create(index=index, settings={"number_of_replicas": 0})
+        client.index(index=index, id="1", document={"stars": 5})
+        elasticsearch.kill()
+        elasticsearch.restart()
+        client.cluster.health(index=index, wait_for_status="green", timeout="30s")
+        assert client.get(index=index, id="1")["_source"] == {"stars": 5}
+
+
+def test_elasticsearch_knows_the_english_analyzer(elasticsearch: Elasticsearch) -> None:
+    with Client(elasticsearch.url) as client:
+        found = client.indices.analyze(analyzer="english", text="the running foxes")
+    assert [token["token"] for token in found["tokens"]] == ["run", "fox"]
+
+
+def test_the_registry_speaks_confluents_api_and_forgets_at_a_restart(
+    schema_registry: SchemaRegistry, subject: str
+) -> None:
+    schema = {"schema": json.dumps("string")}
+    made = httpx.post(f"{schema_registry.url}/subjects/{subject}/versions", json=schema)
+    number = made.json()["id"]
+    again = httpx.get(f"{schema_registry.url}/schemas/ids/{number}")
+    assert json.loads(again.json()["schema"]) in ("string", {"type": "string"})
+    schema_registry.restart()
+    assert httpx.get(f"{schema_registry.url}/subjects").json() == []
+
+
+def test_connect_offers_the_sink_and_comes_back_on_its_port(kafka_connect: KafkaConnect) -> None:
+    kafka_connect.kill()
+    kafka_connect.restart()
+    plugins = httpx.get(f"{kafka_connect.url}/connector-plugins", timeout=PATIENCE).json()
+    assert kafka_connect.sink_connector_class in {plugin["class"] for plugin in plugins}
+
+
+def test_two_testbeds_run_side_by_side(kafka: Kafka, topic: str) -> None:
+    make_topic(kafka, topic)
+    with Testbed(["kafka"]) as other:
+        assert other.kafka.port != kafka.port
+        make_topic(other.kafka, topic)
+        folder = other.folder
+    assert not folder.exists()
+
+
+class Broken(Kafka):
+    """Asks for a main class that is not there."""
+
+    def arguments(self) -> list[str]:
+        return [*super().arguments()[:-2], "no.such.Main"]
+
+
+def test_a_server_that_dies_is_reported_at_once_with_its_log(
+    testbed: Testbed, tmp_path: Path
+) -> None:
+    broken = Broken(testbed.installation, tmp_path)
+    with pytest.raises(TestbedError, match=r"(?s)kafka ended with status 1.*no\.such\.Main"):
+        broken.start()
+
+
+def test_a_killed_parent_leaves_no_server_and_no_file(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "reviewstream_testbed", "up", "--json", "kafka"],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        text=True,
+    ) as parent:
+        assert parent.stdout is not None
+        assert "kafka" in json.loads(parent.stdout.readline())
+        children = psutil.Process(parent.pid).children(recursive=True)
+        assert any("java" in child.name() for child in children)
+        assert list(tmp_path.iterdir())
+        parent.send_signal(signal.SIGKILL)
+        await_truth("the servers run on", lambda: not any(map(is_running, children)))
+        await_truth("files are left", lambda: not list(tmp_path.iterdir()))
+
+
+def is_running(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def test_ctrl_c_ends_up_without_a_trace(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "reviewstream_testbed", "up", "kafka"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        text=True,
+    ) as up:
+        assert up.stdout is not None
+        assert up.stderr is not None
+        assert any("127.0.0.1" in line for line in iter(up.stdout.readline, ""))
+        up.send_signal(signal.SIGINT)
+        assert up.wait(PATIENCE) == 0
+        assert up.stderr.read() == ""
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_wheels_java_takes_sparks_arguments_when_wrapped(tmp_path: Path) -> None:
+    wheel = wheel_home()
+    assert wheel is not None
+    home = wrap_for_spark(wheel, tmp_path)
+    arguments = ["--add-modules=jdk.incubator.vector", "-version"]
+    assert subprocess.run([home / "bin" / "java", *arguments], check=False).returncode == 0
+    assert subprocess.run([wheel / "bin" / "java", *arguments], check=False).returncode == 1
+    found = inspect(home)
+    assert found is not None
+    assert found.home == wheel
+
+
+def test_servers_listen_on_loopback_only(testbed: Testbed) -> None:
+    servers: list[Server] = [testbed.kafka, testbed.schema_registry]
+    servers += [testbed.kafka_connect, testbed.elasticsearch]
+    for server in servers:
+        assert server.pid is not None
+        sockets = psutil.Process(server.pid).net_connections()
+        addresses = {s.laddr.ip for s in sockets if s.status == psutil.CONN_LISTEN}
+        assert addresses <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}, server.name

@@ -1,0 +1,101 @@
+"""The cache is filled by one process, whole or not at all."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reviewstream_testbed.cache import cache_folder, exclusive, make_once
+from reviewstream_testbed.errors import TestbedError
+
+# Takes the lock, says so, and waits to be killed.
+HOLDER = """
+import signal, sys
+from pathlib import Path
+from reviewstream_testbed.cache import exclusive
+with exclusive(Path(sys.argv[1])):
+    print("held", flush=True)
+    signal.pause()
+"""
+# Writes half of the folder, says so, and waits to be killed.
+HALF = """
+import signal, sys
+from pathlib import Path
+from reviewstream_testbed.cache import make_once
+def make(folder):
+    (folder / "half").touch()
+    print("half", flush=True)
+    signal.pause()
+make_once(Path(sys.argv[1]), make)
+"""
+
+
+@pytest.mark.parametrize(
+    ("environ", "folder"),
+    [
+        ({"REVIEWSTREAM_CACHE": "/a", "XDG_CACHE_HOME": "/b"}, Path("/a")),
+        ({"XDG_CACHE_HOME": "/b"}, Path("/b/reviewstream")),
+        ({}, Path.home() / ".cache" / "reviewstream"),
+    ],
+)
+def test_the_cache_folder_is_where_the_user_says(environ: dict[str, str], folder: Path) -> None:
+    assert cache_folder(environ) == folder
+
+
+def test_a_lock_held_elsewhere_is_waited_for_and_ends_with_its_holder(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    waits: list[int] = []
+    with started(HOLDER, lock) as holder:
+
+        def end_holder() -> None:
+            waits.append(1)
+            holder.send_signal(signal.SIGKILL)
+
+        with exclusive(lock, on_wait=end_holder):
+            assert holder.wait() == -signal.SIGKILL
+    assert waits == [1]
+
+
+def test_a_free_lock_is_not_waited_for(tmp_path: Path) -> None:
+    with exclusive(tmp_path / "new" / "lock", on_wait=lambda: pytest.fail("waited")):
+        pass
+
+
+def test_a_folder_is_made_once(tmp_path: Path) -> None:
+    folder = make_once(tmp_path / "it", lambda partial: (partial / "file").touch())
+    assert make_once(folder, lambda _: pytest.fail("made again")) == folder
+    assert [path.name for path in folder.iterdir()] == ["file"]
+
+
+def test_a_folder_whose_making_failed_is_not_there(tmp_path: Path) -> None:
+    def fail(_: Path) -> None:
+        raise TestbedError("no network")
+
+    with pytest.raises(TestbedError):
+        make_once(tmp_path / "it", fail)
+    assert not (tmp_path / "it").exists()
+
+
+def test_after_a_kill_halfway_nothing_of_the_half_is_trusted(tmp_path: Path) -> None:
+    folder = tmp_path / "it"
+    with started(HALF, folder) as killed:
+        killed.send_signal(signal.SIGKILL)
+    assert not folder.exists()
+    make_once(folder, lambda partial: (partial / "whole").touch())
+    assert [path.name for path in folder.iterdir()] == ["whole"]
+
+
+def started(script: str, argument: Path) -> subprocess.Popen[str]:
+    """Start the script and wait for its first line."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(argument)],
+        stdout=subprocess.PIPE,
+        env=os.environ,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    return process
