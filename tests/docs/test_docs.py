@@ -1,0 +1,112 @@
+"""The documentation is true: what it says of the code is derived from the code, or tried."""
+
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from reviewstream.cli import main
+from reviewstream.settings import Settings
+from tests.docs.references import PAGES, ROOT, rewritten
+
+BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#\s]+)?(?:#([\w-]+))?\)")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(page: str, *languages: str) -> Iterator[str]:
+    return (text for language, text in BLOCK.findall(page) if language in languages)
+
+
+def name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+COMMANDS = sorted(
+    {
+        line.strip()
+        for page in PAGES
+        for block in blocks(page.read_text(encoding="utf-8"), "sh")
+        for line in re.split(r"&&|\n", block)
+        if line.strip().removeprefix(".venv/bin/").startswith("reviewstream ")
+    }
+)
+TABLES = [(name(page), t) for page in PAGES for t in blocks(page.read_text("utf-8"), "toml")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_what_is_derived_from_the_code_is_up_to_date(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert rewritten(text) == text, "run: python -m tests.docs.references"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for path, anchor in LINK.findall(page.read_text(encoding="utf-8")):
+        if ":" in path:
+            continue
+        target = (page.parent / path) if path else page
+        assert target.exists(), path
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            slugs = {
+                re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings
+            }
+            assert anchor in slugs, f"{path}#{anchor}"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_a_verb_and_options_that_exist(command: str) -> None:
+    words = shlex.split(command.removeprefix(".venv/bin/"), comments=True)[1:]
+    context = click.Context(main, info_name="reviewstream")
+    found: click.Command | None = main
+    while isinstance(found, click.Group):
+        verb = words.pop(0)
+        found = found.get_command(context, verb)
+        assert found, verb
+    assert found
+    # Files named in the documentation need not exist here: only the command's shape is looked at.
+    found.make_parser(context).parse_args(words)
+
+
+@pytest.mark.parametrize(("page", "table"), TABLES)
+def test_every_settings_file_is_valid(page: str, table: str) -> None:
+    given = Settings(**tomllib.loads(table))
+    assert given != Settings(), page
+
+
+def test_the_example_is_the_file_that_the_spark_tests_run() -> None:
+    (block,) = blocks(README, "python")
+    example = (ROOT / "examples" / "label_stream.py").read_text(encoding="utf-8")
+    assert block == example
+    assert len([line for line in example.splitlines() if line.strip()]) <= 15
+
+
+def test_continuous_integration_runs_the_test_command_of_the_readme() -> None:
+    (command,) = (block.strip() for block in blocks(README, "sh") if "tox" in block)
+    lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert lines[-1] == command
+
+
+def test_every_fragment_of_the_change_log_is_of_a_kind_that_exists() -> None:
+    configured = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    kinds = {kind["directory"] for kind in configured["tool"]["towncrier"]["type"]}
+    for fragment in (ROOT / "changes").iterdir():
+        if fragment.name != "README.md":
+            assert re.fullmatch(rf"(\d+|\+[\w-]+)\.({'|'.join(kinds)})(\.\d+)?\.md", fragment.name)
+
+
+def test_the_layers_of_the_architecture_are_those_that_are_enforced() -> None:
+    contract = (ROOT / ".importlinter").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    enforced = re.search(r"^layers =\n((?: +.+\n)+)", contract, re.MULTILINE)
+    assert enforced
+    table = page.partition("## Layers")[2].partition("\n\nA layer")[0]
+    rows = [re.findall(r"`(\w+)`", row.split("|")[1]) for row in table.splitlines() if "`" in row]
+    described = [name for row in rows for name in row]
+    wanted = re.findall(r"\w+", re.sub(r"\((console)\)", "", enforced[1]))
+    assert described == wanted
