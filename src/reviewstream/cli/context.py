@@ -140,7 +140,13 @@ _OPTIONS = (
         "-s", "--set", "overrides", multiple=True, metavar="A.B=C", help="Set one setting."
     ),
     click.option("--json", is_flag=True, help="Print one JSON object, last."),
-    click.option("--progress", type=click.Choice(Mode), default=Mode.AUTO, show_default=True),
+    click.option(
+        "--progress",
+        type=click.Choice([mode.value for mode in Mode]),
+        default=Mode.AUTO.value,
+        show_default=True,
+        callback=lambda _context, _option, value: Mode(value),
+    ),
     click.option("--debug", is_flag=True, help="Show tracebacks and debug messages."),
     click.option("--log-format", type=click.Choice(["text", "json"]), default="text"),
 )

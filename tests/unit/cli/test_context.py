@@ -3,10 +3,13 @@
 import pickle
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from reviewstream import ConfigError
-from reviewstream.cli.context import load_settings
+from reviewstream.cli.context import Context, load_settings, verb
+from reviewstream.cli.progress import Mode
 
 
 @pytest.fixture(autouse=True)
@@ -104,3 +107,18 @@ def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
 def test_settings_survive_the_trip_to_a_worker() -> None:
     settings = load_settings(None, None, ["openai.api_key=sk-x"])
     assert pickle.loads(pickle.dumps(settings)) == settings
+
+
+def test_a_verb_gets_the_common_options_as_a_context() -> None:
+    seen: list[Context] = []
+
+    @click.command("show")
+    @click.argument("word")
+    @verb
+    def show(context: Context, *, word: str) -> None:
+        seen.append(context)
+        context.emit({"word": word})
+
+    result = CliRunner().invoke(show, ["--progress", "log", "--json", "--debug", "é"])
+    assert (result.exit_code, result.output) == (0, '{"word": "é"}\n')
+    assert (seen[0].progress, seen[0].json, seen[0].debug) == (Mode.LOG, True, True)
