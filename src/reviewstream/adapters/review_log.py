@@ -50,6 +50,7 @@ class ReviewLog:
         self._base = base
         self._size = os.fstat(file.fileno()).st_size - base if size is None else size
         self._complete = 0
+        self._searched = 0
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -98,7 +99,10 @@ class ReviewLog:
         if not self.follow:
             return size
         with self._lock:
-            self._complete = max(self._complete, self._after_last_newline(self._complete, size))
+            end = self._after_last_newline(self._searched, size)
+            if end > self._searched:
+                self._complete = end
+            self._searched = size  # a long line that is not finished is not looked through again
             return self._complete
 
     def fingerprint(self, size: int = FINGERPRINTED) -> str:

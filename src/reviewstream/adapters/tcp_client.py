@@ -2,7 +2,7 @@
 
 import socket
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from types import TracebackType
 from typing import Any, Final, NoReturn, Self, TypeAlias
 
@@ -96,7 +96,7 @@ class ReviewClient:
             self._unexpected(reply)
         return reply
 
-    def read(self, start: int, end: int) -> Iterator[Lines]:
+    def read(self, start: int, end: int) -> Generator[Lines, None, None]:
         """Give every line whose first byte lies in [start, end).
 
         They count only when the iterator has ended without an error: number and checksum are
@@ -109,7 +109,7 @@ class ReviewClient:
         """
         return self._lines(protocol.ReadRequest(start=start, end=end), start)
 
-    def tail(self, start: int) -> Iterator[Lines]:
+    def tail(self, start: int) -> Generator[Lines, None, None]:
         """Give every line whose first byte is at or after `start`, and those to come.
 
         An empty list says that nothing is new. It ends only if the file does not grow.
@@ -123,9 +123,9 @@ class ReviewClient:
 
     def _lines(
         self, request: protocol.ReadRequest | protocol.TailRequest, start: int
-    ) -> Iterator[Lines]:
+    ) -> Generator[Lines, None, None]:
         self._ask(request)
-        answer = _Answer(start)
+        answer = _Answer(self._where, start)
         self._is_answering = True
         try:
             while not isinstance(reply := self._reply(), End):
@@ -233,8 +233,9 @@ class _Answer:
         is_whole: Everything came, and came undamaged.
     """
 
-    def __init__(self, start: int) -> None:
+    def __init__(self, where: str, start: int) -> None:
         self.is_whole = False
+        self._where = where
         self._start = start
         self._next: int | None = None
         self._framer = LineFramer(base=start)
@@ -247,7 +248,7 @@ class _Answer:
             self._framer = LineFramer(base=data.offset)
             self._next = max(data.offset, self._start)
         if data.offset != self._next:
-            raise ProtocolError(f"bytes at {data.offset} instead of {self._next}")
+            raise ProtocolError(f"{self._where}: bytes at {data.offset} instead of {self._next}")
         self._next += len(data.data)
         self._crc32 = zlib.crc32(data.data, self._crc32)
         lines = self._framer.feed(data.data)
@@ -261,7 +262,7 @@ class _Answer:
         self._lines += len(lines)
         if (self._lines, self._crc32) != (end.lines, end.crc32):
             raise TransientError(
-                f"{self._lines} lines with CRC-32 {self._crc32:08x} came, not {end.lines} with"
-                f" {end.crc32:08x}: read them again"
+                f"{self._where}: {self._lines} lines with CRC-32 {self._crc32:08x} came,"
+                f" not {end.lines} with {end.crc32:08x}: read them again"
             )
         return lines

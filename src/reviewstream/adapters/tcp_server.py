@@ -191,13 +191,14 @@ def _listen(flag: str, host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((_address(host), port), family=family, backlog=BACKLOG)
-    except OSError as err:
-        if err.errno == errno.EADDRINUSE:
+    except (OSError, OverflowError) as err:
+        if isinstance(err, OSError) and err.errno == errno.EADDRINUSE:
             raise ConfigError(
                 f"port {port} on {host} is in use: stop the other program, or give another {flag}"
                 " (0 takes a free one)"
             ) from err
-        reason = f"cannot listen on {host} port {port} ({err.strerror})"
-        raise ConfigError(f"{reason}: give another {flag}") from err
+        raise ConfigError(
+            f"cannot listen on {host} port {port} ({err}): give another {flag}"
+        ) from err
     listener.setblocking(False)  # noqa: FBT003 - the socket module's own signature
     return listener

@@ -1,0 +1,156 @@
+"""The server, against clients that misbehave, and its options."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reviewstream.adapters.files import open_log
+from reviewstream.adapters.tcp_client import ReviewClient
+from reviewstream.adapters.tcp_server import ReviewServer, ServeOptions, ServerAddress, serving
+from reviewstream.errors import ConfigError
+from reviewstream.wire.protocol import (
+    Error,
+    ErrorCode,
+    Hello,
+    HelloRequest,
+    LatestRequest,
+    Reply,
+    TailRequest,
+    reply_decoder,
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "review.json"
+    path.write_bytes(b"one\ntwo\n")
+    return path
+
+
+@pytest.fixture
+def server(path: Path) -> Iterator[ServerAddress]:
+    with serving(path) as address:
+        yield address
+
+
+def replies(server: ServerAddress, *requests: bytes, stop: bool = True) -> list[Reply]:
+    """Say this, and return everything that the server says until it hangs up."""
+    decoder = reply_decoder()
+    with socket.create_connection((server.host, server.port), timeout=20) as client:
+        client.sendall(b"".join(requests))
+        if stop:
+            client.shutdown(socket.SHUT_WR)
+        while data := client.recv(1000):
+            decoder.feed(data)
+    return list(iter(decoder.next_message, None))
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\x16\x03\x01\x02\x00",
+        b"\n",
+        b"h\xff\xff\xff\xff",
+        b"h\x00\x00\x00\x02{]",
+        LatestRequest(start=0).encode(),
+    ],
+)
+def test_who_does_not_begin_with_hello_is_told_and_hung_up_on(
+    server: ServerAddress, garbage: bytes
+) -> None:
+    (reply,) = replies(server, garbage, stop=False)
+    assert isinstance(reply, Error)
+    assert reply.code is ErrorCode.BAD_REQUEST
+
+
+def test_another_version_is_refused_with_both_numbers(server: ServerAddress) -> None:
+    first, second = replies(
+        server, HelloRequest(version=7).encode(), LatestRequest(start=0).encode()
+    )
+    assert isinstance(first, Error)
+    assert first.code is ErrorCode.VERSION
+    assert "the client speaks version 7, the server 1" in first.message
+    assert isinstance(second, Error)  # it was no hello
+
+
+def test_requests_sent_ahead_are_answered_in_order(server: ServerAddress) -> None:
+    asked = [HelloRequest().encode(), *(LatestRequest(start=n).encode() for n in (0, 4, 8))]
+    hello, *latest = replies(server, *asked)
+    assert isinstance(hello, Hello)
+    assert [reply.encode()[5:] for reply in latest] == [
+        b'{"offset":8,"head":8}',
+        b'{"offset":8,"head":8}',
+        b'{"offset":8,"head":8}',
+    ]
+
+
+def test_a_client_that_vanishes_disturbs_no_other(server: ServerAddress) -> None:
+    for request in (b"", HelloRequest().encode()[:3], TailRequest(start=0).encode()):
+        with socket.create_connection((server.host, server.port)) as client:
+            client.sendall(request)
+    with ReviewClient(server.host, server.port) as other:
+        assert other.hello().size == 8
+
+
+@pytest.mark.parametrize("flag", ["--port", "--plain-port"])
+def test_a_port_in_use_is_said_with_the_fix_and_nothing_is_left_open(path: Path, flag: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket() as probe:
+        port = taken.getsockname()[1]
+        probe.bind(("127.0.0.1", 0))
+        free = probe.getsockname()[1]
+        probe.close()
+        ports = (port, None) if flag == "--port" else (free, port)
+        with pytest.raises(ConfigError, match=rf"port {port} on 127.0.0.1 is in use: .*{flag}"):
+            with serving(path, ServeOptions(port=ports[0], plain_port=ports[1])):
+                pass
+        socket.create_server(("127.0.0.1", free)).close()
+
+
+def test_a_port_that_cannot_be_is_said_with_the_reason(path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"port 70000 .*0-65535.*give another --port"):
+        with serving(path, ServeOptions(port=70000)):
+            pass
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com", ""])  # noqa: S104 - refused
+def test_only_loopback_is_listened_on_until_there_are_tokens(host: str) -> None:
+    with pytest.raises(ConfigError, match=r"open to others.*SSH tunnel"):
+        ServeOptions(host=host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost"])
+def test_every_loopback_name_will_do(path: Path, host: str) -> None:
+    with serving(path, ServeOptions(host=host)) as address:
+        with ReviewClient(address.host, address.port) as client:
+            assert client.hello().size == 8
+
+
+@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
+def test_a_rate_is_a_number_above_zero(rate: float) -> None:
+    with pytest.raises(ConfigError, match=r"--rate .* above 0"):
+        ServeOptions(rate=rate)
+
+
+@pytest.mark.parametrize("size", [0, -1, (1 << 20) + 1])
+def test_chunks_have_a_size_that_a_client_takes(size: int) -> None:
+    with pytest.raises(ConfigError, match=f"--chunk-bytes {size}: give 1 to 1048576"):
+        ServeOptions(chunk_bytes=size)
+
+
+@pytest.mark.anyio
+async def test_the_server_runs_on_the_callers_own_loop_too(path: Path) -> None:
+    with open_log(path) as log:
+        before = asyncio.all_tasks()
+        server = ReviewServer(log)
+        address = await server.start()
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        writer.write(HelloRequest().encode())
+        assert (await reader.readexactly(1)) == b"H"
+        await server.stop()
+        assert await reader.read() is not None
+        writer.close()
+    assert asyncio.all_tasks() == before
