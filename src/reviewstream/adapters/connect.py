@@ -4,6 +4,7 @@ Source: Apache Kafka, "Kafka Connect: REST API".
 """
 
 import time
+import weakref
 from collections.abc import Mapping
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -44,6 +45,7 @@ class KafkaConnectCluster:
             timeout=timeout,
             auth=(settings.username, password) if settings.username is not None else None,
         )
+        self._closing = weakref.finalize(self, self._client.close)
 
     def __enter__(self) -> Self:
         return self
@@ -52,8 +54,8 @@ class KafkaConnectCluster:
         self.close()
 
     def close(self) -> None:
-        """Free the connections."""
-        self._client.close()
+        """Free the connections; this happens too when nobody holds the object any more."""
+        self._closing()
 
     def apply(self, name: str, config: Mapping[str, str]) -> None:
         """Create or update a connector, and wait until it and its tasks run."""

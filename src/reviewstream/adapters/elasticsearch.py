@@ -1,5 +1,6 @@
 """Elasticsearch by the official client, 8.19 and 9."""
 
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, Self
@@ -38,6 +39,7 @@ class ElasticsearchIndex:
                 retry_on_timeout=False,
                 **_credentials(settings),
             )
+        self._closing = weakref.finalize(self, self._client.close)
 
     def __enter__(self) -> Self:
         return self
@@ -46,8 +48,8 @@ class ElasticsearchIndex:
         self.close()
 
     def close(self) -> None:
-        """Free the connections."""
-        self._client.close()
+        """Free the connections; this happens too when nobody holds the object any more."""
+        self._closing()
 
     def setup(self, mapping: Mapping[str, Any]) -> None:
         """Create template, first index and alias; fields that an index lacks are added.

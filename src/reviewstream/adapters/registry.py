@@ -1,8 +1,9 @@
 """The Schema Registry by confluent-kafka's client: Confluent's, Apicurio's or Karapace's."""
 
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import httpx2
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
@@ -29,6 +30,17 @@ class ConfluentRegistry:
         self._url = settings.url
         with self._translated("be set up"):
             self._client = SchemaRegistryClient(_config(settings, timeout))
+        self._closing = weakref.finalize(self, self._client.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the connections; this happens too when nobody holds the object any more."""
+        self._closing()
 
     def subjects(self) -> Sequence[str]:
         """Return all subjects, sorted."""
@@ -132,8 +144,9 @@ class ConfluentRegistry:
         return PermanentError(text)
 
     def _away(self, err: httpx2.HTTPError) -> TransientError:
+        cause = str(err) or type(err).__name__
         return TransientError(
-            f"the schema registry at {self._url} cannot be reached: {str(err) or type(err).__name__}; "
+            f"the schema registry at {self._url} cannot be reached: {cause}; "
             "is it running, and is registry.url right?"
         )
 

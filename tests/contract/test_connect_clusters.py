@@ -1,0 +1,64 @@
+"""Connect in memory and the real one."""
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from reviewstream.adapters.connect import KafkaConnectCluster
+from reviewstream.adapters.kafka import KafkaLog
+from reviewstream.core.connector import connector_config
+from reviewstream.ports import ConnectCluster
+from reviewstream.settings import (
+    ConnectSettings,
+    ElasticsearchSettings,
+    KafkaSettings,
+    RegistrySettings,
+    Settings,
+)
+from reviewstream_testbed import KafkaConnect, Testbed
+from tests.contract.connect_cluster import ConnectClusterContract
+from tests.contract.fakes import MemoryConnect
+
+
+@pytest.fixture
+def connector(topic: str) -> str:
+    return topic
+
+
+class TestMemory(ConnectClusterContract):
+    @pytest.fixture
+    def cluster(self) -> ConnectCluster:
+        return MemoryConnect()
+
+    @pytest.fixture
+    def config(self) -> Mapping[str, str]:
+        return {"connector.class": MemoryConnect.CLASS}
+
+
+class TestReal(ConnectClusterContract):
+    @pytest.fixture
+    def cluster(self, kafka_connect: KafkaConnect, connector: str) -> Iterator[ConnectCluster]:
+        with KafkaConnectCluster(ConnectSettings(url=kafka_connect.url)) as cluster:
+            yield cluster
+            cluster.delete(connector)
+
+    @pytest.fixture
+    def config(self, testbed: Testbed, topic: str, index: str) -> Mapping[str, str]:
+        connect = testbed.kafka_connect
+        kafka = KafkaSettings(
+            bootstrap_servers=testbed.kafka.bootstrap_servers,
+            labelled_topic=topic,
+            dead_letter_topic=f"{topic}.dlq",
+        )
+        KafkaLog(kafka).ensure([topic, kafka.dead_letter_topic])
+        settings = Settings(
+            kafka=kafka,
+            registry=RegistrySettings(url=testbed.schema_registry.url),
+            connect=ConnectSettings(
+                connector_class=connect.sink_connector_class,
+                value_converter=connect.value_converter,
+                value_converter_config=connect.value_converter_config,
+            ),
+            elasticsearch=ElasticsearchSettings(url=testbed.elasticsearch.url, index=index),
+        )
+        return connector_config(settings)

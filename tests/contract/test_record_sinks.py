@@ -1,0 +1,105 @@
+"""The log in memory and Kafka."""
+
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroDeserializer
+from confluent_kafka.serialization import MessageField, SerializationContext
+
+from reviewstream.adapters.kafka import KafkaLog, KafkaRecordSink
+from reviewstream.errors import ReviewStreamError
+from reviewstream.ports import OutgoingRecord, RecordLog, RecordSink
+from reviewstream.settings import KafkaSettings
+from reviewstream.wire.avro import AvroCodec, to_avro
+from reviewstream.wire.schemas import schema_text
+from reviewstream_testbed import Kafka, SchemaRegistry
+from tests.contract.fakes import MemoryLog, MemorySink
+from tests.contract.record_sink import RecordSinkContract, of
+from tests.unit.wire.test_avro import REVIEW
+
+
+class TestMemory(RecordSinkContract):
+    @pytest.fixture
+    def log(self) -> MemoryLog:
+        return MemoryLog()
+
+    @pytest.fixture
+    def sink(self, log: MemoryLog) -> MemorySink:
+        return log.sink()
+
+
+@pytest.fixture
+def settings(kafka: Kafka) -> KafkaSettings:
+    return KafkaSettings(bootstrap_servers=kafka.bootstrap_servers)
+
+
+class TestReal(RecordSinkContract):
+    @pytest.fixture
+    def log(self, settings: KafkaSettings) -> RecordLog:
+        return KafkaLog(settings)
+
+    @pytest.fixture
+    def sink(self, settings: KafkaSettings) -> RecordSink:
+        return KafkaRecordSink(settings)
+
+    def test_a_rolled_back_transaction_is_not_read(
+        self, log: RecordLog, settings: KafkaSettings, topic: str
+    ) -> None:
+        log.ensure([topic])
+        config: dict[str, Any] = {
+            "bootstrap.servers": settings.bootstrap_servers,
+            "transactional.id": topic,
+        }
+        producer = Producer(config)
+        producer.init_transactions(30)
+        for word, end in (
+            ("kept", producer.commit_transaction),
+            ("lost", producer.abort_transaction),
+        ):
+            producer.begin_transaction()
+            producer.produce(topic, word.encode(), key="k")
+            producer.flush(30)
+            end(30)
+        assert [record.value for record in log.read_all(topic)] == [b"kept"]
+
+    def test_reading_ends_where_the_topic_ended_when_it_began(
+        self, log: RecordLog, sink: RecordSink, topic: str
+    ) -> None:
+        log.ensure([topic])
+        sink.write(of(topic, "first"))
+        sink.flush()
+        reading = log.read_all(topic)
+        assert next(reading).key == b"first"
+        sink.write(of(topic, "later"))
+        sink.flush()
+        assert list(reading) == []
+
+    def test_confluents_deserializer_reads_the_topic(
+        self,
+        log: RecordLog,
+        sink: RecordSink,
+        schema_registry: SchemaRegistry,
+        topic: str,
+        subject: str,
+    ) -> None:
+        log.ensure([topic])
+        text = schema_text("labelled_review")
+        context = SerializationContext(topic, MessageField.VALUE)
+        with SchemaRegistryClient({"url": schema_registry.url}) as client:
+            schema_id = client.register_schema(subject, Schema(text, "AVRO"))
+            value = AvroCodec(text).encode(to_avro(REVIEW), schema_id)
+            sink.write(OutgoingRecord(topic=topic, key=b"r1", value=value))
+            sink.flush()
+            (record,) = log.read_all(topic)
+            assert AvroDeserializer(client)(record.value, context) == to_avro(REVIEW)
+
+    def test_a_topic_that_nobody_made_is_an_error_and_not_a_wait(
+        self, settings: KafkaSettings, topic: str
+    ) -> None:
+        impatient = settings.model_copy(update={"delivery_timeout": 5.0})
+        sink = KafkaRecordSink(impatient)
+        sink.write(of(topic, "k"))
+        with pytest.raises(ReviewStreamError, match=topic):
+            sink.flush()
