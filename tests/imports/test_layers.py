@@ -54,7 +54,7 @@ def test_the_code_keeps_every_contract(copy: Path) -> None:
         ("adapters/clock", "openai", "One vendor, one module: OpenAI"),
         ("adapters/clock", "confluent_kafka", "One vendor, one module: Kafka and its registry"),
         ("spark/session", "elasticsearch", "One vendor, one module: Elasticsearch"),
-        ("adapters/kafka", "httpx", "One vendor, one module: HTTP"),
+        ("adapters/kafka", "httpx2", "HTTP only where the other side speaks it"),
         ("adapters/kafka", "pyspark.sql", "One vendor, one package: Spark"),
         ("spark/session", "reviewstream_testbed", "Only the command line starts the testbed"),
     ],
