@@ -54,6 +54,9 @@ class ServeOptions:
         if not 1 <= self.chunk_bytes <= protocol.MAX_CHUNK:
             limit = protocol.MAX_CHUNK
             raise ConfigError(f"--chunk-bytes {self.chunk_bytes}: give 1 to {limit}")
+        for flag, port in (("--port", self.port), ("--plain-port", self.plain_port or 0)):
+            if not 0 <= port <= 65535:
+                raise ConfigError(f"{flag} {port}: give 0 to 65535")
         if self.rate is not None and not 0 < self.rate < float("inf"):
             raise ConfigError(f"--rate {self.rate:g}: give a number of lines per second above 0")
         if not _is_loopback(self.host):
@@ -191,14 +194,13 @@ def _listen(flag: str, host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((_address(host), port), family=family, backlog=BACKLOG)
-    except (OSError, OverflowError) as err:
-        if isinstance(err, OSError) and err.errno == errno.EADDRINUSE:
-            raise ConfigError(
+    except OSError as err:
+        why = f"cannot listen on {host} port {port} ({err.strerror}): give another {flag}"
+        if err.errno == errno.EADDRINUSE:
+            why = (
                 f"port {port} on {host} is in use: stop the other program, or give another {flag}"
                 " (0 takes a free one)"
-            ) from err
-        raise ConfigError(
-            f"cannot listen on {host} port {port} ({err}): give another {flag}"
-        ) from err
+            )
+        raise ConfigError(why) from err
     listener.setblocking(False)  # noqa: FBT003 - the socket module's own signature
     return listener
