@@ -1,6 +1,8 @@
 """Today's schemas against the registry and against every version ever released."""
 
 from collections.abc import Iterator, Mapping
+from importlib.resources.abc import Traversable
+from typing import Final
 
 from msgspec import Struct
 
@@ -10,7 +12,7 @@ from reviewstream.settings import KafkaSettings
 from reviewstream.wire.compatibility import incompatibilities
 from reviewstream.wire.schemas import SchemaName, released_schemas, schema_text
 
-LEVEL = "FULL_TRANSITIVE"  # every version reads every other one
+LEVEL: Final = "FULL_TRANSITIVE"  # every version reads every other one
 
 
 class RegisteredSchema(Struct, frozen=True, kw_only=True):
@@ -68,12 +70,23 @@ def registered_schemas(
     )
 
 
-def check_schemas(registry: SchemaRegistry, settings: KafkaSettings) -> tuple[Finding, ...]:
-    """Compare today's schemas with the released ones, then with what the registry holds."""
+def check_schemas(
+    registry: SchemaRegistry, settings: KafkaSettings, *, directory: Traversable | None = None
+) -> tuple[Finding, ...]:
+    """Compare today's schemas with the released ones, then with what the registry holds.
+
+    Args:
+        registry: Only asked, never changed.
+        settings: Names the topics, and so the subjects.
+        directory: Folder of the schemas, if it is not the package's own.
+    """
     return tuple(
         finding
         for subject, name in subjects(settings).items()
-        for finding in (*_released(name), *_in_registry(registry, subject, name))
+        for finding in (
+            *_released(name, directory),
+            *_in_registry(registry, subject, name, schema_text(name, directory=directory)),
+        )
     )
 
 
@@ -94,16 +107,17 @@ def _register(registry: SchemaRegistry, subject: str, name: SchemaName) -> Regis
     return RegisteredSchema(subject=subject, version=version, id=schema_id)
 
 
-def _released(name: SchemaName) -> Iterator[Finding]:
-    today = schema_text(name)
-    for version, text in released_schemas(name):
+def _released(name: SchemaName, directory: Traversable | None) -> Iterator[Finding]:
+    today = schema_text(name, directory=directory)
+    for version, text in released_schemas(name, directory=directory):
         for problem in misfits(today, text):
             yield Finding(where=name, problem=f"does not fit released version {version}: {problem}")
 
 
-def _in_registry(registry: SchemaRegistry, subject: str, name: SchemaName) -> Iterator[Finding]:
+def _in_registry(
+    registry: SchemaRegistry, subject: str, name: SchemaName, today: str
+) -> Iterator[Finding]:
     versions = registry.versions(subject)
-    today = schema_text(name)
     for version, text in versions:
         for problem in misfits(today, text):
             yield Finding(where=subject, problem=f"does not fit version {version}: {problem}")

@@ -1,0 +1,168 @@
+"""The Kafka adapter on librdkafka's own mock broker: no server needed."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka import KafkaError, Producer
+from pydantic import SecretStr
+
+from reviewstream.adapters.kafka import (
+    KafkaLog,
+    KafkaRecordSink,
+    _Problems,
+    client_config,
+    producer_config,
+)
+from reviewstream.errors import (
+    ConfigError,
+    PermanentError,
+    ReviewStreamError,
+    StopError,
+    TransientError,
+)
+from reviewstream.ports import OutgoingRecord
+from reviewstream.settings import KafkaSettings
+
+AWAY = KafkaSettings(bootstrap_servers="127.0.0.1:1", delivery_timeout=1.0)
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[KafkaSettings]:
+    host = Producer(
+        {"bootstrap.servers": "unused", "test.mock.num.brokers": 1},
+        logger=logging.getLogger("mock broker"),
+    )
+    brokers = host.list_topics(timeout=10).brokers.values()
+    yield KafkaSettings(
+        bootstrap_servers=",".join(f"{each.host}:{each.port}" for each in brokers),
+        delivery_timeout=10.0,
+    )
+    host.flush(0)
+
+
+def record(topic: str, key: str = "k", size: int = 1) -> OutgoingRecord:
+    return OutgoingRecord(topic=topic, key=key.encode(), value=b"v" * size)
+
+
+def test_a_plain_broker_needs_its_address_alone() -> None:
+    assert client_config(KafkaSettings(bootstrap_servers="b:1")) == {
+        "bootstrap.servers": "b:1",
+        "client.id": "reviewstream",
+        "security.protocol": "PLAINTEXT",
+    }
+
+
+def test_confluent_cloud_needs_settings_alone() -> None:
+    settings = KafkaSettings(
+        security_protocol="SASL_SSL",
+        sasl_mechanism="PLAIN",
+        sasl_username="key",
+        sasl_password=SecretStr("secret"),
+        ssl_ca_location="ca.pem",
+    )
+    config = client_config(settings)
+    assert config["sasl.mechanism"] == "PLAIN"
+    assert (config["sasl.username"], config["sasl.password"]) == ("key", "secret")
+    assert config["ssl.ca.location"] == "ca.pem"
+
+
+def test_librdkafkas_own_settings_win() -> None:
+    settings = KafkaSettings(client={"linger.ms": "5", "client.id": "mine"})
+    config = producer_config(settings)
+    assert (config["linger.ms"], config["client.id"]) == ("5", "mine")
+
+
+def test_the_producer_neither_loses_nor_doubles() -> None:
+    config = producer_config(KafkaSettings(delivery_timeout=7))
+    assert (config["acks"], config["enable.idempotence"]) == ("all", True)
+    assert config["delivery.timeout.ms"] == 7_000
+
+
+def test_what_is_written_can_be_read(broker: KafkaSettings) -> None:
+    sink = KafkaRecordSink(broker)
+    for number in range(50):
+        sink.write(record("plain", str(number)))
+    assert sink.flush() == 50
+    log = KafkaLog(broker)
+    assert {each.key for each in log.read_all("plain")} == {str(n).encode() for n in range(50)}
+    assert sum(log.end_offsets("plain").values()) == 50
+
+
+def test_a_full_queue_is_waited_for(broker: KafkaSettings) -> None:
+    small = broker.model_copy(update={"client": {"queue.buffering.max.messages": "10"}})
+    sink = KafkaRecordSink(small)
+    for number in range(200):
+        sink.write(record("narrow", str(number)))
+    assert sink.flush() == 200
+
+
+def test_a_queue_that_stays_full_is_a_transient_error() -> None:
+    sink = KafkaRecordSink(
+        AWAY.model_copy(update={"client": {"queue.buffering.max.messages": "1"}})
+    )
+    with pytest.raises(TransientError, match=r"127\.0\.0\.1:1 cannot be reached"):
+        for _ in range(10):
+            sink.write(record("t"))
+
+
+def test_a_record_over_the_limit_is_refused_with_its_size(broker: KafkaSettings) -> None:
+    sink = KafkaRecordSink(broker.model_copy(update={"client": {"message.max.bytes": "5000"}}))
+    with pytest.raises(PermanentError, match=r"topic t, key 'k', 6,001 bytes \(limit 5,000\)"):
+        sink.write(record("t", size=6_000))
+
+
+def test_what_is_not_delivered_is_named_once() -> None:
+    sink = KafkaRecordSink(AWAY)
+    sink.write(record("lost", "r1"))
+    with pytest.raises(TransientError, match=r"1 records were not written.*topic lost, key 'r1'"):
+        sink.flush()
+    assert sink.flush() == 0
+
+
+def test_a_broker_that_is_away_is_one_sentence_in_seconds() -> None:
+    log = KafkaLog(AWAY, timeout=1)
+    for ask in (lambda: log.ensure(["t"]), lambda: log.end_offsets("t")):
+        with pytest.raises(TransientError, match=r"is kafka\.bootstrap_servers right\?"):
+            ask()
+
+
+def test_a_setting_that_does_not_exist_is_named() -> None:
+    wrong = KafkaSettings(client={"lingering": "5"})
+    for make in (lambda: KafkaRecordSink(wrong), lambda: KafkaLog(wrong).end_offsets("t")):
+        with pytest.raises(ConfigError, match="lingering"):
+            make()
+
+
+def test_librdkafka_writes_nothing_to_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(TransientError):
+        KafkaLog(AWAY, timeout=1).end_offsets("t")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (KafkaError(KafkaError._TRANSPORT), TransientError),
+        (KafkaError(KafkaError._AUTHENTICATION), StopError),
+        (KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), StopError),
+        (KafkaError(KafkaError._INVALID_ARG), ConfigError),
+        (KafkaError(KafkaError.NOT_ENOUGH_REPLICAS, retriable=True), TransientError),
+        (KafkaError(KafkaError._FENCED, fatal=True), TransientError),
+        (KafkaError(KafkaError.INVALID_RECORD), PermanentError),
+    ],
+    ids=lambda value: value.name() if isinstance(value, KafkaError) else value.__name__,
+)
+def test_each_error_says_whether_to_try_again(
+    error: KafkaError, kind: type[ReviewStreamError]
+) -> None:
+    assert type(_Problems(KafkaSettings()).error("write", error)) is kind
+
+
+def test_refused_credentials_are_the_cause_though_the_brokers_seem_away() -> None:
+    problems = _Problems(KafkaSettings())
+    problems.hooks["error_cb"](KafkaError(KafkaError._AUTHENTICATION, "SASL says no"))
+    problems.hooks["error_cb"](KafkaError(KafkaError._ALL_BROKERS_DOWN, "all are down"))
+    error = problems.error("list topics", KafkaError(KafkaError._TRANSPORT))
+    assert isinstance(error, StopError)
+    assert "SASL says no" in str(error)
