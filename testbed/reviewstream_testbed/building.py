@@ -3,7 +3,6 @@
 import hashlib
 import os
 import shutil
-import subprocess
 import tarfile
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from reviewstream_testbed.cache import make_once
 from reviewstream_testbed.errors import TestbedError
+from reviewstream_testbed.processes import CommandError, output_lines
 
 JAVA_RELEASE = 21
 SINK = "reviewstream.connect.ElasticsearchSinkConnector"
@@ -125,15 +125,10 @@ class _Builder:
         return sorted((self._jars / part).glob("*.jar"))
 
     def _run(self, arguments: Sequence[str]) -> None:
-        done = subprocess.run(
-            [self._java, *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise TestbedError(f"cannot build the testbed: {done.stdout[-2000:]}")
+        try:
+            "".join(output_lines([self._java, *arguments]))
+        except CommandError as error:
+            raise TestbedError(f"cannot build the testbed: {str(error)[-2000:]}") from error
 
 
 def _link(files: Iterable[Path], folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from reviewstream_testbed.downloads import show, stderr
 from reviewstream_testbed.errors import TestbedError
 from reviewstream_testbed.jars import fetch
 from reviewstream_testbed.java import java_home
+from reviewstream_testbed.processes import CommandError, output_lines
 
 BASE_ARCHIVE = "java.jsa"
 
@@ -71,7 +71,7 @@ def _identity(java: Path) -> str:
 def _dump_class_data(java: Path, folder: Path) -> None:
     """Write the class data of Java itself, which the wheel's Java comes without."""
     archive = f"-XX:SharedArchiveFile={folder / BASE_ARCHIVE}"
-    command: list[str | Path] = [java / "bin" / "java", "-Xshare:dump", archive]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise TestbedError(f"cannot write class data: {done.stdout[-500:]}{done.stderr[-500:]}")
+    try:
+        "".join(output_lines([java / "bin" / "java", "-Xshare:dump", archive]))
+    except CommandError as error:
+        raise TestbedError(f"cannot write class data: {str(error)[-500:]}") from error

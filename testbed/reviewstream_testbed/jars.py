@@ -4,7 +4,6 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +12,7 @@ from xml.sax.saxutils import quoteattr
 
 from reviewstream_testbed.cache import make_once
 from reviewstream_testbed.errors import TestbedError
+from reviewstream_testbed.processes import CommandError, output_lines
 from reviewstream_testbed.trust import network_options
 
 IVY_FILE = Path(__file__).with_name("ivy.xml")
@@ -124,17 +124,12 @@ def download(folder: Path, work: Path, java: Path, environ: Mapping[str, str]) -
     ]
     command += ["-settings", settings, "-ivy", IVY_FILE, "-cache", work / "cache"]
     command += ["-retrieve", folder / "[conf]" / "[artifact]-[revision](-[classifier]).[ext]"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    ) as ivy:
-        assert ivy.stdout is not None  # noqa: S101 - it is a pipe
-        lines = []
-        for line in ivy.stdout:
-            lines.append(line)
+    try:
+        for line in output_lines(command):
             if arrived := re.search(r"\[SUCCESSFUL \] \S+!(\S+)", line):
                 yield arrived[1]
-    if ivy.returncode:
-        raise TestbedError(_failure("".join(lines)))
+    except CommandError as error:
+        raise TestbedError(_failure(str(error))) from error
 
 
 def _failure(output: str) -> str:

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -73,6 +73,27 @@ class Process:
     def close(self) -> None:
         """Let the watchdog kill what still runs, and wait for it."""
         self._watchdog.communicate()
+
+
+class CommandError(TestbedError):
+    """A command failed; the message is all it printed."""
+
+
+def output_lines(command: Sequence[str | Path]) -> Iterator[str]:
+    """Run a command to its end and yield what it prints, line by line.
+
+    Raises:
+        CommandError: Its exit status is not 0.
+    """
+    lines = []
+    with _watch("run", *map(str, command), log=subprocess.PIPE, environ=os.environ) as watchdog:
+        assert watchdog.stderr is not None  # noqa: S101 - it is a pipe
+        for raw in watchdog.stderr:
+            lines.append(raw.decode(errors="replace"))
+            yield lines[-1]
+        watchdog.wait()
+    if watchdog.returncode:
+        raise CommandError("".join(lines))
 
 
 def _watch(*task: str, log: IO[bytes] | int, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:

@@ -11,13 +11,20 @@ import pytest
 from confluent_kafka import Consumer, Message, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroSerializer
+from confluent_kafka.serialization import MessageField, SerializationContext
 from elasticsearch import Elasticsearch as Client
 
-from reviewstream_testbed import Elasticsearch, Kafka, KafkaConnect
+from reviewstream_testbed import Elasticsearch, Kafka, KafkaConnect, SchemaRegistry
 
 PATIENCE = 60.0  # seconds
 VERSION = "reviewstream.version"
 MAPPING = {"dynamic": "strict", "properties": {"stars": {"type": "integer"}}}
+
+SCHEMA = json.dumps(
+    {"type": "record", "name": "R", "fields": [{"name": "stars", "type": ["null", "int"]}]}
+)
 
 
 def await_value(ask: Callable[[], Any], wanted: Any) -> None:
@@ -202,6 +209,21 @@ def test_documents_wait_for_an_elasticsearch_that_is_away(
     elasticsearch.restart()
     await_value(lambda: sink.stars("meanwhile"), 2)
     assert sink.stars("before") == 1
+
+
+def test_confluents_avro_is_read_through_the_registry(
+    sink: Sink, kafka_connect: KafkaConnect, schema_registry: SchemaRegistry
+) -> None:
+    converter = kafka_connect.value_converter_config
+    settings = {f"value.converter.{name}": text for name, text in converter.items()}
+    sink.create(**settings, value_converter=kafka_connect.value_converter)
+    with SchemaRegistryClient({"url": schema_registry.url}) as registry:
+        serialise = AvroSerializer(registry, SCHEMA)
+        where = SerializationContext(sink.topic, MessageField.VALUE)
+        sink.send("null", serialise({"stars": None}, where), 1)
+        sink.send("five", serialise({"stars": 5}, where), 1)
+    await_value(lambda: sink.stars("five"), 5)
+    assert sink.stars("null") is None
 
 
 def test_settings_are_validated_as_confluents_are(sink: Sink) -> None:

@@ -5,14 +5,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from reviewstream_testbed.errors import TestbedError
-from reviewstream_testbed.processes import Janitor, Process
+from reviewstream_testbed.processes import CommandError, Janitor, Process, output_lines
 
 PATIENCE = 20.0  # seconds
 SLEEPER = ["sleep", "1000"]
@@ -117,6 +117,23 @@ def test_a_paused_process_can_be_stopped(tmp_path: Path) -> None:
 def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(TestbedError, match="cannot run /no/such/program"):
         Process(["/no/such/program"], log=tmp_path / "log")
+
+
+def test_a_commands_output_arrives_line_by_line() -> None:
+    assert [*output_lines(["sh", "-c", "echo one; echo two >&2"])] == ["one\n", "two\n"]
+
+
+def test_a_failed_command_raises_all_it_printed() -> None:
+    with pytest.raises(CommandError, match="one"):
+        [*output_lines(["sh", "-c", "echo one; exit 1"])]
+
+
+def test_a_command_whose_reader_has_gone_is_ended() -> None:
+    lines = output_lines(["sh", "-c", "echo $$; exec sleep 1000"])
+    pid = int(next(lines))
+    assert isinstance(lines, Generator)
+    lines.close()
+    assert not is_running(pid)
 
 
 def test_a_closed_janitor_has_removed_the_folder(tmp_path: Path) -> None:
