@@ -172,8 +172,6 @@ def _vary_text(review: _Written, dice: _Dice) -> str:
         other = dice.pick(pool)
         if pieces[place] and other not in pieces and dice.happens(0.5):
             pieces[place] = other
-    while sum(map(len, pieces)) > MAX_TEXT:
-        del pieces[-2:]
     if len(pool) * len(pieces) < 300 or dice.happens(0.1) or "".join(pieces) == review.text:
         tails = _TAILS[review.pool[1]]
         pieces += [" ", *(dice.pick(tails) for _ in range(1 + dice.below(3)))]
