@@ -278,6 +278,10 @@ async def test_an_error_survives_the_way_out_of_a_worker() -> None:
     assert (str(again), again.retry_after) == (str(caught.value), 7.0)
 
 
+def test_the_client_never_retries_on_its_own() -> None:
+    assert OpenAIChat.connect(SETTINGS)._client.max_retries == 0
+
+
 def test_openais_own_endpoint_needs_a_key() -> None:
     with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
         OpenAIChat.connect(OpenAISettings())

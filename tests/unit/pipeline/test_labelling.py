@@ -282,6 +282,7 @@ async def test_identical_texts_are_asked_about_once_and_paid_for_once() -> None:
     assert sorted(map(_text, model.requests)) == ["other", "same"]
     paid = [not _labelled(one).provenance.from_ledger for one in outcomes]
     assert paid == [True, True, False, False]
+    assert {_labelled(one).provenance.attempts for one in outcomes} == {1}
 
 
 @pytest.mark.anyio
