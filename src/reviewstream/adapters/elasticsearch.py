@@ -132,6 +132,8 @@ class ElasticsearchIndex:
     def _translated(self, what: str) -> Iterator[None]:
         try:
             yield
+        except (OSError, UnsupportedProductError, ValueError) as err:
+            raise ConfigError(f"Elasticsearch at {self._url}: {err}") from err
         except ApiError as err:
             raise self._error(what, err) from err
         except TransportError as err:
@@ -141,8 +143,6 @@ class ElasticsearchIndex:
             ) from err
         except ScanError as err:
             raise TransientError(f"Elasticsearch at {self._url} cannot {what}: {err}") from err
-        except (OSError, UnsupportedProductError, ValueError) as err:
-            raise ConfigError(f"Elasticsearch at {self._url}: {err}") from err
 
     def _error(self, what: str, err: ApiError) -> ReviewStreamError:
         status = err.status_code

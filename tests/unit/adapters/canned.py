@@ -1,0 +1,74 @@
+"""A server on a loopback port that answers as it is told, and remembers what it was asked."""
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Answer = tuple[int, Any]
+
+
+@dataclass
+class Canned:
+    """Answers by "METHOD /path"; a list is used up, its last entry stays.
+
+    Attributes:
+        requests: (method and path, headers by their names in lower case, body) of each request.
+    """
+
+    answers: dict[str, Answer | list[Answer]]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    requests: list[tuple[str, Mapping[str, str], bytes]] = field(default_factory=list)
+    url: str = ""
+
+    def answer(self, asked: str) -> Answer:
+        found = self.answers.get(asked, (404, {"error_code": 40401, "message": "no such thing"}))
+        if isinstance(found, list):
+            return found.pop(0) if len(found) > 1 else found[0]
+        return found
+
+
+@contextmanager
+def canned(
+    answers: dict[str, Answer | list[Answer]], headers: Mapping[str, str] | None = None
+) -> Iterator[Canned]:
+    """Serve until the block ends."""
+    told = Canned(answers, headers or {})
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def handle_one_request(self) -> None:
+            self.raw_requestline = self.rfile.readline(65537)
+            if not self.raw_requestline or not self.parse_request():
+                self.close_connection = True
+                return
+            size = int(self.headers.get("content-length", 0))
+            asked = f"{self.command} {self.path.partition('?')[0]}"
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            told.requests.append((asked, headers, self.rfile.read(size)))
+            status, body = told.answer(asked)
+            data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+            self.send_response(status)
+            for name, value in told.headers.items():
+                self.send_header(name, value)
+            kind = "text/html" if isinstance(body, str) else "application/json"
+            self.send_header("content-type", kind)
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(data)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        told.url = f"http://127.0.0.1:{server.server_address[1]}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield told
+        server.shutdown()
+        thread.join()

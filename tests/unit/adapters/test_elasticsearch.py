@@ -1,0 +1,124 @@
+"""What Elasticsearch answers, and what we say of it."""
+
+import pytest
+from pydantic import SecretStr
+
+from reviewstream.adapters.elasticsearch import ElasticsearchIndex
+from reviewstream.errors import (
+    ConfigError,
+    PermanentError,
+    ReviewStreamError,
+    StopError,
+    TransientError,
+)
+from reviewstream.settings import ElasticsearchSettings
+from tests.unit.adapters.canned import Canned, canned
+
+PRODUCT = {"x-elastic-product": "Elasticsearch"}
+COUNT = "POST /reviews/_count"
+
+
+def index_of(server: Canned) -> ElasticsearchIndex:
+    return ElasticsearchIndex(ElasticsearchSettings(url=server.url))
+
+
+def refusal(status: int, reason: str = "because", kind: str = "some_exception") -> object:
+    cause = {"type": kind, "reason": reason}
+    return {"error": {"root_cause": [cause], **cause}, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, PermanentError),
+        (401, StopError),
+        (403, StopError),
+        (404, PermanentError),
+        (429, TransientError),
+        (503, TransientError),
+    ],
+)
+def test_each_status_says_whether_to_try_again(status: int, kind: type[ReviewStreamError]) -> None:
+    with canned({COUNT: (status, refusal(status))}, PRODUCT) as server:
+        with pytest.raises(kind, match="cannot count the documents of reviews: because") as raised:
+            index_of(server).count()
+    assert type(raised.value) is kind
+
+
+def test_an_answer_without_a_reason_is_named_by_its_status() -> None:
+    with canned({COUNT: (502, "<html>")}, PRODUCT) as server:
+        with pytest.raises(TransientError, match="502"):
+            index_of(server).count()
+
+
+def test_a_server_that_is_away_is_one_sentence() -> None:
+    index = ElasticsearchIndex(ElasticsearchSettings(url="http://127.0.0.1:1"))
+    for ask in (index.count, lambda: list(index.ids()), lambda: index.search({})):
+        with pytest.raises(TransientError, match=r"cannot be reached: .*elasticsearch\.url right"):
+            ask()
+
+
+def test_another_product_is_a_setting_to_correct() -> None:
+    with canned({COUNT: (200, {"count": 1})}) as server:
+        with pytest.raises(ConfigError, match="Elasticsearch"):
+            index_of(server).count()
+
+
+def test_an_address_that_is_none_is_a_setting_to_correct() -> None:
+    with pytest.raises(ConfigError, match="Elasticsearch at nowhere"):
+        ElasticsearchIndex(ElasticsearchSettings(url="nowhere"))
+
+
+def test_an_index_that_someone_else_makes_meanwhile_is_taken() -> None:
+    exists = refusal(400, "exists", "resource_already_exists_exception")
+    answers = {
+        "PUT /_index_template/reviews": (200, {"acknowledged": True}),
+        "HEAD /_alias/reviews": (404, ""),
+        "HEAD /reviews": (404, ""),
+        "PUT /reviews-v1": (400, exists),
+        "PUT /reviews-v1/_alias/reviews": (200, {"acknowledged": True}),
+        "GET /reviews/_mapping": (200, {"reviews-v1": {"mappings": {"dynamic": "strict"}}}),
+    }
+    with canned({**answers}, PRODUCT) as server:
+        index_of(server).setup({"dynamic": "strict"})
+        assert server.requests[-2][0] == "PUT /reviews-v1/_alias/reviews"
+
+
+def test_an_index_that_may_not_be_made_is_an_error() -> None:
+    answers = {
+        "PUT /_index_template/reviews": (200, {"acknowledged": True}),
+        "HEAD /_alias/reviews": (404, ""),
+        "HEAD /reviews": (404, ""),
+        "PUT /reviews-v1": (403, refusal(403, "not allowed", "security_exception")),
+    }
+    with canned({**answers}, PRODUCT) as server, pytest.raises(StopError, match="not allowed"):
+        index_of(server).setup({"dynamic": "strict"})
+
+
+def test_a_mapping_that_cannot_be_written_now_is_no_drift() -> None:
+    answers = {
+        "PUT /_index_template/reviews": (200, {"acknowledged": True}),
+        "HEAD /_alias/reviews": (200, ""),
+        "GET /reviews/_mapping": (200, {"reviews-v1": {"mappings": {}}}),
+        "PUT /reviews-v1/_mapping": (503, refusal(503, "no master")),
+    }
+    with canned({**answers}, PRODUCT) as server, pytest.raises(TransientError, match="no master"):
+        index_of(server).setup({"dynamic": "strict"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "header"),
+    [
+        ({"api_key": SecretStr("hush")}, "ApiKey hush"),
+        ({"username": "u", "password": SecretStr("hush")}, "Basic dTpodXNo"),
+        ({"username": "u"}, "Basic dTo="),
+    ],
+)
+def test_credentials_are_sent_and_never_shown(settings: dict[str, object], header: str) -> None:
+    with canned({COUNT: (401, refusal(401))}, PRODUCT) as server:
+        given = ElasticsearchSettings.model_validate({"url": server.url, **settings})
+        with ElasticsearchIndex(given) as index, pytest.raises(StopError) as refused:
+            index.count()
+        ((_, headers, _),) = server.requests
+    assert headers["authorization"] == header
+    assert "hush" not in str(refused.value)
