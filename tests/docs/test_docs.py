@@ -100,6 +100,21 @@ def test_every_fragment_of_the_change_log_is_of_a_kind_that_exists() -> None:
             assert re.fullmatch(rf"(\d+|\+[\w-]+)\.({'|'.join(kinds)})(\.\d+)?\.md", fragment.name)
 
 
+@pytest.mark.parametrize(
+    ("heading", "constant"),
+    [('`format("reviews")`', "_SOURCE_NAMES"), ('`format("reviews-kafka")`', "_SINK_NAMES")],
+)
+def test_every_option_of_a_format_is_described(heading: str, constant: str) -> None:
+    """Read from the source text: the module needs pyspark, which is not installed here."""
+    page = (ROOT / "docs/reference/spark.md").read_text(encoding="utf-8")
+    code = (ROOT / "src/reviewstream/spark/options.py").read_text(encoding="utf-8")
+    section = page.partition(f"## {heading}")[2].partition("\n## ")[0]
+    described = re.findall(r"^\| `([\w.*]+)`", section, re.MULTILINE)
+    names = re.search(rf"^{constant}: Final = \((.*?)\)", code, re.MULTILINE | re.DOTALL)
+    assert names
+    assert [each for each in described if "." not in each] == re.findall(r'"(\w+)"', names[1])
+
+
 def test_the_layers_of_the_architecture_are_those_that_are_enforced() -> None:
     contract = (ROOT / ".importlinter").read_text(encoding="utf-8")
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
