@@ -60,7 +60,7 @@ class ChatModel(Protocol):
 
         Raises:
             TransientError: rate limit, timeout, outage, or a body that is not a completion.
-            StopError: refused credentials or an exhausted quota.
+            StopError: refused credentials; a `LimitError` if the quota is exhausted.
             PermanentError: this request is refused (too long, malformed).
         """
         ...
@@ -110,7 +110,7 @@ class RateLimiter(Protocol):
         """Wait until this much may be spent.
 
         Raises:
-            StopError: the budget is spent.
+            LimitError: the budget is spent.
         """
         ...
 

@@ -10,7 +10,7 @@ from reviewstream.core.answers import read_answer
 from reviewstream.core.outcomes import Ok
 from reviewstream.core.prompts import build_prompt
 from reviewstream.core.records import Sentiment
-from reviewstream.errors import PermanentError, StopError, TransientError
+from reviewstream.errors import LimitError, PermanentError, StopError, TransientError
 from reviewstream.ports import ChatModel
 
 Misbehave = Callable[[str], None]
@@ -75,12 +75,16 @@ class ChatModelContract:
         assert (await model.answer(request)).text
 
     @pytest.mark.anyio
-    @pytest.mark.parametrize("fault", ["quota_429", "401"])
-    async def test_what_a_person_must_mend_is_a_stop(
-        self, model: ChatModel, misbehave: Misbehave, fault: str
-    ) -> None:
-        misbehave(fault)
-        with pytest.raises(StopError):
+    async def test_a_refused_key_is_a_stop(self, model: ChatModel, misbehave: Misbehave) -> None:
+        misbehave("401")
+        with pytest.raises(StopError) as caught:
+            await model.answer(build_prompt([JOY]).request)
+        assert not isinstance(caught.value, LimitError)
+
+    @pytest.mark.anyio
+    async def test_a_spent_quota_is_a_limit(self, model: ChatModel, misbehave: Misbehave) -> None:
+        misbehave("quota_429")
+        with pytest.raises(LimitError):
             await model.answer(build_prompt([JOY]).request)
 
     @pytest.mark.anyio

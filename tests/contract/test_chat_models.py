@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from reviewstream.adapters.openai import OpenAIChat
 from reviewstream.core.chat import ChatAnswer, ChatRequest
 from reviewstream.core.records import Sentiment
-from reviewstream.errors import PermanentError, StopError, TransientError
+from reviewstream.errors import LimitError, PermanentError, StopError, TransientError
 from reviewstream.ports import ChatModel
 from reviewstream.settings import OpenAISettings
 from reviewstream.testing import FakeChatModel, judging
@@ -21,7 +21,7 @@ FAULTS: dict[str, ChatAnswer | Exception] = {
     "reset": TransientError("connection lost"),
     "truncated_json": TransientError("not a completion"),
     "empty_choices": TransientError("not a completion"),
-    "quota_429": StopError("quota"),
+    "quota_429": LimitError("quota"),
     "401": StopError("key"),
     "400": PermanentError("HTTP 400"),
     "refusal": ChatAnswer(text="", refusal="no"),

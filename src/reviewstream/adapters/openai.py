@@ -11,7 +11,13 @@ from msgspec import Struct
 from openai.types.shared_params import ResponseFormatJSONSchema
 
 from reviewstream.core.chat import ChatAnswer, ChatRequest
-from reviewstream.errors import ConfigError, PermanentError, StopError, TransientError
+from reviewstream.errors import (
+    ConfigError,
+    LimitError,
+    PermanentError,
+    StopError,
+    TransientError,
+)
 from reviewstream.settings import OpenAISettings
 
 MAX_MESSAGE: Final = 300  # characters of the endpoint's own words that are kept
@@ -110,7 +116,7 @@ class OpenAIChat:
         """Return our error for an answer that is not 200."""
         status, said = err.status_code, _said(err)
         if status == 402 or (status == 429 and {err.code, err.type} & _SPENT):
-            return StopError(f"the quota at {self._where} is spent: add credit, then go on")
+            return LimitError(f"the quota at {self._where} is spent: add credit, then go on")
         if status in {401, 403}:
             return StopError(
                 f"{self._where} refuses the API key (HTTP {status}): set OPENAI_API_KEY"

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from reviewstream.adapters.openai import MAX_MESSAGE, MAX_TOKENS, OpenAIChat
 from reviewstream.core.chat import ChatAnswer, ChatRequest
 from reviewstream.core.prompts import build_prompt
-from reviewstream.errors import ConfigError, PermanentError, StopError, TransientError
+from reviewstream.errors import ConfigError, LimitError, PermanentError, StopError, TransientError
 from reviewstream.settings import OpenAISettings
 
 # The client's own HTTP library: version 3 changed it.
@@ -182,15 +182,30 @@ async def test_a_refused_request_is_permanent_for_this_request_only(status: int)
         pytest.param(_error(401), "set OPENAI_API_KEY", id="401"),
         pytest.param(_error(403), "set OPENAI_API_KEY", id="403"),
         pytest.param(_error(404, code="model_not_found"), "set openai.model", id="404"),
-        pytest.param(_error(402), "add credit", id="402"),
-        pytest.param(_error(429, code="insufficient_quota"), "add credit", id="quota-code"),
-        pytest.param(_error(429, type="insufficient_quota"), "add credit", id="quota-type"),
     ],
 )
 async def test_what_a_person_must_mend_stops_with_the_fix(handler: Any, fix: str) -> None:
     with pytest.raises(StopError, match=fix) as caught:
         await _ask(handler)
     assert "models.test" in str(caught.value)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "handler",
+    [
+        pytest.param(_error(402), id="402"),
+        pytest.param(_error(429, code="insufficient_quota"), id="quota-code"),
+        pytest.param(_error(429, type="insufficient_quota"), id="quota-type"),
+        pytest.param(_error(429, code="billing_hard_limit_reached"), id="billing-limit"),
+        pytest.param(_error(429, code="billing_not_active"), id="billing-off"),
+    ],
+)
+async def test_a_spent_quota_is_a_limit_and_no_reason_to_wait(handler: Any) -> None:
+    with pytest.raises(
+        LimitError, match=r"the quota at http://models\.test/v1 is spent: add credit"
+    ):
+        await _ask(handler)
 
 
 @pytest.mark.anyio
