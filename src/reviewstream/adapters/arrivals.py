@@ -51,5 +51,5 @@ class Arrivals:
         with self._lock:
             due = int((self._clock() - self._started) * self._rate) - self._arrived
             self._arrived += due  # what the file did not have in time is not made up for later
-            self._head = self._log.skip(max(self._head, min(reader, complete)), due, complete)
+            self._head = self._log.skip(max(self._head, reader), due, complete)
             return self._head

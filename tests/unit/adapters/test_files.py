@@ -109,6 +109,12 @@ def test_a_file_with_a_colon_in_its_name_is_itself(tmp_path: Path) -> None:
         assert content_of(log) == b"this\n"
 
 
+@pytest.mark.parametrize("packed", [gzip.compress(b"{}"), zst(b"{}"), b"{}"])
+def test_a_tiny_file_is_served_whole(tmp_path: Path, packed: bytes) -> None:
+    with open_log(write(tmp_path, "review.json", packed)) as log:
+        assert content_of(log) == b"{}"
+
+
 @pytest.mark.parametrize("packed", [gzip.compress(b""), zst(b""), b""])
 def test_an_empty_file_is_an_empty_log(tmp_path: Path, packed: bytes) -> None:
     with open_log(write(tmp_path, "review.json", packed)) as log:

@@ -105,6 +105,21 @@ def test_the_head_of_a_growing_file_is_after_its_last_newline(content: bytes) ->
             assert log.head() == content[: size + 1].rfind(b"\n") + 1
 
 
+def test_a_long_unfinished_line_is_looked_through_once() -> None:
+    class Counting(ReviewLog):
+        looked_through = 0
+
+        def read(self, offset: int, size: int) -> bytes:
+            self.looked_through += size
+            return super().read(offset, size)
+
+    with tempfile.TemporaryFile() as file, Counting(file, source="x", follow=True) as log:
+        file.write(b"one\n" + b"x" * 10_000)
+        file.flush()
+        assert [log.head() for _ in range(10)] == [4] * 10
+        assert log.looked_through == 10_004
+
+
 def test_a_file_that_does_not_grow_ends_where_it_ended_when_it_was_opened(tmp_path: Path) -> None:
     path = tmp_path / "reviews.json"
     path.write_bytes(b"one\ntwo")

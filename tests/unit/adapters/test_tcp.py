@@ -1,5 +1,6 @@
 """The server and the client, together on loopback."""
 
+import gc
 import gzip
 import pickle
 import socket
@@ -19,6 +20,7 @@ from reviewstream.adapters.tcp_client import ReviewClient
 from reviewstream.adapters.tcp_server import ServeOptions, ServerAddress, serving
 from reviewstream.errors import ProtocolError, SourceReplacedError, TransientError
 from reviewstream.wire.framing import Line, LineFramer, Oversized
+from reviewstream.wire.protocol import Latest
 
 CONTENT = b"".join(b'{"review_id": "%d"}' % n + b"\r\n" * (n % 3) for n in range(3000)) + b"last"
 SIZE = len(CONTENT)
@@ -202,8 +204,7 @@ def test_what_a_restart_without_follow_had_given_is_not_given_again_when_it_is_f
     with serving(path) as address, connected(address) as client:
         assert read(client, 0, 7) == [Line(0, b"one"), Line(4, b"two")]
     with growing(path) as (address, write), connected(address) as client:
-        assert client.latest(7) == client.latest(7, max_rows=1)
-        assert client.latest(7).offset == 7
+        assert client.latest(7) == client.latest(7, max_rows=1) == Latest(offset=7, head=7)
         write(b" and more\nthree\n")
         assert read(client, 7, client.latest(7).offset) == [Line(17, b"three")]
 
@@ -279,6 +280,14 @@ def test_a_connection_cut_anywhere_and_resumed_loses_and_doubles_no_line(
     assert broken == len(sizes)
 
 
+def test_one_connection_serves_many_requests(server: ServerAddress) -> None:
+    with cutting(server, [1 << 30]) as address, connected(address, timeout=5) as client:
+        for _ in range(3):
+            assert client.latest(0).head == SIZE
+            assert read(client, 0, SIZE) == LINES
+            assert [line for lines in client.tail(0) for line in lines] == LINES
+
+
 def test_a_slow_reader_costs_the_server_little_and_holds_up_no_one(tmp_path: Path) -> None:
     path = tmp_path / "review.json"
     size = 400 << 20
@@ -308,6 +317,22 @@ def test_a_server_that_went_away_and_came_back_is_gone_on_with(path: Path) -> No
                 client.latest(0)
         with serving(path, ServeOptions(port=address.port)):
             assert half + read(client, SIZE // 2, SIZE) == LINES
+
+
+def test_a_reader_that_hangs_up_in_the_middle_is_no_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "review.json"
+    with path.open("wb") as file:
+        file.truncate(100 << 20)
+    with serving(path) as address:
+        for _ in range(3):
+            with connected(address) as client:
+                next(client.read(0, 100 << 20))
+        with connected(address) as client:
+            client.hello()
+    gc.collect()  # where an error that no one took is found
+    assert caplog.text == ""
 
 
 def test_another_file_behind_the_same_port_is_refused(path: Path, tmp_path: Path) -> None:

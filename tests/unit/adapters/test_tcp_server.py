@@ -16,7 +16,9 @@ from reviewstream.wire.protocol import (
     ErrorCode,
     Hello,
     HelloRequest,
+    Latest,
     LatestRequest,
+    ReadRequest,
     Reply,
     TailRequest,
     reply_decoder,
@@ -81,11 +83,17 @@ def test_requests_sent_ahead_are_answered_in_order(server: ServerAddress) -> Non
     asked = [HelloRequest().encode(), *(LatestRequest(start=n).encode() for n in (0, 4, 8))]
     hello, *latest = replies(server, *asked)
     assert isinstance(hello, Hello)
-    assert [reply.encode()[5:] for reply in latest] == [
-        b'{"offset":8,"head":8}',
-        b'{"offset":8,"head":8}',
-        b'{"offset":8,"head":8}',
-    ]
+    assert latest == [Latest(offset=8, head=8)] * 3
+
+
+def test_a_refused_request_gets_one_answer_and_the_next_is_taken(server: ServerAddress) -> None:
+    beyond = (LatestRequest(start=9), ReadRequest(start=0, end=9), TailRequest(start=9))
+    asked = [HelloRequest(), *beyond, LatestRequest(start=4)]
+    hello, *refused, latest = replies(server, *(one.encode() for one in asked))
+    assert isinstance(hello, Hello)
+    assert [one.code for one in refused if isinstance(one, Error)] == [ErrorCode.BEYOND_END] * 3
+    assert len(refused) == 3
+    assert latest == Latest(offset=8, head=8)
 
 
 def test_a_client_that_vanishes_disturbs_no_other(server: ServerAddress) -> None:

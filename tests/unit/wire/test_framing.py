@@ -126,6 +126,15 @@ def test_reading_resumes_at_the_offset_of_the_unfinished_line(stream: bytes, bro
     assert before + after == frame([stream])
 
 
+@given(streams)
+def test_after_the_end_the_offset_is_the_size_of_the_stream(stream: bytes) -> None:
+    framer = LineFramer()
+    framer.feed(stream)
+    framer.close()
+    assert framer.offset == len(stream)
+    assert framer.close() is None
+
+
 def test_nothing_gives_no_line() -> None:
     assert frame([]) == []
     assert frame([b""]) == []
