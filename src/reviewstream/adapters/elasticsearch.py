@@ -1,5 +1,6 @@
 """Elasticsearch by the official client, 8.19 and 9."""
 
+import logging
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ from reviewstream.settings import ElasticsearchSettings
 
 REQUEST_TIMEOUT: Final = 30.0  # seconds
 _PAGE: Final = 5_000  # ids in one answer
+
+# A node that does not answer is our error's one sentence, not a warning beside it.
+logging.getLogger("elastic_transport.node_pool").setLevel(logging.ERROR)
 
 
 class ElasticsearchIndex:

@@ -27,6 +27,8 @@ _DEFAULT_LIMIT: Final = "1000000"  # librdkafka's own `message.max.bytes`
 
 _log = logging.getLogger("reviewstream.kafka")
 _log.addHandler(logging.NullHandler())  # or Python prints librdkafka's warnings to stderr
+# librdkafka repeats every second that a broker is away; our errors say it once.
+_log.addFilter(lambda _: _log.isEnabledFor(logging.DEBUG))
 
 _AWAY: Final = frozenset(
     {

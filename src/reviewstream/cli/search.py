@@ -108,7 +108,10 @@ def _day(written_at: object) -> str:
     """Return the day of what the index holds: milliseconds since 1970, or already text."""
     if not isinstance(written_at, int):
         return plain(str(written_at))
-    return str((datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=written_at)).date())
+    try:
+        return str((datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=written_at)).date())
+    except OverflowError:  # a year that no calendar of Python's has
+        return str(written_at)
 
 
 def _as_json(found: Found) -> dict[str, Any]:

@@ -134,9 +134,14 @@ def test_a_setting_that_does_not_exist_is_named() -> None:
             make()
 
 
-def test_librdkafka_writes_nothing_to_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("level", [logging.INFO, logging.DEBUG])
+def test_librdkafka_speaks_only_to_who_debugs(
+    level: int, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(level, "reviewstream")
     with pytest.raises(TransientError):
         KafkaLog(AWAY, timeout=1).end_offsets("t")
+    assert bool(caplog.records) == (level == logging.DEBUG)
     assert capfd.readouterr() == ("", "")
 
 
