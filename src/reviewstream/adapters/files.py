@@ -26,6 +26,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 
 GZIP: Final = b"\x1f\x8b"
 ZSTD: Final = b"\x28\xb5\x2f\xfd"
+FOREIGN: Final = {b"PK\x03\x04": "zip", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2"}
 PACKED_SUFFIXES: Final = {".gz", ".zst", ".tgz", ".tzst"}
 PIECE: Final = 1 << 20  # bytes unpacked at once
 CORRUPT: Final = (tarfile.TarError, zlib.error, zstandard.ZstdError, EOFError, gzip.BadGzipFile)
@@ -56,6 +57,7 @@ def open_log(
         file = opened.enter_context(_open(path))
         start = file.read(tarfile.BLOCKSIZE)
         file.seek(0)
+        _refuse_foreign(path, start)
         packed = start.startswith((GZIP, ZSTD))
         is_tar = not packed and _is_tar(start)
         if follow and (packed or is_tar):
@@ -96,6 +98,12 @@ def _open(path: Path) -> IO[bytes]:
         raise ConfigError(f"no such file: {path}; give the path of a review file") from err
     except OSError as err:
         raise ConfigError(f"cannot read {path} ({err.strerror}): check its permissions") from err
+
+
+def _refuse_foreign(path: Path, start: bytes) -> None:
+    for magic, kind in FOREIGN.items():
+        if start.startswith(magic):
+            raise ConfigError(f"{path} is packed with {kind}, which is not read here: unpack it")
 
 
 def _is_tar(block: bytes) -> bool:

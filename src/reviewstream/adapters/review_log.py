@@ -74,11 +74,12 @@ class ReviewLog:
         Raises:
             SourceReplacedError: the file was cut short, or another is in its place.
         """
+        known = self._base + self._size  # before the look: another thread may see growth after it
         found = os.fstat(self._file.fileno())
-        if found.st_size < self._base + self._size:
+        if found.st_size < known:
             raise SourceReplacedError(
-                f"{self.source} was cut short: {found.st_size} bytes, {self._base + self._size}"
-                " before; restart the server, and read the new file with a new checkpoint"
+                f"{self.source} was cut short: {found.st_size} bytes, {known} before;"
+                " restart the server, and read the new file with a new checkpoint"
             )
         if self._path is not None and self._is_another(self._path, found):
             raise SourceReplacedError(

@@ -25,7 +25,7 @@ ACCEPT_PAUSE: Final = 0.1  # seconds
 
 Session: TypeAlias = Callable[[Served, socket.socket], Coroutine[Any, Any, None]]
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +135,7 @@ class ReviewServer:
                 try:
                     client, _ = await asyncio.get_running_loop().sock_accept(listener)
                 except OSError as err:  # too many open files; or a client gone already
-                    log.warning("cannot accept a client: %s", err)
+                    logger.warning("cannot accept a client: %s", err)
                     await asyncio.sleep(ACCEPT_PAUSE)
                 else:
                     self._spawn(self._serve(client, session))

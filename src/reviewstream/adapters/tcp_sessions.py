@@ -1,7 +1,7 @@
 """What the server says to one client: `wire.protocol`, or plain lines."""
 
 import asyncio
-import contextlib
+import logging
 import socket
 import time
 import zlib
@@ -20,6 +20,8 @@ from reviewstream.wire.protocol import ErrorCode
 RECEIVED: Final = 16 << 10  # bytes taken from a socket at once
 LOADED: Final = 1 << 20  # bytes read from the file at once: each read costs a hop to a thread
 READERS: Final = 4  # threads that read the file
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -71,13 +73,18 @@ class Served:
 
 async def send_plain_lines(served: Served, client: socket.socket) -> None:
     """Send the file from its beginning, as `nc` and Spark's `socket` source want it."""
-    loop = asyncio.get_running_loop()
-    with contextlib.suppress(SourceReplacedError):  # no way to say it but to hang up
+    try:
         async for start, stop in served.ranges(0):
-            file, position = served.log.locate(start)
-            size = stop - start
-            if size and await loop.sock_sendfile(client, file, position, size) < size:
-                return  # the file was cut short
+            await _send_file(served.log, client, start, stop - start)
+    except SourceReplacedError as err:
+        logger.warning("hung up on a reader of plain lines: %s", err)  # which cannot be told
+
+
+async def _send_file(log: ReviewLog, client: socket.socket, start: int, size: int) -> None:
+    file, position = log.locate(start)
+    loop = asyncio.get_running_loop()
+    if size and await loop.sock_sendfile(client, file, position, size) < size:
+        raise SourceReplacedError(f"{log.source} was cut short")
 
 
 async def answer_requests(served: Served, client: socket.socket) -> None:

@@ -156,6 +156,8 @@ def test_unpacking_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
         ("a.tar", tar(YELP), None, "more than one file.*--member NAME; it holds .*yelp/review.j"),
         ("a.tar", tar(YELP), "x.json", "no member 'x.json': choose with --member NAME; it holds"),
         ("a.tgz", gzip.compress(tar(YELP)), "x.json", "no member 'x.json': choose"),
+        ("a.zip", b"PK\x03\x04..", None, "a.zip is packed with zip, .*unpack it"),
+        ("a.json.bz2", b"BZh91AY", None, "a.json.bz2 is packed with bzip2, .*unpack it"),
         ("a.json", CONTENT, "x.json", "a.json is not a tar archive: leave out the member 'x.json'"),
         ("a.json.gz", gzip.compress(CONTENT), "x.json", "is not a tar archive: leave out"),
     ],

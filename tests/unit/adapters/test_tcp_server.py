@@ -1,6 +1,7 @@
 """The server, against clients that misbehave, and its options."""
 
 import asyncio
+import errno
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from reviewstream.adapters.files import open_log
+from reviewstream.adapters.review_log import ReviewLog
 from reviewstream.adapters.tcp_client import ReviewClient
 from reviewstream.adapters.tcp_server import ReviewServer, ServeOptions, ServerAddress, serving
-from reviewstream.errors import ConfigError
+from reviewstream.errors import ConfigError, TransientError
 from reviewstream.wire.protocol import (
     Error,
     ErrorCode,
@@ -149,6 +151,24 @@ def test_a_rate_is_a_number_above_zero(rate: float) -> None:
 def test_chunks_have_a_size_that_a_client_takes(size: int) -> None:
     with pytest.raises(ConfigError, match=f"--chunk-bytes {size}: give 1 to 1048576"):
         ServeOptions(chunk_bytes=size)
+
+
+@pytest.mark.anyio
+async def test_a_file_that_cannot_be_read_now_is_worth_another_try(path: Path) -> None:
+    class Unreadable(ReviewLog):
+        def read(self, offset: int, size: int) -> bytes:
+            raise OSError(errno.EIO, f"input/output error at {offset}, {size} bytes")
+
+    def ask(address: ServerAddress) -> None:
+        with ReviewClient(address.host, address.port) as client:
+            client.hello()
+
+    with Unreadable(path.open("rb"), source="review.json") as log:
+        server = ReviewServer(log)
+        address = await server.start()
+        with pytest.raises(TransientError, match=r"cannot read the file: .*error at 0"):
+            await asyncio.to_thread(ask, address)
+        await server.stop()
 
 
 @pytest.mark.anyio
