@@ -34,7 +34,7 @@ END = End(lines=2, crc32=zlib.crc32(DATA.data))
 
 
 @contextmanager
-def answering(*replies: Reply | bytes) -> Iterator[ReviewClient]:
+def answering(*replies: Reply | bytes, timeout: float = 20) -> Iterator[ReviewClient]:
     """Give a client of a server that says this, the first to HELLO, and the rest to the next."""
 
     def run() -> None:
@@ -54,7 +54,7 @@ def answering(*replies: Reply | bytes) -> Iterator[ReviewClient]:
         thread = threading.Thread(target=run)
         thread.start()
         host, port = listener.getsockname()
-        with ReviewClient(host, port, timeout=0.3) as client:
+        with ReviewClient(host, port, timeout=timeout) as client:
             yield client
         thread.join()
 
@@ -91,7 +91,6 @@ def test_a_last_line_without_its_newline_is_given_when_the_sums_are_right() -> N
         ([b"HTTP/1.1 400 Bad Request\r\n\r\n"], ProtocolError, "is it the port of the protocol"),
         ([b'{"review_id": "1"}\n'], ProtocolError, "not of the reviewstream protocol"),
         ([DATA, b""], TransientError, "hung up.*reviewstream serve FILE --port"),
-        ([DATA], TransientError, "timed out"),
         ([Error(code=ErrorCode.UNAVAILABLE, message="disk")], TransientError, "disk"),
         ([Error(code=ErrorCode.REPLACED, message="other")], SourceReplacedError, "other"),
         ([DATA, Error(code=ErrorCode.BEYOND_END, message="cut")], SourceReplacedError, "cut"),
@@ -120,8 +119,14 @@ def test_a_heartbeat_is_no_answer_to_latest() -> None:
 
 
 def test_a_server_that_says_nothing_is_away() -> None:
-    with answering() as client, pytest.raises(TransientError, match="timed out"):
+    with answering(timeout=0.05) as client, pytest.raises(TransientError, match="timed out"):
         client.hello()
+
+
+def test_a_server_that_falls_silent_in_the_middle_is_away() -> None:
+    with answering(HELLO, DATA, timeout=1) as client:
+        with pytest.raises(TransientError, match="timed out"):
+            list(client.read(0, 8))
 
 
 def test_no_server_is_said_with_the_command_that_starts_one() -> None:
