@@ -22,7 +22,7 @@ from reviewstream.settings import (
     RegistrySettings,
     Settings,
 )
-from reviewstream_testbed import Elasticsearch, Kafka, KafkaConnect, SchemaRegistry
+from reviewstream_testbed import Testbed
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 
 PATIENCE = 120.0  # seconds for anything that a busy machine may take its time for
@@ -114,38 +114,31 @@ class Pipeline:
 
 
 @pytest.fixture
-def pipeline(
-    tmp_path: Path,
-    kafka: Kafka,
-    schema_registry: SchemaRegistry,
-    kafka_connect: KafkaConnect,
-    elasticsearch: Elasticsearch,
-    openai_endpoint: OpenAIEndpoint,
-) -> Pipeline:
+def pipeline(tmp_path: Path, testbed: Testbed, openai_endpoint: OpenAIEndpoint) -> Pipeline:
     name = f"reviews-{uuid4().hex[:8]}"
     settings = Settings.model_construct(
         kafka=KafkaSettings(
-            bootstrap_servers=kafka.bootstrap_servers,
+            bootstrap_servers=testbed.kafka.bootstrap_servers,
             labelled_topic=f"{name}.labelled",
             rejected_topic=f"{name}.rejected",
             dead_letter_topic=f"{name}.dlq",
         ),
-        registry=RegistrySettings(url=schema_registry.url, auto_register=True),
+        registry=RegistrySettings(url=testbed.schema_registry.url, auto_register=True),
         connect=ConnectSettings(
-            url=kafka_connect.url,
+            url=testbed.kafka_connect.url,
             name=name,
-            connector_class=kafka_connect.sink_connector_class,
-            value_converter=kafka_connect.value_converter,
-            value_converter_config=dict(kafka_connect.value_converter_config),
+            connector_class=testbed.kafka_connect.sink_connector_class,
+            value_converter=testbed.kafka_connect.value_converter,
+            value_converter_config=dict(testbed.kafka_connect.value_converter_config),
         ),
-        elasticsearch=ElasticsearchSettings(url=elasticsearch.url, index=name),
+        elasticsearch=ElasticsearchSettings(url=testbed.elasticsearch.url, index=name),
     )
     return with_changes(Pipeline(settings, tmp_path), "openai", base_url=openai_endpoint.base_url)
 
 
 def with_changes(pipeline: Pipeline, section: str, **changes: Any) -> Pipeline:
     """Return the pipeline with some settings changed."""
-    part = getattr(pipeline.settings, section, None) or Settings.model_fields[section].annotation()
+    part = getattr(pipeline.settings, section)
     changed = {**part.model_dump(exclude_unset=True), **changes}
     settings = pipeline.settings.model_copy(update={section: type(part)(**changed)})
     return Pipeline(settings, pipeline.folder)

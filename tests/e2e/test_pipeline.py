@@ -18,7 +18,7 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from reviewstream.samples import write_sample
 from tests.e2e.conftest import Pipeline, await_condition, with_changes
 
-REVIEWS = 1200
+REVIEWS = 900
 
 
 @dataclass
@@ -37,7 +37,8 @@ class Topic:
 
     def values(self) -> list[dict[str, Any]]:
         settings = self.pipeline.settings
-        decode = AvroDeserializer(SchemaRegistryClient({"url": settings.registry.url}))
+        registry = SchemaRegistryClient({"url": settings.registry.url})
+        decode = AvroDeserializer(registry)
         context = SerializationContext(self.name, MessageField.VALUE)
         consumer = self._consumer()
         try:
@@ -51,6 +52,7 @@ class Topic:
             return [decode(message.value(), context) for message in messages]
         finally:
             consumer.close()
+            registry.close()
 
     def _consumer(self) -> Consumer:
         return Consumer(
@@ -78,7 +80,7 @@ def free_port() -> int:
 @pytest.fixture
 def reviews(tmp_path: Path) -> Path:
     file = tmp_path / "review.json"
-    write_sample(file, REVIEWS, 3)
+    write_sample(file, REVIEWS, seed=3)
     return file
 
 
@@ -89,7 +91,7 @@ def line_starts(file: Path) -> list[int]:
 
 def test_an_outage_and_a_restart_lose_and_double_no_line(pipeline: Pipeline, reviews: Path) -> None:
     port = free_port()
-    pipeline = with_changes(pipeline, "source", port=port, max_rows_per_trigger=50)
+    pipeline = with_changes(pipeline, "source", port=port, max_rows_per_trigger=100)
     topic = Topic(pipeline, pipeline.settings.kafka.labelled_topic)
     serve = ("serve", str(reviews), "--port", str(port))
     with pipeline.start("run") as run:
