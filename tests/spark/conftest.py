@@ -1,10 +1,12 @@
-"""One Spark session for the whole folder."""
+"""One Spark session for the whole folder, and what its tests share."""
 
-import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
 
 from reviewstream.settings import SparkSettings
 from reviewstream.spark import register, spark_session
@@ -12,7 +14,28 @@ from reviewstream.spark import register, spark_session
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
-    session = spark_session(SparkSettings(master="local[2]"), name=sys.argv[0])
+    session = spark_session(SparkSettings(master="local[2]"), name="tests")
     register(session)
+    register(session)  # twice is fine
     yield session
     session.stop()
+
+
+def await_condition(what: str, condition: Callable[[], object], *, timeout: float = 60.0) -> None:
+    """Wait until `condition` gives something true."""
+    deadline = time.monotonic() + timeout
+    while not (last := condition()):
+        assert time.monotonic() < deadline, f"{what}: still {last!r} after {timeout:g} s"
+        time.sleep(0.05)
+
+
+def start(rows: DataFrame, folder: Path, *, available_now: bool = False) -> StreamingQuery:
+    """Write rows to `folder/rows`, exactly once, with the checkpoint beside them."""
+    writer = rows.writeStream.format("parquet").option("path", str(folder / "rows"))
+    writer = writer.option("checkpointLocation", str(folder / "checkpoint"))
+    return (writer.trigger(availableNow=True) if available_now else writer).start()
+
+
+def finish(query: StreamingQuery) -> None:
+    """Wait until a query with `available_now` has ended."""
+    assert query.awaitTermination(120), query.lastProgress

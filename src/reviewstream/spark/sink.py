@@ -11,6 +11,7 @@ from pyspark.sql.types import StructType
 
 from reviewstream.core.versions import VERSION_HEADER, external_version
 from reviewstream.errors import ConfigError
+from reviewstream.pipeline.schemas import register_schemas, subjects
 from reviewstream.ports import OutgoingRecord, RecordSink, SchemaRegistry
 from reviewstream.settings import RegistrySettings
 from reviewstream.spark.columns import LABELLED, missing, rows_of
@@ -138,9 +139,14 @@ def find_topics(
     kafka = options.kafka
     labelled_id, rejected_id = options.labelled_id, options.rejected_id
     if labelled_id is None or rejected_id is None:
-        find = partial(schema_id, open_registry(options.registry), options.registry)
-        labelled_id = find("labelled_review", kafka.labelled_topic)
-        rejected_id = find("rejected_review", kafka.rejected_topic)
+        registry = open_registry(options.registry)
+        if options.registry.auto_register:
+            register_schemas(registry, kafka)
+        found = {
+            name: schema_id(registry, options.registry, subject, name)
+            for subject, name in subjects(kafka).items()
+        }
+        labelled_id, rejected_id = found["labelled_review"], found["rejected_review"]
     return Topics(
         labelled=kafka.labelled_topic,
         labelled_id=labelled_id,
@@ -150,12 +156,9 @@ def find_topics(
 
 
 def schema_id(
-    registry: SchemaRegistry, settings: RegistrySettings, name: SchemaName, topic: str
+    registry: SchemaRegistry, settings: RegistrySettings, subject: str, name: SchemaName
 ) -> int:
-    """Return the id of today's schema `name` under the topic's subject."""
-    subject = f"{topic}-value"
-    if settings.auto_register:
-        return registry.register(subject, schema_text(name))
+    """Return the id of today's schema `name` under a subject."""
     found = registry.find(subject, schema_text(name))
     if found is None:
         raise ConfigError(

@@ -22,7 +22,7 @@ from reviewstream.spark.sink import (
     publish,
 )
 from reviewstream.wire.avro import AvroCodec, AvroEncodeError
-from reviewstream.wire.schemas import schema_text
+from reviewstream.wire.schemas import SchemaName, schema_text
 
 TOPICS = Topics(labelled="labelled", labelled_id=7, rejected="rejected", rejected_id=8)
 WHEN = datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -126,6 +126,7 @@ class MemoryRegistry:
 
     def __init__(self, ids: Mapping[str, int]) -> None:
         self.ids = dict(ids)
+        self.levels: dict[str, str] = {}
         self.asked = 0
 
     def find(self, subject: str, schema: str) -> int | None:
@@ -136,6 +137,16 @@ class MemoryRegistry:
     def register(self, subject: str, schema: str) -> int:
         assert schema
         return self.ids.setdefault(subject, len(self.ids) + 1)
+
+    def versions(self, subject: str) -> list[tuple[int, str]]:
+        name: SchemaName = "labelled_review" if "labelled" in subject else "rejected_review"
+        return [(1, schema_text(name))] if subject in self.ids else []
+
+    def compatibility(self, subject: str) -> str:
+        return self.levels.get(subject, "NONE")
+
+    def set_compatibility(self, subject: str, level: str) -> None:
+        self.levels[subject] = level
 
 
 def sink_options(**others: str) -> SinkOptions:
@@ -178,8 +189,10 @@ def test_an_unknown_schema_is_named_with_the_command_that_registers_it() -> None
 
 
 def test_schemas_are_registered_when_the_options_say_so() -> None:
-    topics = topics_of(sink_options(registerSchemas="true"), MemoryRegistry({}))
+    registry = MemoryRegistry({})
+    topics = topics_of(sink_options(registerSchemas="true"), registry)
     assert (topics.labelled_id, topics.rejected_id) == (1, 2)
+    assert set(registry.levels.values()) == {"FULL_TRANSITIVE"}
 
 
 def test_the_writer_crosses_to_the_tasks_with_its_ids_and_its_secrets_unshown() -> None:

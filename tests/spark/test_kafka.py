@@ -1,0 +1,157 @@
+import os
+import runpy
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import SparkSession
+
+from reviewstream.adapters.kafka import KafkaLog
+from reviewstream.adapters.tcp_server import ServeOptions, serving
+from reviewstream.app import open_registry
+from reviewstream.errors import ConfigError
+from reviewstream.pipeline.schemas import register_schemas
+from reviewstream.samples import expand
+from reviewstream.settings import (
+    KafkaSettings,
+    OpenAISettings,
+    RegistrySettings,
+    Settings,
+    SourceSettings,
+    SparkSettings,
+)
+from reviewstream.spark import drain_and_stop, failure_sentence, label_reviews, start_query
+from reviewstream.wire.avro import AvroCodec
+from reviewstream.wire.schemas import schema_text
+from reviewstream_testbed.kafka import Kafka
+from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.schema_registry import SchemaRegistry
+from tests.spark.conftest import await_condition
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "label_stream.py"
+BAD = [b"{bad", b"[]"]
+
+
+@pytest.fixture
+def settings(
+    kafka: Kafka,
+    schema_registry: SchemaRegistry,
+    openai_endpoint: OpenAIEndpoint,
+    topic: str,
+    tmp_path: Path,
+) -> Settings:
+    openai_endpoint.reset()
+    found = Settings(
+        source=SourceSettings(max_rows_per_trigger=40),
+        openai=OpenAISettings(
+            base_url=openai_endpoint.base_url, api_key=SecretStr(openai_endpoint.api_key)
+        ),
+        kafka=KafkaSettings(
+            bootstrap_servers=kafka.bootstrap_servers,
+            labelled_topic=f"{topic}-labelled",
+            rejected_topic=f"{topic}-rejected",
+        ),
+        registry=RegistrySettings(url=schema_registry.url),
+        spark=SparkSettings(checkpoint=str(tmp_path / "checkpoint")),
+    )
+    KafkaLog(found.kafka).ensure([found.kafka.labelled_topic, found.kafka.rejected_topic])
+    return found
+
+
+def served_at(settings: Settings, port: int) -> Settings:
+    return settings.model_copy(update={"source": settings.source.model_copy(update={"port": port})})
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "reviews.json"
+    path.write_bytes(b"\n".join([*expand(100, seed=7), *BAD, *expand(100, seed=8)]))
+    return path
+
+
+def keys(settings: Settings, topic: str) -> Counter[bytes]:
+    return Counter(record.key or b"" for record in KafkaLog(settings.kafka).read_all(topic))
+
+
+def expected(file: Path) -> Counter[bytes]:
+    codec = (line.split(b'"review_id":', 1)[1].split(b'"')[1] for line in good_lines(file))
+    return Counter(codec)
+
+
+def good_lines(file: Path) -> Iterator[bytes]:
+    return (line for line in file.read_bytes().split(b"\n") if b'"review_id":' in line)
+
+
+def test_a_query_that_is_drained_and_started_again_writes_every_row_once(
+    spark: SparkSession, settings: Settings, file: Path
+) -> None:
+    register_schemas(open_registry(settings.registry), settings.kafka)
+    labelled, rejected = settings.kafka.labelled_topic, settings.kafka.rejected_topic
+    with serving(file, ServeOptions(rate=60)) as server:
+        running = start_query(spark, served_at(settings, server.port))
+        await_condition("records", lambda: keys(settings, labelled).total() > 20, timeout=120)
+        assert drain_and_stop(running)
+    before = keys(settings, labelled)
+    assert before.total() < 200
+    with serving(file) as server:
+        running = start_query(spark, served_at(settings, server.port), available_now=True)
+        assert running.query.awaitTermination(120)
+    assert keys(settings, labelled) == expected(file)
+    assert keys(settings, rejected).total() == len(BAD)
+    codec = AvroCodec(schema_text("labelled_review"))
+    for record in KafkaLog(settings.kafka).read_all(labelled):
+        _, review = codec.decode(record.value or b"")
+        version = int(review["written_at"].timestamp()) * 1000
+        assert record.headers == (("reviewstream.version", str(version).encode()),)
+        assert record.key == review["review_id"].encode()
+
+
+def test_a_schema_that_the_registry_lacks_is_named_before_a_row_is_labelled(
+    spark: SparkSession, settings: Settings, file: Path, openai_endpoint: OpenAIEndpoint
+) -> None:
+    sentence = r"registry at .* does not have our schema .*: run `reviewstream schemas register`"
+    with serving(file) as server:
+        with pytest.raises(ConfigError, match=sentence):
+            start_query(spark, served_at(settings, server.port))
+        source = spark.readStream.format("reviews").option("port", server.port).load()
+        sink = source.transform(label_reviews(settings)).writeStream.format("reviews-kafka")
+        query = sink.options(
+            **{"kafka.bootstrap.servers": settings.kafka.bootstrap_servers},
+            schemaRegistryUrl=settings.registry.url,
+            labelledTopic=settings.kafka.labelled_topic,
+            rejectedTopic=settings.kafka.rejected_topic,
+            checkpointLocation=settings.spark.checkpoint,
+        ).start()
+        with pytest.raises(StreamingQueryException) as caught:
+            query.awaitTermination(60)
+    assert "does not have our schema" in failure_sentence(caught.value)
+    assert openai_endpoint.requests()["total"] == 0
+
+
+@pytest.mark.usefixtures("spark")
+def test_the_example_of_the_readme_runs(
+    settings: Settings, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka = settings.kafka.model_copy(
+        update={"labelled_topic": "reviews.labelled", "rejected_topic": "reviews.rejected"}
+    )
+    KafkaLog(kafka).ensure([kafka.labelled_topic, kafka.rejected_topic])
+    before = keys(settings, "reviews.labelled")
+    key = settings.openai.api_key
+    assert key is not None
+    environment = {
+        "REVIEWSTREAM_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
+        "REVIEWSTREAM_REGISTRY__URL": settings.registry.url,
+        "REVIEWSTREAM_SPARK__CHECKPOINT": settings.spark.checkpoint,
+        "OPENAI_BASE_URL": settings.openai.base_url,
+        "OPENAI_API_KEY": key.get_secret_value(),
+    }
+    with serving(file) as server:
+        environment["REVIEWSTREAM_SOURCE__PORT"] = str(server.port)
+        for name, value in environment.items():
+            monkeypatch.setitem(os.environ, name, value)
+        runpy.run_path(str(EXAMPLE))
+    assert keys(settings, "reviews.labelled") - before == expected(file)

@@ -1,0 +1,120 @@
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from pyspark.errors import AnalysisException, StreamingQueryException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - as every Spark user writes it
+
+from reviewstream.adapters.tcp_server import serving
+from reviewstream.errors import ConfigError
+from reviewstream.samples import expand
+from reviewstream.settings import OpenAISettings, Settings
+from reviewstream.spark import counted, failure_sentence, label_reviews
+from reviewstream.spark.columns import LABELLED
+from reviewstream.spark.query import batch_counts
+from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from tests.spark.conftest import finish, start
+
+
+@pytest.fixture
+def settings(openai_endpoint: OpenAIEndpoint) -> Settings:
+    openai_endpoint.reset()
+    key = SecretStr(openai_endpoint.api_key)
+    return Settings(openai=OpenAISettings(base_url=openai_endpoint.base_url, api_key=key))
+
+
+def reviews(spark: SparkSession, port: int) -> DataFrame:
+    return spark.read.format("reviews").option("port", port).load()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    lines = list(expand(60, seed=6))
+    lines[10:10] = [b"{bad", b"", b"[]"]
+    path = tmp_path / "reviews.json"
+    path.write_bytes(b"\n".join(lines))
+    return path
+
+
+def test_rows_keep_their_order_and_their_rejections_and_get_labels(
+    spark: SparkSession, settings: Settings, file: Path
+) -> None:
+    spark.conf.set("spark.sql.session.timeZone", "America/New_York")
+    try:
+        with serving(file) as server:
+            source = reviews(spark, server.port).withColumn("words", F.size(F.split("text", " ")))
+            labelled = source.transform(label_reviews(settings)).cache()
+            assert [f.name for f in labelled.schema] == [*LABELLED.names, "words"]
+            rows = labelled.collect()
+            again = labelled.selectExpr("sentiment", "unix_seconds(written_at) as at").collect()
+    finally:
+        spark.conf.set("spark.sql.session.timeZone", "UTC")
+    assert [row.origin.offset for row in rows] == sorted(row.origin.offset for row in rows)
+    good = [row for row in rows if row.rejection is None]
+    assert [row.rejection.reason for row in rows if row.rejection] == ["NOT_JSON", "NOT_AN_OBJECT"]
+    assert len(good) == 60
+    assert {row.sentiment for row in good} == {"POSITIVE", "NEUTRAL", "NEGATIVE"}
+    assert all(row.provenance.attempts == 1 and row.words > 0 for row in good)
+    assert all(row.sentiment is None for row in rows if row.rejection)
+    assert [row.at for row in again if row.at] == [int(row.written_at.timestamp()) for row in good]
+
+
+def test_a_review_that_cannot_be_labelled_is_rejected_and_the_stream_goes_on(
+    spark: SparkSession,
+    settings: Settings,
+    file: Path,
+    openai_endpoint: OpenAIEndpoint,
+    tmp_path: Path,
+) -> None:
+    openai_endpoint.fault(rate=0.3, faults=["refusal"], seed=1)
+    with serving(file) as server:
+        stream = spark.readStream.format("reviews").option("port", server.port).load()
+        query = start(
+            counted(stream.transform(label_reviews(settings))), tmp_path, available_now=True
+        )
+        finish(query)
+    rows = spark.read.parquet(str(tmp_path / "rows")).where("rejection.stage = 'LABEL'").collect()
+    assert rows
+    assert {row.rejection.reason for row in rows} == {"MODEL_REFUSED"}
+    assert all(row.review_id and row.sentiment is None for row in rows)
+    [batch] = batch_counts(query)
+    assert (batch.labelled, batch.rejected) == (60 - len(rows), 2 + len(rows))
+
+
+def test_a_refused_key_ends_the_query_with_one_sentence_and_no_row(
+    spark: SparkSession,
+    settings: Settings,
+    file: Path,
+    openai_endpoint: OpenAIEndpoint,
+    tmp_path: Path,
+) -> None:
+    openai_endpoint.fault(rate=1.0, faults=["401"])
+    with serving(file) as server:
+        stream = spark.readStream.format("reviews").option("port", server.port).load()
+        query = start(stream.transform(label_reviews(settings)), tmp_path)
+        with pytest.raises(StreamingQueryException) as caught:
+            query.awaitTermination(60)
+    sentence = failure_sentence(caught.value)
+    assert "\n" not in sentence
+    assert "set OPENAI_API_KEY" in sentence
+    assert openai_endpoint.api_key not in str(caught.value)
+    assert not (tmp_path / "checkpoint" / "commits" / "0").exists()
+
+
+def test_a_dataframe_without_the_sources_columns_is_refused_at_once(
+    spark: SparkSession, settings: Settings
+) -> None:
+    with pytest.raises(ConfigError, match="label_reviews: no column review_id, user_id"):
+        spark.range(3).transform(label_reviews(settings))
+
+
+def test_only_labelled_rows_are_taken_by_the_kafka_sink(spark: SparkSession, file: Path) -> None:
+    with serving(file) as server:
+        stream = spark.readStream.format("reviews").option("port", server.port).load()
+        sink = stream.writeStream.format("reviews-kafka").option("checkpointLocation", "unused")
+        with pytest.raises((AnalysisException, StreamingQueryException)) as caught:
+            sink.option("kafka.bootstrap.servers", "127.0.0.1:1").start().awaitTermination(60)
+    assert failure_sentence(caught.value).endswith(
+        "label first: reviews.transform(label_reviews(settings))"
+    )
