@@ -10,15 +10,15 @@ from reviewstream_testbed.jars import LOCK_FILE, SIZE, read_lock
 
 
 def show(names: Iterable[str], environ: Mapping[str, str], console: Console) -> None:
-    """Consume the names of arriving files and show how many there are."""
-    total = len({path.rpartition("/")[2] for path in read_lock(LOCK_FILE.read_text())})
-    title = f"Downloading {total} files ({SIZE} MB), once"
+    """Consume the names that a download yields: two for each file."""
+    count = len(read_lock(LOCK_FILE.read_text()))
+    title = f"Downloading {count} files ({SIZE} MB), once"
     if not console.is_terminal or "CI" in environ:
         console.print(f"{title} ...")
-        console.print(f"Downloaded {sum(1 for _ in names)} files.")
+        console.print(f"Downloaded {sum(1 for _ in names) // 2} files.")
         return
     with Progress(console=console) as progress:
-        task = progress.add_task(title, total=total)
+        task = progress.add_task(title, total=2 * count)
         for name in names:
             progress.update(task, advance=1, description=f"{title}: {name}")
 

@@ -45,12 +45,16 @@ def install(environ: Mapping[str, str] = os.environ) -> Installation:
     Raises:
         TestbedError: No Java, no network, or a file that is not the locked one.
     """
+    console = stderr()
 
     def track(names: Iterable[str]) -> None:
-        show(names, environ, stderr())
+        show(names, environ, console)
+
+    def on_wait() -> None:
+        console.print("Another process downloads the servers; waiting for it ...")
 
     java = java_home(environ)
-    jars = fetch(shared_folder(environ), java, track, environ=environ)
+    jars = fetch(shared_folder(environ), java, track, on_wait=on_wait, environ=environ)
     homes = build(jars, java)
     archives = homes.with_name(f"{homes.name}-{_identity(java)}")
     return Installation(

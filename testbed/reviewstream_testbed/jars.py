@@ -77,7 +77,12 @@ def key() -> str:
 
 
 def fetch(
-    cache: Path, java: Path, track: Track, *, environ: Mapping[str, str] = os.environ
+    cache: Path,
+    java: Path,
+    track: Track,
+    *,
+    on_wait: Callable[[], None] = lambda: None,
+    environ: Mapping[str, str] = os.environ,
 ) -> Path:
     """Return the folder of the jars, downloaded and verified if it is not there yet.
 
@@ -86,7 +91,8 @@ def fetch(
     Args:
         cache: The testbed's part of the cache folder.
         java: A Java's home.
-        track: Consumes the names of the files as they arrive.
+        track: Consumes two names per file: when it is found, and when it has arrived.
+        on_wait: Called if another process downloads already.
         environ: Where the repository, proxies and certificates are named.
 
     Raises:
@@ -101,7 +107,7 @@ def fetch(
         finally:  # whole: no longer needed; wrong: not to be trusted
             shutil.rmtree(work)
 
-    return make_once(jars_folder(cache), make, on_wait=lambda: track(["(another process)"]))
+    return make_once(jars_folder(cache), make, on_wait=on_wait)
 
 
 def jars_folder(cache: Path) -> Path:
@@ -110,7 +116,7 @@ def jars_folder(cache: Path) -> Path:
 
 
 def download(folder: Path, work: Path, java: Path, environ: Mapping[str, str]) -> Iterator[str]:
-    """Let Ivy download what `ivy.xml` names; yield the name of each file that arrived."""
+    """Let Ivy download what `ivy.xml` names; yield each name when found and when fetched."""
     work.mkdir(parents=True, exist_ok=True)
     settings = work / "settings.xml"
     repository = maven_repository(environ)
@@ -126,8 +132,8 @@ def download(folder: Path, work: Path, java: Path, environ: Mapping[str, str]) -
     command += ["-retrieve", folder / "[conf]" / "[artifact]-[revision](-[classifier]).[ext]"]
     try:
         for line in output_lines(command):
-            if arrived := re.search(r"\[SUCCESSFUL \] \S+!(\S+)", line):
-                yield arrived[1]
+            if news := re.search(r"\tfound \S+#(\S+) in|\[SUCCESSFUL \] \S+!(\S+)", line):
+                yield news[1] or news[2]
     except CommandError as error:
         raise TestbedError(_failure(str(error))) from error
 

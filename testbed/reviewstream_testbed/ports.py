@@ -4,10 +4,13 @@ They are drawn from below the range that systems give to outgoing connections: t
 that keeps trying a server that is down may take its port, or connect to itself.
 """
 
+import itertools
 import random
 import socket
 
-LOWEST, HIGHEST = 15_000, 32_000
+from reviewstream_testbed.errors import TestbedError
+
+CANDIDATES = range(15_000, 32_000)
 LOOPBACK = "127.0.0.1"
 
 
@@ -22,12 +25,14 @@ def is_free(port: int) -> bool:
     return True
 
 
-def free_ports(count: int) -> list[int]:
-    """Return different ports that are free now; another process may still be quicker."""
-    found: list[int] = []
-    for port in random.SystemRandom().sample(range(LOWEST, HIGHEST), HIGHEST - LOWEST):
-        if len(found) == count:
-            break
-        if is_free(port):
-            found.append(port)
+def free_ports(count: int, candidates: range = CANDIDATES) -> list[int]:
+    """Return different ports that are free now; another process may still be quicker.
+
+    Raises:
+        TestbedError: So many are not free.
+    """
+    shuffled = random.SystemRandom().sample(candidates, len(candidates))
+    found = [*itertools.islice(filter(is_free, shuffled), count)]
+    if len(found) < count:
+        raise TestbedError(f"{count} free ports wanted, {len(found)} found in {candidates}")
     return found

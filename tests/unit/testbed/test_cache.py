@@ -11,14 +11,17 @@ import pytest
 from reviewstream_testbed.cache import cache_folder, exclusive, make_once
 from reviewstream_testbed.errors import TestbedError
 
-# Takes the lock, says so, and waits to be killed.
+# Takes the lock and says so; told to go on, it writes "released" as its last deed.
 HOLDER = """
 import signal, sys
 from pathlib import Path
 from reviewstream_testbed.cache import exclusive
 with exclusive(Path(sys.argv[1])):
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     print("held", flush=True)
-    signal.pause()
+    signal.sigwait({signal.SIGTERM})
+    sum(range(3_000_000))  # let who does not wait be first
+    Path(sys.argv[1]).write_text("released")
 """
 # Writes half of the folder, says so, and waits to be killed.
 HALF = """
@@ -45,17 +48,20 @@ def test_the_cache_folder_is_where_the_user_says(environ: dict[str, str], folder
     assert cache_folder(environ) == folder
 
 
-def test_a_lock_held_elsewhere_is_waited_for_and_ends_with_its_holder(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "text"), [(signal.SIGTERM, "released"), (signal.SIGKILL, "")])
+def test_a_lock_held_elsewhere_is_waited_for_and_ends_with_its_holder(
+    tmp_path: Path, number: signal.Signals, text: str
+) -> None:
     lock = tmp_path / "lock"
     waits: list[int] = []
     with started(HOLDER, lock) as holder:
 
         def end_holder() -> None:
             waits.append(1)
-            holder.send_signal(signal.SIGKILL)
+            holder.send_signal(number)
 
         with exclusive(lock, on_wait=end_holder):
-            assert holder.wait() == -signal.SIGKILL
+            assert lock.read_text() == text
     assert waits == [1]
 
 
@@ -68,6 +74,7 @@ def test_a_folder_is_made_once(tmp_path: Path) -> None:
     folder = make_once(tmp_path / "it", lambda partial: (partial / "file").touch())
     assert make_once(folder, lambda _: pytest.fail("made again")) == folder
     assert [path.name for path in folder.iterdir()] == ["file"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["it", "it.lock"]
 
 
 def test_a_folder_whose_making_failed_is_not_there(tmp_path: Path) -> None:

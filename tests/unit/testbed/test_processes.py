@@ -84,6 +84,14 @@ def test_a_killed_watchdog_takes_its_server_along(tmp_path: Path) -> None:
     process.close()
 
 
+def test_ctrl_c_in_a_terminal_reaches_us_alone(tmp_path: Path) -> None:
+    process = Process(SLEEPER, log=tmp_path / "log")
+    watchdog = psutil.Process(process.pid).parent()
+    assert watchdog is not None
+    assert os.getpgrp() not in {os.getpgid(process.pid), os.getpgid(watchdog.pid)}
+    process.close()
+
+
 def test_a_process_that_ends_tells_its_status_and_its_output(tmp_path: Path) -> None:
     process = Process(["sh", "-c", "echo out; echo err >&2; exit 3"], log=tmp_path / "log")
     assert process.wait(PATIENCE)
