@@ -71,6 +71,7 @@ def test_every_kind_of_line_becomes_the_right_row_within_the_limits(
     assert {row[0] for row in years.collect()} == {"0001-01-01 00:00:00", "9999-12-31 23:59:59"}
     batches = batch_counts(query)
     assert [batch.batch_id for batch in batches] == list(range(hostile.data.count(b"\n") // 60 + 1))
+    assert batch_counts(query, after=1) == batches[2:]
     assert all(batch.labelled + batch.rejected <= 60 for batch in batches)
     assert sum(batch.rejected for batch in batches) == len(hostile.offsets)
     assert (batches[-1].offset, batches[-1].head) == (len(hostile.data), len(hostile.data))

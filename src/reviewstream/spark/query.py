@@ -94,10 +94,23 @@ def counted(labelled: DataFrame) -> DataFrame:
     )
 
 
-def batch_counts(query: StreamingQuery) -> list[BatchCounts]:
-    """Return the finished micro-batches of this start of the query, oldest first."""
-    found = (_counts(progress) for progress in query.recentProgress)
-    return [counts for counts in found if counts is not None]
+def batch_counts(query: StreamingQuery, *, after: int = -1) -> list[BatchCounts]:
+    """Return the finished micro-batches of this start of the query, oldest first.
+
+    Args:
+        query: Its rows went through `counted`.
+        after: Only micro-batches with a higher id; the others cost nothing to look at.
+    """
+    found: list[BatchCounts] = []
+    # `query.recentProgress` would read thousands of JSON texts, one by one, at every look.
+    for progress in reversed(query._jsq.recentProgress()):  # noqa: SLF001 - see above
+        counts = _counts(json.loads(progress.json()))
+        if counts is None:
+            continue
+        if counts.batch_id <= after:
+            break
+        found.append(counts)
+    return found[::-1]
 
 
 def drain_and_stop(running: RunningQuery, *, timeout: float = 300.0) -> bool:
@@ -149,15 +162,15 @@ def _sink_options(settings: Settings) -> dict[str, str]:
 
 
 def _counts(progress: Mapping[str, Any]) -> BatchCounts | None:
-    observed = progress["observedMetrics"].get(METRICS)
+    observed = progress.get("observedMetrics", {}).get(METRICS)
     if observed is None:
         return None
     source = progress["sources"][0]
-    end, latest = (json.loads(source[name] or "null") for name in ("endOffset", "latestOffset"))
+    latest = source.get("latestOffset")
     return BatchCounts(
         batch_id=progress["batchId"],
         labelled=observed["labelled"],
         rejected=observed["rejected"],
-        offset=end["offset"],
+        offset=source["endOffset"]["offset"],
         head=None if latest is None else latest["offset"],
     )
