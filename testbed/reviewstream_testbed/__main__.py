@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from reviewstream_testbed.errors import TestbedError
-from reviewstream_testbed.installation import install, shared_folder
+from reviewstream_testbed.installation import install
 from reviewstream_testbed.jars import LOCK_FILE, download, write_lock
 from reviewstream_testbed.java import java_home
 from reviewstream_testbed.testbed import PARTS, Testbed
@@ -74,7 +74,7 @@ def _show(addresses: dict[str, str]) -> None:
 def _lock(_: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         jars = Path(folder, "jars")
-        for name in download(jars, shared_folder() / "ivy", java_home(), os.environ):
+        for name in download(jars, Path(folder, "ivy"), java_home(), os.environ):
             print(name)  # noqa: T201 - a command's output
         LOCK_FILE.write_text(write_lock(jars))
     return 0

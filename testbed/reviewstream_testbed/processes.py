@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import IO
 
 from reviewstream_testbed.errors import TestbedError
@@ -35,6 +36,7 @@ class Process:
     def __init__(
         self, command: Sequence[str], *, log: Path, environ: Mapping[str, str] = os.environ
     ) -> None:
+        self._closing = Lock()
         with log.open("ab") as output:
             self._watchdog = _watch("run", *command, log=output, environ=environ)
         assert self._watchdog.stdout is not None  # noqa: S101 - it is a pipe
@@ -71,8 +73,9 @@ class Process:
         return ended
 
     def close(self) -> None:
-        """Let the watchdog kill what still runs, and wait for it."""
-        self._watchdog.communicate()
+        """Let the watchdog kill what still runs, and wait for it; any thread may, repeatedly."""
+        with self._closing:
+            self._watchdog.communicate()
 
 
 class CommandError(TestbedError):

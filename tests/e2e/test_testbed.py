@@ -148,6 +148,21 @@ def test_a_server_that_dies_is_reported_at_once_with_its_log(
         broken.start()
 
 
+class HalfBroken(Testbed):
+    """Its Kafka is broken."""
+
+    def _make(self, kind: type[Server]) -> Server:
+        return Broken(self.installation, self.folder) if kind is Kafka else super()._make(kind)
+
+
+def test_one_part_that_dies_ends_the_others_and_the_start() -> None:
+    halves = HalfBroken(["elasticsearch", "kafka_connect", "kafka"])
+    with pytest.raises(TestbedError, match="kafka ended with status 1"), halves:
+        pytest.fail("it started")
+    assert not halves.folder.exists()
+    assert halves.addresses() == {}
+
+
 def test_a_killed_parent_leaves_no_server_and_no_file(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "reviewstream_testbed", "up", "--json", "kafka"],
