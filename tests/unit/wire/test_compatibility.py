@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from reviewstream.wire.compatibility import incompatibilities
 
 names = st.sampled_from(["A", "B"])
-primitives = st.sampled_from(
-    ["null", "boolean", "int", "long", "float", "double", "bytes", "string"]
-)
+PRIMITIVES = ("null", "boolean", "int", "long", "float", "double", "bytes", "string")
+primitives = st.sampled_from(PRIMITIVES)
 
 
 def fields(types: st.SearchStrategy[Any]) -> st.SearchStrategy[list[dict[str, Any]]]:
@@ -69,6 +68,15 @@ def well_formed(schema: Any) -> bool:
 
 @given(types.filter(well_formed), types.filter(well_formed))
 def test_the_answer_is_that_of_apaches_checker(reader: Any, writer: Any) -> None:
+    checker = ReaderWriterCompatibilityChecker()  # type: ignore[no-untyped-call] # avro's own
+    theirs = checker.get_compatibility(parse(json.dumps(reader)), parse(json.dumps(writer)))
+    ours = incompatibilities(reader=json.dumps(reader), writer=json.dumps(writer))
+    assert (not ours) == (theirs.compatibility is SchemaCompatibilityType.compatible), ours
+
+
+@pytest.mark.parametrize("writer", PRIMITIVES)
+@pytest.mark.parametrize("reader", PRIMITIVES)
+def test_a_number_is_read_as_a_wider_one_and_text_as_bytes(reader: str, writer: str) -> None:
     checker = ReaderWriterCompatibilityChecker()  # type: ignore[no-untyped-call] # avro's own
     theirs = checker.get_compatibility(parse(json.dumps(reader)), parse(json.dumps(writer)))
     ours = incompatibilities(reader=json.dumps(reader), writer=json.dumps(writer))
@@ -138,6 +146,15 @@ def test_a_new_field_with_a_default_is_no_problem() -> None:
 def test_a_recursive_schema_is_compared_once() -> None:
     tree = record({"name": "next", "type": ["null", "R"], "default": None})
     assert incompatibilities(reader=tree, writer=tree) == ()
+
+
+def test_a_record_used_twice_is_named_in_both_places() -> None:
+    def twice(kind: str) -> str:
+        inner = {"type": "record", "name": "In", "fields": [{"name": "x", "type": kind}]}
+        return record({"name": "a", "type": inner}, {"name": "b", "type": "In"})
+
+    problems = incompatibilities(reader=twice("int"), writer=twice("string"))
+    assert [problem.partition(":")[0] for problem in problems] == ["$.a.x", "$.b.x"]
 
 
 def test_a_type_inside_a_type_is_the_inner_one() -> None:

@@ -1,0 +1,126 @@
+"""The generated configuration on a real worker: from the topic to the index, or to the letters."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from reviewstream import app
+from reviewstream.core.records import LabelledReview
+from reviewstream.core.versions import VERSION_HEADER, external_version
+from reviewstream.pipeline.search import Query, search
+from reviewstream.ports import OutgoingRecord, SearchIndex
+from reviewstream.settings import (
+    ConnectSettings,
+    ElasticsearchSettings,
+    KafkaSettings,
+    RegistrySettings,
+    Settings,
+)
+from reviewstream.wire.avro import AvroCodec, to_avro
+from reviewstream.wire.schemas import schema_text
+from reviewstream_testbed import Testbed
+from tests.contract.waiting import eventually
+from tests.unit.wire.test_avro import REVIEW
+
+LATER = datetime(2019, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def settings(testbed: Testbed, topic: str, index: str) -> Iterator[Settings]:
+    connect = testbed.kafka_connect
+    settings = Settings(
+        kafka=KafkaSettings(
+            bootstrap_servers=testbed.kafka.bootstrap_servers,
+            labelled_topic=topic,
+            rejected_topic=f"{topic}.rejected",
+            dead_letter_topic=f"{topic}.dlq",
+        ),
+        registry=RegistrySettings(url=testbed.schema_registry.url, auto_register=True),
+        connect=ConnectSettings(
+            url=connect.url,
+            name=topic,
+            connector_class=connect.sink_connector_class,
+            value_converter=connect.value_converter,
+            value_converter_config=connect.value_converter_config,
+        ),
+        elasticsearch=ElasticsearchSettings(url=testbed.elasticsearch.url, index=index),
+    )
+    app.prepare(settings)
+    yield settings
+    app.open_connect(settings.connect).delete(topic)
+
+
+class Topic:
+    """The topic of labelled reviews, to be written to."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._name = settings.kafka.labelled_topic
+        self._sink = app.open_record_sink(settings.kafka)
+        text = schema_text("labelled_review")
+        self._codec = AvroCodec(text)
+        found = app.open_registry(settings.registry).find(f"{self._name}-value", text)
+        assert found is not None
+        self._schema_id = found
+
+    def write(self, **changes: Any) -> None:
+        review: LabelledReview = msgspec.structs.replace(REVIEW, **changes)
+        value = self._codec.encode(to_avro(review), self._schema_id)
+        version = external_version(review.written_at, review.provenance.generation)
+        self.write_raw(review.review_id, value, str(version))
+
+    def write_raw(self, key: str, value: bytes, version: str) -> None:
+        headers = ((VERSION_HEADER, version.encode()),)
+        record = OutgoingRecord(topic=self._name, key=key.encode(), value=value, headers=headers)
+        self._sink.write(record)
+        assert self._sink.flush() == 1
+
+
+def documents(index: SearchIndex) -> dict[str, Mapping[str, Any]]:
+    index.refresh()
+    return {hit.id: hit.document for hit in search(index, Query(limit=100)).hits}
+
+
+def test_a_record_becomes_a_document_whose_newest_version_stays(settings: Settings) -> None:
+    topic, index = Topic(settings), app.open_index(settings)
+    topic.write(review_id="edited", text="old")
+    topic.write(review_id="edited", text="new", written_at=LATER)
+    topic.write(review_id="edited", text="old")  # a replay of the first
+    relabelled = msgspec.structs.replace(REVIEW.provenance, generation=1)
+    topic.write(review_id="relabelled", text="first label")
+    topic.write(review_id="relabelled", text="second label", provenance=relabelled)
+    topic.write(review_id="ancient", written_at=datetime(1, 1, 1, tzinfo=UTC))
+    topic.write(review_id="last", confidence=0.5)
+    found = eventually(
+        lambda: documents(index),
+        lambda found: "last" in found and found.get("edited", {}).get("text") == "new",
+    )
+    eventually(lambda: len(documents(index)), lambda count: count == 4)
+    assert found["edited"]["written_at"] == round(LATER.timestamp() * 1000)
+    assert documents(index)["relabelled"]["text"] == "second label"
+    assert documents(index)["last"]["confidence"] == 0.5
+
+
+def test_what_cannot_be_indexed_is_a_dead_letter_and_the_others_go_on(settings: Settings) -> None:
+    topic, index = Topic(settings), app.open_index(settings)
+    log = app.open_log(settings.kafka)
+    topic.write(review_id="before")
+    topic.write_raw("not-avro", b'{"review_id": 1}', "1")
+    topic.write_raw("no-such-schema", b"\0\x7f\xff\xff\xff\2", "1")
+    topic.write_raw(
+        "no-version", AvroCodec(schema_text("labelled_review")).encode(to_avro(REVIEW), 1), "soon"
+    )
+    topic.write(review_id="after")
+    eventually(lambda: set(documents(index)), lambda found: found == {"before", "after"})
+    letters = eventually(
+        lambda: list(log.read_all(settings.kafka.dead_letter_topic)),
+        lambda letters: len(letters) == 3,
+    )
+    assert {letter.key for letter in letters} == {b"not-avro", b"no-such-schema", b"no-version"}
+    names = {name for letter in letters for name, _ in letter.headers}
+    assert "__connect.errors.exception.message" in names
+    status = app.open_connect(settings.connect).status(settings.connect.name)
+    assert status is not None
+    assert status.tasks == ("RUNNING",)
