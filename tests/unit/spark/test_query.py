@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from reviewstream.errors import LimitError, PermanentError, StopError
 from reviewstream.spark import query
-from reviewstream.spark.query import RunningQuery, drain_and_stop, failure_sentence
+from reviewstream.spark.query import RunningQuery, drain_and_stop, failure, failure_sentence
 from reviewstream.spark.source import DRAINED
 
 TRACE = """[STREAM_FAILED] Query [id = 1] terminated with exception: [PYTHON_EXCEPTION] Traceback:
@@ -43,6 +44,12 @@ def test_of_any_other_failure_the_first_line_is_left() -> None:
         "No space left on device"
     )
     assert failure_sentence(RuntimeError()) == "RuntimeError"
+
+
+def test_a_failure_keeps_the_class_of_the_error_of_ours_that_caused_it() -> None:
+    assert type(failure(RuntimeError(TRACE))) is StopError
+    assert type(failure(RuntimeError(TRACE.replace("StopError", "LimitError")))) is LimitError
+    assert type(failure(RuntimeError("no space left"))) is PermanentError
 
 
 @dataclass
