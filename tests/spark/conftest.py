@@ -8,6 +8,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
+from reviewstream.samples import expand
 from reviewstream.settings import SparkSettings
 from reviewstream.spark import register, spark_session
 
@@ -19,6 +20,11 @@ def spark() -> Iterator[SparkSession]:
     register(session)  # twice is fine
     yield session
     session.stop()
+
+
+def sample(count: int, *, seed: int) -> list[bytes]:
+    """Return lines of sample reviews, without their newlines."""
+    return [line.rstrip(b"\n") for line in expand(count, seed=seed)]
 
 
 def await_condition(what: str, condition: Callable[[], object], *, timeout: float = 60.0) -> None:

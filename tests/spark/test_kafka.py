@@ -14,7 +14,6 @@ from reviewstream.adapters.tcp_server import ServeOptions, serving
 from reviewstream.app import open_registry
 from reviewstream.errors import ConfigError
 from reviewstream.pipeline.schemas import register_schemas
-from reviewstream.samples import expand
 from reviewstream.settings import (
     KafkaSettings,
     OpenAISettings,
@@ -29,7 +28,7 @@ from reviewstream.wire.schemas import schema_text
 from reviewstream_testbed.kafka import Kafka
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from reviewstream_testbed.schema_registry import SchemaRegistry
-from tests.spark.conftest import await_condition
+from tests.spark.conftest import await_condition, sample
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "label_stream.py"
 BAD = [b"{bad", b"[]"]
@@ -68,7 +67,7 @@ def served_at(settings: Settings, port: int) -> Settings:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "reviews.json"
-    path.write_bytes(b"\n".join([*expand(100, seed=7), *BAD, *expand(100, seed=8)]))
+    path.write_bytes(b"\n".join([*sample(100, seed=7), *BAD, *sample(100, seed=8)]))
     return path
 
 
@@ -128,7 +127,7 @@ def test_a_schema_that_the_registry_lacks_is_named_before_a_row_is_labelled(
         with pytest.raises(StreamingQueryException) as caught:
             query.awaitTermination(60)
     assert "does not have our schema" in failure_sentence(caught.value)
-    assert openai_endpoint.requests()["total"] == 0
+    assert openai_endpoint.requests()["requests"] == 0
 
 
 @pytest.mark.usefixtures("spark")

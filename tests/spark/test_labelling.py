@@ -8,13 +8,12 @@ from pyspark.sql import functions as F  # noqa: N812 - as every Spark user write
 
 from reviewstream.adapters.tcp_server import serving
 from reviewstream.errors import ConfigError
-from reviewstream.samples import expand
 from reviewstream.settings import OpenAISettings, Settings
 from reviewstream.spark import counted, failure_sentence, label_reviews
 from reviewstream.spark.columns import LABELLED
 from reviewstream.spark.query import batch_counts
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
-from tests.spark.conftest import finish, start
+from tests.spark.conftest import finish, sample, start
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def reviews(spark: SparkSession, port: int) -> DataFrame:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    lines = list(expand(60, seed=6))
+    lines = sample(60, seed=6)
     lines[10:10] = [b"{bad", b"", b"[]"]
     path = tmp_path / "reviews.json"
     path.write_bytes(b"\n".join(lines))

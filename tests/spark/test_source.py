@@ -8,11 +8,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - as every Spark user writes it
 
 from reviewstream.adapters.tcp_server import ServeOptions, serving
-from reviewstream.samples import expand
 from reviewstream.spark import failure_sentence
 from reviewstream.spark.query import RunningQuery, batch_counts, counted, drain_and_stop
 from tests.e2e.hostile import hostile_file
-from tests.spark.conftest import await_condition, finish, start
+from tests.spark.conftest import await_condition, finish, sample, start
 from tests.spark.unreliable import unreliable
 
 
@@ -47,14 +46,14 @@ def starts(data: bytes) -> list[int]:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "reviews.json"
-    path.write_bytes(b"\n".join(expand(300, seed=1)))
+    path.write_bytes(b"\n".join(sample(300, seed=1)))
     return path
 
 
 def test_every_kind_of_line_becomes_the_right_row_within_the_limits(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    hostile = hostile_file(list(expand(100, seed=2)))
+    hostile = hostile_file(sample(100, seed=2))
     (path := tmp_path / "hostile.json").write_bytes(hostile.data)
     with serving(path) as server:
         rows = reviews(spark, server.port, maxRowsPerTrigger=60, partitions=3)
@@ -87,7 +86,7 @@ def test_a_batch_query_reads_the_same_rows(spark: SparkSession, file: Path) -> N
 def test_a_network_that_cuts_connections_loses_and_doubles_no_line(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    data = b"\n".join(expand(2000, seed=3))
+    data = b"\n".join(sample(2000, seed=3))
     (path := tmp_path / "reviews.json").write_bytes(data)
     with (
         serving(path) as server,
@@ -125,7 +124,7 @@ def test_another_file_behind_the_server_ends_the_query_with_a_clear_sentence(
 ) -> None:
     with serving(file) as server:
         finish(start(reviews(spark, server.port), tmp_path, available_now=True))
-    (other := tmp_path / "other.json").write_bytes(b"\n".join(expand(400, seed=9)))
+    (other := tmp_path / "other.json").write_bytes(b"\n".join(reversed(sample(400, seed=1))))
     before = offsets(spark, tmp_path)
     with serving(other) as server:
         query = start(reviews(spark, server.port), tmp_path)
