@@ -108,10 +108,13 @@ def test_a_dataframe_without_the_sources_columns_is_refused_at_once(
         spark.range(3).transform(label_reviews(settings))
 
 
-def test_only_labelled_rows_are_taken_by_the_kafka_sink(spark: SparkSession, file: Path) -> None:
+def test_only_labelled_rows_are_taken_by_the_kafka_sink(
+    spark: SparkSession, file: Path, tmp_path: Path
+) -> None:
     with serving(file) as server:
         stream = spark.readStream.format("reviews").option("port", server.port).load()
-        sink = stream.writeStream.format("reviews-kafka").option("checkpointLocation", "unused")
+        sink = stream.writeStream.format("reviews-kafka")
+        sink = sink.option("checkpointLocation", str(tmp_path / "checkpoint"))
         with pytest.raises((AnalysisException, StreamingQueryException)) as caught:
             sink.option("kafka.bootstrap.servers", "127.0.0.1:1").start().awaitTermination(60)
     assert failure_sentence(caught.value).endswith(
