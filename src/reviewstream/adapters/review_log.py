@@ -11,6 +11,8 @@ from reviewstream.errors import SourceReplacedError
 from reviewstream.wire.framing import NEWLINE
 
 FINGERPRINTED: Final = 64 << 10  # bytes from the start of the file
+SAMPLED: Final = 4 << 10  # bytes before an offset
+MAX_SAMPLES: Final = 4  # in the fingerprint of a client
 
 
 class ReviewLog:
@@ -106,21 +108,39 @@ class ReviewLog:
             self._searched = size  # a long line that is not finished is not looked through again
             return self._complete
 
-    def fingerprint(self, size: int = FINGERPRINTED) -> str:
-        """Return `N-HEX`: SHA-256 of the first N bytes, N being at most `size`."""
-        start = self.read(0, min(size, self.size()))
-        return f"{len(start)}-{hashlib.sha256(start).hexdigest()}"
+    def fingerprint(self, upto: int = 0) -> str:
+        """Return samples of the content: of the file's beginning, and of what is before `upto`.
+
+        A sample is `N-HEX` or `OFFSET+N-HEX`: SHA-256 of the N bytes at the offset.
+        """
+        beginning = self._sample(0, min(FINGERPRINTED, self.size()))
+        if not upto:
+            return beginning
+        start = max(0, upto - SAMPLED)
+        return f"{beginning},{start}+{self._sample(start, upto - start)}"
 
     def matches(self, fingerprint: str) -> bool:
-        """Say whether the file begins as the one did whose fingerprint this is.
+        """Say whether the file has the samples of the one whose fingerprint this is.
 
         Raises:
             ValueError: it is not a fingerprint.
         """
-        size = int(fingerprint.partition("-")[0])
-        if not 0 <= size <= FINGERPRINTED:
-            raise ValueError(f"fingerprint of {size} bytes (limit {FINGERPRINTED})")
-        return self.fingerprint(size) == fingerprint
+        samples = fingerprint.split(",")
+        if len(samples) > MAX_SAMPLES:
+            raise ValueError(f"fingerprint of {len(samples)} samples (limit {MAX_SAMPLES})")
+        found = [self._has(sample) for sample in samples]  # all: a malformed one is refused
+        return all(found)
+
+    def _has(self, sample: str) -> bool:
+        place, plus, digest = sample.rpartition("+")
+        start = int(place) if plus else 0
+        size = int(digest.partition("-")[0])
+        if not (0 <= size <= FINGERPRINTED and start >= 0):
+            raise ValueError(f"fingerprint of {size} bytes at {start} (limit {FINGERPRINTED})")
+        return start + size <= self.size() and self._sample(start, size) == digest
+
+    def _sample(self, start: int, size: int) -> str:
+        return f"{size}-{hashlib.sha256(self.read(start, size)).hexdigest()}"
 
     def read(self, offset: int, size: int) -> bytes:
         """Return bytes of the log.

@@ -94,6 +94,7 @@ class ReviewClient:
         reply = self._reply()
         if not isinstance(reply, Latest):
             self._unexpected(reply)
+        self._fingerprint = reply.fingerprint or self._fingerprint
         return reply
 
     def read(self, start: int, end: int) -> Generator[Lines, None, None]:

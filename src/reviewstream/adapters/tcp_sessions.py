@@ -252,7 +252,7 @@ def _description(log: ReviewLog, fingerprint: str | None) -> protocol.Hello:
         raise ProtocolError(f"malformed fingerprint: {err}") from err
     if not is_same:
         raise SourceReplacedError(
-            f"{log.source} is not the file that was read before (its beginning differs):"
+            f"{log.source} is not the file that was read before (its content differs):"
             " serve the former file, or read this one with a new checkpoint"
         )
     return protocol.Hello(
@@ -265,4 +265,5 @@ def _admitted(served: Served, request: protocol.LatestRequest) -> protocol.Lates
     offset = served.log.latest(
         request.start, head, max_rows=request.max_rows, max_bytes=request.max_bytes
     )
-    return protocol.Latest(offset=offset, head=head)
+    fingerprint = served.log.fingerprint(upto=offset)
+    return protocol.Latest(offset=offset, head=head, fingerprint=fingerprint)

@@ -143,14 +143,14 @@ class ReviewStreamReader(_RangeReader, DataSourceStreamReader, SupportsTriggerAv
         if admitted is None:
             return start
         hello, latest = admitted
-        self._last_seen = _offset(latest.head, hello)
+        self._last_seen = _offset(latest.head, hello, latest)
         end = latest.head if start["offset"] == AT_HEAD else latest.offset
         if self._target is not None:
             end = min(end, self._target)
         if end == start["offset"]:
             time.sleep(IDLE)
             return start
-        return {**_offset(end, hello)}
+        return {**_offset(end, hello, latest)}
 
     def reportLatestOffset(self) -> dict[str, Any] | None:  # noqa: N802 - Spark's name
         """Return the end of everything there was to read when the server was last asked."""
@@ -160,6 +160,7 @@ class ReviewStreamReader(_RangeReader, DataSourceStreamReader, SupportsTriggerAv
         """Take what there is now for all there is; waits for the server."""
         _, latest = self._server.insist(lambda asked: asked.latest(0), fingerprint="")
         self._target = latest.head
+        self._server.close()  # the next connection says which file the checkpoint began with
 
     def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> list[ByteRange]:
         """Return the tasks' ranges."""
@@ -210,8 +211,9 @@ class ReviewStreamReader(_RangeReader, DataSourceStreamReader, SupportsTriggerAv
         return True
 
 
-def _offset(offset: int, hello: Hello) -> Offset:
-    return Offset(offset=offset, source=hello.source, fingerprint=hello.fingerprint)
+def _offset(offset: int, hello: Hello, latest: Latest) -> Offset:
+    fingerprint = latest.fingerprint or hello.fingerprint
+    return Offset(offset=offset, source=hello.source, fingerprint=fingerprint)
 
 
 def _connector(options: SourceOptions) -> Connect:

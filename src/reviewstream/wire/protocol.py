@@ -116,11 +116,14 @@ class Latest(_Message, frozen=True, kw_only=True):
     Attributes:
         offset: End of the admitted lines: where a line starts, or the end of the file.
         head: End of everything that can be read now.
+        fingerprint: Of the file's beginning, and of what is before `offset`: whoever goes on from
+            there sends it in its next HELLO.
     """
 
     TYPE: ClassVar = b"L"
     offset: Offset
     head: Offset
+    fingerprint: str = ""
 
 
 class Data(Struct, frozen=True, kw_only=True):

@@ -151,8 +151,25 @@ def test_a_shorter_or_different_file_does_not_match() -> None:
             assert not log.matches(former)
 
 
+def test_a_file_that_only_begins_alike_does_not_match() -> None:
+    beginning = b"same\n" * FINGERPRINTED
+    with log_of(beginning + b"one\n") as log:
+        former = log.fingerprint(upto=log.size())
+        assert log.matches(former)
+    with log_of(beginning + b"one\ntwo\n") as log:
+        assert log.matches(former)
+        assert log.fingerprint() == former.split(",")[0]
+    for content in (beginning + b"onE\n", beginning, beginning + b"\none"):
+        with log_of(content) as log:
+            assert not log.matches(former)
+
+
 @pytest.mark.parametrize(
-    "fingerprint", ["", "x", "-", "-1-ab", f"{FINGERPRINTED + 1}-ab", "٤٤٤٤٤٤-"]
+    "fingerprint",
+    [
+        *("", "x", "-", "-1-ab", f"{FINGERPRINTED + 1}-ab", "٤٤٤٤٤٤-"),
+        *("0-,", "x+1-ab", "-1+1-ab", ",".join(["0-"] * 5)),
+    ],
 )
 def test_what_is_no_fingerprint_is_refused(fingerprint: str) -> None:
     with log_of(b"one\n") as log, pytest.raises(ValueError, match=r"fingerprint|invalid literal"):

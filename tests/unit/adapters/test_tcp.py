@@ -350,6 +350,18 @@ def test_another_file_behind_the_same_port_is_refused(path: Path, tmp_path: Path
             assert fresh.hello().source == "other.json"
 
 
+def test_another_file_with_the_same_beginning_is_refused(tmp_path: Path) -> None:
+    line = b"{}\n"
+    (former := tmp_path / "former.json").write_bytes(line * 50_000 + b"[1]\n" * 10)
+    (other := tmp_path / "other.json").write_bytes(line * 50_000 + b"[2]\n" * 10)
+    with serving(former) as address, connected(address) as client:
+        seen = client.latest(0).fingerprint
+        assert client.hello(seen).fingerprint == seen.split(",")[0]
+    with serving(other) as address, connected(address) as client:
+        with pytest.raises(SourceReplacedError):
+            client.hello(seen)
+
+
 def test_a_file_replaced_while_it_is_served_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "review.json"
     path.write_bytes(CONTENT)

@@ -24,9 +24,11 @@ class Served:
     Attributes:
         outages: For the next calls, one after another: whether the server is away.
         broken: For the next reads: after how many lines the connection breaks.
+        sample: The fingerprint in the answers to LATEST.
     """
 
     data: bytes
+    sample: str = ""
     outages: list[bool] = field(default_factory=list)
     broken: list[int] = field(default_factory=list)
     connections: int = 0
@@ -71,7 +73,8 @@ class FakeReader:
         admitted = ends[: max_rows or len(ends)]
         if max_bytes is not None:
             admitted = [end for end in admitted if end <= start + max_bytes] or admitted[:1]
-        return Latest(offset=admitted[-1] if start < head else start, head=head)
+        end = admitted[-1] if start < head else start
+        return Latest(offset=end, head=head, fingerprint=self.served.sample)
 
     def read(self, start: int, end: int) -> Iterator[list[Line | Oversized]]:
         self.served.answer()

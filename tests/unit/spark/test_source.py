@@ -93,6 +93,20 @@ def test_another_file_ends_the_query(served: Served) -> None:
         stream(served).latestOffset(offset(30), ReadMaxRows(3))
 
 
+def test_another_file_ends_a_query_for_what_is_available_now(served: Served) -> None:
+    served.data = LINES.upper()
+    reader = stream(served)
+    reader.prepareForTriggerAvailableNow()
+    with pytest.raises(SourceReplacedError):
+        reader.latestOffset(offset(30), ReadMaxRows(3))
+
+
+def test_the_server_says_which_fingerprint_to_go_on_with(served: Served) -> None:
+    served.sample = "0-ab,20+10-cd"
+    first = stream(served).latestOffset(offset(0), ReadMaxRows(3))
+    assert first["fingerprint"] == "0-ab,20+10-cd"
+
+
 def test_a_file_that_has_grown_is_the_same_file() -> None:
     served = Served(LINES[:20])
     reader = stream(served)
