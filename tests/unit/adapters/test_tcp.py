@@ -20,7 +20,6 @@ from reviewstream.adapters.tcp_client import ReviewClient
 from reviewstream.adapters.tcp_server import ServeOptions, ServerAddress, serving
 from reviewstream.errors import ProtocolError, SourceReplacedError, TransientError
 from reviewstream.wire.framing import Line, LineFramer, Oversized
-from reviewstream.wire.protocol import Latest
 
 CONTENT = b"".join(b'{"review_id": "%d"}' % n + b"\r\n" * (n % 3) for n in range(3000)) + b"last"
 SIZE = len(CONTENT)
@@ -204,7 +203,9 @@ def test_what_a_restart_without_follow_had_given_is_not_given_again_when_it_is_f
     with serving(path) as address, connected(address) as client:
         assert read(client, 0, 7) == [Line(0, b"one"), Line(4, b"two")]
     with growing(path) as (address, write), connected(address) as client:
-        assert client.latest(7) == client.latest(7, max_rows=1) == Latest(offset=7, head=7)
+        nothing_new = client.latest(7)
+        assert client.latest(7, max_rows=1) == nothing_new
+        assert (nothing_new.offset, nothing_new.head) == (7, 7)
         write(b" and more\nthree\n")
         assert read(client, 7, client.latest(7).offset) == [Line(17, b"three")]
 
