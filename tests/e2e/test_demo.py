@@ -48,7 +48,7 @@ def test_the_sample_adds_up_and_is_shown() -> None:
 
 
 def test_every_kind_of_bad_line_is_counted_and_nothing_is_lost(tmp_path: Path) -> None:
-    hostile = hostile_file(list(expand(100, seed=5)))
+    hostile = hostile_file([line.rstrip(b"\n") for line in expand(100, seed=5)])
     (file := tmp_path / "hostile.json").write_bytes(hostile.data)
     sums, _ = demo("--reviews", str(file))
     rejected = sum(hostile.reasons.values())
