@@ -17,6 +17,7 @@ from reviewstream.cli.context import DONE, FINDINGS, Context, verb
 from reviewstream.cli.local import local_stack, use_java
 from reviewstream.cli.progress import Stages, stages
 from reviewstream.cli.streaming import Counts, watch
+from reviewstream.errors import ConfigError
 from reviewstream.settings import Settings
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def command(
     """
     if reviews and count:
         raise click.UsageError("--count is for the sample; with --reviews the whole file is read")
+    if real_model and context.settings.openai.api_key is None:
+        raise ConfigError("--real-model: set OPENAI_API_KEY")
     started = time.monotonic()
     use_java()
     context.console.print("Starting Kafka, Schema Registry, Connect, Elasticsearch and Spark ...")
@@ -67,10 +70,10 @@ def command(
             sums = _Flow(settings, shown).run(spark)
         seconds = round(time.monotonic() - started, 1)
         _present(context, settings, sums, seconds)
+        if context.json:
+            context.emit(_as_json(sums, seconds))
         if keep:
             _keep(context, settings)
-    if context.json:
-        context.emit(_as_json(sums, seconds))
     sys.exit(DONE if sums.adds_up else FINDINGS)
 
 

@@ -69,8 +69,6 @@ def local_stack(
     with ExitStack() as stack, plain_errors():
         folder = stack.enter_context(TemporaryDirectory(prefix="reviewstream-demo-"))
         openai = settings.openai if real_model else stack.enter_context(_mock(settings.openai))
-        if openai.api_key is None:
-            raise ConfigError("--real-model: set OPENAI_API_KEY")
         served = stack.enter_context(serving(file))
         bed = stack.enter_context(Testbed(()))
         pool = stack.enter_context(ThreadPoolExecutor(len(PARTS)))
