@@ -12,12 +12,17 @@ _PATIENCE = 3.0  # seconds for one answer
 
 def answers(port: int, path: str) -> bool:
     """Say whether `GET path` answers 200. Proxies of the environment play no part."""
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=_PATIENCE)
+    return status(port, path, _PATIENCE) == http.client.OK
+
+
+def status(port: int, path: str, timeout: float) -> int | None:
+    """Return the status of `GET path`, or None without an answer in `timeout` seconds."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout)
     try:
         connection.request("GET", path)
-        return connection.getresponse().status == http.client.OK
+        return connection.getresponse().status
     except (OSError, http.client.HTTPException):
-        return False
+        return None
     finally:
         connection.close()
 

@@ -1,10 +1,13 @@
 """Apicurio: a schema registry that speaks Confluent's API."""
 
+import http.client
+
 from reviewstream_testbed.ports import LOOPBACK
-from reviewstream_testbed.readiness import answers
+from reviewstream_testbed.readiness import answers, status
 from reviewstream_testbed.server import Server
 
 _CONFLUENT_API = "/apis/ccompat/v7"
+_PATIENCE = 1.0  # seconds
 
 
 class SchemaRegistry(Server):
@@ -41,5 +44,11 @@ class SchemaRegistry(Server):
         ]
 
     def is_ready(self) -> bool:
-        """Ask for the subjects."""
-        return answers(self.port, f"{_CONFLUENT_API}/subjects")
+        """Ask for the subjects, and for what is not there.
+
+        The first request for a path that it does not have may never be answered, and Confluent's
+        clients wait for ever when they ask for `/associations`.
+        """
+        unknown = f"{_CONFLUENT_API}/associations/resources/-/none"
+        is_settled = status(self.port, unknown, _PATIENCE) == http.client.NOT_FOUND
+        return is_settled and answers(self.port, f"{_CONFLUENT_API}/subjects")

@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event
@@ -23,7 +22,7 @@ from reviewstream.settings import Settings
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from reviewstream.pipeline.reconcile import Reconciliation
+    from reviewstream.pipeline.reconcile import Reconciliation, Source
 
 COUNTS: Final = ("read", "blank", "labelled", "rejected", "published", "indexed")
 COUNT: Final = 500  # reviews, unless told otherwise
@@ -101,58 +100,65 @@ def _spark(context: Context) -> "Iterator[SparkSession]":
         spark.stop()
 
 
-@dataclass(frozen=True)
 class _Flow:
     """One run from the file to the index."""
 
-    settings: Settings
-    shown: Stages
+    def __init__(self, settings: Settings, shown: Stages) -> None:
+        from reviewstream import app
+
+        self._settings = settings
+        self._shown = shown
+        self._log = app.open_log(settings.kafka)
+        self._index = app.open_index(settings)
 
     def run(self, spark: "SparkSession") -> "Reconciliation":
         """Stream everything, wait for the index, and compare the stages."""
-        from reviewstream import app
-        from reviewstream.pipeline.reconcile import (
-            read_published,
-            read_rejected,
-            read_source,
-            reconcile,
-        )
+        from reviewstream.app import prepare
+        from reviewstream.pipeline.reconcile import read_published, read_rejected, reconcile
         from reviewstream.spark.query import start_query
 
-        app.prepare(self.settings)
-        where = self.settings.source
-        with app.open_reader(where.host, where.port, timeout=30) as reader:
-            source = read_source(reader)
-        running = start_query(spark, self.settings, available_now=True)
+        prepare(self._settings)
+        source = self._source()
+        running = start_query(spark, self._settings, available_now=True)
         counts = watch(running, lambda so_far: self._tell(so_far, len(source.ids)))
-        log, index = app.open_log(self.settings.kafka), app.open_index(self.settings)
-        published = list(read_published(log, self.settings.kafka.labelled_topic))
+        topics = self._settings.kafka
+        published = list(read_published(self._log, topics.labelled_topic))
         self._await_index(len({review_id for review_id, _ in published}))
         return reconcile(
             source,
             labelled=counts.labelled,
             published=published,
-            rejected=read_rejected(log, self.settings.kafka.rejected_topic),
-            indexed=index.ids(),
+            rejected=read_rejected(self._log, topics.rejected_topic),
+            indexed=self._index.ids(),
         )
 
+    def _source(self) -> "Source":
+        from reviewstream.app import open_reader
+        from reviewstream.pipeline.reconcile import read_source
+
+        where = self._settings.source
+        with open_reader(where.host, where.port, timeout=30) as reader:
+            return read_source(reader)
+
     def _tell(self, counts: Counts, total: int) -> None:
-        self.shown.update("read", counts.labelled + counts.rejected, total)
-        self.shown.update("labelled", counts.labelled, total - counts.rejected)
+        good = total - counts.rejected
+        published = self._log.end_offsets(self._settings.kafka.labelled_topic)
+        self._shown.update("read", counts.labelled + counts.rejected, total)
+        self._shown.update("labelled", counts.labelled, good)
+        self._shown.update("published", sum(published.values()), good)
+        self._shown.update("indexed", self._index.count(), good)
 
     def _await_index(self, expected: int) -> None:
         """Wait until the index holds every review, or nothing has come for a while."""
-        from reviewstream import app
-
-        index = app.open_index(self.settings)
         found, changed = -1, time.monotonic()
         while found < expected and time.monotonic() - changed < QUIET:
-            index.refresh()
-            now = index.count()
+            self._index.refresh()
+            now = self._index.count()
             if now != found:
                 found, changed = now, time.monotonic()
-                self.shown.update("indexed", found, expected)
-            time.sleep(POLL)
+                self._shown.update("indexed", found, expected)
+            else:
+                time.sleep(POLL)
 
 
 def _present(context: Context, settings: Settings, sums: "Reconciliation", seconds: float) -> None:
