@@ -33,7 +33,8 @@ def command(context: Context) -> None:
     for check in checks:
         mark = Text("ok     ", "green") if check.good else Text("missing", "red")
         fix = f"\n          fix: {check.fix}" if check.fix else ""
-        context.console.print(mark, f" {check.name}: {check.detail}{fix}", sep="", markup=False)
+        line = f" {check.name}: {check.detail}{fix}"
+        context.console.print(mark, line, sep="", markup=False, soft_wrap=True)
     good = all(check.good for check in checks)
     if context.json:
         context.emit({"good": good, "checks": [_as_json(check) for check in checks]})
