@@ -184,9 +184,16 @@ def is_running(process: psutil.Process) -> bool:
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
+# A test run in the background ignores Ctrl-C, and so would what it starts.
+ON_A_TERMINAL = (
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "runpy.run_module('reviewstream_testbed', run_name='__main__')"
+)
+
+
 def test_ctrl_c_ends_up_without_a_trace(tmp_path: Path) -> None:
     with subprocess.Popen(
-        [sys.executable, "-m", "reviewstream_testbed", "up", "kafka"],
+        [sys.executable, "-c", ON_A_TERMINAL, "up", "kafka"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "TMPDIR": str(tmp_path)},
