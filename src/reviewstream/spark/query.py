@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - as every Spark user writes it
@@ -70,7 +71,7 @@ def start_query(
         TransientError: It is away.
     """
     register(spark)
-    drain_file = Path(tempfile.mkdtemp(prefix="reviewstream-")) / "drain"
+    drain_file = Path(tempfile.gettempdir()) / f"reviewstream-drain-{uuid4().hex}"
     reviews = (
         spark.readStream.format("reviews")
         .options(**source_options(settings.source), drainFile=str(drain_file))
