@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reviewstream.wire.compatibility import incompatibilities
+from tests.contract.schema_pairs import PAIRS, TRIPLES, Pair, Triple
 
 names = st.sampled_from(["A", "B"])
 PRIMITIVES = ("null", "boolean", "int", "long", "float", "double", "bytes", "string")
@@ -165,3 +166,23 @@ def test_a_logical_type_is_compared_as_what_it_is_stored_as() -> None:
     stamp = '{"type": "long", "logicalType": "timestamp-millis"}'
     assert incompatibilities(reader='"long"', writer=stamp) == ()
     assert incompatibilities(reader=stamp, writer='"int"') == ()
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
+def test_the_pairs_that_registries_are_asked_about_are_judged_alike(pair: Pair) -> None:
+    assert _fits(pair.old, pair.new) == (pair.backward, pair.forward)
+
+
+@pytest.mark.parametrize("triple", TRIPLES, ids=lambda triple: triple.name)
+def test_of_three_schemas_the_last_fits_the_second_whatever_the_first(triple: Triple) -> None:
+    first, second, last = triple.schemas
+    assert _fits(second, last) == (True, True)
+    assert _fits(first, last) == (triple.backward, triple.forward)
+
+
+def _fits(old: str, new: str) -> tuple[bool, bool]:
+    """Whether the new schema reads old data, and the old one new data."""
+    return (
+        not incompatibilities(reader=new, writer=old),
+        not incompatibilities(reader=old, writer=new),
+    )
