@@ -140,7 +140,8 @@ class RegistryApiContract:
         self, api: RegistryApi, subject: str
     ) -> None:
         names = [subject, f"{subject}-again"]
-        ids = {api.register(name, record(A, name=f"R{uuid4().hex}")) for name in names}
+        new = record(A, name=f"R{uuid4().hex}")
+        ids = {api.register(name, new) for name in names}
         assert len(ids) == 1
         (schema_id,) = ids
         found = api.get(f"/schemas/ids/{schema_id}/versions")
