@@ -1,6 +1,7 @@
 """`reviewstream schemas`: the contract with everyone who reads the topics."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -8,15 +9,22 @@ import msgspec
 from rich.table import Table
 
 from reviewstream.cli.context import DONE, FINDINGS, Context, verb
+from reviewstream.cli.search import plain
+from reviewstream.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from reviewstream.pipeline.schemas import RegisteredSchema
     from reviewstream.ports import SchemaRegistry
+    from reviewstream.wire.differences import SchemaDiff
+
+REGISTRY_PREFIX = "registry:"
 
 
 @click.group("schemas")
 def command() -> None:
-    """Register, check and show the schemas of the topics."""
+    """Register, check, show and compare the schemas of the topics."""
 
 
 @command.command("register")
@@ -52,6 +60,58 @@ def show(context: Context) -> None:
     from reviewstream.pipeline.schemas import registered_schemas
 
     _present(context, registered_schemas(_registry(context), context.settings.kafka))
+
+
+@command.command("diff")
+@click.argument("old")
+@click.argument("new")
+@verb
+def diff(context: Context, *, old: str, new: str) -> None:
+    """Say what changed from OLD to NEW, and whom it breaks; 1 if anyone.
+
+    Each is an .avsc file, `labelled_review` or `rejected_review` (today's), `labelled_review@1`
+    (as it was released), or `registry:SUBJECT[@VERSION]`.
+    """
+    from reviewstream.wire.differences import compare_schemas
+
+    found = compare_schemas(_schema(context, old), _schema(context, new))
+    if context.json:
+        context.emit({"old": old, "new": new, "level": found.level, **msgspec.to_builtins(found)})
+    else:
+        for line in _told(found):
+            click.echo(line)
+    sys.exit(DONE if found.level == "FULL" else FINDINGS)
+
+
+def _schema(context: Context, reference: str) -> str:
+    from reviewstream.pipeline.schemas import own_schema, registered_schema
+    from reviewstream.wire.schemas import checked_schema
+
+    if reference.startswith(REGISTRY_PREFIX):
+        return registered_schema(_registry(context), reference.removeprefix(REGISTRY_PREFIX))
+    if (own := own_schema(reference)) is not None:
+        return own
+    try:
+        return checked_schema(Path(reference).read_text(encoding="utf-8"), reference)
+    except (OSError, ValueError) as err:
+        raise ConfigError(
+            f"{reference} cannot be read ({err}); expected an .avsc file, a schema of ours "
+            "(labelled_review, labelled_review@1) or registry:SUBJECT[@VERSION]"
+        ) from err
+
+
+def _told(found: "SchemaDiff") -> "Iterator[str]":
+    for change in found.changes:
+        yield plain(f"{change.path}: {change.what}")
+    if not found.changes:
+        yield "Nothing changed."
+    for whom, problems in (
+        ("Readers that have the old schema, of new records", found.old_readers),
+        ("Readers that have the new schema, of old records", found.new_readers),
+    ):
+        yield f"{whom}: {'break' if problems else 'fine'}."
+        yield from (f"  {plain(problem)}" for problem in problems)
+    yield f"Compatibility: {found.level}."
 
 
 def _registry(context: Context) -> "SchemaRegistry":

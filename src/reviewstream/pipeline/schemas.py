@@ -1,16 +1,22 @@
 """Today's schemas against the registry and against every version ever released."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources.abc import Traversable
 from typing import Final
 
 from msgspec import Struct
 
-from reviewstream.errors import IncompatibleSchemaError
+from reviewstream.errors import ConfigError, IncompatibleSchemaError
 from reviewstream.ports import SchemaRegistry
 from reviewstream.settings import KafkaSettings
 from reviewstream.wire.compatibility import incompatibilities
-from reviewstream.wire.schemas import SchemaName, released_schemas, schema_text
+from reviewstream.wire.schemas import (
+    SCHEMA_NAMES,
+    SchemaName,
+    checked_schema,
+    released_schemas,
+    schema_text,
+)
 
 LEVEL: Final = "FULL_TRANSITIVE"  # every version reads every other one
 
@@ -68,6 +74,44 @@ def registered_schemas(
         for version, text in registry.versions(subject)
         if (schema_id := registry.find(subject, text)) is not None
     )
+
+
+def own_schema(reference: str) -> str | None:
+    """Return our schema by its name, or `name@N` as version N of it was released.
+
+    Returns:
+        None if we have no schema of this name.
+
+    Raises:
+        ConfigError: There is no such version; names those there are.
+    """
+    called, at, version = reference.partition("@")
+    name = next((each for each in SCHEMA_NAMES if each == called), None)
+    if name is None or not at:
+        return name and schema_text(name)
+    return _version_of(called, version, released_schemas(name))
+
+
+def registered_schema(registry: SchemaRegistry, reference: str) -> str:
+    """Return the latest schema of a `SUBJECT`, or that of a `SUBJECT@VERSION`.
+
+    Raises:
+        ConfigError: There is no such version, or it is not Avro.
+    """
+    subject, at, version = reference.rpartition("@")
+    subject = subject if at else reference
+    versions = registry.versions(subject)
+    wanted = version if at else str(versions[-1][0] if versions else "latest")
+    text = _version_of(f"subject {subject}", wanted, versions)
+    return checked_schema(text, f"subject {subject}, version {wanted},")
+
+
+def _version_of(where: str, wanted: str, versions: Sequence[tuple[int, str]]) -> str:
+    for number, text in versions:
+        if str(number) == wanted:
+            return text
+    known = ", ".join(str(number) for number, _ in versions) or "no version at all"
+    raise ConfigError(f"{where} has no version {wanted}; it has {known}")
 
 
 def check_schemas(

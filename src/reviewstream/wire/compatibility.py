@@ -5,10 +5,16 @@ Source: Apache Avro 1.12 specification, "Schema Resolution".
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-_Type: TypeAlias = str | Mapping[str, Any] | list[Any]
-_Names: TypeAlias = dict[str, Mapping[str, Any]]
+from reviewstream.wire.definitions import (
+    AvroType,
+    Definitions,
+    definitions,
+    kind_of,
+    resolved,
+    short_name,
+)
 
 _PROMOTED: Final[Mapping[str, frozenset[str]]] = {  # writer -> readers beside itself
     "int": frozenset({"long", "float", "double"}),
@@ -29,14 +35,14 @@ def incompatibilities(*, reader: str, writer: str) -> tuple[str, ...]:
     Returns:
         One line for each problem, the field's path (`$.stars`) first; empty if there is none.
     """
-    check = _Check(_named(json.loads(reader)), _named(json.loads(writer)))
+    check = _Check(definitions(json.loads(reader)), definitions(json.loads(writer)))
     return tuple(check.problems(json.loads(reader), json.loads(writer), "$"))
 
 
 class _Check:
     """One comparison. Names are compared without their namespace, as Avro does."""
 
-    def __init__(self, reader_names: _Names, writer_names: _Names) -> None:
+    def __init__(self, reader_names: Definitions, writer_names: Definitions) -> None:
         self._reader_names = reader_names
         self._writer_names = writer_names
         self._parts = {
@@ -48,23 +54,23 @@ class _Check:
         }
         self._open: set[tuple[str, str]] = set()  # records being compared: they may be recursive
 
-    def problems(self, reader: _Type, writer: _Type, path: str) -> Iterator[str]:
+    def problems(self, reader: AvroType, writer: AvroType, path: str) -> Iterator[str]:
         """Yield what is wrong at `path` and below."""
-        reader = _resolved(reader, self._reader_names)
-        writer = _resolved(writer, self._writer_names)
+        reader = resolved(reader, self._reader_names)
+        writer = resolved(writer, self._writer_names)
         if isinstance(writer, list):
             for branch in writer:
                 yield from self.problems(reader, branch, path)
         elif isinstance(reader, list):
             if not any(not list(self.problems(branch, writer, path)) for branch in reader):
-                yield f"{path}: no branch of the reader's union takes {_kind(writer)}"
+                yield f"{path}: no branch of the reader's union takes {kind_of(writer)}"
         else:
             yield from self._plain(reader, writer, path)
 
     def _plain(
         self, reader: str | Mapping[str, Any], writer: str | Mapping[str, Any], path: str
     ) -> Iterator[str]:
-        wanted, given = _kind(reader), _kind(writer)
+        wanted, given = kind_of(reader), kind_of(writer)
         if wanted != given:
             if wanted not in _PROMOTED.get(given, frozenset()):
                 yield f"{path}: {given} cannot be read as {wanted}"
@@ -117,40 +123,6 @@ class _Check:
 
 
 def _other_name(reader: Mapping[str, Any], writer: Mapping[str, Any], path: str) -> Iterator[str]:
-    names = {_short(name) for name in (reader["name"], *reader.get("aliases", ()))}
-    if _short(writer["name"]) not in names:
+    names = {short_name(name) for name in (reader["name"], *reader.get("aliases", ()))}
+    if short_name(writer["name"]) not in names:
         yield f"{path}: {writer['name']} cannot be read as {reader['name']}"
-
-
-def _kind(schema: _Type) -> str:
-    """Return `long`, `record`, ... whatever the logical type."""
-    if isinstance(schema, str):
-        return schema
-    return "union" if isinstance(schema, list) else _kind(schema["type"])
-
-
-def _resolved(schema: _Type, names: _Names) -> _Type:
-    """Return the definition behind a name, and the type inside `{"type": {...}}`."""
-    if isinstance(schema, str):
-        return names.get(_short(schema), schema)
-    if isinstance(schema, Mapping) and not isinstance(schema["type"], str):
-        return _resolved(schema["type"], names)
-    return schema
-
-
-def _named(schema: _Type) -> _Names:
-    """Return every named type that is defined inside a schema."""
-    if isinstance(schema, str):
-        return {}
-    if isinstance(schema, list):
-        parts: list[_Type] = schema
-        own: _Names = {}
-    else:
-        fields = (field["type"] for field in schema.get("fields", ()))
-        parts = [*fields, *(schema[key] for key in ("type", "items", "values") if key in schema)]
-        own = {_short(schema["name"]): schema} if "name" in schema else {}
-    return own | {name: found for part in parts for name, found in _named(part).items()}
-
-
-def _short(name: str) -> str:
-    return name.rpartition(".")[2]

@@ -1,9 +1,15 @@
 """The Avro schemas, as text: today's and every released one."""
 
+import json
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, get_args
+
+import fastavro
+
+from reviewstream.errors import ConfigError
+from reviewstream.wire.compatibility import incompatibilities
 
 SchemaName: TypeAlias = Literal["labelled_review", "rejected_review"]
 SCHEMA_NAMES: Final[tuple[SchemaName, ...]] = get_args(SchemaName)
@@ -27,6 +33,20 @@ def released_schemas(
     files = ((directory or schemas_directory()) / "released").iterdir()
     found = (file for file in files if file.name.startswith(f"{name}.v"))
     return tuple(sorted((_version(file.name), file.read_text(encoding="utf-8")) for file in found))
+
+
+def checked_schema(text: str, where: str) -> str:
+    """Return a schema that comes from outside.
+
+    Raises:
+        ConfigError: It is not valid Avro; names `where` it comes from.
+    """
+    try:
+        fastavro.parse_schema(json.loads(text))
+        incompatibilities(reader=text, writer=text)  # finds what fastavro forgives
+    except Exception as err:  # JSON from outside makes fastavro raise half a dozen types
+        raise ConfigError(f"{where} is not an Avro schema: {type(err).__name__}: {err}") from err
+    return text
 
 
 def _version(filename: str) -> int:

@@ -5,18 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from reviewstream.errors import IncompatibleSchemaError
+from reviewstream.errors import ConfigError, IncompatibleSchemaError
 from reviewstream.pipeline.schemas import (
     LEVEL,
     Finding,
     check_schemas,
     misfits,
+    own_schema,
     register_schemas,
+    registered_schema,
     registered_schemas,
     subjects,
 )
 from reviewstream.settings import KafkaSettings
-from reviewstream.wire.schemas import SCHEMA_NAMES, schema_text
+from reviewstream.wire.schemas import SCHEMA_NAMES, released_schemas, schema_text
 from tests.contract.fakes import MemoryRegistry
 
 KAFKA = KafkaSettings()
@@ -121,3 +123,40 @@ def test_both_directions_are_compared() -> None:
     assert [problem.partition(" (")[2] for problem in misfits('"long"', '"int"')] == [
         "the old one reading new records)"
     ]
+
+
+def test_our_schema_is_given_by_its_name_as_today_or_as_released() -> None:
+    assert own_schema("labelled_review") == schema_text("labelled_review")
+    assert own_schema("rejected_review@1") == dict(released_schemas("rejected_review"))[1]
+    assert own_schema("other@1") is None
+
+
+@pytest.mark.parametrize("version", ["", "0", "999", "latest"])
+def test_a_version_that_was_never_released_is_named_with_those_there_are(version: str) -> None:
+    with pytest.raises(ConfigError, match=f"labelled_review has no version {version}; it has 1"):
+        own_schema(f"labelled_review@{version}")
+
+
+def test_a_registered_schema_is_the_latest_or_the_version_that_is_asked_for() -> None:
+    registry = MemoryRegistry()
+    for schema in ('"int"', '"long"'):
+        registry.register("a@b", schema)
+        registry.register("plain", schema)
+    assert registered_schema(registry, "plain") == '"long"'
+    assert registered_schema(registry, "plain@1") == registered_schema(registry, "a@b@1") == '"int"'
+
+
+@pytest.mark.parametrize(
+    ("reference", "problem"),
+    [
+        ("plain@7", "subject plain has no version 7; it has 1"),
+        ("away", "subject away has no version latest; it has no version at all"),
+        ("odd", "subject odd, version 1, is not an Avro schema"),
+    ],
+)
+def test_what_the_registry_does_not_have_is_one_sentence(reference: str, problem: str) -> None:
+    registry = MemoryRegistry()
+    registry.register("plain", '"int"')
+    registry.register("odd", '{"type": "object"}')
+    with pytest.raises(ConfigError, match=problem):
+        registered_schema(registry, reference)

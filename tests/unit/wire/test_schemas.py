@@ -6,10 +6,12 @@ from pathlib import Path
 import fastavro
 import pytest
 
+from reviewstream.errors import ConfigError
 from reviewstream.wire.compatibility import incompatibilities
 from reviewstream.wire.schemas import (
     SCHEMA_NAMES,
     SchemaName,
+    checked_schema,
     released_schemas,
     schema_text,
     schemas_directory,
@@ -48,3 +50,26 @@ def test_an_installed_package_brings_its_schemas_with_it(tmp_path: Path) -> None
 
 def test_a_checkout_has_its_schemas_beside_the_sources(tmp_path: Path) -> None:
     assert (schemas_directory(tmp_path) / "labelled_review.avsc").is_file()
+
+
+@pytest.mark.parametrize("name", SCHEMA_NAMES)
+def test_a_valid_schema_passes_as_it_is(name: SchemaName) -> None:
+    assert checked_schema(schema_text(name), "here") == schema_text(name)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "3",
+        "nonsense",
+        '"contract.Unknown"',
+        '{"type": "enum", "name": "E"}',
+        '{"type": "record", "name": "R"}',
+        '{"type": "record", "name": "R", "fields": [{"name": "a"}]}',
+        "[" * 100_000,
+    ],
+)
+def test_what_is_no_schema_is_named_by_where_it_comes_from(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^x\.avsc is not an Avro schema: \w+"):
+        checked_schema(text, "x.avsc")
