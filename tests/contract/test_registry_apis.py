@@ -17,10 +17,10 @@ from tests.contract.registry_api import (
     ErrorsContract,
     LevelsContract,
     ReferencesContract,
-    RegistryApi,
     RegistryApiContract,
 )
 from tests.contract.registry_differences import APICURIO, KINDS
+from tests.contract.registry_http import RegistryApi
 from tests.contract.schema_pairs import (
     LEVELS,
     PAIRS,

@@ -101,7 +101,7 @@ class _Comparison:
         if isinstance(old, list) or isinstance(new, list):
             yield from self._union(old, new, path)
         elif kind_of(old) != kind_of(new) or _logical(old) != _logical(new):
-            yield _retyped(_described(old, self._old_names), _described(new, self._new_names), path)
+            yield self._retyped(old, new, path)
         elif isinstance(old, Mapping) or isinstance(new, Mapping):
             yield from self._plain(_spelled_out(old), _spelled_out(new), path)
 
