@@ -1,10 +1,13 @@
 """Shared by every test."""
 
 import os
-from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:  # where nothing is installed, the tests that need no server run too
+    from reviewstream_testbed import Index, Topic
 
 # A busy machine is no finding; `HYPOTHESIS_PROFILE=long` looks longer.
 _QUIET = [HealthCheck.too_slow]
@@ -12,10 +15,25 @@ settings.register_profile("default", deadline=None, suppress_health_check=_QUIET
 settings.register_profile("long", deadline=None, suppress_health_check=_QUIET, max_examples=10_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
-# The servers' fixtures; without the extra [testbed] the tests that need none still run.
-pytest_plugins = ["reviewstream_testbed.pytest_plugin"] if find_spec("psutil") else []
+pytest_plugins = ["pytester"]
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+# Most tests want a name and nothing else; so do the fakes, which know nothing of the testbed.
+@pytest.fixture
+def topic(topic: "Topic") -> str:
+    return topic.name
+
+
+@pytest.fixture
+def subject(topic: str) -> str:
+    return f"{topic}-value"
+
+
+@pytest.fixture
+def index(index: "Index") -> str:
+    return index.name

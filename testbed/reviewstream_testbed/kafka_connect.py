@@ -13,16 +13,16 @@ from reviewstream_testbed.server import Server
 # The short session times make a killed worker's tasks move in 9 seconds, not in 45.
 _SETTINGS = """\
 bootstrap.servers={bootstrap_servers}
-group.id=testbed-connect
+group.id={prefix}testbed-connect
 key.converter=org.apache.kafka.connect.storage.StringConverter
 value.converter=org.apache.kafka.connect.json.JsonConverter
 value.converter.schemas.enable=false
-config.storage.topic=_connect-configs
+config.storage.topic={prefix}_connect-configs
 config.storage.replication.factor=1
-offset.storage.topic=_connect-offsets
+offset.storage.topic={prefix}_connect-offsets
 offset.storage.replication.factor=1
 offset.storage.partitions=1
-status.storage.topic=_connect-status
+status.storage.topic={prefix}_connect-status
 status.storage.replication.factor=1
 status.storage.partitions=1
 offset.flush.interval.ms=1000
@@ -58,8 +58,10 @@ class KafkaConnect(Server):
         *,
         kafka: Kafka,
         registry: Callable[[], SchemaRegistry],
+        prefix: str = "",
     ) -> None:
         super().__init__(installation, folder)
+        self._prefix = prefix  # of what it makes on a Kafka that is not ours
         self._kafka = kafka
         self._registry = registry
 
@@ -81,6 +83,7 @@ class KafkaConnect(Server):
             bootstrap_servers=self._kafka.bootstrap_servers,
             port=self.port,
             plugins=self._installation.homes / "plugins",
+            prefix=self._prefix,
         )
         (self.folder / "connect.properties").write_text(settings)
         (self.folder / "log4j2.yaml").write_text(LOGGING)

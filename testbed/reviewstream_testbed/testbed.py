@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import cached_property
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
@@ -13,10 +14,12 @@ import psutil
 
 from reviewstream_testbed.elasticsearch import Elasticsearch
 from reviewstream_testbed.errors import TestbedError
-from reviewstream_testbed.installation import install
+from reviewstream_testbed.installation import Installation, install
 from reviewstream_testbed.kafka import Kafka
 from reviewstream_testbed.kafka_connect import KafkaConnect
+from reviewstream_testbed.names import new_prefix
 from reviewstream_testbed.processes import Janitor
+from reviewstream_testbed.providers import EMBEDDED, external_addresses
 from reviewstream_testbed.schema_registry import SchemaRegistry
 from reviewstream_testbed.server import Server
 
@@ -32,23 +35,32 @@ class Testbed:
     Args:
         parts: Started together on entering; any other is started when it is first asked for.
         environ: Where Java, the cache folder and the network's settings are named.
+        provider: "embedded", or "external": what `environ` gives an address (see `providers`) is
+            used as it is, and the rest is embedded.
+        prefix: What names on external servers begin with; what is there at the end is removed.
     """
 
     __test__ = False  # not a test class, whatever its name
 
     def __init__(
-        self, parts: Iterable[str] = tuple(PARTS), *, environ: Mapping[str, str] = os.environ
+        self,
+        parts: Iterable[str] = tuple(PARTS),
+        *,
+        environ: Mapping[str, str] = os.environ,
+        provider: str = EMBEDDED,
+        prefix: str | None = None,
     ) -> None:
         self._parts = tuple(parts)
         if unknown := {*self._parts} - {*PARTS}:
             raise TestbedError(f"no such part: {', '.join(unknown)} (there are {', '.join(PARTS)})")
         self._environ = environ
+        self._addresses = external_addresses(provider, environ)
+        self.prefix = prefix or new_prefix()
         self._servers: dict[str, Server] = {}
         self._failures: dict[str, TestbedError] = {}
         self._locks = {name: RLock() for name in PARTS}
 
     def __enter__(self) -> Self:
-        self.installation = install(self._environ)
         self.folder = Path(tempfile.mkdtemp(prefix="reviewstream-testbed-"))
         self._janitor = Janitor(self.folder)
         try:
@@ -65,6 +77,11 @@ class Testbed:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    @cached_property
+    def installation(self) -> Installation:
+        """What the embedded servers need; where all are external, nothing is."""
+        return install(self._environ)
 
     @property
     def kafka(self) -> Kafka:
@@ -91,15 +108,27 @@ class Testbed:
         return {name: server.address for name, server in self._servers.items()}
 
     def close(self) -> None:
-        """Stop every server and remove every file. A second call does nothing."""
+        """Stop every server and remove every file. A second call does nothing.
+
+        Raises:
+            TestbedError: An external server keeps what was made on it.
+        """
         with ThreadPoolExecutor(len(PARTS)) as pool:
             for stopped in [pool.submit(server.close) for server in self._servers.values()]:
                 stopped.result()
+        answered = {*self._servers} & {*self._addresses} - {*self._failures}
+        used = {name: self._servers[name] for name in answered}
         self._servers.clear()
         self._janitor.close()
+        if used:
+            from reviewstream_testbed.external import remove_all  # noqa: PLC0415 - needs a client
+
+            remove_all(used, self.prefix)
 
     def _start_together(self) -> None:
-        check_enough_memory(self._parts)
+        if embedded := [name for name in self._parts if name not in self._addresses]:
+            check_enough_memory(embedded)
+            _ = self.installation  # once, before the parts ask for it all at the same time
         with ThreadPoolExecutor(len(PARTS)) as pool:
             starts = [pool.submit(self._part, PARTS[name]) for name in self._parts]
             try:
@@ -122,13 +151,19 @@ class Testbed:
         return server
 
     def _start(self, kind: type[Server]) -> Server:
+        make = self._make_external if kind.name in self._addresses else self._make
         try:
-            server = self._servers[kind.name] = self._make(kind)
+            server = self._servers[kind.name] = make(kind)
             server.start()
         except TestbedError as error:
             self._failures[kind.name] = error
             raise
         return server
+
+    def _make_external(self, kind: type[Server]) -> Server:
+        from reviewstream_testbed.external import connect  # noqa: PLC0415 - needs a client
+
+        return connect(kind.name, self._addresses[kind.name], lambda: self.schema_registry)
 
     def _make(self, kind: type[Server]) -> Server:
         if kind is KafkaConnect:
@@ -137,6 +172,7 @@ class Testbed:
                 self.folder,
                 kafka=self.kafka,
                 registry=lambda: self.schema_registry,
+                prefix=self.prefix if Kafka.name in self._addresses else "",
             )
         check_enough_memory([kind.name])
         return kind(self.installation, self.folder)

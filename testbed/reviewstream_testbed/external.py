@@ -1,0 +1,312 @@
+"""Servers that somebody else runs: used by their address, and left as they were found."""
+
+import base64
+import json
+import urllib.error
+import urllib.request
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, ClassVar, NoReturn, Self
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from reviewstream_testbed.elasticsearch import Elasticsearch
+from reviewstream_testbed.errors import TestbedError
+from reviewstream_testbed.kafka import Kafka
+from reviewstream_testbed.kafka_connect import KafkaConnect
+from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.schema_registry import SchemaRegistry
+from reviewstream_testbed.server import Server
+
+_PATIENCE = 10.0  # seconds for one answer
+# A connector makes topics and indices anew, so it goes first.
+_REMOVAL = ("kafka_connect", "kafka", "schema_registry", "elasticsearch")
+
+
+class _NotOurs:
+    name: ClassVar[str]
+
+    def kill(self) -> None:
+        """Raise: it is not ours to end."""
+        _refuse(self.name)
+
+    def stop(self) -> None:
+        """Raise: it is not ours to end."""
+        _refuse(self.name)
+
+    def restart(self) -> None:
+        """Raise: it is not ours to end."""
+        _refuse(self.name)
+
+    def pause(self) -> None:
+        """Raise: it is not ours to stop."""
+        _refuse(self.name)
+
+    def resume(self) -> None:
+        """Raise: it is not ours to stop."""
+        _refuse(self.name)
+
+    def logs(self) -> str:
+        """Raise: its log is elsewhere."""
+        _refuse(self.name)
+
+
+class External(_NotOurs, Server):
+    """One server that is not ours: it cannot be ended, paused or looked into."""
+
+    def __init__(self, address: str) -> None:  # no process, no folder
+        self._address = address.rstrip("/")
+
+    @property
+    def url(self) -> str:
+        """The address, as it was given."""
+        return self._address
+
+    @property
+    def address(self) -> str:
+        """The address, as it was given."""
+        return self._address
+
+    @property
+    def port(self) -> int:
+        """The port in the address, or the usual one of its scheme."""
+        parts = urlsplit(self._address)
+        return parts.port or {"https": 443}.get(parts.scheme, 80)
+
+    @property
+    def pid(self) -> None:
+        """None: its process is not ours."""
+        return
+
+    @abstractmethod
+    def remove(self, prefix: str) -> None:
+        """Remove all that has a name with this prefix.
+
+        Raises:
+            TestbedError: The server is away, or refuses.
+        """
+
+    def start(self) -> None:
+        """See that it answers.
+
+        Raises:
+            TestbedError: It does not.
+        """
+        if not self.is_ready():
+            raise TestbedError(f"the external {self.name} does not answer: see its address")
+
+    def close(self) -> None:
+        """Do nothing: it runs on."""
+
+
+class _ExternalHttp(External):
+    ready_path = "/"
+
+    def is_ready(self) -> bool:
+        """Ask for what any user may read."""
+        try:
+            return self._call("GET", self.ready_path) is not None
+        except TestbedError:
+            return False
+
+    def _call(self, method: str, path: str) -> Any:  # noqa: ANN401 - any JSON
+        """Return the answer; None if there is nothing at `path`."""
+        return _ask(method, self._address, path, self.name)
+
+
+class ExternalKafka(External, Kafka):
+    """A cluster without security. Topics are removed, consumer groups expire by themselves."""
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """The address, as it was given."""
+        return self._address
+
+    @property
+    def port(self) -> int:
+        """The port of the first broker."""
+        return urlsplit(f"//{self._address.split(',')[0]}").port or 9092
+
+    def is_ready(self) -> bool:
+        """Ask for the topics."""
+        try:
+            self._topics()
+        except TestbedError:
+            return False
+        return True
+
+    def remove(self, prefix: str) -> None:
+        """Delete the topics."""
+        topics = [topic for topic in self._topics() if topic.startswith(prefix)]
+        try:
+            for deleted in self._admin().delete_topics(topics).values() if topics else ():
+                deleted.result()
+        except KafkaException as error:
+            raise TestbedError(f"kafka: {error}") from error
+
+    def _topics(self) -> list[str]:
+        try:
+            return [*self._admin().list_topics(timeout=_PATIENCE).topics]
+        except KafkaException as error:
+            raise TestbedError(f"kafka: {error}") from error
+
+    def _admin(self) -> AdminClient:
+        # A broker that is away is said by our own error, not by librdkafka's log.
+        return AdminClient({"bootstrap.servers": self._address, "log_level": 0})
+
+
+class ExternalSchemaRegistry(_ExternalHttp, SchemaRegistry):
+    """A registry with Confluent's API."""
+
+    ready_path = "/subjects"
+
+    @property
+    def native_url(self) -> str:
+        """Raise: only the embedded registry has an API besides Confluent's."""
+        raise TestbedError(
+            "the embedded Connect reads Avro through the embedded registry only:"
+            " set REVIEWSTREAM_TEST_CONNECT too, or leave REVIEWSTREAM_TEST_SCHEMA_REGISTRY out"
+        )
+
+    def remove(self, prefix: str) -> None:
+        """Delete the subjects, for good."""
+        for subject in self._call("GET", "/subjects?deleted=true"):
+            if subject.startswith(prefix):
+                path = f"/subjects/{quote(subject, safe='')}"
+                self._call("DELETE", path)
+                self._call("DELETE", f"{path}?permanent=true")
+
+
+class ExternalKafkaConnect(_ExternalHttp, KafkaConnect):
+    """Workers that have Confluent's Elasticsearch sink and Avro converter."""
+
+    ready_path = "/connectors"
+    sink_connector_class = "io.confluent.connect.elasticsearch.ElasticsearchSinkConnector"
+    value_converter = "io.confluent.connect.avro.AvroConverter"
+
+    def __init__(self, address: str, *, registry: Callable[[], SchemaRegistry]) -> None:
+        super().__init__(address)
+        self._registry = registry
+
+    @property
+    def value_converter_config(self) -> dict[str, str]:
+        """The converter's settings, without the prefix `value.converter.`."""
+        return {"schema.registry.url": self._registry().url}
+
+    def remove(self, prefix: str) -> None:
+        """Delete the connectors."""
+        for connector in self._call("GET", "/connectors"):
+            if connector.startswith(prefix):
+                self._call("DELETE", f"/connectors/{quote(connector, safe='')}")
+
+
+class ExternalElasticsearch(_ExternalHttp, Elasticsearch):
+    """A cluster of any kind."""
+
+    def remove(self, prefix: str) -> None:
+        """Delete the indices and the index templates."""
+        for index in self._call("GET", f"/{prefix}*?expand_wildcards=all") or {}:
+            self._call("DELETE", f"/{quote(index, safe='')}")
+        found = self._call("GET", f"/_index_template/{prefix}*") or {"index_templates": []}
+        for template in found["index_templates"]:
+            self._call("DELETE", f"/_index_template/{quote(template['name'], safe='')}")
+
+
+class ExternalOpenAI(_NotOurs, OpenAIEndpoint):
+    """An endpoint with OpenAI's API; it tells nothing of what it was asked, and does not fail."""
+
+    name = "openai_endpoint"
+
+    def __init__(self, base_url: str, *, api_key: str | None) -> None:
+        super().__init__(api_key=api_key)
+        self.base_url = base_url.rstrip("/")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        pass  # it runs on
+
+    @property
+    def url(self) -> str:
+        """The address without `/v1`."""
+        return self.base_url.removesuffix("/v1")
+
+    def _call(self, path: str, body: Mapping[str, Any] | None = None) -> NoReturn:  # noqa: ARG002
+        _refuse(self.name)  # only the mock has an API besides OpenAI's
+
+
+def connect(part: str, address: str, registry: Callable[[], SchemaRegistry]) -> Server:
+    """Return the external server of this name, not asked anything yet."""
+    match part:
+        case "kafka":
+            return ExternalKafka(address)
+        case "schema_registry":
+            return ExternalSchemaRegistry(address)
+        case "kafka_connect":
+            return ExternalKafkaConnect(address, registry=registry)
+        case _:
+            return ExternalElasticsearch(address)
+
+
+def remove_all(servers: Mapping[str, Server], prefix: str) -> None:
+    """Remove what was made under this prefix, as far as the servers let us.
+
+    Raises:
+        TestbedError: Something is left.
+    """
+    failures = []
+    for name in _REMOVAL:
+        try:
+            if isinstance(server := servers.get(name), External):
+                server.remove(prefix)
+        except TestbedError as error:
+            failures.append(str(error))
+    if failures:
+        raise TestbedError(f"what is named {prefix}... was not removed: {'; '.join(failures)}")
+
+
+def _ask(method: str, base: str, path: str, name: str) -> Any:  # noqa: ANN401 - any JSON
+    """Ask a server directly, whatever proxy the environment names.
+
+    Returns:
+        The answer's JSON ({} if it is empty), or None if it is "not found".
+
+    Raises:
+        TestbedError: Any other refusal, or no answer; it names no credentials.
+    """
+    parts = urlsplit(base)
+    host = parts.netloc.rpartition("@")[2]
+    url = urlunsplit((parts.scheme, host, parts.path, "", "")) + path
+    request = urllib.request.Request(url, method=method)  # noqa: S310 - http or https, see providers
+    if parts.username:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+        request.add_header("Authorization", f"Basic {base64.b64encode(pair).decode()}")
+    try:
+        with _opener.open(request, timeout=_PATIENCE) as answer:
+            return json.loads(answer.read() or b"{}")
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code == 404:
+                return None
+            raise TestbedError(f"{name}: {method} {path} answered {error.code}") from error
+    except (OSError, ValueError) as error:
+        raise TestbedError(f"{name}: {method} {path}: {error}") from error
+
+
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def _refuse(name: str) -> NoReturn:
+    raise TestbedError(
+        f"{name} is external: it cannot be stopped, looked into or made to fail from here"
+        " (unset its address, or use --testbed=embedded)"
+    )

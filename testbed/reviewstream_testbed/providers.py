@@ -1,0 +1,42 @@
+"""Who runs the servers: we (embedded), or somebody else at known addresses (external)."""
+
+from collections.abc import Mapping
+
+from reviewstream_testbed.errors import TestbedError
+
+EMBEDDED = "embedded"
+VARIABLES = {
+    "kafka": "REVIEWSTREAM_TEST_KAFKA",
+    "schema_registry": "REVIEWSTREAM_TEST_SCHEMA_REGISTRY",
+    "kafka_connect": "REVIEWSTREAM_TEST_CONNECT",
+    "elasticsearch": "REVIEWSTREAM_TEST_ELASTICSEARCH",
+    "openai_endpoint": "REVIEWSTREAM_TEST_OPENAI",
+}
+
+
+def external_addresses(provider: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the address of each part that is not ours to start.
+
+    Raises:
+        TestbedError: There is no such provider, or an address is missing or not one.
+    """
+    match provider:
+        case "embedded":
+            return {}
+        case "external":
+            return _addresses(environ)
+        case "containers":
+            raise TestbedError("containers are not there yet: use embedded or external")
+        case _:
+            raise TestbedError(f"no such provider: {provider} (there are embedded and external)")
+
+
+def _addresses(environ: Mapping[str, str]) -> dict[str, str]:
+    found = {part: environ[name] for part, name in VARIABLES.items() if environ.get(name)}
+    if not found:
+        raise TestbedError(f"set one or more addresses: {', '.join(VARIABLES.values())}")
+    for part, address in found.items():
+        if (part != "kafka") != address.startswith(("http://", "https://")):
+            form = "HOST:PORT,..." if part == "kafka" else "http://HOST:PORT or https://HOST"
+            raise TestbedError(f"{VARIABLES[part]} must be of the form {form}")  # may hold a secret
+    return found
