@@ -18,6 +18,7 @@ from reviewstream_testbed.errors import TestbedError
 from reviewstream_testbed.kafka import Kafka
 from reviewstream_testbed.kafka_connect import KafkaConnect
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.providers import VARIABLES
 from reviewstream_testbed.schema_registry import SchemaRegistry
 from reviewstream_testbed.server import Server
 
@@ -96,7 +97,9 @@ class External(_NotOurs, Server):
             TestbedError: It does not.
         """
         if not self.is_ready():
-            raise TestbedError(f"the external {self.name} does not answer: see its address")
+            raise TestbedError(
+                f"the external {self.name} does not answer: see {VARIABLES[self.name]}"
+            )
 
     def close(self) -> None:
         """Do nothing: it runs on."""

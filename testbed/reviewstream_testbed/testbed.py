@@ -135,8 +135,9 @@ class Testbed:
                 for started in as_completed(starts):
                     started.result()
             except BaseException:
-                for server in [*self._servers.values()]:
-                    server.kill()  # the others' starts fail now, instead of being waited for
+                for name, server in [*self._servers.items()]:
+                    if name not in self._addresses:
+                        server.kill()  # its start fails now, instead of being waited for
                 raise
 
     def _part(self, kind: type[S]) -> S:

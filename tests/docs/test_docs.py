@@ -86,6 +86,12 @@ def test_the_example_is_the_file_that_the_spark_tests_run() -> None:
     assert len([line for line in example.splitlines() if line.strip()]) <= 15
 
 
+def test_the_example_of_a_test_is_the_file_that_the_tests_with_servers_run() -> None:
+    page = (ROOT / "docs/how-to/test-with-real-servers.md").read_text(encoding="utf-8")
+    example = (ROOT / "examples" / "test_reviews.py").read_text(encoding="utf-8")
+    assert example in blocks(page, "python")
+
+
 def test_continuous_integration_runs_the_test_command_of_the_readme() -> None:
     (command,) = (block.strip() for block in blocks(README, "sh") if "tox" in block)
     lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,15 @@ def bare_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", NEEDED)
 def test_the_wheel_holds(wheel: Path, name: str) -> None:
     assert name in zipfile.ZipFile(wheel).namelist()
+
+
+def test_pytest_finds_the_plugin_under_the_modules_own_name(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
+        points = ConfigParser()
+        points.read_string(archive.read(name).decode())
+    plugin = "reviewstream_testbed.pytest_plugin"
+    assert dict(points["pytest11"]) == {plugin: plugin}
 
 
 def test_the_wheel_holds_the_java_sources_and_every_schema(wheel: Path) -> None:

@@ -1,0 +1,65 @@
+"""The external provider, on servers that are not its own: those of this run's testbed."""
+
+import os
+import runpy
+from pathlib import Path
+
+import httpx
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+from elasticsearch import Elasticsearch as Client
+
+from reviewstream_testbed import Elasticsearch, Index, Kafka, SchemaRegistry, Testbed, Topic
+from reviewstream_testbed.providers import VARIABLES
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "test_reviews.py"
+
+
+def test_the_example_of_the_how_to_passes(
+    kafka: Kafka,
+    schema_registry: SchemaRegistry,
+    elasticsearch: Elasticsearch,
+    topic: str,
+    index: str,
+) -> None:
+    test = runpy.run_path(str(EXAMPLE))["test_what_is_written_is_found"]
+    test(kafka, schema_registry, elasticsearch, Topic(topic), Index(index))
+
+
+def topics(kafka: Kafka) -> set[str]:
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    return {*admin.list_topics(timeout=30).topics}
+
+
+def test_what_was_made_is_removed_and_the_rest_stays(
+    kafka: Kafka, schema_registry: SchemaRegistry, elasticsearch: Elasticsearch
+) -> None:
+    servers = (kafka, schema_registry, elasticsearch)
+    environ = {VARIABLES[server.name]: server.address for server in servers}
+    parts = [server.name for server in servers]
+    with Client(elasticsearch.url) as client:
+        with Testbed(parts, provider="external", environ=environ) as bed:
+            ours, theirs = f"{bed.prefix}ours", f"theirs-{bed.prefix}"
+            names = (ours, theirs)
+            admin = AdminClient({"bootstrap.servers": bed.kafka.bootstrap_servers})
+            for made in admin.create_topics([NewTopic(name, 1, 1) for name in names]).values():
+                made.result()
+            for name in names:
+                url = f"{bed.schema_registry.url}/subjects/{name}/versions"
+                httpx.post(url, json={"schema": '"string"'}).raise_for_status()
+                client.indices.create(index=name, settings={"number_of_replicas": 0})
+        assert topics(kafka) & {*names} == {theirs}
+        subjects = httpx.get(f"{schema_registry.url}/subjects?deleted=true").json()
+        assert {*subjects} & {*names} == {theirs}
+        assert {*client.indices.get(index="*")} & {*names} == {theirs}
+    assert all(server.pid for server in servers)
+
+
+def test_an_embedded_connect_on_an_external_kafka_leaves_nothing_there(kafka: Kafka) -> None:
+    before = topics(kafka)
+    environ = {**os.environ, VARIABLES["kafka"]: kafka.bootstrap_servers}
+    with Testbed(["kafka_connect"], provider="external", environ=environ) as bed:
+        made = topics(kafka) - before
+        assert made
+        assert all(name.startswith(bed.prefix) for name in made)
+    assert topics(kafka) == before
