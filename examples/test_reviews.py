@@ -7,7 +7,8 @@ from elasticsearch import Elasticsearch
 
 def test_what_is_written_is_found(kafka, schema_registry, elasticsearch, topic, index):
     servers = {"bootstrap.servers": kafka.bootstrap_servers}
-    AdminClient(servers).create_topics([NewTopic(topic.name)])[topic.name].result()
+    admin = AdminClient(servers)
+    admin.create_topics([NewTopic(topic.name)])[topic.name].result()
     group = {"group.id": topic.name, "auto.offset.reset": "earliest"}
     with SchemaRegistryClient({"url": schema_registry.url}) as avro:
         producer = SerializingProducer(

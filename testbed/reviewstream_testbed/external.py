@@ -144,8 +144,9 @@ class ExternalKafka(External, Kafka):
     def remove(self, prefix: str) -> None:
         """Delete the topics."""
         topics = [topic for topic in self._topics() if topic.startswith(prefix)]
+        admin = self._admin()  # what it has been asked ends with it
         try:
-            for deleted in self._admin().delete_topics(topics).values() if topics else ():
+            for deleted in admin.delete_topics(topics).values() if topics else ():
                 deleted.result()
         except KafkaException as error:
             raise TestbedError(f"kafka: {error}") from error
