@@ -21,6 +21,7 @@ def test_what_is_written_is_found(kafka, schema_registry, elasticsearch, topic, 
         )
         consumer.subscribe([topic.name])
         review = consumer.poll(30).value()
+        consumer.close()
     with Elasticsearch(elasticsearch.url) as search:
         search.indices.create(index=index.name)
         search.index(index=index.name, document={"text": review}, refresh=True)
