@@ -45,7 +45,8 @@ def start(command: list[str]) -> subprocess.Popen[bytes]:
         process_group=0,
         preexec_fn=die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - one thread
     )
-    os.write(1, f"{child.pid}\n".encode())
+    with suppress(BrokenPipeError):  # who asked is gone already: we find that out in a moment
+        os.write(1, f"{child.pid}\n".encode())
     return child
 
 
