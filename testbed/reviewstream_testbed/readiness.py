@@ -12,17 +12,12 @@ _PATIENCE = 3.0  # seconds for one answer
 
 def answers(port: int, path: str) -> bool:
     """Say whether `GET path` answers 200. Proxies of the environment play no part."""
-    return status(port, path, _PATIENCE) == http.client.OK
-
-
-def status(port: int, path: str, timeout: float) -> int | None:
-    """Return the status of `GET path`, or None without an answer in `timeout` seconds."""
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout)
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=_PATIENCE)
     try:
         connection.request("GET", path)
-        return connection.getresponse().status
+        return connection.getresponse().status == http.client.OK
     except (OSError, http.client.HTTPException):
-        return None
+        return False
     finally:
         connection.close()
 

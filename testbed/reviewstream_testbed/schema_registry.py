@@ -1,13 +1,10 @@
 """Apicurio: a schema registry that speaks Confluent's API."""
 
-import http.client
-
 from reviewstream_testbed.ports import LOOPBACK
-from reviewstream_testbed.readiness import answers, status
+from reviewstream_testbed.readiness import answers
 from reviewstream_testbed.server import Server
 
 _CONFLUENT_API = "/apis/ccompat/v7"
-_PATIENCE = 1.0  # seconds
 
 
 class SchemaRegistry(Server):
@@ -39,16 +36,13 @@ class SchemaRegistry(Server):
             f"-Dquarkus.http.port={port}",
             f"-Dquarkus.management.host={LOOPBACK}",
             f"-Dquarkus.management.port={management}",
+            # With it, one in a thousand requests for a path that Apicurio lacks is never answered;
+            # Confluent's clients ask for `/associations`, and wait for ever.
+            "-Dquarkus.http.access-log.enabled=false",
             "-jar",
             str(self._installation.homes / "registry" / "quarkus-run.jar"),
         ]
 
     def is_ready(self) -> bool:
-        """Ask for the subjects, and for what is not there.
-
-        The first request for a path that it does not have may never be answered, and Confluent's
-        clients wait for ever when they ask for `/associations`.
-        """
-        unknown = f"{_CONFLUENT_API}/associations/resources/-/none"
-        is_settled = status(self.port, unknown, _PATIENCE) == http.client.NOT_FOUND
-        return is_settled and answers(self.port, f"{_CONFLUENT_API}/subjects")
+        """Ask for the subjects."""
+        return answers(self.port, f"{_CONFLUENT_API}/subjects")

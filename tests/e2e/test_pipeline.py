@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.schema_registry import SchemaRegistryClient, topic_subject_name_strategy
+from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
@@ -38,9 +38,7 @@ class Topic:
     def values(self) -> list[dict[str, Any]]:
         settings = self.pipeline.settings
         registry = SchemaRegistryClient({"url": settings.registry.url})
-        # The default strategy asks the registry once for every record; Apicurio takes its time.
-        strategy = {"subject.name.strategy": topic_subject_name_strategy}
-        decode = AvroDeserializer(registry, conf=strategy)
+        decode = AvroDeserializer(registry)
         context = SerializationContext(self.name, MessageField.VALUE)
         consumer = self._consumer()
         try:

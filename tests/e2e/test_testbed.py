@@ -1,5 +1,6 @@
 """The testbed's servers are real, survive what tests do to them, and leave nothing behind."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,7 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
@@ -161,6 +164,18 @@ def test_one_part_that_dies_ends_the_others_and_the_start() -> None:
         pytest.fail("it started")
     assert not halves.folder.exists()
     assert halves.addresses() == {}
+
+
+def test_the_registry_answers_every_request_for_what_it_does_not_have(
+    schema_registry: SchemaRegistry,
+) -> None:
+    url = urlsplit(schema_registry.url)
+    with contextlib.closing(HTTPConnection(url.netloc, timeout=5)) as connection:
+        for number in range(3000):
+            connection.request("GET", f"{url.path}/associations/resources/-/{number}")
+            with connection.getresponse() as answer:
+                answer.read()
+                assert answer.status == 404
 
 
 def test_a_killed_parent_leaves_no_server_and_no_file(tmp_path: Path) -> None:
