@@ -165,7 +165,11 @@ class ReviewLog:
     def lines_in(self, start: int, end: int) -> tuple[int, int]:
         """Return the bytes of every line whose first byte lies in [start, end)."""
         size = self.size()
-        return self._line_start(start, size), self._line_start(end, size)
+        end = min(end, size)
+        first = self._line_start(
+            start, end
+        )  # no further: a long line is asked about in many pieces
+        return (first, self._line_start(end, size)) if first < end else (end, end)
 
     def line_start(self, offset: int) -> int:
         """Return where the first line at or after `offset` starts, or the end."""

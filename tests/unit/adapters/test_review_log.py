@@ -204,3 +204,22 @@ def test_a_deleted_file_is_served_on(tmp_path: Path) -> None:
     with ReviewLog(path.open("rb"), source="reviews.json", path=path) as log:
         path.unlink()
         assert log.read(0, log.head()) == b"one\n"
+
+
+class Watched(ReviewLog):
+    """Remembers how far it was looked at."""
+
+    looked_at = 0
+
+    def read(self, offset: int, size: int) -> bytes:
+        self.looked_at = max(self.looked_at, offset + size)
+        return super().read(offset, size)
+
+
+def test_the_middle_of_a_long_line_is_not_searched_beyond_the_range(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.json"
+    path.write_bytes(b"x" * 1000 + b"\n{}\n")
+    with Watched(path.open("rb"), source="reviews") as log:
+        assert log.lines_in(10, 20) == (20, 20)
+        assert log.looked_at <= 20
+        assert log.lines_in(990, 1002) == (1001, 1004)
