@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import Event
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +12,7 @@ import click
 from rich.table import Table
 
 from reviewstream.cli.context import DONE, FINDINGS, Context, verb
-from reviewstream.cli.local import local_stack, use_java
+from reviewstream.cli.local import local_stack, scratch, use_java
 from reviewstream.cli.progress import Stages, stages
 from reviewstream.cli.streaming import Counts, watch
 from reviewstream.errors import ConfigError
@@ -60,8 +59,13 @@ def command(
     use_java()
     context.console.print("Starting Kafka, Schema Registry, Connect, Elasticsearch and Spark ...")
     with (
-        _file(reviews, count or COUNT) as file,
-        local_stack(context.settings, file, real_model=real_model) as servers,
+        scratch() as folder,
+        local_stack(
+            context.settings,
+            reviews or _sample(folder / "review.json", count or COUNT),
+            folder,
+            real_model=real_model,
+        ) as servers,
         _spark(context) as spark,
     ):
         settings = servers()
@@ -76,17 +80,11 @@ def command(
     sys.exit(DONE if sums.adds_up else FINDINGS)
 
 
-@contextmanager
-def _file(reviews: Path | None, count: int) -> Iterator[Path]:
-    if reviews:
-        yield reviews
-        return
+def _sample(file: Path, count: int) -> Path:
     from reviewstream.samples import write_sample
 
-    with TemporaryDirectory(prefix="reviewstream-sample-") as folder:
-        file = Path(folder) / "review.json"
-        write_sample(file, count, seed=SEED)
-        yield file
+    write_sample(file, count, seed=SEED)
+    return file
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, SecretStr
@@ -50,14 +50,28 @@ def use_java() -> None:
 
 
 @contextmanager
+def scratch() -> Iterator[Path]:
+    """Make a folder that is gone when the block ends, or when this process is killed."""
+    from reviewstream_testbed.processes import Janitor
+
+    folder = Path(mkdtemp(prefix="reviewstream-"))
+    janitor = Janitor(folder)
+    try:
+        yield folder
+    finally:
+        janitor.close()
+
+
+@contextmanager
 def local_stack(
-    settings: Settings, file: Path, *, real_model: bool
+    settings: Settings, file: Path, folder: Path, *, real_model: bool
 ) -> Iterator[Callable[[], Settings]]:
     """Start every server that the pipeline needs; all end with the block.
 
     Args:
         settings: Source, model and Spark settings are kept, save for addresses.
         file: Served as the source.
+        folder: For the checkpoint.
         real_model: Ask the model that the settings name instead of the mock endpoint.
 
     Yields:
@@ -67,7 +81,6 @@ def local_stack(
     from reviewstream_testbed import Testbed
 
     with ExitStack() as stack, plain_errors():
-        folder = stack.enter_context(TemporaryDirectory(prefix="reviewstream-demo-"))
         openai = settings.openai if real_model else stack.enter_context(_mock(settings.openai))
         served = stack.enter_context(serving(file))
         bed = stack.enter_context(Testbed(()))
@@ -84,7 +97,7 @@ def local_stack(
                 registry=RegistrySettings(url=bed.schema_registry.url, auto_register=True),
                 connect=_connect(bed.kafka_connect),
                 elasticsearch=ElasticsearchSettings(url=bed.elasticsearch.url),
-                spark=_with(settings.spark, checkpoint=str(Path(folder) / "checkpoint")),
+                spark=_with(settings.spark, checkpoint=str(folder / "checkpoint")),
             )
 
         yield wait
