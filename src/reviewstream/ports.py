@@ -151,6 +151,7 @@ class RecordSink(Protocol):
         """Queue a record; waits while the queue is full.
 
         Raises:
+            TransientError: the queue stays full, or nobody takes what is in it.
             PermanentError: the record is too large, or the topic does not exist.
         """
         ...

@@ -98,19 +98,25 @@ class KafkaRecordSink:
             if time.monotonic() > deadline:
                 raise self._problems.away(f"{len(self._producer)} records wait")
             self._producer.poll(0.1)
+            if self._failed:  # the queue empties because nobody takes the records
+                raise self._failure()
         self._producer.poll(0)
 
     def flush(self) -> int:
         """Wait until everything queued is acknowledged, and return how many records were."""
         left = self._producer.flush(self._timeout + REQUEST_TIMEOUT)
-        acknowledged, failed = self._acknowledged, self._failed
-        self._acknowledged, self._failed = 0, []
-        if failed:
-            worst = next((e for e in failed if not isinstance(e, TransientError)), failed[0])
-            raise type(worst)(f"{len(failed)} records were not written; {worst}")
+        acknowledged, self._acknowledged = self._acknowledged, 0
+        if self._failed:
+            raise self._failure()
         if left:
             raise self._problems.away(f"{left} records are not acknowledged")
         return acknowledged
+
+    def _failure(self) -> ReviewStreamError:
+        """Return the error for the records that were not written; each is named once."""
+        failed, self._failed = self._failed, []
+        worst = next((e for e in failed if not isinstance(e, TransientError)), failed[0])
+        return type(worst)(f"{len(failed)} records were not written; {worst}")
 
     def _queued(self, record: OutgoingRecord) -> bool:
         try:
