@@ -4,7 +4,7 @@ import os
 import runpy
 from pathlib import Path
 
-import httpx
+import httpx2
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from elasticsearch import Elasticsearch as Client
@@ -46,10 +46,10 @@ def test_what_was_made_is_removed_and_the_rest_stays(
                 made.result()
             for name in names:
                 url = f"{bed.schema_registry.url}/subjects/{name}/versions"
-                httpx.post(url, json={"schema": '"string"'}).raise_for_status()
+                httpx2.post(url, json={"schema": '"string"'}).raise_for_status()
                 client.indices.create(index=name, settings={"number_of_replicas": 0})
         assert topics(kafka) & {*names} == {theirs}
-        subjects = httpx.get(f"{schema_registry.url}/subjects?deleted=true").json()
+        subjects = httpx2.get(f"{schema_registry.url}/subjects?deleted=true").json()
         assert {*subjects} & {*names} == {theirs}
         assert {*client.indices.get(index="*")} & {*names} == {theirs}
     assert all(server.pid for server in servers)

@@ -12,7 +12,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import psutil
 import pytest
 from confluent_kafka import Consumer, Producer
@@ -84,10 +84,10 @@ def test_kafka_keeps_port_and_records_over_a_restart(kafka: Kafka, topic: str, h
 
 def test_a_paused_server_does_not_answer_until_it_is_resumed(elasticsearch: Elasticsearch) -> None:
     elasticsearch.pause()
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.get(elasticsearch.url, timeout=1)
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.get(elasticsearch.url, timeout=1)
     elasticsearch.resume()
-    assert httpx.get(elasticsearch.url, timeout=PATIENCE).status_code == httpx.codes.OK
+    assert httpx2.get(elasticsearch.url, timeout=PATIENCE).status_code == httpx2.codes.OK
 
 
 def test_elasticsearch_keeps_documents_over_a_kill(
@@ -112,18 +112,18 @@ def test_the_registry_speaks_confluents_api_and_forgets_at_a_restart(
     schema_registry: SchemaRegistry, subject: str
 ) -> None:
     schema = {"schema": json.dumps("string")}
-    made = httpx.post(f"{schema_registry.url}/subjects/{subject}/versions", json=schema)
+    made = httpx2.post(f"{schema_registry.url}/subjects/{subject}/versions", json=schema)
     number = made.json()["id"]
-    again = httpx.get(f"{schema_registry.url}/schemas/ids/{number}")
+    again = httpx2.get(f"{schema_registry.url}/schemas/ids/{number}")
     assert json.loads(again.json()["schema"]) in ("string", {"type": "string"})
     schema_registry.restart()
-    assert httpx.get(f"{schema_registry.url}/subjects").json() == []
+    assert httpx2.get(f"{schema_registry.url}/subjects").json() == []
 
 
 def test_connect_offers_the_sink_and_comes_back_on_its_port(kafka_connect: KafkaConnect) -> None:
     kafka_connect.kill()
     kafka_connect.restart()
-    plugins = httpx.get(f"{kafka_connect.url}/connector-plugins", timeout=PATIENCE).json()
+    plugins = httpx2.get(f"{kafka_connect.url}/connector-plugins", timeout=PATIENCE).json()
     assert kafka_connect.sink_connector_class in {plugin["class"] for plugin in plugins}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from confluent_kafka import Consumer, Message, Producer
 from confluent_kafka.admin import AdminClient
@@ -81,10 +81,10 @@ class Sink:
 
     def create(self, **changes: str) -> None:
         url = f"{self.connect.url}/connectors/{self.topic}/config"
-        httpx.put(url, json=self.configuration(**changes), timeout=30).raise_for_status()
+        httpx2.put(url, json=self.configuration(**changes), timeout=30).raise_for_status()
 
     def delete(self) -> None:
-        httpx.delete(f"{self.connect.url}/connectors/{self.topic}", timeout=30)
+        httpx2.delete(f"{self.connect.url}/connectors/{self.topic}", timeout=30)
 
     def send(self, key: str | None, value: Any, version: object = None) -> None:
         text = value if value is None or isinstance(value, bytes) else json.dumps(value)
@@ -98,8 +98,8 @@ class Sink:
         return found["_source"]["stars"] if found.get("found") else None
 
     def task_state(self) -> str:
-        answer = httpx.get(f"{self.connect.url}/connectors/{self.topic}/status", timeout=30)
-        tasks = answer.json().get("tasks") if answer.status_code == httpx.codes.OK else None
+        answer = httpx2.get(f"{self.connect.url}/connectors/{self.topic}/status", timeout=30)
+        tasks = answer.json().get("tasks") if answer.status_code == httpx2.codes.OK else None
         return tasks[0]["state"] if tasks else "none"
 
     def refused(self, count: int) -> list[tuple[bytes | None, str]]:
@@ -229,6 +229,6 @@ def test_confluents_avro_is_read_through_the_registry(
 def test_settings_are_validated_as_confluents_are(sink: Sink) -> None:
     url = f"{sink.connect.url}/connector-plugins/ElasticsearchSinkConnector/config/validate"
     changes = {"write_method": "REPLACE", "batch_size": "0", "external_resource_usage": "ALIAS"}
-    answer = httpx.put(url, json=sink.configuration(**changes), timeout=30).json()
+    answer = httpx2.put(url, json=sink.configuration(**changes), timeout=30).json()
     wrong = {item["value"]["name"] for item in answer["configs"] if item["value"]["errors"]}
     assert wrong == {"write.method", "batch.size", "external.resource.usage"}

