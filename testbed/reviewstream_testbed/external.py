@@ -6,8 +6,7 @@ import urllib.error
 import urllib.request
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, ClassVar, NoReturn
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from confluent_kafka import KafkaException
@@ -18,7 +17,8 @@ from reviewstream_testbed.errors import TestbedError
 from reviewstream_testbed.kafka import Kafka
 from reviewstream_testbed.kafka_connect import KafkaConnect
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
-from reviewstream_testbed.providers import VARIABLES
+from reviewstream_testbed.part import Part
+from reviewstream_testbed.providers import OPENAI_API_KEY, VARIABLES
 from reviewstream_testbed.schema_registry import SchemaRegistry
 from reviewstream_testbed.server import Server
 
@@ -74,8 +74,7 @@ class External(_NotOurs, Server):
     @property
     def port(self) -> int:
         """The port in the address, or the usual one of its scheme."""
-        parts = urlsplit(self._address)
-        return parts.port or {"https": 443}.get(parts.scheme, 80)
+        return _port(self._address)
 
     @property
     def pid(self) -> None:
@@ -223,32 +222,48 @@ class ExternalOpenAI(_NotOurs, OpenAIEndpoint):
     """An endpoint with OpenAI's API; it tells nothing of what it was asked, and does not fail."""
 
     name = "openai_endpoint"
+    here = frozenset()
 
     def __init__(self, base_url: str, *, api_key: str | None) -> None:
         super().__init__(api_key=api_key)
-        self.base_url = base_url.rstrip("/")
+        self._address = base_url.rstrip("/")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        pass  # it runs on
+    @property
+    def base_url(self) -> str:
+        """The address, as it was given."""
+        return self._address
 
     @property
     def url(self) -> str:
         """The address without `/v1`."""
-        return self.base_url.removesuffix("/v1")
+        return self._address.removesuffix("/v1")
+
+    @property
+    def port(self) -> int:
+        """The port in the address, or the usual one of its scheme."""
+        return _port(self._address)
+
+    @property
+    def pid(self) -> None:
+        """None: its process is not ours."""
+        return
+
+    def start(self) -> None:
+        """Do nothing: the first question shows whether it answers."""
+
+    def close(self) -> None:
+        """Do nothing: it runs on."""
 
     def _call(self, path: str, body: Mapping[str, Any] | None = None) -> NoReturn:  # noqa: ARG002
         _refuse(self.name)  # only the mock has an API besides OpenAI's
 
 
-def connect(part: str, address: str, registry: Callable[[], SchemaRegistry]) -> Server:
+def connect(
+    part: str,
+    address: str,
+    registry: Callable[[], SchemaRegistry],
+    environ: Mapping[str, str],
+) -> Part:
     """Return the external server of this name, not asked anything yet."""
     match part:
         case "kafka":
@@ -257,11 +272,13 @@ def connect(part: str, address: str, registry: Callable[[], SchemaRegistry]) -> 
             return ExternalSchemaRegistry(address)
         case "kafka_connect":
             return ExternalKafkaConnect(address, registry=registry)
+        case "openai_endpoint":
+            return ExternalOpenAI(address, api_key=environ.get(OPENAI_API_KEY))
         case _:
             return ExternalElasticsearch(address)
 
 
-def remove_all(servers: Mapping[str, Server], prefix: str) -> None:
+def remove_all(servers: Mapping[str, Part], prefix: str) -> None:
     """Remove what was made under this prefix, as far as the servers let us.
 
     Raises:
@@ -276,6 +293,11 @@ def remove_all(servers: Mapping[str, Server], prefix: str) -> None:
             failures.append(str(error))
     if failures:
         raise TestbedError(f"what is named {prefix}... was not removed: {'; '.join(failures)}")
+
+
+def _port(address: str) -> int:
+    parts = urlsplit(address)
+    return parts.port or {"https": 443}.get(parts.scheme, 80)
 
 
 def _ask(method: str, base: str, path: str, name: str) -> Any:  # noqa: ANN401 - any JSON

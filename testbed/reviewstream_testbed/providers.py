@@ -12,6 +12,7 @@ VARIABLES = {
     "elasticsearch": "REVIEWSTREAM_TEST_ELASTICSEARCH",
     "openai_endpoint": "REVIEWSTREAM_TEST_OPENAI",
 }
+OPENAI_API_KEY = "REVIEWSTREAM_TEST_OPENAI_API_KEY"
 
 
 def external_addresses(provider: str, environ: Mapping[str, str]) -> dict[str, str]:

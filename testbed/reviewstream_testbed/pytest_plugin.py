@@ -1,6 +1,7 @@
 """Real servers as fixtures. pytest finds this by its entry point: there is nothing to import.
 
 A server is started by the first test that asks for its fixture, and lives for the whole run.
+The workers of pytest-xdist share the servers of one testbed, which their controller owns.
 Every run of pytest imports this module, so it imports what the servers need when they are needed.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -18,7 +19,7 @@ from reviewstream_testbed.names import Index, Subject, Topic, new_prefix, unique
 from reviewstream_testbed.providers import EMBEDDED, external_addresses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
     from reviewstream_testbed.elasticsearch import Elasticsearch
@@ -27,10 +28,15 @@ if TYPE_CHECKING:
     from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
     from reviewstream_testbed.review_server import ReviewServer
     from reviewstream_testbed.schema_registry import SchemaRegistry
+    from reviewstream_testbed.sharing import Owner
     from reviewstream_testbed.testbed import Testbed
 
 _NEEDED = ("aiohttp", "confluent_kafka", "jsonschema", "psutil", "pyspark", "vaderSentiment")
 _HELP = "Who runs the servers: embedded (default), or external, by REVIEWSTREAM_TEST_* addresses."
+_PARTS: Final = ("kafka", "schema_registry", "kafka_connect", "elasticsearch", "openai_endpoint")
+_SHARED: Final = "reviewstream_testbed"  # what a worker is told
+_owner = pytest.StashKey["Owner"]()
+_wanted = pytest.StashKey[tuple[str, ...]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,9 +53,40 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--testbed={_provider(config)}: {error}") from error
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - xdist may not be installed
+    """Tell a worker on this machine where the one testbed of the run is asked for."""
+    if not node.gateway.spec.popen:
+        return
+    owner = node.config.stash.get(_owner, None)
+    if owner is None:
+        owner = node.config.stash[_owner] = _own(node.config)
+    desk = owner.desk
+    node.workerinput[_SHARED] = {"path": desk.path, "key": desk.key, "prefix": owner.prefix}
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
+    """Stop the shared servers when all workers have ended."""
+    yield
+    if owner := session.config.stash.get(_owner, None):
+        try:
+            owner.close()
+        except TestbedError as error:
+            pytest.exit(str(error), pytest.ExitCode.TESTS_FAILED)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Note which servers the test asks for, so that they start together."""
+    item.config.stash[_wanted] = tuple(filter(_is_ours(item), _PARTS))
+
+
 @pytest.fixture(scope="session")
-def testbed_prefix() -> str:
-    """What every name of this run begins with."""
+def testbed_prefix(request: pytest.FixtureRequest) -> str:
+    """What every name of this run, or of this worker of it, begins with."""
+    if shared := _shared(request.config):
+        return f"{shared['prefix']}{_worker(request.config)}-"
     return new_prefix()
 
 
@@ -57,42 +94,43 @@ def testbed_prefix() -> str:
 def testbed(request: pytest.FixtureRequest, testbed_prefix: str) -> Iterator[Testbed]:
     """All servers of the run, each started when it is first asked for."""
     _require_extra()
-    from reviewstream_testbed.testbed import Testbed  # noqa: PLC0415 - see above
-
-    with Testbed((), provider=_provider(request.config), prefix=testbed_prefix) as running:
+    with _testbed(request.config, testbed_prefix) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def kafka(testbed: Testbed) -> Kafka:
+def kafka(request: pytest.FixtureRequest, testbed: Testbed) -> Kafka:
     """Apache Kafka, ready."""
+    _start_wanted(request, testbed)
     return testbed.kafka
 
 
 @pytest.fixture(scope="session")
-def schema_registry(testbed: Testbed) -> SchemaRegistry:
+def schema_registry(request: pytest.FixtureRequest, testbed: Testbed) -> SchemaRegistry:
     """A registry with Confluent's API, ready; in memory."""
+    _start_wanted(request, testbed)
     return testbed.schema_registry
 
 
 @pytest.fixture(scope="session")
-def kafka_connect(testbed: Testbed) -> KafkaConnect:
+def kafka_connect(request: pytest.FixtureRequest, testbed: Testbed) -> KafkaConnect:
     """Kafka Connect, ready; it starts Kafka too."""
+    _start_wanted(request, testbed)
     return testbed.kafka_connect
 
 
 @pytest.fixture(scope="session")
-def elasticsearch(testbed: Testbed) -> Elasticsearch:
+def elasticsearch(request: pytest.FixtureRequest, testbed: Testbed) -> Elasticsearch:
     """Elasticsearch, ready."""
+    _start_wanted(request, testbed)
     return testbed.elasticsearch
 
 
 @pytest.fixture(scope="session")
-def openai_endpoint(request: pytest.FixtureRequest) -> Iterator[OpenAIEndpoint]:
+def openai_endpoint(request: pytest.FixtureRequest, testbed: Testbed) -> OpenAIEndpoint:
     """The mock OpenAI endpoint, ready; or the external one."""
-    _require_extra()
-    with _endpoint(_provider(request.config)) as endpoint:
-        yield endpoint
+    _start_wanted(request, testbed)
+    return testbed.openai_endpoint
 
 
 @pytest.fixture
@@ -131,14 +169,56 @@ def _provider(config: pytest.Config) -> str:
     return str(config.getoption("--testbed") or config.getini("testbed"))
 
 
-def _endpoint(provider: str) -> OpenAIEndpoint:
-    from reviewstream_testbed.openai_endpoint import OpenAIEndpoint  # noqa: PLC0415 - see above
+def _shared(config: pytest.Config) -> dict[str, Any] | None:
+    """Return what the controller told this worker; None if this process is none."""
+    told: dict[str, Any] = getattr(config, "workerinput", {})
+    return told.get(_SHARED)
 
-    if address := external_addresses(provider, os.environ).get("openai_endpoint"):
-        from reviewstream_testbed.external import ExternalOpenAI  # noqa: PLC0415 - see above
 
-        return ExternalOpenAI(address, api_key=os.environ.get("REVIEWSTREAM_TEST_OPENAI_API_KEY"))
-    return OpenAIEndpoint()
+def _worker(config: pytest.Config) -> str:
+    return str(getattr(config, "workerinput", {}).get("workerid", ""))
+
+
+def _own(config: pytest.Config) -> Owner:
+    from reviewstream_testbed.sharing import Owner  # noqa: PLC0415 - see above
+
+    prefix = new_prefix()
+    owner = Owner(lambda: _new_testbed(config, prefix), prefix=prefix)
+    config.add_cleanup(owner.close)
+    return owner
+
+
+def _testbed(config: pytest.Config, prefix: str) -> Testbed:
+    shared = _shared(config)
+    if shared is None:
+        return _new_testbed(config, prefix)
+    from reviewstream_testbed.borrowing import BorrowedTestbed  # noqa: PLC0415 - see above
+    from reviewstream_testbed.sharing import Desk  # noqa: PLC0415 - see above
+
+    desk = Desk(path=shared["path"], key=shared["key"])
+    return BorrowedTestbed(desk, prefix=prefix, room=_worker(config))
+
+
+def _new_testbed(config: pytest.Config, prefix: str) -> Testbed:
+    from reviewstream_testbed.testbed import Testbed  # noqa: PLC0415 - see above
+
+    return Testbed((), provider=_provider(config), prefix=prefix)
+
+
+def _is_ours(item: pytest.Item) -> Callable[[str], bool]:
+    """Return what says whether a test uses the fixture of this name, and nobody has replaced it."""
+    found = getattr(item, "_fixtureinfo", None)  # a doctest has none
+
+    def is_ours(name: str) -> bool:
+        fixtures = found.name2fixturedefs.get(name) if found else None
+        return fixtures is not None and fixtures[-1].func.__module__ == __name__
+
+    return is_ours
+
+
+def _start_wanted(request: pytest.FixtureRequest, testbed: Testbed) -> None:
+    """Start all servers that the test asks for: their fixtures come one after the other."""
+    testbed.start_soon(*request.config.stash.get(_wanted, ()))
 
 
 def _require_extra() -> None:

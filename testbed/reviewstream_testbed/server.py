@@ -5,12 +5,13 @@ import re
 import shutil
 import signal
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
 from reviewstream_testbed.errors import TestbedError
 from reviewstream_testbed.installation import BASE_ARCHIVE, Installation
+from reviewstream_testbed.part import Part
 from reviewstream_testbed.ports import LOOPBACK, free_ports
 from reviewstream_testbed.processes import Process
 
@@ -35,18 +36,14 @@ _POLL = 0.1  # seconds
 _TRIES = 4  # to find ports that stay free until the server has them
 
 
-class Server(ABC):
+class Server(Part):
     """One real server on loopback.
 
     Attributes:
-        name: What the parts and fixtures are called.
-        memory: MB that it takes, about.
         folder: Its configuration, data and log.
         patience: Seconds until a start is given up; a slow machine is not a broken one.
     """
 
-    name: ClassVar[str]
-    memory: ClassVar[int]
     port_count: ClassVar[int] = 1
     stop_patience: ClassVar[float] = 20.0
     patience: float = 240.0
@@ -58,6 +55,7 @@ class Server(ABC):
         self._log = self.folder / "server.log"
         self._log.touch()
         self._process: Process | None = None
+        self._closed = self._was_ready = False
         self._archive: Path | None = None
         self._ports: list[int] = []
 
@@ -105,7 +103,7 @@ class Server(ABC):
             try:
                 return self._launch()
             except TestbedError:
-                if not tries_left or not _TAKEN.search(self.logs()):
+                if self._closed or not tries_left or not _TAKEN.search(self.logs()):
                     raise
                 self._log.write_text("")
         return None
@@ -121,8 +119,9 @@ class Server(ABC):
             self._keep_archive()
 
     def close(self) -> None:
-        """End it for good, as fast as is safe."""
-        if self._archive:
+        """End it for good, as fast as is safe; a start that is under way fails."""
+        self._closed = True
+        if self._archive and self._was_ready:
             self.stop()  # it leaves its class data for the next run
         self.kill()
 
@@ -148,6 +147,8 @@ class Server(ABC):
     def _launch(self) -> None:
         command = [str(self._installation.java), *_LEAN, *self._class_data(), *self.arguments()]
         self._process = Process(command, log=self._log)
+        if self._closed:  # by another thread, which may not have seen this process
+            self._process.close()
         self._wait(self._process)
 
     def _wait(self, process: Process) -> None:
@@ -159,6 +160,7 @@ class Server(ABC):
             if time.monotonic() > deadline:
                 process.close()
                 raise self._failure(f"was not ready after {self.patience:.0f} s")
+        self._was_ready = True
 
     def _failure(self, what: str) -> TestbedError:
         log = self.logs()

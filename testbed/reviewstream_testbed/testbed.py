@@ -4,9 +4,10 @@ import os
 import tempfile
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from threading import RLock
+from threading import RLock, Thread
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -18,14 +19,16 @@ from reviewstream_testbed.installation import Installation, install
 from reviewstream_testbed.kafka import Kafka
 from reviewstream_testbed.kafka_connect import KafkaConnect
 from reviewstream_testbed.names import new_prefix
+from reviewstream_testbed.openai_endpoint.process import OpenAIEndpoint
+from reviewstream_testbed.part import Part
 from reviewstream_testbed.processes import Janitor
 from reviewstream_testbed.providers import EMBEDDED, external_addresses
 from reviewstream_testbed.schema_registry import SchemaRegistry
 from reviewstream_testbed.server import Server
 
-S = TypeVar("S", bound=Server)
-PARTS: dict[str, type[Server]] = {
-    part.name: part for part in (Kafka, SchemaRegistry, KafkaConnect, Elasticsearch)
+P = TypeVar("P", bound=Part)
+PARTS: dict[str, type[Part]] = {
+    part.name: part for part in (Kafka, SchemaRegistry, KafkaConnect, Elasticsearch, OpenAIEndpoint)
 }
 
 
@@ -51,12 +54,12 @@ class Testbed:
         prefix: str | None = None,
     ) -> None:
         self._parts = tuple(parts)
-        if unknown := {*self._parts} - {*PARTS}:
-            raise TestbedError(f"no such part: {', '.join(unknown)} (there are {', '.join(PARTS)})")
+        check_names(self._parts)
         self._environ = environ
         self._addresses = external_addresses(provider, environ)
         self.prefix = prefix or new_prefix()
-        self._servers: dict[str, Server] = {}
+        self._running: dict[str, Part] = {}
+        self._closed = False
         self._failures: dict[str, TestbedError] = {}
         self._locks = {name: RLock() for name in PARTS}
 
@@ -103,9 +106,29 @@ class Testbed:
         """Elasticsearch."""
         return self._part(Elasticsearch)
 
+    @property
+    def openai_endpoint(self) -> OpenAIEndpoint:
+        """The mock OpenAI endpoint."""
+        return self._part(OpenAIEndpoint)
+
+    def part(self, name: str) -> Part:
+        """Return a part by its name; the first who asks starts it.
+
+        Raises:
+            TestbedError: There is no such part, or its start failed, now or before.
+        """
+        check_names([name])
+        return self._part(PARTS[name])
+
+    def start_soon(self, *names: str) -> None:
+        """Start parts together, without waiting; who asks for one hears of its failure."""
+        check_names(names)
+        for name in names:
+            Thread(target=self._start_quietly, args=[name], daemon=True).start()
+
     def addresses(self) -> dict[str, str]:
         """Return the address of each part that has been started."""
-        return {name: server.address for name, server in self._servers.items()}
+        return {name: server.address for name, server in self._running.items()}
 
     def close(self) -> None:
         """Stop every server and remove every file. A second call does nothing.
@@ -113,21 +136,23 @@ class Testbed:
         Raises:
             TestbedError: An external server keeps what was made on it.
         """
+        self._closed = True
+        running = {**self._running}
         with ThreadPoolExecutor(len(PARTS)) as pool:
-            for stopped in [pool.submit(server.close) for server in self._servers.values()]:
+            for stopped in [pool.submit(server.close) for server in running.values()]:
                 stopped.result()
-        answered = {*self._servers} & {*self._addresses} - {*self._failures}
-        used = {name: self._servers[name] for name in answered}
-        self._servers.clear()
+        used = {*running} & {*self._addresses} - {*self._failures}
+        self._running.clear()
         self._janitor.close()
         if used:
             from reviewstream_testbed.external import remove_all  # noqa: PLC0415 - needs a client
 
-            remove_all(used, self.prefix)
+            remove_all({name: running[name] for name in used}, self.prefix)
 
     def _start_together(self) -> None:
-        if embedded := [name for name in self._parts if name not in self._addresses]:
-            check_enough_memory(embedded)
+        embedded = [name for name in self._parts if name not in self._addresses]
+        check_enough_memory(embedded)
+        if any(issubclass(PARTS[name], Server) for name in embedded):
             _ = self.installation  # once, before the parts ask for it all at the same time
         with ThreadPoolExecutor(len(PARTS)) as pool:
             starts = [pool.submit(self._part, PARTS[name]) for name in self._parts]
@@ -135,48 +160,74 @@ class Testbed:
                 for started in as_completed(starts):
                     started.result()
             except BaseException:
-                for name, server in [*self._servers.items()]:
+                self._closed = True
+                for name, server in [*self._running.items()]:
                     if name not in self._addresses:
-                        server.kill()  # its start fails now, instead of being waited for
+                        server.close()  # its start fails now, instead of being waited for
                 raise
 
-    def _part(self, kind: type[S]) -> S:
+    def _start_quietly(self, name: str) -> None:
+        with suppress(TestbedError, OSError):
+            self._part(PARTS[name])
+
+    def _part(self, kind: type[P]) -> P:
         """Return the part, started by the first who asks. A start that failed fails for all."""
         with self._locks[kind.name]:
             if failed := self._failures.get(kind.name):
                 raise failed
-            server = self._servers.get(kind.name)
+            server = self._running.get(kind.name)
             if server is None:
                 server = self._start(kind)
         assert isinstance(server, kind)  # noqa: S101 - each name has one kind
         return server
 
-    def _start(self, kind: type[Server]) -> Server:
+    def _start(self, kind: type[Part]) -> Part:
         make = self._make_external if kind.name in self._addresses else self._make
         try:
-            server = self._servers[kind.name] = make(kind)
+            self._check_open(kind.name)
+            server = self._running[kind.name] = make(kind)
+            if self._closed:  # by another thread, which may not have seen this server
+                server.close()
             server.start()
         except TestbedError as error:
             self._failures[kind.name] = error
             raise
         return server
 
-    def _make_external(self, kind: type[Server]) -> Server:
+    def _check_open(self, part: str) -> None:
+        if self._closed:
+            raise TestbedError(f"{part} cannot be started: the testbed is closed")
+
+    def _make_external(self, kind: type[Part]) -> Part:
         from reviewstream_testbed.external import connect  # noqa: PLC0415 - needs a client
 
-        return connect(kind.name, self._addresses[kind.name], lambda: self.schema_registry)
+        address = self._addresses[kind.name]
+        return connect(kind.name, address, lambda: self.schema_registry, self._environ)
 
-    def _make(self, kind: type[Server]) -> Server:
-        if kind is KafkaConnect:
-            return KafkaConnect(
+    def _make(self, kind: type[Part]) -> Part:
+        check_enough_memory([kind.name])
+        if issubclass(kind, OpenAIEndpoint):
+            return kind()
+        if issubclass(kind, KafkaConnect):
+            return kind(
                 self.installation,
                 self.folder,
                 kafka=self.kafka,
                 registry=lambda: self.schema_registry,
                 prefix=self.prefix if Kafka.name in self._addresses else "",
             )
-        check_enough_memory([kind.name])
+        assert issubclass(kind, Server)  # noqa: S101 - there are no other kinds
         return kind(self.installation, self.folder)
+
+
+def check_names(names: Collection[str]) -> None:
+    """See that there are such parts.
+
+    Raises:
+        TestbedError: There are not.
+    """
+    if unknown := {*names} - {*PARTS}:
+        raise TestbedError(f"no such part: {', '.join(unknown)} (there are {', '.join(PARTS)})")
 
 
 def check_enough_memory(parts: Collection[str]) -> None:

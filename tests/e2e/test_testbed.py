@@ -30,6 +30,7 @@ from reviewstream_testbed import (
     TestbedError,
 )
 from reviewstream_testbed.java import inspect, wheel_home, wrap_for_spark
+from reviewstream_testbed.part import Part
 
 PATIENCE = 60.0  # seconds
 
@@ -154,7 +155,7 @@ def test_a_server_that_dies_is_reported_at_once_with_its_log(
 class HalfBroken(Testbed):
     """Its Kafka is broken."""
 
-    def _make(self, kind: type[Server]) -> Server:
+    def _make(self, kind: type[Part]) -> Part:
         return Broken(self.installation, self.folder) if kind is Kafka else super()._make(kind)
 
 

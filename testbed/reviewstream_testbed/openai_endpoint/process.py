@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from reviewstream_testbed.errors import TestbedError
+from reviewstream_testbed.part import Part
 from reviewstream_testbed.ports import LOOPBACK, free_ports
 from reviewstream_testbed.processes import Janitor, Process
 
@@ -25,7 +26,7 @@ class EndpointFailed(TestbedError):
     """The endpoint did not start; the message ends with its log."""
 
 
-class OpenAIEndpoint:
+class OpenAIEndpoint(Part):
     """A mock OpenAI endpoint in its own process; it ends with the `with` block, or with us.
 
     Args:
@@ -34,25 +35,28 @@ class OpenAIEndpoint:
 
     Attributes:
         api_key: A key that it accepts.
-        base_url: What an OpenAI client takes as its `base_url`; the same after a restart.
+        room: Whose requests are counted and whose faults are met here; the others' are not.
     """
+
+    name = "openai_endpoint"
+    memory = 100
+    here = frozenset({"address", "base_url", "fault", "requests", "reset", "url"})
+    room: str = ""
 
     def __init__(self, *, latency: float = 0.0, api_key: str | None = None) -> None:
         self.api_key = api_key or "sk-testbed"
         self._only_key = api_key
-        self.base_url = ""
         self._latency = latency
         self._port = 0
         self._process: Process | None = None
+        self._janitor: Janitor | None = None
+        self._closed = False
 
     def __enter__(self) -> Self:
-        folder = Path(tempfile.mkdtemp(prefix="openai-endpoint-"))
-        self._janitor = Janitor(folder)
-        self._log = folder / "log"
         try:
-            self._start_somewhere()
+            self.start()
         except BaseException:
-            self.stop()
+            self.close()
             raise
         return self
 
@@ -62,31 +66,73 @@ class OpenAIEndpoint:
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        self.stop()
+        self.close()
+
+    @property
+    def port(self) -> int:
+        """The port; it stays the same over restarts."""
+        return self._port
 
     @property
     def url(self) -> str:
-        """Address of the server, without `/v1`."""
-        return f"http://{LOOPBACK}:{self._port}"
+        """Address of the server, or of our room in it, without `/v1`."""
+        base = f"http://{LOOPBACK}:{self.port}"
+        return f"{base}/rooms/{self.room}" if self.room else base
+
+    @property
+    def base_url(self) -> str:
+        """What an OpenAI client takes as its `base_url`; the same after a restart."""
+        return f"{self.url}/v1"
+
+    @property
+    def address(self) -> str:
+        """The same as `base_url`."""
+        return self.base_url
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, or None when it does not run."""
+        return self._process.pid if self._process and self._process.status() is None else None
+
+    def start(self) -> None:
+        """Start it on a free port and wait until it is ready.
+
+        Raises:
+            EndpointFailed: It did not get ready.
+        """
+        folder = Path(tempfile.mkdtemp(prefix="openai-endpoint-"))
+        self._janitor = Janitor(folder)
+        self._log = folder / "log"
+        *others, last = free_ports(TRIES)
+        for self._port in others:
+            try:
+                return self._start()
+            except EndpointFailed as err:
+                if "cannot listen" not in str(err):
+                    raise
+        self._port = last
+        return self._start()
 
     def stop(self) -> None:
-        """End the process and remove its log; may be called twice."""
+        """Ask the process to end."""
         if self._process is not None:
             self._process.stop(STOP_TIMEOUT)
-            self._process = None
-        self._janitor.close()
+
+    def close(self) -> None:
+        """End the process and remove its log; may be called twice."""
+        self._closed = True
+        self.stop()
+        if self._janitor is not None:
+            self._janitor.close()
 
     def kill(self) -> None:
         """Kill the process: connections break off, and new ones are refused."""
         if self._process is not None:
-            self._process.send(signal.SIGKILL)
             self._process.close()
-            self._process = None
 
     def restart(self) -> None:
         """Start again on the same port; counts and script of faults are gone."""
-        if self._process is not None:
-            self._process.stop(STOP_TIMEOUT)
+        self.stop()
         self._start()
 
     def pause(self) -> None:
@@ -123,17 +169,6 @@ class OpenAIEndpoint:
         script = {"sequence": sequence, "rate": rate, "faults": faults, "seed": seed}
         self._call("/_mock/fault", {**script, "match": match})
 
-    def _start_somewhere(self) -> None:
-        *others, last = free_ports(TRIES)
-        for self._port in others:
-            try:
-                return self._start()
-            except EndpointFailed as err:
-                if "cannot listen" not in str(err):
-                    raise
-        self._port = last
-        return self._start()
-
     def _start(self) -> None:
         self._log.write_bytes(b"")
         command = [sys.executable, "-m", __package__, f"--port={self._port}"]
@@ -141,8 +176,9 @@ class OpenAIEndpoint:
         if self._only_key is not None:
             command.append(f"--api-key={self._only_key}")
         self._process = Process(command, log=self._log)
+        if self._closed:  # by another thread, which may not have seen this process
+            self._process.close()
         self._wait(self._process)
-        self.base_url = f"{self.url}/v1"
 
     def _wait(self, process: Process) -> None:
         deadline = time.monotonic() + START_TIMEOUT

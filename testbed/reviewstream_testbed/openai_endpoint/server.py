@@ -6,7 +6,7 @@ import itertools
 import json
 import socket
 import struct
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
@@ -15,7 +15,12 @@ from aiohttp import web
 
 from reviewstream_testbed.openai_endpoint import completions, faults, model, validation
 from reviewstream_testbed.openai_endpoint.errors import ApiError, bad_request
+from reviewstream_testbed.openai_endpoint.room import Room
 
+COMPLETIONS: Final = "/v1/chat/completions"
+ROOMS: Final = (
+    "/rooms/{room}"  # the same once more, for those who must not meet each other's faults
+)
 MAX_BODY: Final = 16 << 20  # bytes
 CREATED: Final = 1_721_172_741  # when the models were made, as `/v1/models` says
 HTML: Final = "<!doctype html><html><body><h1>Welcome to the hotel's network</h1></body></html>"
@@ -43,64 +48,59 @@ class Endpoint:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._ids = itertools.count(1)
-        self._clear()
+        self._rooms: defaultdict[str, Room] = defaultdict(Room)
 
     def application(self) -> web.Application:
         """Return the application."""
         app = web.Application(client_max_size=MAX_BODY, middlewares=[self._errors])
-        app.add_routes(
-            [
-                web.post("/v1/chat/completions", self._complete),
-                web.get("/v1/models", self._models),
-                web.get("/v1/models/{name}", self._model),
-                web.get("/_mock/health", self._health),
-                web.post("/_mock/reset", self._reset),
-                web.get("/_mock/requests", self._requests),
-                web.post("/_mock/fault", self._fault),
-            ]
-        )
+        for room in ("", ROOMS):
+            app.add_routes(
+                [
+                    web.post(f"{room}{COMPLETIONS}", self._complete),
+                    web.get(f"{room}/v1/models", self._models),
+                    web.get(f"{room}/v1/models/{{name}}", self._model),
+                    web.get(f"{room}/_mock/health", self._health),
+                    web.post(f"{room}/_mock/reset", self._reset),
+                    web.get(f"{room}/_mock/requests", self._requests),
+                    web.post(f"{room}/_mock/fault", self._fault),
+                ]
+            )
         return app
 
-    def _clear(self) -> None:
-        self._script = faults.Script({})
-        self._statuses: Counter[str] = Counter()
-        self._asked: Counter[str] = Counter()
-        self._met: Counter[str] = Counter()
-        self._in_flight = 0
-        self._peak = 0
-        self._prompt_tokens = 0
-        self._completion_tokens = 0
+    def _room(self, request: web.Request) -> Room:
+        return self._rooms[request.match_info.get("room", "")]
 
     # --- /v1 ---
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
-        self._in_flight += 1
-        self._peak = max(self._peak, self._in_flight)
+        room = self._room(request)
+        room.in_flight += 1
+        room.peak = max(room.peak, room.in_flight)
         try:
-            return await self._completed(request)
+            return await self._completed(request, room)
         finally:
-            self._in_flight -= 1
+            room.in_flight -= 1
 
-    async def _completed(self, request: web.Request) -> web.StreamResponse:
+    async def _completed(self, request: web.Request, room: Room) -> web.StreamResponse:
         validation.check_key(request.headers.get("Authorization"), self._options.api_key)
         body = validation.check_request(await _json_of(request))
         tokens = model.prompt_tokens(body["messages"])
         validation.check_context(tokens)
-        self._asked.update(
+        room.asked.update(
             hashlib.sha256(one.text.encode(errors="replace")).hexdigest()
             for one in model.reviews_of(body["messages"])
         )
-        fault = self._script.next("\n".join(map(model.text_of, body["messages"])))
+        fault = room.script.next("\n".join(map(model.text_of, body["messages"])))
         if fault is not None:
-            self._met[fault.kind] += 1
+            room.met[fault.kind] += 1
         await asyncio.sleep(self._options.latency)
         if fault is not None:
             broken = await self._misbehave(request, fault)
             if broken is not None:
                 return broken
         said = completions.said(body, fault.kind if fault else "ok")
-        self._prompt_tokens += tokens
-        self._completion_tokens += said.tokens
+        room.prompt_tokens += tokens
+        room.completion_tokens += said.tokens
         choices = 0 if fault and fault.kind == "empty_choices" else body.get("n") or 1
         completion = completions.completion(body["model"], said, tokens, choices)
         return self._answer(completion, tokens, fault)
@@ -171,31 +171,16 @@ class Endpoint:
         return web.json_response({"status": "ok"})
 
     async def _reset(self, request: web.Request) -> web.Response:
-        del request
-        in_flight = self._in_flight
-        self._clear()
-        self._in_flight = self._peak = in_flight
+        self._room(request).clear()
         return web.json_response({})
 
     async def _requests(self, request: web.Request) -> web.Response:
-        del request
-        return web.json_response(
-            {
-                "requests": self._statuses.total() + self._in_flight,
-                "statuses": self._statuses,
-                "faults": self._met,
-                "reviews": self._asked,
-                "in_flight": self._in_flight,
-                "peak_in_flight": self._peak,
-                "prompt_tokens": self._prompt_tokens,
-                "completion_tokens": self._completion_tokens,
-            }
-        )
+        return web.json_response(self._room(request).counts())
 
     async def _fault(self, request: web.Request) -> web.Response:
         body = await _json_of(request)
         try:
-            self._script = faults.Script(body)
+            self._room(request).script = faults.Script(body)
         except (ValueError, TypeError, AttributeError) as err:
             raise bad_request(f"This is not a script of faults: {err}") from err
         return web.json_response({})
@@ -216,8 +201,8 @@ class Endpoint:
             status = str(err.status)
             answer = web.json_response(_unknown(request, err).body(), status=err.status)
         finally:
-            if request.path == "/v1/chat/completions":
-                self._statuses[status] += 1
+            if request.path.endswith(COMPLETIONS):
+                self._room(request).statuses[status] += 1
         answer.headers["x-request-id"] = request_id
         return answer
 

@@ -1,0 +1,81 @@
+"""A testbed that another process owns, and its parts: used like one's own, and of its types."""
+
+from collections.abc import Callable
+from functools import wraps
+from inspect import getattr_static, isfunction
+from typing import Any, Self
+
+from reviewstream_testbed.part import Part
+from reviewstream_testbed.sharing import BED, Desk, Question
+from reviewstream_testbed.testbed import P, Testbed
+
+Ask = Callable[[Question], Any]
+
+
+class BorrowedTestbed(Testbed):
+    """A testbed that another process owns: that one starts parts when asked, and stops them.
+
+    Args:
+        desk: Where its owner is asked.
+        prefix: What the names that are made from here begin with.
+        room: Of the mock endpoint: whose requests are counted together and meet the same faults.
+    """
+
+    def __init__(self, desk: Desk, *, prefix: str, room: str = "") -> None:
+        super().__init__((), prefix=prefix)
+        self._ask = desk.ask
+        self._room = room
+
+    def __enter__(self) -> Self:
+        self.folder = self._ask(Question(BED, "folder"))
+        return self
+
+    def addresses(self) -> dict[str, str]:
+        """Return the address of each part that has been started, by whomever."""
+        found: dict[str, str] = self._ask(Question(BED, "addresses", ()))
+        return found
+
+    def start_soon(self, *names: str) -> None:
+        """Have parts started together, without waiting."""
+        self._ask(Question(BED, "start_soon", names))
+
+    def close(self) -> None:
+        """Do nothing: others may still use it, and its owner ends it."""
+
+    def _start(self, kind: type[Part]) -> Part:
+        real: type[Part] = self._ask(Question(kind.name, "__class__"))
+        made = self._running[kind.name] = borrowed(real, kind.name, self._ask)
+        if self._room:
+            made.__dict__["room"] = self._room
+        return made
+
+
+def borrowed(kind: type[P], name: str, ask: Ask) -> P:
+    """Return an object of this kind whose public members are asked of the one that is named."""
+    members = {
+        member: _forwarded(getattr_static(kind, member), name, member, ask)
+        for member in dir(kind)
+        if not member.startswith("_") and member not in kind.here
+    }
+
+    def missing(_: object, member: str) -> Any:  # noqa: ANN401 - of any instance attribute
+        if member.startswith("_"):
+            raise AttributeError(f"{name}: {member} stays in the process that owns the servers")
+        return ask(Question(name, member))
+
+    shape: type[P] = type(kind.__name__, (kind,), {**members, "__getattr__": missing})
+    return object.__new__(shape)
+
+
+def _forwarded(member: object, part: str, name: str, ask: Ask) -> object:
+    """Return the member, or what asks the owner for it."""
+    if isfunction(member):
+
+        @wraps(member)
+        def call(_: object, *arguments: object, **options: object) -> Any:  # noqa: ANN401
+            return ask(Question(part, name, arguments, options))
+
+        return call
+    if isinstance(member, property):
+        return property(lambda _: ask(Question(part, name)))
+    return member  # what is said of the whole class

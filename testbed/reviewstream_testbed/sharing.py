@@ -1,0 +1,186 @@
+"""One testbed for many processes: its owner answers the others on a Unix socket."""
+
+import os
+import pickle
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client, Connection, answer_challenge, deliver_challenge
+from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingUnixStreamServer
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from reviewstream_testbed.errors import TestbedError
+from reviewstream_testbed.processes import Janitor
+
+if TYPE_CHECKING:  # the owner of a run that never asks for a server imports nothing of them
+    from reviewstream_testbed.testbed import Testbed
+
+BED = ""  # the testbed itself, where a part's name is asked for
+_LONGEST = 100  # characters of a Unix socket's path, on any system
+_POLL = 0.05  # seconds until a closed owner stops listening
+
+
+class Question(NamedTuple):
+    """What a process asks the owner for.
+
+    Attributes:
+        part: Its name, or `BED`.
+        member: An attribute, or with `arguments` a method.
+    """
+
+    part: str
+    member: str
+    arguments: Sequence[Any] | None = None
+    options: Mapping[str, Any] = {}
+
+
+class Answer(NamedTuple):
+    """What the owner says: a value, or the error that its asking raised."""
+
+    value: Any = None
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Where an owner is asked, and the secret that lets one ask."""
+
+    path: str
+    key: bytes
+
+    def ask(self, question: Question) -> Any:  # noqa: ANN401 - of any member
+        """Return what the owner answers.
+
+        Raises:
+            TestbedError: The owner is gone; or the member raised it.
+            Exception: The member raised it.
+        """
+        try:
+            with Client(self.path, "AF_UNIX", authkey=self.key) as connection:
+                connection.send(question)
+                answer: Answer = connection.recv()
+        except (OSError, EOFError, AuthenticationError) as error:
+            raise TestbedError(
+                "the process that owns the servers is gone, and they with it"
+            ) from error
+        if answer.error is not None:
+            raise answer.error
+        return answer.value
+
+
+class Owner:
+    """Owns the one testbed, and makes it when it is first asked for.
+
+    Args:
+        make: Called once.
+        prefix: What all names that are made on its servers begin with.
+    """
+
+    def __init__(self, make: "Callable[[], Testbed]", *, prefix: str) -> None:
+        self.prefix = prefix
+        self._make = make
+        self._making = Lock()
+        self._bed: Testbed | None = None
+        self._closed = False
+        self._folder = _private_folder()
+        self._janitor = Janitor(self._folder)
+        self.desk = Desk(path=str(self._folder / "owner"), key=secrets.token_bytes(32))
+        self._server = _Listener(self)
+        Thread(target=self._server.serve_forever, args=[_POLL], daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    @property
+    def bed(self) -> "Testbed":
+        """The testbed.
+
+        Raises:
+            TestbedError: It is closed, or cannot be had.
+        """
+        with self._making:
+            if self._closed:
+                raise TestbedError("the testbed is closed")
+            if self._bed is None:
+                self._bed = self._make().__enter__()
+            return self._bed
+
+    def answer(self, question: Question) -> Answer:
+        """Look a member up, and call it if it is to be."""
+        try:
+            bed = self.bed
+            holder = bed.part(question.part) if question.part else bed
+            value = getattr(holder, question.member)
+            if question.arguments is not None:
+                value = value(*question.arguments, **question.options)
+            return _sendable(Answer(value=value))
+        except Exception as error:  # noqa: BLE001 - who asked gets it, whatever it is
+            return _sendable(Answer(error=error))
+
+    def close(self) -> None:
+        """Stop everything; a second call does nothing.
+
+        Raises:
+            TestbedError: An external server keeps what was made on it.
+        """
+        with self._making:
+            was_closed, self._closed = self._closed, True
+        if was_closed:
+            return
+        self._server.shutdown()
+        self._server.server_close()
+        self._janitor.close()
+        if self._bed is not None:
+            self._bed.close()
+
+
+class _Listener(ThreadingUnixStreamServer):
+    daemon_threads = True
+    block_on_close = False  # a start that is under way ends with the testbed
+
+    def __init__(self, owner: Owner) -> None:
+        self.owner = owner
+        super().__init__(owner.desk.path, _Handler)
+
+
+class _Handler(BaseRequestHandler):
+    server: _Listener
+
+    def handle(self) -> None:
+        """Answer one question of somebody who knows the key; who does not, or has gone, is left."""
+        owner = self.server.owner
+        with (
+            suppress(OSError, EOFError, AuthenticationError),
+            Connection(os.dup(self.request.fileno())) as connection,
+        ):
+            deliver_challenge(connection, owner.desk.key)
+            answer_challenge(connection, owner.desk.key)
+            connection.send(owner.answer(connection.recv()))
+
+
+def _sendable(answer: Answer) -> Answer:
+    """Return the answer, or what can be said of it where it makes no sense in another process."""
+    try:
+        pickle.loads(pickle.dumps(answer))  # noqa: S301 - our own
+    except Exception:  # noqa: BLE001 - objects have many ways of refusing
+        said = repr(answer.error or answer.value)
+        return Answer(error=TestbedError(f"it stays in the process that owns the servers: {said}"))
+    return answer
+
+
+def _private_folder() -> Path:
+    """Make a folder that is ours alone, with a path that is short enough for a socket."""
+    folder = Path(tempfile.mkdtemp(prefix="reviewstream-testbed-"))
+    if len(str(folder)) + len("/owner") <= _LONGEST:
+        return folder
+    shutil.rmtree(folder)
+    return Path(tempfile.mkdtemp(prefix="reviewstream-testbed-", dir="/tmp"))
