@@ -3,6 +3,8 @@
 What they lack: ILM, data streams, painless, ingest, reindex, delete_by_query.
 """
 
+from typing import TypedDict
+
 from reviewstream_testbed.building import class_path
 from reviewstream_testbed.readiness import answers
 from reviewstream_testbed.server import Server
@@ -22,12 +24,23 @@ action.auto_create_index: false
 """
 
 
+class ElasticsearchConfig(TypedDict):
+    """Arguments of `elasticsearch.Elasticsearch`."""
+
+    hosts: list[str]
+
+
 class Elasticsearch(Server):
     """A node without security; an index is made by asking, never by accident."""
 
     name = "elasticsearch"
     memory = 700
     port_count = 2
+
+    @property
+    def client_config(self) -> ElasticsearchConfig:
+        """What `elasticsearch.Elasticsearch` takes, as `**client_config`."""
+        return {"hosts": [self.url]}
 
     def prepare(self) -> None:
         """Write the configuration."""

@@ -1,6 +1,7 @@
 """Apache Kafka: one broker that is its own controller (KRaft)."""
 
 import shutil
+from typing import Any
 
 from reviewstream_testbed.building import class_path
 from reviewstream_testbed.ports import LOOPBACK
@@ -47,6 +48,11 @@ class Kafka(Server):
     def bootstrap_servers(self) -> str:
         """What Kafka clients call `bootstrap.servers`."""
         return f"{LOOPBACK}:{self.port}"
+
+    @property
+    def client_config(self) -> dict[str, Any]:
+        """What confluent-kafka's clients take; yours to change and add to."""
+        return {"bootstrap.servers": self.bootstrap_servers}
 
     @property
     def address(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypedDict
 
 from reviewstream_testbed.building import CONVERTER, SINK, class_path
 from reviewstream_testbed.installation import Installation
@@ -38,6 +39,12 @@ plugin.discovery=service_load
 """
 
 
+class ConnectConfig(TypedDict):
+    """Arguments of `httpx.Client`, and of others that have learnt from it."""
+
+    base_url: str
+
+
 class KafkaConnect(Server):
     """A worker that takes connectors over REST.
 
@@ -64,6 +71,11 @@ class KafkaConnect(Server):
         self._prefix = prefix  # of what it makes on a Kafka that is not ours
         self._kafka = kafka
         self._registry = registry
+
+    @property
+    def client_config(self) -> ConnectConfig:
+        """What `httpx.Client` takes, as `**client_config`: Connect's interface is REST."""
+        return {"base_url": self.url}
 
     @property
     def value_converter_config(self) -> dict[str, str]:

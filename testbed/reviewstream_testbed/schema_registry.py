@@ -1,5 +1,7 @@
 """Apicurio: a schema registry that speaks Confluent's API."""
 
+from typing import Any
+
 from reviewstream_testbed.ports import LOOPBACK
 from reviewstream_testbed.readiness import answers
 from reviewstream_testbed.server import Server
@@ -18,6 +20,11 @@ class SchemaRegistry(Server):
     def url(self) -> str:
         """The base URL of Confluent's API."""
         return f"{super().url}{_CONFLUENT_API}"
+
+    @property
+    def client_config(self) -> dict[str, Any]:
+        """What confluent-kafka's `SchemaRegistryClient` takes; yours to change and add to."""
+        return {"url": self.url}
 
     @property
     def native_url(self) -> str:

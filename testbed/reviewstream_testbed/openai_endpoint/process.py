@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypedDict
 
 from reviewstream_testbed.errors import TestbedError
 from reviewstream_testbed.part import Part
@@ -26,6 +26,13 @@ class EndpointFailed(TestbedError):
     """The endpoint did not start; the message ends with its log."""
 
 
+class OpenAIConfig(TypedDict):
+    """Arguments of `openai.OpenAI`."""
+
+    base_url: str
+    api_key: str
+
+
 class OpenAIEndpoint(Part):
     """A mock OpenAI endpoint in its own process; it ends with the `with` block, or with us.
 
@@ -40,7 +47,7 @@ class OpenAIEndpoint(Part):
 
     name = "openai_endpoint"
     memory = 100
-    here = frozenset({"address", "base_url", "fault", "requests", "reset", "url"})
+    here = frozenset({"address", "base_url", "client_config", "fault", "requests", "reset", "url"})
     room: str = ""
 
     def __init__(self, *, latency: float = 0.0, api_key: str | None = None) -> None:
@@ -83,6 +90,11 @@ class OpenAIEndpoint(Part):
     def base_url(self) -> str:
         """What an OpenAI client takes as its `base_url`; the same after a restart."""
         return f"{self.url}/v1"
+
+    @property
+    def client_config(self) -> OpenAIConfig:
+        """What `openai.OpenAI` takes, as `**client_config`."""
+        return {"base_url": self.base_url, "api_key": self.api_key}
 
     @property
     def address(self) -> str:

@@ -2,10 +2,15 @@
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
+from confluent_kafka import Consumer
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from elasticsearch import Elasticsearch, UnsupportedProductError
+from openai import OpenAI
 
 from reviewstream_testbed import Testbed, TestbedError, external
-from reviewstream_testbed.external import ExternalOpenAI
+from reviewstream_testbed.external import ExternalKafka, ExternalOpenAI
 from reviewstream_testbed.ports import free_ports
 from reviewstream_testbed.providers import VARIABLES, external_addresses
 from tests.unit.adapters.canned import Canned, canned
@@ -87,6 +92,33 @@ def test_credentials_in_an_address_are_sent_and_never_shown(fake: Canned) -> Non
         pass
     assert {headers["authorization"] for _, headers, _ in fake.requests} == {"Basic bWU6cEBzcw=="}
     assert "p%40ss" not in str(failure.value)
+
+
+def test_clients_take_their_configuration_as_it_is_credentials_and_all(fake: Canned) -> None:
+    with bed_at(fake.url.replace("//", "//me:p%40ss@")) as bed:
+        fake.requests.clear()
+        with SchemaRegistryClient(bed.schema_registry.client_config) as registry:
+            assert registry.get_subjects() == fake.answers["GET /subjects"][1]
+        with httpx.Client(**bed.kafka_connect.client_config) as connect:
+            assert connect.get("connectors").json() == ["theirs", "mine-c"]
+        with Elasticsearch(**bed.elasticsearch.client_config) as elasticsearch:
+            with pytest.raises(UnsupportedProductError):  # it has seen that this is no Elastic
+                elasticsearch.info()
+        headers = [headers["authorization"] for _, headers, _ in fake.requests]
+        assert headers == ["Basic bWU6cEBzcw=="] * 3
+
+
+def test_a_kafka_client_takes_its_configuration_and_may_add_to_it() -> None:
+    kafka = ExternalKafka("127.0.0.1:1")
+    added = kafka.client_config | {"group.id": "mine", "log_level": 0}
+    Consumer(added).close()
+    assert kafka.client_config == {"bootstrap.servers": "127.0.0.1:1"}
+
+
+def test_an_openai_client_takes_its_configuration() -> None:
+    config = ExternalOpenAI("http://127.0.0.1:1/v1/", api_key="sk-1").client_config
+    with OpenAI(**config) as client:
+        assert (str(client.base_url), client.api_key) == ("http://127.0.0.1:1/v1/", "sk-1")
 
 
 @pytest.mark.parametrize("part", ["kafka", "elasticsearch"])
