@@ -1,4 +1,4 @@
-"""`python -m reviewstream_testbed fetch|up|lock`."""
+"""`python -m reviewstream_testbed fetch|up|images|lock`."""
 
 import argparse
 import json
@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from reviewstream_testbed import images_command
 from reviewstream_testbed.errors import TestbedError
 from reviewstream_testbed.installation import install
 from reviewstream_testbed.jars import LOCK_FILE, download, write_lock
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     up.set_defaults(run=_up)
     lock = verbs.add_parser("lock", help="download anew and write the checksums (maintainers)")
     lock.set_defaults(run=_lock)
+    images_command.add_to(verbs)
     return parser
 
 

@@ -1,0 +1,44 @@
+"""A minimal Debian from Debian's own packages: needs root and `debootstrap`, and no registry."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from reviewstream_testbed.errors import TestbedError
+from reviewstream_testbed.packages import require
+from reviewstream_testbed.processes import CommandError, output_lines
+
+_RELEASE = "bookworm"
+_PACKAGES = "ca-certificates,curl,python3,python3-pip,python3-venv"
+
+
+@contextmanager
+def root_filesystem(environ: Mapping[str, str]) -> Iterator[Path]:
+    """Yield a tar file of a fresh system.
+
+    Raises:
+        TestbedError: We are not root, there is no debootstrap, or it fails.
+    """
+    if os.geteuid() != 0:
+        raise TestbedError("the stand-ins' base system needs root: run it with sudo")
+    require("debootstrap", "debootstrap", environ)
+    with tempfile.TemporaryDirectory(prefix="reviewstream-testbed-") as folder:
+        root, tar = Path(folder, "root"), Path(folder, "root.tar")
+        # What debootstrap mounts is gone with it, however it ends.
+        unshared = ["unshare", "--mount", "--propagation=private"]
+        packages = f"--include={_PACKAGES}"
+        _run([*unshared, "debootstrap", "--variant=minbase", packages, _RELEASE, str(root)])
+        shutil.rmtree(root / "var/cache/apt/archives")
+        shutil.rmtree(root / "var/lib/apt/lists")
+        _run(["tar", "--numeric-owner", "--one-file-system", "-C", str(root), "-cf", str(tar), "."])
+        yield tar
+
+
+def _run(command: list[str]) -> None:
+    try:
+        "".join(output_lines(command))
+    except CommandError as error:
+        raise TestbedError(f"{command[0]} failed: {str(error)[-1000:]}") from error

