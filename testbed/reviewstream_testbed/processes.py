@@ -26,6 +26,18 @@ class Janitor:
         self._watchdog.communicate()
 
 
+class AfterUs:
+    """Runs a command when this process is gone, however it ends; unless that is called off."""
+
+    def __init__(self, command: Sequence[str], *, environ: Mapping[str, str] = os.environ) -> None:
+        self._watchdog = _watch("then", *command, log=subprocess.DEVNULL, environ=environ)
+
+    def cancel(self) -> None:
+        """Call it off."""
+        self._watchdog.kill()
+        self._watchdog.communicate()
+
+
 class Process:
     """One running program; its output goes to `log`.
 

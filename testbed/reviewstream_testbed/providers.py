@@ -1,10 +1,11 @@
-"""Who runs the servers: we (embedded), or somebody else at known addresses (external)."""
+"""Who runs the servers: we (embedded), an engine (containers), or somebody else (external)."""
 
 from collections.abc import Mapping
 
 from reviewstream_testbed.errors import TestbedError
 
 EMBEDDED = "embedded"
+CONTAINERS = "containers"
 VARIABLES = {
     "kafka": "REVIEWSTREAM_TEST_KAFKA",
     "schema_registry": "REVIEWSTREAM_TEST_SCHEMA_REGISTRY",
@@ -22,14 +23,13 @@ def external_addresses(provider: str, environ: Mapping[str, str]) -> dict[str, s
         TestbedError: There is no such provider, or an address is missing or not one.
     """
     match provider:
-        case "embedded":
+        case "embedded" | "containers":
             return {}
         case "external":
             return _addresses(environ)
-        case "containers":
-            raise TestbedError("containers are not there yet: use embedded or external")
         case _:
-            raise TestbedError(f"no such provider: {provider} (there are embedded and external)")
+            known = "embedded, containers and external"
+            raise TestbedError(f"no such provider: {provider} (there are {known})")
 
 
 def _addresses(environ: Mapping[str, str]) -> dict[str, str]:

@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     from reviewstream_testbed.testbed import Testbed
 
 _NEEDED = ("aiohttp", "confluent_kafka", "jsonschema", "psutil", "pyspark", "vaderSentiment")
-_HELP = "Who runs the servers: embedded (default), or external, by REVIEWSTREAM_TEST_* addresses."
+_HELP = (
+    "Who runs the servers: embedded (default), containers, or external, by REVIEWSTREAM_TEST_*"
+    " addresses."
+)
 _PARTS: Final = ("kafka", "schema_registry", "kafka_connect", "elasticsearch", "openai_endpoint")
 _SHARED: Final = "reviewstream_testbed"  # what a worker is told
 _owner = pytest.StashKey["Owner"]()

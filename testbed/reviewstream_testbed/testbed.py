@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from threading import RLock, Thread
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import psutil
 
@@ -22,9 +22,12 @@ from reviewstream_testbed.names import new_prefix
 from reviewstream_testbed.openai_endpoint.process import OpenAIEndpoint
 from reviewstream_testbed.part import Part
 from reviewstream_testbed.processes import Janitor
-from reviewstream_testbed.providers import EMBEDDED, external_addresses
+from reviewstream_testbed.providers import CONTAINERS, EMBEDDED, external_addresses
 from reviewstream_testbed.schema_registry import SchemaRegistry
 from reviewstream_testbed.server import Server
+
+if TYPE_CHECKING:
+    from reviewstream_testbed.fleet import Fleet
 
 P = TypeVar("P", bound=Part)
 PARTS: dict[str, type[Part]] = {
@@ -38,8 +41,8 @@ class Testbed:
     Args:
         parts: Started together on entering; any other is started when it is first asked for.
         environ: Where Java, the cache folder and the network's settings are named.
-        provider: "embedded", or "external": what `environ` gives an address (see `providers`) is
-            used as it is, and the rest is embedded.
+        provider: "embedded", "containers", or "external": what `environ` gives an address (see
+            `providers`) is used as it is, and the rest is embedded.
         prefix: What names on external servers begin with; what is there at the end is removed.
     """
 
@@ -56,17 +59,20 @@ class Testbed:
         self._parts = tuple(parts)
         check_names(self._parts)
         self._environ = environ
+        self._provider = provider
         self._addresses = external_addresses(provider, environ)
         self.prefix = prefix or new_prefix()
         self._running: dict[str, Part] = {}
         self._closed = False
         self._failures: dict[str, TestbedError] = {}
+        self._fleet: Fleet | None = None
         self._locks = {name: RLock() for name in PARTS}
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="reviewstream-testbed-"))
         self._janitor = Janitor(self.folder)
         try:
+            self._fleet = open_fleet(self._environ) if self._provider == CONTAINERS else None
             self._start_together()
         except BaseException:
             self.close()
@@ -143,6 +149,8 @@ class Testbed:
                 stopped.result()
         used = {*running} & {*self._addresses} - {*self._failures}
         self._running.clear()
+        if self._fleet:
+            self._fleet.close()
         self._janitor.close()
         if used:
             from reviewstream_testbed.external import remove_all  # noqa: PLC0415 - needs a client
@@ -152,7 +160,7 @@ class Testbed:
     def _start_together(self) -> None:
         embedded = [name for name in self._parts if name not in self._addresses]
         check_enough_memory(embedded)
-        if any(issubclass(PARTS[name], Server) for name in embedded):
+        if not self._fleet and any(issubclass(PARTS[name], Server) for name in embedded):
             _ = self.installation  # once, before the parts ask for it all at the same time
         with ThreadPoolExecutor(len(PARTS)) as pool:
             starts = [pool.submit(self._part, PARTS[name]) for name in self._parts]
@@ -208,6 +216,10 @@ class Testbed:
         check_enough_memory([kind.name])
         if issubclass(kind, OpenAIEndpoint):
             return kind()
+        if self._fleet:
+            from reviewstream_testbed.containers import container  # noqa: PLC0415 - see open_fleet
+
+            return container(kind.name, self._fleet)
         if issubclass(kind, KafkaConnect):
             return kind(
                 self.installation,
@@ -228,6 +240,17 @@ def check_names(names: Collection[str]) -> None:
     """
     if unknown := {*names} - {*PARTS}:
         raise TestbedError(f"no such part: {', '.join(unknown)} (there are {', '.join(PARTS)})")
+
+
+def open_fleet(environ: Mapping[str, str]) -> "Fleet":
+    """Return what containers share.
+
+    Raises:
+        TestbedError: No engine answers.
+    """
+    from reviewstream_testbed.fleet import Fleet  # noqa: PLC0415 - a second to import
+
+    return Fleet(environ)
 
 
 def check_enough_memory(parts: Collection[str]) -> None:

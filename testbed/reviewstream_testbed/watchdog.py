@@ -3,7 +3,8 @@
 Run as a script, by itself: `watchdog.py PARENT run COMMAND...` starts the command in a process
 group of its own and prints its process id. When PARENT is gone, seen by the end of our standard
 input (its pipe) or by our own parent changing, the whole group is killed.
-`watchdog.py PARENT remove FOLDER` removes the folder then. Imports nothing but the standard
+`watchdog.py PARENT remove FOLDER` removes the folder then, `watchdog.py PARENT then COMMAND...`
+runs the command then. Imports nothing but the standard
 library, and little of it: there is one watchdog per server.
 """
 
@@ -81,9 +82,18 @@ def remove(parent: int, folder: str) -> int:
     return 0
 
 
+def then(parent: int, command: list[str]) -> int:
+    """Run the command when `parent` is gone; return its exit status."""
+    while is_alive(parent):
+        pass
+    return subprocess.call(command, stdin=subprocess.DEVNULL)
+
+
 def main(parent: int, task: str, rest: list[str]) -> int:
     """Do the task named on the command line."""
-    return run(parent, rest) if task == "run" else remove(parent, rest[0])
+    if task == "remove":
+        return remove(parent, rest[0])
+    return run(parent, rest) if task == "run" else then(parent, rest)
 
 
 if __name__ == "__main__":

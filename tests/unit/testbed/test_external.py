@@ -137,8 +137,7 @@ def test_a_server_that_is_away_is_named_with_its_variable(
 @pytest.mark.parametrize(
     ("provider", "environ", "message"),
     [
-        ("containers", {}, "not there yet"),
-        ("clouds", {}, r"no such provider: clouds \(there are embedded and external\)"),
+        ("clouds", {}, r"no such provider: clouds \(there are embedded, containers and external\)"),
         ("external", {}, "REVIEWSTREAM_TEST_KAFKA, REVIEWSTREAM_TEST_SCHEMA"),
         ("external", {VARIABLES["kafka"]: "http://k:9092"}, "HOST:PORT"),
         ("external", {VARIABLES["elasticsearch"]: "secret@es:9200"}, "http://HOST:PORT"),

@@ -57,8 +57,7 @@ def test_the_plugin_costs_a_run_without_servers_no_import() -> None:
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("containers", "containers are not there yet: use embedded or external"),
-        ("clouds", "no such provider: clouds"),
+        ("clouds", "no such provider: clouds (there are embedded, containers and external)"),
         ("external", "set one or more addresses: REVIEWSTREAM_TEST_KAFKA,"),
     ],
 )
@@ -75,7 +74,7 @@ def test_a_provider_that_cannot_be_used_is_a_usage_error(
 def test_the_provider_may_be_a_setting_and_the_option_wins(
     run: Run, pytester: pytest.Pytester
 ) -> None:
-    pytester.makeini("[pytest]\ntestbed = containers\n")
+    pytester.makeini("[pytest]\ntestbed = clouds\n")
     assert run(TESTS).ret == pytest.ExitCode.USAGE_ERROR
     run(TESTS, "--testbed=embedded").assert_outcomes(passed=1)
 
