@@ -98,4 +98,4 @@ def _rejected(reason: Reason, detail: str, answer: ChatAnswer) -> Rejected:
 
 def _quote(text: str) -> str:
     shown = text if len(text) <= MAX_QUOTE else text[: MAX_QUOTE - 1] + "…"
-    return ascii(shown) if not shown.isprintable() else repr(shown)
+    return repr(shown)

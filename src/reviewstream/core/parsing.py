@@ -41,6 +41,14 @@ class _Line(Struct, frozen=True):
     cool: int | float = 0
 
 
+_KINDS: Final = {  # by a JSON value's first byte; every other one begins a number
+    b'"': "a string",
+    b"{": "an object",
+    b"[": "an array",
+    b"n": "null",
+    b"t": "a boolean",
+    b"f": "a boolean",
+}
 _LINE_FIELDS = msgspec.structs.fields(_Line)
 _TYPED = msgspec.json.Decoder(_Line)
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
@@ -166,9 +174,7 @@ def _field_mistyped(
 
 
 def _kind(value: bytes) -> str:
-    first = value.lstrip()[:1]
-    kinds = {b'"': "a string", b"{": "an object", b"[": "an array", b"n": "null"}
-    return kinds.get(first, "a boolean" if first in b"tf" else "a number")
+    return _KINDS.get(value.lstrip()[:1], "a number")
 
 
 def _shown(value: str) -> str:

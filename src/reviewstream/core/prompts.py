@@ -83,8 +83,7 @@ def build_prompt(texts: Sequence[str], *, version: int = PROMPT_VERSION) -> Prom
     Raises:
         KeyError: there is no such version.
     """
-    ids = tuple(str(number) for number in range(len(texts)))
-    reviews = [{"id": name, "text": _cut(text)} for name, text in zip(ids, texts, strict=True)]
+    reviews = [{"id": str(number), "text": _cut(text)} for number, text in enumerate(texts)]
     request = ChatRequest(
         system=_INSTRUCTIONS[version],
         user=msgspec.json.encode({"reviews": reviews}).decode(),
@@ -93,7 +92,11 @@ def build_prompt(texts: Sequence[str], *, version: int = PROMPT_VERSION) -> Prom
         max_output_tokens=TOKENS_PER_ANSWER + TOKENS_PER_LABEL * len(texts),
     )
     question = estimate_tokens(request.system + request.user)
-    return Prompt(request=request, ids=ids, tokens=question + request.max_output_tokens)
+    return Prompt(
+        request=request,
+        ids=tuple(review["id"] for review in reviews),
+        tokens=question + request.max_output_tokens,
+    )
 
 
 def is_truncated(text: str) -> bool:

@@ -18,8 +18,8 @@ def resolved(schema: AvroType, names: Definitions) -> AvroType:
     """Return the definition behind a name, and the type inside `{"type": {...}}`."""
     if isinstance(schema, str):
         return names.get(short_name(schema), schema)
-    if isinstance(schema, Mapping) and not isinstance(schema["type"], str):
-        return resolved(schema["type"], names)
+    while isinstance(schema, Mapping) and not isinstance(schema["type"], str):
+        schema = schema["type"]
     return schema
 
 

@@ -120,8 +120,19 @@ def test_a_rejection_keeps_the_answer() -> None:
     assert _refused(ChatAnswer(text="no é\ud800")).raw == "no é?".encode()
 
 
-def test_a_long_answer_is_quoted_in_part() -> None:
-    assert len(_refused(ChatAnswer(text="x" * 100_000)).detail) < MAX_QUOTE + 100
+@pytest.mark.parametrize(
+    ("said", "quoted"),
+    [
+        ("x" * MAX_QUOTE, "x" * MAX_QUOTE),
+        ("x" * (MAX_QUOTE + 1), "x" * (MAX_QUOTE - 1) + "…"),
+        ("x" * 100_000, "x" * (MAX_QUOTE - 1) + "…"),
+        ("né\n\u202e", r"né\n\u202e"),
+    ],
+    ids=["short-enough", "too-long", "much-too-long", "unprintable"],
+)
+def test_an_answer_is_quoted_as_far_as_a_person_wants_to_read_it(said: str, quoted: str) -> None:
+    detail = _refused(ChatAnswer(text="", refusal=said)).detail
+    assert detail == f"the model refused: '{quoted}'"
 
 
 @given(
