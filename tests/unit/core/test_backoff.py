@@ -15,6 +15,10 @@ def test_waits_double_from_the_base_up_to_the_cap() -> None:
     assert waits == [0.5, 1, 2, 4, 5, 5]
 
 
+def test_unless_told_otherwise_waits_go_from_half_a_second_to_half_a_minute() -> None:
+    assert [backoff(attempt, jitter=0) for attempt in (1, 6, 7, 8)] == [0.5, 16, 30, 30]
+
+
 def test_jitter_shortens_a_wait_by_up_to_half() -> None:
     assert backoff(2, jitter=0.5, base=1) == 1.5
 

@@ -20,6 +20,25 @@ def test_a_record_becomes_the_document_of_its_key_in_its_version() -> None:
     assert config["external.version.header"] == VERSION_HEADER
 
 
+def test_one_task_reads_every_record_from_the_first_on_its_key_as_text() -> None:
+    config = connector_config(Settings(connect=ConnectSettings(connector_class="C")))
+    assert (config["connector.class"], config["tasks.max"]) == ("C", "1")
+    assert config["consumer.override.auto.offset.reset"] == "earliest"
+    assert config["key.converter"] == "org.apache.kafka.connect.storage.StringConverter"
+
+
+def test_the_index_is_found_by_its_address_and_its_mapping_is_ours() -> None:
+    settings = Settings(elasticsearch=ElasticsearchSettings(url="http://e"))
+    config = connector_config(settings)
+    assert (config["connection.url"], config["schema.ignore"]) == ("http://e", "true")
+
+
+def test_an_index_that_is_away_is_asked_again_before_the_connector_gives_up() -> None:
+    config = connector_config(Settings())
+    patience = ("max.retries", "retry.backoff.ms", "connection.timeout.ms", "read.timeout.ms")
+    assert [config[name] for name in patience] == ["10", "500", "5000", "30000"]
+
+
 def test_records_of_the_labelled_topic_go_to_the_alias() -> None:
     settings = Settings(
         kafka=KafkaSettings(labelled_topic="t"), elasticsearch=ElasticsearchSettings(index="i")
@@ -37,6 +56,8 @@ def test_what_cannot_be_indexed_goes_to_the_dead_letter_topic() -> None:
     assert config["errors.deadletterqueue.topic.name"] == "dead"
     assert config["errors.deadletterqueue.topic.replication.factor"] == "3"
     assert config["errors.deadletterqueue.context.headers.enable"] == "true"
+    assert config["behavior.on.malformed.documents"] == "warn"
+    assert config["drop.invalid.message"] == "true"
 
 
 def test_a_rolled_back_transaction_never_reaches_the_index() -> None:
@@ -56,6 +77,7 @@ def test_the_converter_is_told_where_the_registry_is() -> None:
     config = connector_config(settings)
     assert config["value.converter"] == "C"
     assert config["value.converter.schema.registry.url"] == "http://r"
+    assert config["value.converter.basic.auth.credentials.source"] == "USER_INFO"
     assert config["value.converter.basic.auth.user.info"] == "u:p"
     assert config["value.converter.use-id"] == "x"
 
@@ -64,6 +86,12 @@ def test_without_a_user_nobody_is_authenticated() -> None:
     config = connector_config(Settings())
     assert "connection.username" not in config
     assert "value.converter.basic.auth.user.info" not in config
+
+
+def test_the_index_is_told_who_writes() -> None:
+    elasticsearch = ElasticsearchSettings(username="u", password=SecretStr("p"))
+    config = connector_config(Settings(elasticsearch=elasticsearch))
+    assert (config["connection.username"], config["connection.password"]) == ("u", "p")
 
 
 def test_a_user_without_a_password_has_an_empty_one() -> None:
@@ -87,4 +115,5 @@ def test_no_secret_is_shown() -> None:
     )
     shown = without_secrets(connector_config(settings))
     assert "hush" not in str(shown)
+    assert shown["connection.password"] == "***"
     assert shown["topics"] == "reviews.labelled"

@@ -84,6 +84,11 @@ def test_what_elasticsearch_leaves_out_or_writes_otherwise_is_no_drift() -> None
     assert mapping_drift(wanted, {"dynamic": "true", "properties": {"o": {"properties": {}}}}) == ()
 
 
+def test_a_format_in_other_capitals_is_drift() -> None:
+    (found,) = mapping_drift({"format": "yyyy-MM-dd"}, {"format": "yyyy-mm-dd"})
+    assert found == "$: format is yyyy-mm-dd, wanted yyyy-MM-dd"
+
+
 def test_every_difference_is_named_with_its_path() -> None:
     actual = {
         "dynamic": "true",

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from reviewstream import Ok, Reason, Rejected, Review, parse_review
 from reviewstream.core.parsing import MAX_DEPTH, MAX_LINE, MAX_TEXT, is_blank, to_line
@@ -72,6 +73,14 @@ def test_a_good_line_becomes_a_review() -> None:
 @given(reviews)
 def test_a_review_survives_the_way_to_a_line_and_back(review: Review) -> None:
     assert parse_review(to_line(review)) == Ok(review)
+
+
+def test_a_line_has_no_time_finer_than_a_second() -> None:
+    outcome = parse_review(line_of())
+    assert isinstance(outcome, Ok)
+    review = outcome.value
+    finer = structs.replace(review, written_at=review.written_at.replace(microsecond=999_999))
+    assert to_line(finer) == to_line(review)
 
 
 @pytest.mark.parametrize(
@@ -142,6 +151,13 @@ def test_a_missing_field_is_named(name: str) -> None:
     assert refused == Rejected(reason=Reason.MISSING_FIELD, detail=f"$.{name}: missing", raw=line)
 
 
+def test_votes_that_are_left_out_are_not_what_is_wrong_with_a_line() -> None:
+    fields = {key: value for key, value in GOOD.items() if key != "useful"} | {"cool": "many"}
+    refused = parse_review(json.dumps(fields).encode())
+    assert isinstance(refused, Rejected)
+    assert refused.detail == "$.cool: expected a number, got a string"
+
+
 @pytest.mark.parametrize("name", ["useful", "funny", "cool"])
 def test_votes_may_be_left_out(name: str) -> None:
     line = json.dumps({key: value for key, value in GOOD.items() if key != name}).encode()
@@ -156,6 +172,9 @@ def test_votes_may_be_left_out(name: str) -> None:
         (b"", Reason.NOT_JSON, "$: "),
         (b"{", Reason.NOT_JSON, "$: "),
         (b"[1]", Reason.NOT_AN_OBJECT, "$: expected an object, got an array"),
+        (b" \t[1]", Reason.NOT_AN_OBJECT, "$: expected an object, got an array"),
+        (b"false", Reason.NOT_AN_OBJECT, "$: expected an object, got a boolean"),
+        (b"-1", Reason.NOT_AN_OBJECT, "$: expected an object, got a number"),
         (b"null", Reason.NOT_AN_OBJECT, "$: expected an object, got null"),
         (b"17", Reason.NOT_AN_OBJECT, "$: expected an object, got a number"),
         (b'"text"', Reason.NOT_AN_OBJECT, "$: expected an object, got a string"),
@@ -245,3 +264,7 @@ def test_whatever_a_field_holds_the_answer_is_a_review_or_that_field(
 def test_only_spaces_tabs_and_carriage_returns_are_blank(space: str, rest: bytes) -> None:
     line = space.encode() + rest
     assert is_blank(line) == (set(line) <= set(b" \t\r"))
+
+
+def test_no_other_byte_is_blank() -> None:
+    assert {byte for byte in range(256) if is_blank(bytes([byte]))} == set(b" \t\r")

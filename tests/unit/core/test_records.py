@@ -7,6 +7,7 @@ from msgspec import structs
 from reviewstream import LabelledReview, Origin, Provenance, Review, Sentiment
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
+ORIGIN = Origin(source="s", offset=7)
 
 
 def test_a_labelled_review_is_its_review_and_a_label() -> None:
@@ -19,8 +20,9 @@ def test_a_labelled_review_is_its_review_and_a_label() -> None:
         sentiment=Sentiment.NEUTRAL,
         confidence=0.5,
         provenance=provenance,
-        origin=Origin(source="s", offset=0),
+        origin=ORIGIN,
     )
     fields = structs.asdict(labelled)
     assert {name: fields[name] for name in structs.asdict(review)} == structs.asdict(review)
-    assert (labelled.sentiment, labelled.provenance) == (Sentiment.NEUTRAL, provenance)
+    assert (labelled.sentiment, labelled.confidence) == (Sentiment.NEUTRAL, 0.5)
+    assert (labelled.provenance, labelled.origin) == (provenance, ORIGIN)

@@ -5,6 +5,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import msgspec
 import pytest
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
@@ -150,6 +151,21 @@ def test_what_is_no_record_is_refused_in_one_way_only(data: bytes) -> None:
             codec.decode(data)
 
 
+def test_what_the_decoder_said_is_told() -> None:
+    with pytest.raises(AvroDecodeError, match=r"^not a LabelledReview: EOFError: "):
+        LABELLED.decode(b"\0\0\0\0\1")
+
+
+def test_a_text_is_never_taken_for_a_time() -> None:
+    for convert, fields, name in (
+        (labelled_of_avro, to_avro(REVIEW), "written_at"),
+        (rejected_of_avro, _rejected_fields(), "rejected_at"),
+    ):
+        convert(fields)
+        with pytest.raises(msgspec.ValidationError, match=rf"got `str` - at `\$\.{name}`"):
+            convert({**fields, name: "2018-07-07T22:09:11Z"})
+
+
 @given(rejected_reviews, st.data())
 def test_a_damaged_record_is_decoded_or_refused(review: RejectedReview, data: Any) -> None:
     damaged = bytearray(REJECTED.encode(to_avro(review), 1))
@@ -227,6 +243,21 @@ def test_a_row_of_spark_becomes_the_same_bytes_as_its_record(*, naive: bool) -> 
             "labelled_at": REVIEW.provenance.labelled_at.replace(tzinfo=None),
         }
     assert LABELLED.encode(labelled_of_row(row), 1) == LABELLED.encode(fields, 1)
+
+
+NAIVE = datetime(2026, 1, 2)
+AWARE = NAIVE.replace(tzinfo=UTC)
+
+
+def test_a_row_of_spark_means_utc_wherever_it_is_read() -> None:
+    row = {"text": "fine", "written_at": NAIVE, "provenance": {"model": "m", "labelled_at": NAIVE}}
+    provenance = {"model": "m", "labelled_at": AWARE}
+    assert labelled_of_row(row) == {"text": "fine", "written_at": AWARE, "provenance": provenance}
+
+
+def test_a_rejected_row_of_spark_means_utc_wherever_it_is_read() -> None:
+    row = {"origin": {"offset": 3}, "rejection": {"raw": b"{", "rejected_at": NAIVE}}
+    assert rejected_of_row(row) == {"raw": b"{", "rejected_at": AWARE, "origin": {"offset": 3}}
 
 
 def test_a_time_of_another_zone_is_the_same_moment() -> None:

@@ -124,7 +124,22 @@ def record(*fields: dict[str, Any], **more: Any) -> str:
             '{"type": "fixed", "name": "F", "size": 3}',
             "$: 3 bytes cannot be read as 2",
         ),
+        (
+            '{"type": "enum", "name": "E", "symbols": ["P"]}',
+            '{"type": "enum", "name": "E", "symbols": ["Q", "P", "R"]}',
+            "$: unknown symbols Q, R, and no default",
+        ),
         (record(name="other.Q"), record(), "$: R cannot be read as other.Q"),
+        (
+            '{"type": "enum", "name": "E", "symbols": ["P"]}',
+            '{"type": "enum", "name": "D", "symbols": ["P"]}',
+            "$: D cannot be read as E",
+        ),
+        (
+            '{"type": "fixed", "name": "F", "size": 2}',
+            '{"type": "fixed", "name": "G", "size": 2}',
+            "$: G cannot be read as F",
+        ),
     ],
 )
 def test_a_problem_is_named_with_its_path(reader: str, writer: str, problem: str) -> None:

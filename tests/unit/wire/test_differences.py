@@ -99,7 +99,16 @@ def test_a_field_renamed_back_is_known_by_the_alias_that_the_old_one_had() -> No
 def test_a_field_that_only_looks_renamed_says_what_avro_makes_of_it() -> None:
     ((path, kind, what),) = told(record(A), record(field("string", "z")))
     assert (path, kind) == ("$.z", "renamed")
-    assert what.startswith("looks renamed from a, but no alias says so")
+    assert what == (
+        "looks renamed from a, but no alias says so: "
+        "to Avro one field is removed and another is added"
+    )
+
+
+def test_of_two_fields_that_look_like_one_only_the_first_is_taken_for_it() -> None:
+    new = record(field("int", "c"), field("int", "d"))
+    kinds = [(path, kind) for path, kind, _ in told(record(field("int", "a")), new)]
+    assert kinds == [("$.c", "renamed"), ("$.d", "added")]
 
 
 def test_an_alias_is_believed_before_a_likeness() -> None:
@@ -145,6 +154,7 @@ def test_words_alone_are_told_as_words_alone() -> None:
             "$.a",
             "long to timestamp-millis (long)",
         ),
+        (typed("string", {"type": "bytes"}), "$.a", "string to bytes"),
         (('"int"', '"long"'), "$", "int to long"),
     ],
 )
@@ -155,10 +165,10 @@ def test_a_type_that_changes_is_told_at_its_place(
 
 
 def test_symbols_that_come_go_and_change_places_are_told() -> None:
-    old, new = typed(enum("P", "Q", "R"), enum("S", "R", "P", default="S"))
+    old, new = typed(enum("P", "Q", "R"), enum("S", "T", "R", "P", default="S"))
     assert told(old, new) == [
         ("$.a", "default", 'default "S" is new'),
-        ("$.a", "symbols", "enum E gained S"),
+        ("$.a", "symbols", "enum E gained S, T"),
         ("$.a", "symbols", "enum E lost Q"),
         ("$.a", "order", "symbols of E changed places"),
     ]
@@ -179,6 +189,18 @@ def test_a_type_that_is_renamed_is_told() -> None:
 def test_what_changes_in_a_branch_is_told_where_it_is() -> None:
     old, new = typed(["null", inner(A)], ["null", inner(A, B0)])
     assert told(old, new) == [("$.a.b", "added", "added: long, default 0")]
+
+
+def test_a_record_that_may_be_null_now_is_looked_into_as_well() -> None:
+    old, new = typed(inner(A), ["null", inner(A, B0)])
+    for one, other, kind in ((old, new, "added"), (new, old, "removed")):
+        assert [each[:2] for each in told(one, other)] == [("$.a", "type"), ("$.a.b", kind)]
+
+
+def test_an_attribute_of_a_type_that_is_only_a_name_elsewhere_is_told() -> None:
+    old, new = typed("string", {"type": "string", "avro.java.string": "String"})
+    assert told(old, new) == [("$.a", "other", 'avro.java.string "String" is new')]
+    assert told(new, old) == [("$.a", "other", 'avro.java.string "String" is gone')]
 
 
 def test_an_attribute_that_only_programs_read_is_told_too() -> None:

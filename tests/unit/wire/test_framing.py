@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -75,6 +76,12 @@ def test_a_line_is_oversized_exactly_if_it_is_longer_than_the_limit(
     else:
         assert first == Line(offset=9, data=b"x" * length)
     assert second.offset == 9 + length + 1
+
+
+@pytest.mark.parametrize("size", [1000, MAX_LINE + 1])
+def test_a_line_of_just_the_limit_is_kept_whole(size: int) -> None:
+    line = b"x" * MAX_LINE
+    assert frame(cut(line + b"\n", size)) == [Line(offset=0, data=line)]
 
 
 def test_an_oversized_line_keeps_its_first_64_kib() -> None:

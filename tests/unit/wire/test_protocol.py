@@ -146,6 +146,20 @@ def test_a_size_over_the_limit_is_refused_before_its_payload_comes(
         refusing.next_message()
 
 
+def test_every_byte_of_a_size_counts() -> None:
+    decoder = request_decoder()
+    decoder.feed(b"t" + (1 << 24).to_bytes(4, "big"))
+    with pytest.raises(ProtocolError, match=f"TailRequest of {1 << 24} bytes"):
+        decoder.next_message()
+
+
+def test_what_is_no_frame_is_quoted_by_its_first_16_bytes() -> None:
+    decoder = request_decoder()
+    decoder.feed(b"GET /reviews.json HTTP/1.1\r\n")
+    with pytest.raises(ProtocolError, match=r"^b'GET /reviews\.jso' is not of the reviewstream"):
+        decoder.next_message()
+
+
 def test_messages_before_a_bad_one_are_not_lost() -> None:
     decoder = request_decoder()
     decoder.feed(TailRequest(start=3).encode() + b"garbage")

@@ -37,7 +37,7 @@ def test_todays_schema_and_every_released_one_read_each_other(name: SchemaName) 
 def test_released_versions_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     (tmp_path / "released").mkdir()
     for name in ("labelled_review.v10", "labelled_review.v9", "rejected_review.v1"):
-        (tmp_path / "released" / f"{name}.avsc").write_text(name)
+        (tmp_path / "released" / f"{name}.avsc").write_text(name, encoding="utf-8")
     assert released_schemas("labelled_review", directory=tmp_path) == (
         (9, "labelled_review.v9"),
         (10, "labelled_review.v10"),
@@ -51,8 +51,11 @@ def test_an_installed_package_brings_its_schemas_with_it(tmp_path: Path) -> None
 
 def test_a_checkout_has_its_schemas_beside_the_sources(tmp_path: Path) -> None:
     # From the checkout, even where the tests run on an installed wheel.
-    source = Path(__file__).parents[3] / "src" / "reviewstream" / "wire" / "schemas.py"
-    directory = runpy.run_path(str(source))["schemas_directory"](tmp_path)
+    checkout = Path(__file__).parents[3]
+    source = checkout / "src" / "reviewstream" / "wire" / "schemas.py"
+    module = runpy.run_path(str(source), run_name="reviewstream.wire.schemas")
+    directory = module["schemas_directory"](tmp_path)
+    assert directory == checkout / "schemas"
     assert (directory / "labelled_review.avsc").is_file()
 
 
@@ -77,3 +80,8 @@ def test_a_valid_schema_passes_as_it_is(name: SchemaName) -> None:
 def test_what_is_no_schema_is_named_by_where_it_comes_from(text: str) -> None:
     with pytest.raises(ConfigError, match=r"^x\.avsc is not an Avro schema: \w+"):
         checked_schema(text, "x.avsc")
+
+
+def test_what_the_parser_said_is_told() -> None:
+    with pytest.raises(ConfigError, match=r"^x is not an Avro schema: JSONDecodeError: Expecting"):
+        checked_schema("nonsense", "x")
