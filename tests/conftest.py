@@ -13,6 +13,9 @@ if TYPE_CHECKING:  # where nothing is installed, the tests that need no server r
 _QUIET = [HealthCheck.too_slow]
 settings.register_profile("default", deadline=None, suppress_health_check=_QUIET)
 settings.register_profile("long", deadline=None, suppress_health_check=_QUIET, max_examples=10_000)
+settings.register_profile(  # the same examples for every mutant: a verdict can be repeated
+    "mutation", deadline=None, suppress_health_check=_QUIET, derandomize=True, max_examples=30
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 pytest_plugins = ["pytester"]

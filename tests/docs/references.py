@@ -19,6 +19,7 @@ from reviewstream.core.connector import connector_config
 from reviewstream.core.mapping import index_mapping
 from reviewstream.settings import Settings
 from reviewstream.wire.schemas import SchemaName, schema_text
+from tests.mutation.survivors import listed
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -142,6 +143,14 @@ def _mapped(mapped: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str
             yield f"`{prefix}{name}`", ", ".join([field["type"], *more])
 
 
+def mutants() -> str:
+    rows = (
+        (f"`{mutant.function.removeprefix('reviewstream.')}`", f"`{mutant.became}`", reason)
+        for mutant, reason in listed().items()
+    )
+    return table(("function", "mutant", "why it may live"), *rows)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "settings": settings,
     "commands": commands,
@@ -149,6 +158,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "rejected-review": lambda: schema("rejected_review"),
     "connector": connector,
     "mapping": mapping,
+    "mutants": mutants,
 }
 
 if __name__ == "__main__":
