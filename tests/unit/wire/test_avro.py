@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reviewstream.core.records import (
@@ -114,12 +114,19 @@ def test_a_rejected_review_survives_the_way_there_and_back(review: RejectedRevie
     assert rejected_of_avro(REJECTED.decode(REJECTED.encode(to_avro(review), 1))[1]) == review
 
 
-@settings(deadline=None)  # the first serializer imports half of httpx2
-@given(labelled_reviews)
-def test_the_bytes_are_those_of_confluents_serializer(review: LabelledReview) -> None:
+@pytest.fixture(scope="module")
+def serializer() -> AvroSerializer:
     registry = SchemaRegistryClient.new_client({"url": "mock://bytes"})
+    serializer: AvroSerializer = AvroSerializer(registry, schema_text("labelled_review"))
+    return serializer
+
+
+@given(review=labelled_reviews)
+def test_the_bytes_are_those_of_confluents_serializer(
+    serializer: AvroSerializer, review: LabelledReview
+) -> None:
     context = SerializationContext("reviews.labelled", MessageField.VALUE)
-    theirs = AvroSerializer(registry, schema_text("labelled_review"))(to_avro(review), context)
+    theirs = serializer(to_avro(review), context)
     assert theirs is not None
     assert LABELLED.encode(to_avro(review), schema_id_of(theirs)) == theirs
 
