@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from reviewstream_testbed.review_server import ReviewServer
     from reviewstream_testbed.schema_registry import SchemaRegistry
     from reviewstream_testbed.server import Server
+    from reviewstream_testbed.spark_cluster import SparkCluster
     from reviewstream_testbed.testbed import Testbed
 else:
     _MODULES = {
@@ -25,6 +26,7 @@ else:
         "ReviewServer": "review_server",
         "SchemaRegistry": "schema_registry",
         "Server": "server",
+        "SparkCluster": "spark_cluster",
         "Testbed": "testbed",
     }
 
@@ -42,6 +44,7 @@ __all__ = [
     "ReviewServer",
     "SchemaRegistry",
     "Server",
+    "SparkCluster",
     "Subject",
     "Testbed",
     "TestbedError",

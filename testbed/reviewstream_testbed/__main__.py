@@ -16,7 +16,7 @@ from reviewstream_testbed.errors import TestbedError
 from reviewstream_testbed.installation import install
 from reviewstream_testbed.jars import LOCK_FILE, download, write_lock
 from reviewstream_testbed.java import java_home
-from reviewstream_testbed.testbed import PARTS, Testbed
+from reviewstream_testbed.testbed import PARTS, USUAL, Testbed
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     fetch = verbs.add_parser("fetch", help="download what the servers need; nothing later does")
     fetch.set_defaults(run=_fetch)
     up = verbs.add_parser("up", help="run servers until Ctrl-C")
-    up.add_argument("parts", nargs="*", choices=[*PARTS, []], help="default: all")
+    up.add_argument("parts", nargs="*", choices=[*PARTS, []], help=f"default: {' '.join(USUAL)}")
     up.add_argument("--json", action="store_true", help="print one JSON object when all are ready")
     up.set_defaults(run=_up)
     lock = verbs.add_parser("lock", help="download anew and write the checksums (maintainers)")
@@ -52,7 +52,7 @@ def _fetch(_: argparse.Namespace) -> int:
 def _up(given: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with Testbed(given.parts or PARTS) as bed:
+        with Testbed(given.parts or USUAL) as bed:
             addresses = bed.addresses()
             if given.json:
                 print(json.dumps(addresses), flush=True)  # noqa: T201 - a command's output

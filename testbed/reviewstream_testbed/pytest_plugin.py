@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
+    from pyspark.sql import SparkSession
+
     from reviewstream_testbed.elasticsearch import Elasticsearch
     from reviewstream_testbed.kafka import Kafka
     from reviewstream_testbed.kafka_connect import KafkaConnect
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from reviewstream_testbed.review_server import ReviewServer
     from reviewstream_testbed.schema_registry import SchemaRegistry
     from reviewstream_testbed.sharing import Owner
+    from reviewstream_testbed.spark_cluster import SparkCluster
     from reviewstream_testbed.testbed import Testbed
 
 _NEEDED = ("aiohttp", "confluent_kafka", "jsonschema", "psutil", "pyspark", "vaderSentiment")
@@ -36,7 +39,14 @@ _HELP = (
     "Who runs the servers: embedded (default), containers, or external, by REVIEWSTREAM_TEST_*"
     " addresses."
 )
-_PARTS: Final = ("kafka", "schema_registry", "kafka_connect", "elasticsearch", "openai_endpoint")
+_PARTS: Final = (
+    "kafka",
+    "schema_registry",
+    "kafka_connect",
+    "elasticsearch",
+    "openai_endpoint",
+    "spark_cluster",
+)
 _SHARED: Final = "reviewstream_testbed"  # what a worker is told
 _owner = pytest.StashKey["Owner"]()
 _wanted = pytest.StashKey[tuple[str, ...]]()
@@ -127,6 +137,31 @@ def elasticsearch(request: pytest.FixtureRequest, testbed: Testbed) -> Elasticse
     """Elasticsearch, ready."""
     _start_wanted(request, testbed)
     return testbed.elasticsearch
+
+
+@pytest.fixture(scope="session")
+def spark_cluster(request: pytest.FixtureRequest, testbed: Testbed) -> SparkCluster:
+    """A Spark master with two workers, ready."""
+    _start_wanted(request, testbed)
+    return testbed.spark_cluster
+
+
+@pytest.fixture(scope="session")
+def spark_config(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What `spark` is made with; to change it, have a fixture of this name that takes this one."""
+    _require_extra()
+    from reviewstream_testbed.spark_session import LOCAL  # noqa: PLC0415 - see above
+
+    return LOCAL | {"spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse"))}
+
+
+@pytest.fixture(scope="session")
+def spark(spark_config: dict[str, str]) -> Iterator[SparkSession]:
+    """A Spark session in this process, with two cores."""
+    from reviewstream_testbed.spark_session import spark_session  # noqa: PLC0415 - see above
+
+    with spark_session(spark_config) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

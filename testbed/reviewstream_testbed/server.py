@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -79,6 +80,15 @@ class Server(Part):
         """The process id, or None when it does not run."""
         return self._process.pid if self._process and self._process.status() is None else None
 
+    @property
+    def archive(self) -> str:
+        """The name of its class data, which later runs start faster with."""
+        return f"{self.name}.jsa"
+
+    def environ(self) -> Mapping[str, str]:
+        """Return the environment that it gets."""
+        return os.environ
+
     @abstractmethod
     def prepare(self) -> None:
         """Write the configuration for the ports of this run."""
@@ -146,7 +156,7 @@ class Server(Part):
 
     def _launch(self) -> None:
         command = [str(self._installation.java), *_LEAN, *self._class_data(), *self.arguments()]
-        self._process = Process(command, log=self._log)
+        self._process = Process(command, log=self._log, environ=self.environ())
         if self._closed:  # by another thread, which may not have seen this process
             self._process.close()
         self._wait(self._process)
@@ -172,7 +182,7 @@ class Server(Part):
     def _class_data(self) -> list[str]:
         """Use the class data of an earlier run, or have this one write it."""
         base = self._installation.archives / BASE_ARCHIVE
-        kept = base.with_name(f"{self.name}.jsa")
+        kept = base.with_name(self.archive)
         if kept.is_file():
             return [f"-XX:SharedArchiveFile={base}{os.pathsep}{kept}", *_QUIET]
         self._archive = self.folder / kept.name
@@ -188,5 +198,5 @@ class Server(Part):
             folder = self._installation.archives
             fresh = folder / f"{self.name}.{self._archive.stat().st_ino}"
             shutil.copyfile(self._archive, fresh)
-            fresh.replace(folder / f"{self.name}.jsa")
+            fresh.replace(folder / self.archive)
         self._archive = None

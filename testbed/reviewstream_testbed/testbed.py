@@ -25,14 +25,24 @@ from reviewstream_testbed.processes import Janitor
 from reviewstream_testbed.providers import CONTAINERS, EMBEDDED, external_addresses
 from reviewstream_testbed.schema_registry import SchemaRegistry
 from reviewstream_testbed.server import Server
+from reviewstream_testbed.spark_cluster import SparkCluster
 
 if TYPE_CHECKING:
     from reviewstream_testbed.fleet import Fleet
 
 P = TypeVar("P", bound=Part)
 PARTS: dict[str, type[Part]] = {
-    part.name: part for part in (Kafka, SchemaRegistry, KafkaConnect, Elasticsearch, OpenAIEndpoint)
+    part.name: part
+    for part in (
+        Kafka,
+        SchemaRegistry,
+        KafkaConnect,
+        Elasticsearch,
+        OpenAIEndpoint,
+        SparkCluster,
+    )
 }
+USUAL = tuple(name for name in PARTS if name != SparkCluster.name)  # it is for those who ask
 
 
 class Testbed:
@@ -50,7 +60,7 @@ class Testbed:
 
     def __init__(
         self,
-        parts: Iterable[str] = tuple(PARTS),
+        parts: Iterable[str] = USUAL,
         *,
         environ: Mapping[str, str] = os.environ,
         provider: str = EMBEDDED,
@@ -116,6 +126,11 @@ class Testbed:
     def openai_endpoint(self) -> OpenAIEndpoint:
         """The mock OpenAI endpoint."""
         return self._part(OpenAIEndpoint)
+
+    @property
+    def spark_cluster(self) -> SparkCluster:
+        """A Spark master with two workers."""
+        return self._part(SparkCluster)
 
     def part(self, name: str) -> Part:
         """Return a part by its name; the first who asks starts it.
@@ -216,7 +231,7 @@ class Testbed:
         check_enough_memory([kind.name])
         if issubclass(kind, OpenAIEndpoint):
             return kind()
-        if self._fleet:
+        if self._fleet and kind is not SparkCluster:  # that is always made of processes
             from reviewstream_testbed.containers import container  # noqa: PLC0415 - see open_fleet
 
             return container(kind.name, self._fleet)

@@ -1,7 +1,7 @@
-"""One Spark session for the whole folder, and what its tests share."""
+"""What the tests of this folder share: our formats in the testbed's session, and waiting."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,16 +10,20 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from reviewstream.samples import expand
 from reviewstream.settings import SparkSettings
-from reviewstream.spark import register, spark_session
+from reviewstream.spark import register
+from reviewstream.spark.session import configuration
 
 
 @pytest.fixture(scope="session")
-def spark() -> Iterator[SparkSession]:
-    session = spark_session(SparkSettings(master="local[2]"), name="tests")
-    register(session)
-    register(session)  # twice is fine
-    yield session
-    session.stop()
+def spark_config(spark_config: dict[str, str]) -> dict[str, str]:
+    return spark_config | configuration(SparkSettings(master="local[2]"))
+
+
+@pytest.fixture(scope="session")
+def spark(spark: SparkSession) -> SparkSession:
+    register(spark)
+    register(spark)  # twice is fine
+    return spark
 
 
 def sample(count: int, *, seed: int) -> list[bytes]:

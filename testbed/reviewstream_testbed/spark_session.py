@@ -1,0 +1,45 @@
+"""A Spark session for tests: on this machine, in this process."""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from pyspark.sql import SparkSession
+
+from reviewstream_testbed.java import spark_java_home
+from reviewstream_testbed.ports import LOOPBACK
+
+DRIVER = {
+    "spark.driver.host": LOOPBACK,
+    "spark.driver.bindAddress": LOOPBACK,
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.session.timeZone": "UTC",
+}
+LOCAL = {
+    **DRIVER,
+    "spark.master": "local[2]",
+    "spark.sql.catalogImplementation": "in-memory",
+    "spark.sql.shuffle.partitions": "2",
+}
+
+
+@contextmanager
+def spark_session(config: Mapping[str, str]) -> Iterator[SparkSession]:
+    """Run a session, with this Python for its workers and a Java that Spark can use.
+
+    Raises:
+        TestbedError: There is no such Java.
+    """
+    found = {"JAVA_HOME": str(spark_java_home()), "PYSPARK_PYTHON": sys.executable}
+    with patch.dict(os.environ, found):
+        builder = SparkSession.builder.appName("testbed")
+        for name, value in config.items():
+            builder = builder.config(name, value)
+        session = builder.getOrCreate()
+        try:
+            yield session
+        finally:
+            session.stop()
