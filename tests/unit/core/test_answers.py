@@ -103,7 +103,9 @@ def test_a_refusal_is_told_apart_from_a_bad_answer() -> None:
 
 def test_a_filtered_answer_counts_as_refused() -> None:
     answer = ChatAnswer(text=json.dumps({"labels": [FINE]}), finish_reason="content_filter")
-    assert _refused(answer).reason is Reason.MODEL_REFUSED
+    refused = _refused(answer)
+    assert refused.reason is Reason.MODEL_REFUSED
+    assert refused.detail == "the model refused: " + repr("the endpoint's content filter")
 
 
 def test_an_empty_refusal_is_none() -> None:
@@ -113,7 +115,7 @@ def test_an_empty_refusal_is_none() -> None:
 
 def test_an_answer_cut_short_is_refused_even_where_it_can_be_read() -> None:
     answer = ChatAnswer(text=json.dumps({"labels": [FINE]}), finish_reason="length")
-    assert "cut short" in _refused(answer).detail
+    assert _refused(answer).detail == "the answer is cut short (finish_reason: length)"
 
 
 def test_a_rejection_keeps_the_answer() -> None:

@@ -9,7 +9,10 @@ from reviewstream.core.mapping import index_mapping, mapping_drift
 from reviewstream.errors import PermanentError
 from reviewstream.wire.schemas import schema_text
 
-LABELLED = index_mapping(schema_text("labelled_review"))
+
+@pytest.fixture
+def labelled() -> dict[str, Any]:
+    return index_mapping(schema_text("labelled_review"))
 
 
 def mapping_of(*kinds: Any, name: str = "a") -> Any:
@@ -17,22 +20,22 @@ def mapping_of(*kinds: Any, name: str = "a") -> Any:
     return index_mapping(json.dumps({"type": "record", "name": "R", "fields": fields}))
 
 
-def test_a_field_that_the_schema_does_not_name_is_refused() -> None:
-    assert LABELLED["dynamic"] == "strict"
+def test_a_field_that_the_schema_does_not_name_is_refused(labelled: dict[str, Any]) -> None:
+    assert labelled["dynamic"] == "strict"
 
 
-def test_every_field_of_the_schema_has_a_mapping() -> None:
+def test_every_field_of_the_schema_has_a_mapping(labelled: dict[str, Any]) -> None:
     schema = json.loads(schema_text("labelled_review"))
-    assert list(LABELLED["properties"]) == [field["name"] for field in schema["fields"]]
+    assert list(labelled["properties"]) == [field["name"] for field in schema["fields"]]
 
 
-def test_the_text_is_searched_as_english_and_an_id_as_it_is() -> None:
-    assert LABELLED["properties"]["text"] == {"type": "text", "analyzer": "english"}
-    assert LABELLED["properties"]["business_id"] == {"type": "keyword"}
+def test_the_text_is_searched_as_english_and_an_id_as_it_is(labelled: dict[str, Any]) -> None:
+    assert labelled["properties"]["text"] == {"type": "text", "analyzer": "english"}
+    assert labelled["properties"]["business_id"] == {"type": "keyword"}
 
 
-def test_a_record_in_a_record_is_an_object_with_its_own_fields() -> None:
-    provenance = LABELLED["properties"]["provenance"]
+def test_a_record_in_a_record_is_an_object_with_its_own_fields(labelled: dict[str, Any]) -> None:
+    provenance = labelled["properties"]["provenance"]
     assert provenance["type"] == "object"
     assert provenance["properties"]["request_id"] == {"type": "keyword"}
 
@@ -70,13 +73,19 @@ def test_a_type_that_has_no_place_in_the_index_is_named(kind: Any, problem: str)
         mapping_of(kind)
 
 
+def test_a_type_below_another_is_named_with_its_whole_path() -> None:
+    inner = {"name": "b", "type": ["null", {"type": "array", "items": "int"}]}
+    with pytest.raises(PermanentError, match=r"^\$\.a\.b: Avro's array has no mapping"):
+        mapping_of(["null", {"type": "record", "name": "I", "fields": [inner]}])
+
+
 def test_a_nullable_text_is_still_a_text() -> None:
     mapped = mapping_of(["null", "string"], name="text")
     assert mapped["properties"]["text"]["type"] == "text"
 
 
-def test_an_index_with_the_wanted_mapping_has_no_drift() -> None:
-    assert mapping_drift(LABELLED, LABELLED) == ()
+def test_an_index_with_the_wanted_mapping_has_no_drift(labelled: dict[str, Any]) -> None:
+    assert mapping_drift(labelled, labelled) == ()
 
 
 def test_what_elasticsearch_leaves_out_or_writes_otherwise_is_no_drift() -> None:
@@ -89,21 +98,21 @@ def test_a_format_in_other_capitals_is_drift() -> None:
     assert found == "$: format is yyyy-mm-dd, wanted yyyy-MM-dd"
 
 
-def test_every_difference_is_named_with_its_path() -> None:
+def test_every_difference_is_named_with_its_path(labelled: dict[str, Any]) -> None:
     actual = {
         "dynamic": "true",
         "properties": {
-            **{name: field for name, field in LABELLED["properties"].items() if name != "cool"},
+            **{name: field for name, field in labelled["properties"].items() if name != "cool"},
             "stars": {"type": "float"},
             "provenance": {
                 "properties": {
-                    **LABELLED["properties"]["provenance"]["properties"],
+                    **labelled["properties"]["provenance"]["properties"],
                     "mood": {"type": "keyword"},
                 }
             },
         },
     }
-    assert mapping_drift(LABELLED, actual) == (
+    assert mapping_drift(labelled, actual) == (
         "$: dynamic is true, wanted strict",
         "$.stars: type is float, wanted double",
         "$.cool: is not in the index",

@@ -196,6 +196,12 @@ def test_an_unknown_magic_byte_is_named() -> None:
         LABELLED.decode(b'{"review_id": 1}')
 
 
+def test_what_is_too_short_for_a_header_is_measured() -> None:
+    with pytest.raises(AvroDecodeError, match=r"^4 bytes, too short for Confluent's header of 5$"):
+        LABELLED.decode(bytes(4))
+    assert schema_id_of(bytes(5)) == 0
+
+
 def test_a_time_that_no_calendar_has_is_refused() -> None:
     later = json.loads(schema_text("rejected_review"))
     later["fields"][-1]["type"] = "long"
