@@ -5,7 +5,6 @@ from functools import wraps
 from inspect import getattr_static, isfunction
 from typing import Any, Self
 
-from reviewstream_testbed.part import Part
 from reviewstream_testbed.sharing import BED, Desk, Question
 from reviewstream_testbed.testbed import P, Testbed
 
@@ -42,11 +41,17 @@ class BorrowedTestbed(Testbed):
     def close(self) -> None:
         """Do nothing: others may still use it, and its owner ends it."""
 
-    def _start(self, kind: type[Part]) -> Part:
-        real: type[Part] = self._ask(Question(kind.name, "__class__"))
-        made = self._running[kind.name] = borrowed(real, kind.name, self._ask)
+    def _made(self, kind: type[P]) -> P:
+        real: type[P] = self._ask(Question(kind.name, "__class__"))
+        made = borrowed(real, kind.name, self._ask)
         if self._room:
-            made.__dict__["room"] = self._room
+            vars(made)["room"] = self._room
+        return made
+
+    def _part(self, kind: type[P]) -> P:
+        made = self._running.get(kind.name)
+        if not isinstance(made, kind):
+            made = self._running[kind.name] = self._made(kind)
         return made
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from reviewstream_testbed.building import CONVERTER, SINK, class_path
+from reviewstream_testbed.errors import TestbedError
 from reviewstream_testbed.installation import Installation
 from reviewstream_testbed.kafka import LOGGING, Kafka
 from reviewstream_testbed.readiness import answers
@@ -32,6 +33,9 @@ heartbeat.interval.ms=2000
 consumer.session.timeout.ms=6000
 consumer.heartbeat.interval.ms=2000
 scheduled.rebalance.max.delay.ms=0
+# It starts beside Kafka: it asks for it often, and for as long as a slow machine may need.
+reconnect.backoff.max.ms=100
+default.api.timeout.ms=240000
 listeners=http://127.0.0.1:{port}
 rest.advertised.host.name=127.0.0.1
 plugin.path={plugins}
@@ -40,13 +44,18 @@ plugin.discovery=service_load
 
 
 class ConnectConfig(TypedDict):
-    """Arguments of `httpx.Client`, and of others that have learnt from it."""
+    """Arguments of `httpx2.Client`, and of httpx's."""
 
     base_url: str
 
 
 class KafkaConnect(Server):
     """A worker that takes connectors over REST.
+
+    Args:
+        kafka: Returns it, though it may still be starting; raises if it cannot be had.
+        registry: Asked for when a connector needs it.
+        prefix: What the names of its own topics begin with.
 
     Attributes:
         sink_connector_class: Configured like Confluent's Elasticsearch sink.
@@ -63,7 +72,7 @@ class KafkaConnect(Server):
         installation: Installation,
         folder: Path,
         *,
-        kafka: Kafka,
+        kafka: Callable[[], Kafka],
         registry: Callable[[], SchemaRegistry],
         prefix: str = "",
     ) -> None:
@@ -74,7 +83,7 @@ class KafkaConnect(Server):
 
     @property
     def client_config(self) -> ConnectConfig:
-        """What `httpx.Client` takes, as `**client_config`: Connect's interface is REST."""
+        """What `httpx2.Client` takes, as `**client_config`: Connect's interface is REST."""
         return {"base_url": self.url}
 
     @property
@@ -91,8 +100,9 @@ class KafkaConnect(Server):
 
     def prepare(self) -> None:
         """Write the configuration."""
+        self._told = self._kafka().bootstrap_servers
         settings = _SETTINGS.format(
-            bootstrap_servers=self._kafka.bootstrap_servers,
+            bootstrap_servers=self._told,
             port=self.port,
             plugins=self._installation.homes / "plugins",
             prefix=self._prefix,
@@ -110,3 +120,15 @@ class KafkaConnect(Server):
     def is_ready(self) -> bool:
         """Ask for the connectors."""
         return answers(self.port, "/connectors")
+
+    def check(self) -> None:
+        """Raise if Kafka is not where it was to be, or not to be had."""
+        if self._has_kafka_moved():
+            raise TestbedError("kafka_connect was told a port that Kafka did not get")
+
+    def deserves_another_try(self) -> bool:
+        """Say whether other ports, its own or Kafka's, may help."""
+        return self._has_kafka_moved() or super().deserves_another_try()
+
+    def _has_kafka_moved(self) -> bool:
+        return self._told != self._kafka().bootstrap_servers

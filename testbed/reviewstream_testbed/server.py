@@ -58,11 +58,11 @@ class Server(Part):
         self._process: Process | None = None
         self._closed = self._was_ready = False
         self._archive: Path | None = None
-        self._ports: list[int] = []
+        self._ports = free_ports(self.port_count)
 
     @property
     def port(self) -> int:
-        """The port that clients use; it stays the same over restarts."""
+        """The port that clients use; once the server is ready, it stays the same."""
         return self._ports[0]
 
     @property
@@ -101,6 +101,13 @@ class Server(Part):
     def is_ready(self) -> bool:
         """Ask the server itself."""
 
+    def check(self) -> None:
+        """Raise if there is no use in waiting for it."""
+
+    def deserves_another_try(self) -> bool:
+        """Say whether a start that has failed may succeed on other ports."""
+        return _TAKEN.search(self.logs()) is not None
+
     def start(self) -> None:
         """Start it on free ports and wait until it is ready.
 
@@ -108,14 +115,15 @@ class Server(Part):
             TestbedError: It died or never got ready; the message has the log's tail.
         """
         for tries_left in reversed(range(_TRIES)):
-            self._ports = free_ports(self.port_count)
             self.prepare()
             try:
                 return self._launch()
             except TestbedError:
-                if self._closed or not tries_left or not _TAKEN.search(self.logs()):
+                self.kill()
+                if self._closed or not tries_left or not self.deserves_another_try():
                     raise
                 self._log.write_text("")
+                self._ports = free_ports(self.port_count)
         return None
 
     def kill(self) -> None:
@@ -155,7 +163,8 @@ class Server(Part):
         return self._log.read_text(errors="replace")
 
     def _launch(self) -> None:
-        command = [str(self._installation.java), *_LEAN, *self._class_data(), *self.arguments()]
+        ours = [*_LEAN, f"-Djava.io.tmpdir={self.folder}", *self._class_data()]
+        command = [str(self._installation.java), *ours, *self.arguments()]
         self._process = Process(command, log=self._log, environ=self.environ())
         if self._closed:  # by another thread, which may not have seen this process
             self._process.close()
@@ -164,6 +173,7 @@ class Server(Part):
     def _wait(self, process: Process) -> None:
         deadline = time.monotonic() + self.patience
         while not self.is_ready():
+            self.check()
             if process.wait(_POLL):
                 process.close()
                 raise self._failure(f"ended with status {process.status()} before it was ready")

@@ -76,6 +76,8 @@ class Testbed:
         self._closed = False
         self._failures: dict[str, TestbedError] = {}
         self._fleet: Fleet | None = None
+        self._started: set[str] = set()
+        self._making = RLock()
         self._locks = {name: RLock() for name in PARTS}
 
     def __enter__(self) -> Self:
@@ -157,13 +159,11 @@ class Testbed:
         Raises:
             TestbedError: An external server keeps what was made on it.
         """
-        self._closed = True
+        self._close_parts()
         running = {**self._running}
-        with ThreadPoolExecutor(len(PARTS)) as pool:
-            for stopped in [pool.submit(server.close) for server in running.values()]:
-                stopped.result()
-        used = {*running} & {*self._addresses} - {*self._failures}
+        used = self._started & {*self._addresses}
         self._running.clear()
+        self._started.clear()
         if self._fleet:
             self._fleet.close()
         self._janitor.close()
@@ -171,6 +171,13 @@ class Testbed:
             from reviewstream_testbed.external import remove_all  # noqa: PLC0415 - needs a client
 
             remove_all({name: running[name] for name in used}, self.prefix)
+
+    def _close_parts(self) -> None:
+        with self._making:  # what is being made is seen, and nothing more is made
+            self._closed = True
+        with ThreadPoolExecutor(len(PARTS)) as pool:
+            for stopped in [pool.submit(part.close) for part in self._running.values()]:
+                stopped.result()
 
     def _start_together(self) -> None:
         embedded = [name for name in self._parts if name not in self._addresses]
@@ -183,43 +190,49 @@ class Testbed:
                 for started in as_completed(starts):
                     started.result()
             except BaseException:
-                self._closed = True
-                for name, server in [*self._running.items()]:
-                    if name not in self._addresses:
-                        server.close()  # its start fails now, instead of being waited for
+                self._close_parts()  # their starts fail now, instead of being waited for
                 raise
 
     def _start_quietly(self, name: str) -> None:
-        with suppress(TestbedError, OSError):
+        with suppress(TestbedError):
             self._part(PARTS[name])
 
     def _part(self, kind: type[P]) -> P:
         """Return the part, started by the first who asks. A start that failed fails for all."""
         with self._locks[kind.name]:
-            if failed := self._failures.get(kind.name):
-                raise failed
-            server = self._running.get(kind.name)
-            if server is None:
-                server = self._start(kind)
-        assert isinstance(server, kind)  # noqa: S101 - each name has one kind
-        return server
+            made = self._coming(kind)
+            if kind.name not in self._started:
+                self._start(made)
+                self._started.add(kind.name)
+            return made
 
-    def _start(self, kind: type[Part]) -> Part:
-        make = self._make_external if kind.name in self._addresses else self._make
+    def _start(self, part: Part) -> None:
         try:
-            self._check_open(kind.name)
-            server = self._running[kind.name] = make(kind)
-            if self._closed:  # by another thread, which may not have seen this server
-                server.close()
-            server.start()
+            part.start()
         except TestbedError as error:
-            self._failures[kind.name] = error
+            self._failures[part.name] = error
             raise
-        return server
+        except OSError as error:
+            self._failures[part.name] = failure = TestbedError(f"{part.name}: {error}")
+            raise failure from error
 
-    def _check_open(self, part: str) -> None:
-        if self._closed:
-            raise TestbedError(f"{part} cannot be started: the testbed is closed")
+    def _coming(self, kind: type[P]) -> P:
+        """Return the part, though it may still be starting."""
+        if failed := self._failures.get(kind.name):
+            raise failed
+        return self._made(kind)
+
+    def _made(self, kind: type[P]) -> P:
+        """Return the part, which need not have been started."""
+        with self._making:
+            if kind.name not in self._running:
+                if self._closed:
+                    raise TestbedError(f"{kind.name} cannot be started: the testbed is closed")
+                make = self._make_external if kind.name in self._addresses else self._make
+                self._running[kind.name] = make(kind)
+            made = self._running[kind.name]
+        assert isinstance(made, kind)  # noqa: S101 - each name has one kind
+        return made
 
     def _make_external(self, kind: type[Part]) -> Part:
         from reviewstream_testbed.external import connect  # noqa: PLC0415 - needs a client
@@ -236,10 +249,11 @@ class Testbed:
 
             return container(kind.name, self._fleet)
         if issubclass(kind, KafkaConnect):
+            self.start_soon(Kafka.name)
             return kind(
                 self.installation,
                 self.folder,
-                kafka=self.kafka,
+                kafka=lambda: self._coming(Kafka),
                 registry=lambda: self.schema_registry,
                 prefix=self.prefix if Kafka.name in self._addresses else "",
             )

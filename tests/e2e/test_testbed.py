@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
+from socket import create_server, socket
 from urllib.parse import urlsplit
 
 import httpx2
@@ -159,12 +160,40 @@ class HalfBroken(Testbed):
         return Broken(self.installation, self.folder) if kind is Kafka else super()._make(kind)
 
 
-def test_one_part_that_dies_ends_the_others_and_the_start() -> None:
-    halves = HalfBroken(["elasticsearch", "kafka_connect", "kafka"])
+@pytest.mark.parametrize("parts", [["elasticsearch", "kafka_connect", "kafka"], ["kafka_connect"]])
+def test_one_part_that_dies_ends_the_others_and_the_start(parts: list[str]) -> None:
+    halves = HalfBroken(parts)
     with pytest.raises(TestbedError, match="kafka ended with status 1"), halves:
         pytest.fail("it started")
     assert not halves.folder.exists()
     assert halves.addresses() == {}
+
+
+class Crowded(Kafka):
+    """Finds that another program has taken its first port."""
+
+    rival: socket | None = None
+
+    def prepare(self) -> None:
+        super().prepare()
+        if self.rival is None:
+            self.rival = create_server(("127.0.0.1", self.port))
+
+
+class WithCrowded(Testbed):
+    """Its Kafka gets other ports than those that Connect was told."""
+
+    def _make(self, kind: type[Part]) -> Part:
+        return Crowded(self.installation, self.folder) if kind is Kafka else super()._make(kind)
+
+
+def test_connect_follows_a_kafka_that_had_to_take_another_port() -> None:
+    with WithCrowded(["kafka_connect"]) as bed:
+        assert isinstance(bed.kafka, Crowded)
+        assert bed.kafka.rival is not None
+        with bed.kafka.rival as rival:
+            assert bed.kafka.port != rival.getsockname()[1]
+        assert bed.kafka_connect.is_ready()
 
 
 def test_the_registry_answers_every_request_for_what_it_does_not_have(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-import httpx
+import httpx2
 import pytest
 from confluent_kafka import Consumer
 from confluent_kafka.schema_registry import SchemaRegistryClient
@@ -99,7 +99,7 @@ def test_clients_take_their_configuration_as_it_is_credentials_and_all(fake: Can
         fake.requests.clear()
         with SchemaRegistryClient(bed.schema_registry.client_config) as registry:
             assert registry.get_subjects() == fake.answers["GET /subjects"][1]
-        with httpx.Client(**bed.kafka_connect.client_config) as connect:
+        with httpx2.Client(**bed.kafka_connect.client_config) as connect:
             assert connect.get("connectors").json() == ["theirs", "mine-c"]
         with Elasticsearch(**bed.elasticsearch.client_config) as elasticsearch:
             with pytest.raises(UnsupportedProductError):  # it has seen that this is no Elastic
