@@ -19,6 +19,8 @@ settings.register_profile(  # the same examples for every mutant: a verdict can 
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 pytest_plugins = ["pytester"]
+# The contracts are no test modules by name: without this, a failed assertion shows no values.
+pytest.register_assert_rewrite("tests.contract")
 
 
 @pytest.fixture

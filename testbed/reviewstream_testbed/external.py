@@ -175,12 +175,24 @@ class ExternalSchemaRegistry(_ExternalHttp, SchemaRegistry):
         )
 
     def remove(self, prefix: str) -> None:
-        """Delete the subjects, for good."""
-        for subject in self._call("GET", "/subjects?deleted=true"):
-            if subject.startswith(prefix):
-                path = f"/subjects/{quote(subject, safe='')}"
-                self._call("DELETE", path)
-                self._call("DELETE", f"{path}?permanent=true")
+        """Delete the subjects, for good; those that others refer to after the others."""
+        subjects = self._call("GET", "/subjects?deleted=true")
+        left = {subject for subject in subjects if subject.startswith(prefix)}
+        while left:
+            refusals = {subject: error for subject in left if (error := self._refusal(subject))}
+            if len(refusals) == len(left):
+                raise next(iter(refusals.values()))
+            left = {*refusals}
+
+    def _refusal(self, subject: str) -> TestbedError | None:
+        """Delete a subject, and return why that cannot be."""
+        path = f"/subjects/{quote(subject, safe='')}"
+        try:
+            self._call("DELETE", path)
+            self._call("DELETE", f"{path}?permanent=true")
+        except TestbedError as error:
+            return error
+        return None
 
 
 class ExternalKafkaConnect(_ExternalHttp, KafkaConnect):

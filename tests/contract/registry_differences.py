@@ -1,9 +1,11 @@
 """How servers with Confluent's registry API differ: the one place where a test may know the server.
 
-Apicurio's row is what the suite finds here. Confluent's and Karapace's are from their documentation
-and source; the suite has not been run on them.
+Apicurio's and Karapace's rows are what the suite found (Apicurio 3.3; Karapace 6.2 from its source,
+with Avro's own library in the place of the patched one that it names). Confluent's is from its
+documentation: not run.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -12,6 +14,7 @@ class RegistryKind:
     """One server's ways, where the API leaves room or a server strays from it.
 
     Attributes:
+        sign: A path on the server that this kind alone answers.
         default_level: In force where nobody set one.
         subject_without_level: HTTP status and error code of `GET /config/SUBJECT` for a subject
             that is there and has no level of its own; 200 and None if the level in force is given.
@@ -23,10 +26,12 @@ class RegistryKind:
         refuses_empty_schema: Whether an empty schema is an invalid one (42201).
         unknown_type: HTTP status and error code for a `schemaType` that does not exist.
         doc_is_content: Whether a schema that differs in `doc` alone is a new version.
+        misread: Pairs of schemas that it takes for unreadable in either direction.
         has_raw_schema: Whether there is `GET /schemas/ids/ID/schema`.
     """
 
     name: str
+    sign: str | None = None
     default_level: str = "BACKWARD"
     subject_without_level: tuple[int, int | None] = (404, 40408)
     incompatible_codes: frozenset[int] = frozenset({409})
@@ -36,13 +41,21 @@ class RegistryKind:
     refuses_empty_schema: bool = True
     unknown_type: tuple[int, int] = (422, 42201)
     doc_is_content: bool = True
+    misread: frozenset[str] = frozenset()
     has_raw_schema: bool = True
 
 
 CONFLUENT = RegistryKind(name="Confluent", incompatible_codes=frozenset({409, 40901}))
-KARAPACE = RegistryKind(name="Karapace", has_raw_schema=False)
+KARAPACE = RegistryKind(
+    name="Karapace",
+    sign="/_health",
+    unknown_type=(422, 422),
+    misread=frozenset({"the record is renamed with an alias"}),
+    has_raw_schema=False,
+)
 APICURIO = RegistryKind(
     name="Apicurio",
+    sign="/apis/registry/v2/system/info",
     default_level="NONE",
     subject_without_level=(200, None),
     explains=False,
@@ -52,4 +65,13 @@ APICURIO = RegistryKind(
     unknown_type=(500, 0),
     doc_is_content=False,
 )
-KINDS = {kind.name: kind for kind in (APICURIO, CONFLUENT, KARAPACE)}
+KINDS = (APICURIO, KARAPACE, CONFLUENT)
+
+
+def kind_of(answers: Callable[[str], bool]) -> RegistryKind:
+    """Return the kind of a server, by the paths that it answers.
+
+    Args:
+        answers: Whether there is something at a path of the server.
+    """
+    return next(kind for kind in KINDS if kind.sign is None or answers(kind.sign))

@@ -5,7 +5,8 @@ Compatibility".
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 Table: TypeAlias = dict[str, tuple[str, str]]  # name -> old schema, new schema
@@ -39,6 +40,11 @@ class Pair:
     def allows(self, level: str) -> bool:
         """Whether a registry at this level takes the new schema after the old one."""
         return _allowed(level, backward=self.backward, forward=self.forward)
+
+    def as_seen_by(self, misread: Collection[str]) -> "Pair":
+        """Return the pair as it looks to a server that misreads pairs of these names."""
+        known = self.name not in misread
+        return replace(self, backward=self.backward and known, forward=self.forward and known)
 
 
 @dataclass(frozen=True)
