@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias, TypeVar, cast
 
 import pytest
@@ -60,9 +61,22 @@ class KafkaApi:
         return answer.result(timeout=2 * self.patience)
 
     def create(self, topic: str, partitions: int = PARTITIONS, settings: Settings = NONE) -> None:
-        """Create a topic, and wait until clients are told of it."""
+        """Create a topic, and wait until clients are told of it, and who leads its partitions."""
         self.ask_to_create(topic, partitions, settings)
         eventually(lambda: self.topics().get(topic), lambda found: found == partitions)
+        with self.member(topic) as reader:
+            for number in range(partitions):
+                part = TopicPartition(topic, number)
+                eventually(partial(self._is_led, reader, part), bool)
+
+    def _is_led(self, reader: Consumer, part: TopicPartition) -> bool:
+        try:
+            reader.get_watermark_offsets(part, timeout=self.patience)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:
+                raise
+            return False
+        return True
 
     def ask_to_create(
         self,

@@ -39,6 +39,13 @@ _AWAY: Final = frozenset(
         KafkaError._TRANSPORT,
     }
 )
+_MOVING: Final = frozenset(  # a partition's leader is being found; librdkafka calls none retriable
+    {
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+    }
+)
 _REFUSED: Final = frozenset(
     {
         KafkaError._AUTHENTICATION,
@@ -161,7 +168,7 @@ class KafkaLog:
         missing = [topic for topic in dict.fromkeys(topics) if topic not in existing]
         for topic in missing:
             self._create(admin, topic)
-        self._await(admin, missing)
+        self._await(missing)
         return missing
 
     def end_offsets(self, topic: str) -> Mapping[int, int]:
@@ -234,13 +241,22 @@ class KafkaLog:
                 if _error_in(err).code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise
 
-    def _await(self, admin: AdminClient, topics: Sequence[str]) -> None:
-        """Wait until the brokers tell their clients of the topics."""
+    def _await(self, topics: Sequence[str]) -> None:
+        """Wait until clients are told of the topics, and every partition has a leader."""
         deadline = time.monotonic() + self._timeout
-        while absent := set(topics) - set(self._partitions(admin)):
+        while absent := [topic for topic in topics if not self._is_ready(topic)]:
             if time.monotonic() > deadline:
                 raise TransientError(f"topics {sorted(absent)} were created but do not appear")
             time.sleep(0.05)
+
+    def _is_ready(self, topic: str) -> bool:
+        try:
+            self.end_offsets(topic)
+        except StopError:
+            raise
+        except (PermanentError, TransientError):
+            return False
+        return True
 
     def _admin(self) -> AdminClient:
         with self._problems.translated("make a client"):
@@ -294,7 +310,8 @@ class _Problems:
             return StopError(f"Kafka at {self._servers} refuses us: {text}")
         if code == KafkaError._INVALID_ARG:
             return ConfigError(f"{text}; see the settings under kafka")
-        return TransientError(text) if error.retriable() or error.fatal() else PermanentError(text)
+        passes = error.retriable() or error.fatal() or code in _MOVING
+        return TransientError(text) if passes else PermanentError(text)
 
     def away(self, what: str) -> ReviewStreamError:
         """Return the error of brokers that do not answer, or refused us on the way."""

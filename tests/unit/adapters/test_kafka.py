@@ -154,6 +154,7 @@ def test_librdkafka_speaks_only_to_who_debugs(
         (KafkaError(KafkaError._INVALID_ARG), ConfigError),
         (KafkaError(KafkaError.NOT_ENOUGH_REPLICAS, retriable=True), TransientError),
         (KafkaError(KafkaError._FENCED, fatal=True), TransientError),
+        (KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION), TransientError),
         (KafkaError(KafkaError.INVALID_RECORD), PermanentError),
     ],
     ids=lambda value: value.name() if isinstance(value, KafkaError) else value.__name__,
