@@ -6,12 +6,14 @@ import urllib.error
 import urllib.request
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, ClassVar, NoReturn
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from reviewstream_testbed.building import CONVERTER, SINK
 from reviewstream_testbed.elasticsearch import Elasticsearch
 from reviewstream_testbed.errors import TestbedError
 from reviewstream_testbed.kafka import Kafka
@@ -19,7 +21,7 @@ from reviewstream_testbed.kafka_connect import KafkaConnect
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from reviewstream_testbed.part import Part
 from reviewstream_testbed.providers import OPENAI_API_KEY, VARIABLES
-from reviewstream_testbed.schema_registry import SchemaRegistry
+from reviewstream_testbed.schema_registry import CONFLUENT_API, NATIVE_API, SchemaRegistry
 from reviewstream_testbed.server import Server
 
 _PATIENCE = 10.0  # seconds for one answer
@@ -168,7 +170,14 @@ class ExternalSchemaRegistry(_ExternalHttp, SchemaRegistry):
 
     @property
     def native_url(self) -> str:
-        """Raise: only the embedded registry has an API besides Confluent's."""
+        """Apicurio's own API.
+
+        Raises:
+            TestbedError: It is another registry, and has Confluent's API only.
+        """
+        root, api, _ = self._address.partition(CONFLUENT_API)
+        if api:
+            return f"{root}{NATIVE_API}"
         raise TestbedError(
             "the embedded Connect reads Avro through the embedded registry only:"
             " set REVIEWSTREAM_TEST_CONNECT too, or leave REVIEWSTREAM_TEST_SCHEMA_REGISTRY out"
@@ -196,20 +205,34 @@ class ExternalSchemaRegistry(_ExternalHttp, SchemaRegistry):
 
 
 class ExternalKafkaConnect(_ExternalHttp, KafkaConnect):
-    """Workers that have Confluent's Elasticsearch sink and Avro converter."""
+    """Workers that have Confluent's Elasticsearch sink and Avro converter, or the testbed's own."""
 
     ready_path = "/connectors"
-    sink_connector_class = "io.confluent.connect.elasticsearch.ElasticsearchSinkConnector"
-    value_converter = "io.confluent.connect.avro.AvroConverter"
 
     def __init__(self, address: str, *, registry: Callable[[], SchemaRegistry]) -> None:
         super().__init__(address)
         self._registry = registry
 
+    @cached_property
+    def sink_connector_class(self) -> str:  # type: ignore[override] # asked for, once
+        """The Elasticsearch sink that the workers have."""
+        return self._plugin("io.confluent.connect.elasticsearch.ElasticsearchSinkConnector", SINK)
+
+    @cached_property
+    def value_converter(self) -> str:  # type: ignore[override] # asked for, once
+        """The Avro converter that the workers have."""
+        return self._plugin("io.confluent.connect.avro.AvroConverter", CONVERTER)
+
     @property
     def value_converter_config(self) -> dict[str, str]:
         """The converter's settings, without the prefix `value.converter.`."""
+        if self.value_converter == CONVERTER:
+            return super().value_converter_config
         return {"schema.registry.url": self._registry().url}
+
+    def _plugin(self, usual: str, testbeds: str) -> str:
+        plugins = self._call("GET", "/connector-plugins?connectorsOnly=false") or ()
+        return testbeds if testbeds in {each["class"] for each in plugins} else usual
 
     def remove(self, prefix: str) -> None:
         """Delete the connectors."""

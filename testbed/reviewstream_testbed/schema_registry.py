@@ -6,7 +6,8 @@ from reviewstream_testbed.ports import LOOPBACK
 from reviewstream_testbed.readiness import answers
 from reviewstream_testbed.server import Server
 
-_CONFLUENT_API = "/apis/ccompat/v7"
+CONFLUENT_API = "/apis/ccompat/v7"
+NATIVE_API = "/apis/registry/v2"
 
 
 class SchemaRegistry(Server):
@@ -19,7 +20,7 @@ class SchemaRegistry(Server):
     @property
     def url(self) -> str:
         """The base URL of Confluent's API."""
-        return f"{super().url}{_CONFLUENT_API}"
+        return f"{super().url}{CONFLUENT_API}"
 
     @property
     def client_config(self) -> dict[str, Any]:
@@ -29,7 +30,7 @@ class SchemaRegistry(Server):
     @property
     def native_url(self) -> str:
         """The base URL of Apicurio's own API, which its converter speaks."""
-        return f"{super().url}/apis/registry/v2"
+        return f"{super().url}{NATIVE_API}"
 
     def prepare(self) -> None:
         """Do nothing: all of it is on the command line."""
@@ -52,4 +53,4 @@ class SchemaRegistry(Server):
 
     def is_ready(self) -> bool:
         """Ask for the subjects."""
-        return answers(self.port, f"{_CONFLUENT_API}/subjects")
+        return answers(self.port, f"{CONFLUENT_API}/subjects")
