@@ -18,6 +18,10 @@ settings.register_profile(  # the same examples for every mutant: a verdict can 
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+# No test reads or fills the ledger of whoever runs it; the tests of the ledger have their own.
+os.environ["REVIEWSTREAM_LEDGER__ENABLED"] = "false"
+os.environ.pop("REVIEWSTREAM_LEDGER_URL", None)
+
 pytest_plugins = ["pytester"]
 # The contracts are no test modules by name: without this, a failed assertion shows no values.
 pytest.register_assert_rewrite("tests.contract")

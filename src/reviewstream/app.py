@@ -2,13 +2,17 @@
 """The composition root: settings in, wired objects out."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from importlib import import_module
+from pathlib import Path
 
+from reviewstream.errors import ConfigError
 from reviewstream.pipeline.labelling import Labeller, LabelPolicy
 from reviewstream.pipeline.unlimited import NoLedger, NoLimit
 from reviewstream.ports import (
     ConnectCluster,
+    LabelLedger,
+    LedgerArchive,
     LineReader,
     RecordLog,
     RecordSink,
@@ -18,12 +22,18 @@ from reviewstream.ports import (
 from reviewstream.settings import (
     ConnectSettings,
     KafkaSettings,
+    LedgerSettings,
     OpenAISettings,
     RegistrySettings,
     Settings,
 )
 
-VENDORS = ("openai", "kafka")  # adapters that a Spark task may need
+VENDORS = (
+    "openai",
+    "kafka",
+    "ledger_sqlite",
+    "ledger_redis",
+)  # adapters that a Spark task may need
 
 
 def preload() -> None:
@@ -41,7 +51,9 @@ def open_reader(host: str, port: int, *, timeout: float) -> LineReader:
 
 
 @asynccontextmanager
-async def open_labeller(settings: OpenAISettings) -> AsyncIterator[Labeller]:
+async def open_labeller(
+    settings: OpenAISettings, ledger: LedgerSettings
+) -> AsyncIterator[Labeller]:
     """Return a labeller on the running event loop; its connections end with the context."""
     from reviewstream.adapters.clock import SystemClock
     from reviewstream.adapters.openai import OpenAIChat
@@ -49,9 +61,45 @@ async def open_labeller(settings: OpenAISettings) -> AsyncIterator[Labeller]:
     model = OpenAIChat.connect(settings)
     try:
         policy = LabelPolicy.of(settings)
-        yield Labeller(model, NoLedger(), NoLimit(), SystemClock(), policy)
+        with closing(open_ledger(ledger)) as labels:
+            yield Labeller(model, labels, NoLimit(), SystemClock(), policy)
     finally:
         await model.aclose()
+
+
+def located(settings: LedgerSettings) -> LedgerSettings:
+    """Return settings that mean the same ledger in every process of this machine."""
+    if settings.file is None:
+        from reviewstream.adapters.ledger_sqlite import default_file
+
+        return settings.model_copy(update={"file": str(default_file())})
+    return settings.model_copy(update={"file": str(Path(settings.file).expanduser().absolute())})
+
+
+def open_ledger(settings: LedgerSettings) -> LabelLedger:
+    """Return the ledger, or one that remembers nothing if it is switched off."""
+    return open_archive(settings) if settings.enabled else NoLedger()
+
+
+def open_archive(settings: LedgerSettings) -> LedgerArchive:
+    """Return the ledger, to be looked through.
+
+    Raises:
+        ConfigError: It is switched off.
+    """
+    if not settings.enabled:
+        raise ConfigError(
+            "the ledger is switched off: ledger.enabled (REVIEWSTREAM_LEDGER__ENABLED)"
+        )
+    if settings.url is not None:
+        from reviewstream.adapters.ledger_redis import RedisLedger
+
+        return RedisLedger(
+            settings.url.get_secret_value(), timeout=settings.timeout, lease=settings.lease
+        )
+    from reviewstream.adapters.ledger_sqlite import SqliteLedger
+
+    return SqliteLedger(Path(str(located(settings).file)), timeout=settings.timeout)
 
 
 def open_record_sink(settings: KafkaSettings) -> RecordSink:

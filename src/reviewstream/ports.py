@@ -1,6 +1,6 @@
 """What the pipeline needs from the outside, named from the pipeline's side."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -71,7 +71,13 @@ class ChatModel(Protocol):
 
 
 class LedgerKey(Struct, frozen=True, kw_only=True):
-    """What a label was bought for. `text_sha256`: of the text's UTF-8, 32 bytes."""
+    """What a label was bought for.
+
+    Attributes:
+        model: As it was asked for.
+        prompt_version: Number in `core.prompts`.
+        text_sha256: Of the UTF-8 of what the model sees of the text; 32 bytes.
+    """
 
     model: str
     prompt_version: int
@@ -79,7 +85,13 @@ class LedgerKey(Struct, frozen=True, kw_only=True):
 
 
 class LedgerEntry(Struct, frozen=True, kw_only=True):
-    """A label that was paid for."""
+    """A label that was paid for.
+
+    Attributes:
+        model: As the endpoint names it in its answer.
+        cost_micro_usd: Millionths of a US dollar.
+        labelled_at: UTC.
+    """
 
     sentiment: Sentiment
     confidence: float | None
@@ -92,14 +104,46 @@ class LedgerEntry(Struct, frozen=True, kw_only=True):
 
 
 class LabelLedger(Protocol):
-    """Remembers every label bought."""
+    """Remembers every label bought, and which are being bought just now."""
 
-    def find(self, keys: Sequence[LedgerKey]) -> Mapping[LedgerKey, LedgerEntry]:
-        """Return the entries that exist."""
+    def find(self, keys: Collection[LedgerKey]) -> Mapping[LedgerKey, LedgerEntry]:
+        """Return the entries that exist.
+
+        Raises:
+            TransientError: the ledger is away or busy; so for every method but `release`.
+            ConfigError: it is damaged, or not a ledger; so for every method but `release`.
+        """
         ...
 
     def record(self, entries: Mapping[LedgerKey, LedgerEntry]) -> None:
-        """Keep entries; durable on return."""
+        """Keep entries: on return they outlive every process. What a known key has stays."""
+        ...
+
+    def claim(self, keys: Collection[LedgerKey]) -> set[LedgerKey]:
+        """Return those keys that the caller alone may now buy; the others are being bought.
+
+        A claim ends with `release`, and soon after the death of its process.
+        """
+        ...
+
+    def release(self, keys: Collection[LedgerKey]) -> None:
+        """Give claims back; keys that are not claimed are fine."""
+        ...
+
+    def close(self) -> None:
+        """Free the connections, and with them every claim."""
+        ...
+
+
+class LedgerArchive(LabelLedger, Protocol):
+    """A ledger that can be looked through."""
+
+    def entries(self) -> Iterator[tuple[LedgerKey, LedgerEntry]]:
+        """Return everything that was there at the start of the call, in no order."""
+        ...
+
+    def forget(self, keys: Collection[LedgerKey]) -> int:
+        """Remove entries, and return how many there were."""
         ...
 
 

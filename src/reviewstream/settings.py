@@ -1,8 +1,8 @@
 """Settings: frozen values, built once at the edge and passed down.
 
 Order of precedence: argument, environment, env file, `reviewstream.toml`, default. The names in
-the environment are `REVIEWSTREAM_<SECTION>__<NAME>`; `OPENAI_API_KEY` and `OPENAI_BASE_URL` are
-taken verbatim.
+the environment are `REVIEWSTREAM_<SECTION>__<NAME>`; `OPENAI_API_KEY`, `OPENAI_BASE_URL` and
+`REVIEWSTREAM_LEDGER_URL` are read too.
 """
 
 from collections.abc import Mapping
@@ -71,6 +71,26 @@ class OpenAISettings(_Section):
     generation: int = Field(default=0, ge=0, le=999)
     input_usd_per_million: float = Field(default=0.15, ge=0)
     output_usd_per_million: float = Field(default=0.60, ge=0)
+
+
+class LedgerSettings(_Section):
+    """Labels that were paid for: what is in the ledger is not bought again.
+
+    Attributes:
+        enabled: Use a ledger.
+        file: SQLite file, on a local disk, of all processes of a machine. By default
+            `reviewstream/ledger.sqlite3` in `$XDG_STATE_HOME` (`~/.local/state`).
+        url: `redis://...`, `rediss://...` or `unix://...` of a Redis for all machines of a cluster,
+            instead of the file; `REVIEWSTREAM_LEDGER_URL` is read too.
+        timeout: Seconds to wait for a busy file, or for an answer of Redis.
+        lease: Seconds after which Redis lets others buy what a dead process was buying.
+    """
+
+    enabled: bool = True
+    file: str | None = None
+    url: SecretStr | None = None
+    timeout: PositiveFloat = 30.0
+    lease: PositiveFloat = 60.0
 
 
 class KafkaSettings(_Section):
@@ -171,6 +191,7 @@ class Settings(BaseSettings):
 
     source: SourceSettings = Field(default_factory=SourceSettings)
     openai: OpenAISettings = Field(default_factory=OpenAISettings)
+    ledger: LedgerSettings = Field(default_factory=LedgerSettings)
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     registry: RegistrySettings = Field(default_factory=RegistrySettings)
     connect: ConnectSettings = Field(default_factory=ConnectSettings)
@@ -191,9 +212,9 @@ class Settings(BaseSettings):
         return (
             init_settings,
             env_settings,
-            _VendorNames(settings_cls, getattr(env_settings, "env_vars", {})),
+            _ShortNames(settings_cls, getattr(env_settings, "env_vars", {})),
             _Variables(settings_cls, env_file),
-            _VendorNames(settings_cls, env_file),
+            _ShortNames(settings_cls, env_file),
             TomlConfigSettingsSource(settings_cls),
         )
 
@@ -206,12 +227,18 @@ class _Variables(EnvSettingsSource):
         self.env_vars = variables
 
 
-class _VendorNames(_Variables):
-    """`OPENAI_API_KEY` and `OPENAI_BASE_URL`, as every OpenAI client reads them."""
+class _ShortNames(_Variables):
+    """Names that every OpenAI client reads, and one of ours that is shorter than its section."""
 
-    NAMES = ("api_key", "base_url")
+    NAMES = (
+        ("openai_api_key", "openai", "api_key"),
+        ("openai_base_url", "openai", "base_url"),
+        ("reviewstream_ledger_url", "ledger", "url"),
+    )
 
     def __call__(self) -> dict[str, Any]:
-        found = {name: self.env_vars.get(f"openai_{name}") for name in self.NAMES}
-        given = {name: value for name, value in found.items() if value}
-        return {"openai": given} if given else {}
+        given: dict[str, Any] = {}
+        for variable, section, name in self.NAMES:
+            if value := self.env_vars.get(variable):
+                given.setdefault(section, {})[name] = value
+        return given

@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -81,22 +81,46 @@ class FakeChatModel:
 
 
 class MemoryLedger:
-    """`LabelLedger` that lives as long as its process.
+    """`LedgerArchive` that lives as long as its process.
 
     Attributes:
-        entries: Everything recorded.
+        labels: Everything recorded.
+        claimed: What is being bought just now.
     """
 
     def __init__(self) -> None:
-        self.entries: dict[LedgerKey, LedgerEntry] = {}
+        self.labels: dict[LedgerKey, LedgerEntry] = {}
+        self.claimed: set[LedgerKey] = set()
 
-    def find(self, keys: Sequence[LedgerKey]) -> Mapping[LedgerKey, LedgerEntry]:
+    def find(self, keys: Collection[LedgerKey]) -> Mapping[LedgerKey, LedgerEntry]:
         """See `LabelLedger.find`."""
-        return {key: self.entries[key] for key in keys if key in self.entries}
+        return {key: self.labels[key] for key in keys if key in self.labels}
 
     def record(self, entries: Mapping[LedgerKey, LedgerEntry]) -> None:
         """See `LabelLedger.record`."""
-        self.entries.update(entries)
+        self.labels = {**entries, **self.labels}
+
+    def claim(self, keys: Collection[LedgerKey]) -> set[LedgerKey]:
+        """See `LabelLedger.claim`."""
+        mine = set(keys) - self.claimed
+        self.claimed |= mine
+        return mine
+
+    def release(self, keys: Collection[LedgerKey]) -> None:
+        """See `LabelLedger.release`."""
+        self.claimed -= set(keys)
+
+    def close(self) -> None:
+        """See `LabelLedger.close`."""
+        self.claimed.clear()
+
+    def entries(self) -> Iterator[tuple[LedgerKey, LedgerEntry]]:
+        """See `LedgerArchive.entries`."""
+        return iter(list(self.labels.items()))
+
+    def forget(self, keys: Collection[LedgerKey]) -> int:
+        """See `LedgerArchive.forget`."""
+        return sum(self.labels.pop(key, None) is not None for key in set(keys))
 
 
 class FakeClock:

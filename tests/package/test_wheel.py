@@ -25,6 +25,8 @@ VENDORS = (
     "pyarrow",
     "pydantic",
     "pyspark",
+    "redis",
+    "sqlite3",
     "reviewstream_testbed",
     "vaderSentiment",
 )

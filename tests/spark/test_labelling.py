@@ -8,7 +8,7 @@ from pyspark.sql import functions as F  # noqa: N812 - as every Spark user write
 
 from reviewstream.adapters.tcp_server import serving
 from reviewstream.errors import ConfigError
-from reviewstream.settings import OpenAISettings, Settings
+from reviewstream.settings import LedgerSettings, OpenAISettings, Settings
 from reviewstream.spark import counted, failure_sentence, label_reviews
 from reviewstream.spark.columns import LABELLED
 from reviewstream.spark.query import batch_counts
@@ -79,6 +79,32 @@ def test_a_review_that_cannot_be_labelled_is_rejected_and_the_stream_goes_on(
     assert all(row.review_id and row.sentiment is None for row in rows)
     [batch] = batch_counts(query)
     assert (batch.labelled, batch.rejected) == (60 - len(rows), 2 + len(rows))
+
+
+def test_a_second_run_over_the_same_reviews_asks_about_none(
+    spark: SparkSession,
+    settings: Settings,
+    openai_endpoint: OpenAIEndpoint,
+    tmp_path: Path,
+) -> None:
+    lines = sample(60, seed=8)
+    (file := tmp_path / "reviews.json").write_bytes(b"\n".join([*lines, *lines]))
+    ledger = LedgerSettings(file=str(tmp_path / "ledger.sqlite3"))
+    mine = settings.model_copy(update={"ledger": ledger})
+    counts, asked = [], dict[str, int]()
+    for run in ("first", "second"):
+        with serving(file) as server:
+            stream = spark.readStream.format("reviews").option("port", server.port).load()
+            labelled = counted(stream.transform(label_reviews(mine)))
+            finish(query := start(labelled, tmp_path / run, available_now=True))
+        asked = openai_endpoint.requests()["reviews"]
+        counts.append([(batch.labelled, batch.from_ledger) for batch in batch_counts(query)])
+        assert set(asked.values()) == {1}, "a text was asked about twice"
+    texts = len(asked)
+    assert counts == [[(120, 120 - texts)], [(120, 120)]]
+    rows = spark.read.parquet(str(tmp_path / "second" / "rows")).collect()
+    assert {row.sentiment for row in rows} == {"POSITIVE", "NEUTRAL", "NEGATIVE"}
+    assert {row.provenance.from_ledger for row in rows} == {True}
 
 
 def test_a_refused_key_ends_the_query_with_one_sentence_and_no_row(

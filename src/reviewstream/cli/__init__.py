@@ -14,6 +14,7 @@ VERBS: Final = (
     "demo",
     "doctor",
     "index",
+    "ledger",
     "report",
     "run",
     "schemas",
@@ -30,6 +31,7 @@ EXTRAS: Final = {
     "psutil": "testbed",
     "pyarrow": "spark",
     "pyspark": "spark",
+    "redis": "redis",
     "vaderSentiment": "testbed",
 }
 

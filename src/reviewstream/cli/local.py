@@ -15,6 +15,7 @@ from reviewstream.settings import (
     ConnectSettings,
     ElasticsearchSettings,
     KafkaSettings,
+    LedgerSettings,
     OpenAISettings,
     RegistrySettings,
     Settings,
@@ -71,8 +72,9 @@ def local_stack(
     Args:
         settings: Source, model and Spark settings are kept, save for addresses.
         file: Served as the source.
-        folder: For the checkpoint.
-        real_model: Ask the model that the settings name instead of the mock endpoint.
+        folder: For the checkpoint and the ledger.
+        real_model: Ask the model that the settings name instead of the mock endpoint, and remember
+            its labels in the ledger that they name.
 
     Yields:
         A function that waits for the servers and returns settings that point to them.
@@ -93,6 +95,7 @@ def local_stack(
             return Settings.model_construct(
                 source=_with(settings.source, host=served.host, port=served.port),
                 openai=openai,
+                ledger=settings.ledger if real_model else _ledger(folder),
                 kafka=KafkaSettings(bootstrap_servers=bed.kafka.bootstrap_servers),
                 registry=RegistrySettings(url=bed.schema_registry.url, auto_register=True),
                 connect=_connect(bed.kafka_connect),
@@ -109,6 +112,11 @@ def _mock(settings: OpenAISettings) -> Iterator[OpenAISettings]:
 
     with OpenAIEndpoint() as endpoint:
         yield _with(settings, base_url=endpoint.base_url, api_key=SecretStr("sk-mock"))
+
+
+def _ledger(folder: Path) -> LedgerSettings:
+    """Return a ledger of this run: what the mock endpoint says is not what the model would say."""
+    return LedgerSettings(file=str(folder / "ledger.sqlite3"))
 
 
 def _connect(running: "KafkaConnect") -> ConnectSettings:

@@ -71,6 +71,7 @@ def _report(context: Context, counts: Counts) -> None:
         context.emit(asdict(counts))
         return
     context.console.print(
-        f"Stopped at byte {counts.offset}: {counts.labelled} labelled, {counts.rejected} rejected "
+        f"Stopped at byte {counts.offset}: {counts.labelled} labelled, of them "
+        f"{counts.from_ledger} from the ledger, and {counts.rejected} rejected, "
         f"in {counts.batches} micro-batches."
     )

@@ -16,6 +16,7 @@ class Counts:
     """What the query has done since it was started.
 
     Attributes:
+        from_ledger: How many of the labelled had been paid for before.
         offset: Bytes from the start of the file to the next line; None before the first batch.
         head: Bytes from the start of the file to the end of what there is, if that is known.
     """
@@ -23,6 +24,7 @@ class Counts:
     batches: int = 0
     labelled: int = 0
     rejected: int = 0
+    from_ledger: int = 0
     offset: int | None = None
     head: int | None = None
 
@@ -81,6 +83,7 @@ def _add(counts: Counts, batch: "BatchCounts") -> Counts:
         batches=counts.batches + 1,
         labelled=counts.labelled + batch.labelled,
         rejected=counts.rejected + batch.rejected,
+        from_ledger=counts.from_ledger + batch.from_ledger,
         offset=batch.offset,
         head=batch.head,
     )

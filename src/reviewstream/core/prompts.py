@@ -83,7 +83,7 @@ def build_prompt(texts: Sequence[str], *, version: int = PROMPT_VERSION) -> Prom
     Raises:
         KeyError: there is no such version.
     """
-    reviews = [{"id": str(number), "text": _cut(text)} for number, text in enumerate(texts)]
+    reviews = [{"id": str(number), "text": as_sent(text)} for number, text in enumerate(texts)]
     request = ChatRequest(
         system=_INSTRUCTIONS[version],
         user=msgspec.json.encode({"reviews": reviews}).decode(),
@@ -109,7 +109,10 @@ def estimate_tokens(text: str) -> int:
     return -(-len(text.encode(errors="replace")) // BYTES_PER_TOKEN)
 
 
-def _cut(text: str) -> str:
-    """Return the beginning of a text that fits the ceiling, cut between two characters."""
+def as_sent(text: str) -> str:
+    """Return what the model sees of a text: its beginning, cut between two characters.
+
+    A lone surrogate, which no JSON can carry, is a question mark.
+    """
     kept = text.encode(errors="replace")[: MAX_TEXT_TOKENS * BYTES_PER_TOKEN]
     return kept.decode(errors="ignore")

@@ -14,7 +14,13 @@ from reviewstream.core.chat import ChatAnswer
 from reviewstream.core.costs import Prices, cost_micro_usd
 from reviewstream.core.outcomes import Ok, Rejected
 from reviewstream.core.parsing import to_line
-from reviewstream.core.prompts import PROMPT_VERSION, Prompt, build_prompt, is_truncated
+from reviewstream.core.prompts import (
+    PROMPT_VERSION,
+    Prompt,
+    as_sent,
+    build_prompt,
+    is_truncated,
+)
 from reviewstream.core.records import (
     LabelledReview,
     Origin,
@@ -25,6 +31,7 @@ from reviewstream.core.records import (
     Stage,
 )
 from reviewstream.errors import PermanentError, StopError, TransientError
+from reviewstream.pipeline.remembering import PatientLedger
 from reviewstream.ports import ChatModel, Clock, LabelLedger, LedgerEntry, LedgerKey, RateLimiter
 from reviewstream.settings import OpenAISettings
 
@@ -85,8 +92,9 @@ class _Purchase(Struct, frozen=True, kw_only=True):
 class Labeller:
     """Asks a model for the sentiment of reviews, and is the one owner of retries.
 
-    Identical texts in one call are asked about once. The label of a text that was paid for earlier
-    comes from the ledger, and a label is in the ledger before it is returned.
+    Identical texts are asked about once, in one call and wherever the ledger is used just now. The
+    label of a text that was paid for earlier comes from the ledger, and a label is in the ledger
+    before it is returned.
     """
 
     def __init__(
@@ -98,7 +106,7 @@ class Labeller:
         policy: LabelPolicy,
     ) -> None:
         self._model = model
-        self._ledger = ledger
+        self._ledger = PatientLedger(ledger, clock, attempts=policy.max_attempts)
         self._limiter = limiter
         self._clock = clock
         self._policy = policy
@@ -113,10 +121,12 @@ class Labeller:
 
         Raises:
             StopError: nobody can be labelled until a person acts; everything in flight is dropped.
+            TransientError: the ledger stays away.
+            ConfigError: the ledger is damaged.
         """
         keys = [self._key(review.text) for review, _ in reviews]
         texts = {key: review.text for key, (review, _) in zip(keys, reviews, strict=True)}
-        known = self._ledger.find(list(texts))
+        known = await self._ledger.find(texts.keys())
         asked = await self._ask_all({key: texts[key] for key in texts if key not in known})
         outcomes: list[LabelledReview | RejectedReview] = []
         for key, (review, origin) in zip(keys, reviews, strict=True):
@@ -130,7 +140,7 @@ class Labeller:
         return LedgerKey(
             model=self._policy.model,
             prompt_version=self._policy.prompt_version,
-            text_sha256=hashlib.sha256(text.encode(errors="replace")).digest(),
+            text_sha256=hashlib.sha256(as_sent(text).encode()).digest(),
         )
 
     async def _ask_all(
@@ -156,13 +166,19 @@ class Labeller:
         return results
 
     async def _buy(self, key: LedgerKey, text: str) -> _Purchase | _Refusal:
+        async with self._ledger.alone(key) as known:
+            return (
+                await self._ask(key, text) if known is None else _Purchase(entry=known, attempts=0)
+            )
+
+    async def _ask(self, key: LedgerKey, text: str) -> _Purchase | _Refusal:
         prompt = build_prompt([text], version=self._policy.prompt_version)
         inquiry = _Inquiry(self._model, self._limiter, self._clock, self._policy, prompt)
         label = await inquiry.run()
         if isinstance(label, _Refusal):
             return label
         entry = inquiry.entry(label, now=_to_millisecond(self._clock.now()))
-        self._ledger.record({key: entry})
+        await self._ledger.record(key, entry)
         return _Purchase(entry=entry, attempts=inquiry.attempts)
 
     def _outcome(

@@ -1,20 +1,30 @@
 """A ledger that remembers nothing and a limiter that never waits: what a run without them uses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 from reviewstream.ports import LedgerEntry, LedgerKey
 
 
 class NoLedger:
-    """`LabelLedger` that remembers nothing."""
+    """`LabelLedger` that remembers nothing, and lets everyone buy."""
 
-    def find(self, keys: Sequence[LedgerKey]) -> Mapping[LedgerKey, LedgerEntry]:
+    def find(self, keys: Collection[LedgerKey]) -> Mapping[LedgerKey, LedgerEntry]:
         """Find nothing."""
         del keys
         return {}
 
     def record(self, entries: Mapping[LedgerKey, LedgerEntry]) -> None:
         """Forget at once."""
+
+    def claim(self, keys: Collection[LedgerKey]) -> set[LedgerKey]:
+        """Allow everything."""
+        return set(keys)
+
+    def release(self, keys: Collection[LedgerKey]) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class NoLimit:

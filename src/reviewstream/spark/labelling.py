@@ -14,7 +14,7 @@ from pyspark.sql.types import StructType
 from reviewstream.core.records import LabelledReview, Origin, RejectedReview, Review
 from reviewstream.errors import ConfigError
 from reviewstream.pipeline.labelling import Labeller
-from reviewstream.settings import OpenAISettings, Settings
+from reviewstream.settings import LedgerSettings, OpenAISettings, Settings
 from reviewstream.spark.columns import LABEL, REJECTION, SOURCE, column, missing, rows_of
 from reviewstream.spark.wiring import wiring
 
@@ -32,7 +32,7 @@ def label_reviews(settings: Settings) -> Callable[[DataFrame], DataFrame]:
     The order of rows in a partition stays. Works on batch and streaming DataFrames alike.
 
     Args:
-        settings: Of them only `openai` is used, and shipped to Spark's workers.
+        settings: Of them `openai` and `ledger` are used, and shipped to Spark's workers.
 
     Returns:
         A function that adds the columns `sentiment`, `confidence` and `provenance`.
@@ -40,12 +40,12 @@ def label_reviews(settings: Settings) -> Callable[[DataFrame], DataFrame]:
     Raises:
         ConfigError: (from the function) a column is missing, or there is a label already.
     """
-    return partial(_label, settings.openai)
+    return partial(_label, settings.openai, settings.ledger)
 
 
-def _label(settings: OpenAISettings, reviews: DataFrame) -> DataFrame:
+def _label(settings: OpenAISettings, ledger: LedgerSettings, reviews: DataFrame) -> DataFrame:
     columns = labelled_columns(reviews.schema)
-    open_labeller = partial(wiring().open_labeller, settings)
+    open_labeller = partial(wiring().open_labeller, settings, wiring().located(ledger))
     size = SLICE * settings.concurrency
     return reviews.mapInArrow(partial(label_batches, open_labeller, size), columns)
 

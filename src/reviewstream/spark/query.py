@@ -45,6 +45,7 @@ class BatchCounts:
     """One finished micro-batch.
 
     Attributes:
+        from_ledger: How many of the labelled had been paid for before.
         offset: Bytes from the start of the file to where the next one begins.
         head: Bytes from the start of the file to the end of what there is; None if not known.
     """
@@ -52,6 +53,7 @@ class BatchCounts:
     batch_id: int
     labelled: int
     rejected: int
+    from_ledger: int
     offset: int
     head: int | None
 
@@ -91,10 +93,12 @@ def start_query(
 def counted(labelled: DataFrame) -> DataFrame:
     """Have Spark count the rows of each micro-batch; `batch_counts` reads the counts."""
     is_rejected = F.col("rejection").isNotNull()
+    free = F.col("provenance.from_ledger") if "provenance" in labelled.columns else F.lit(None)
     return labelled.observe(
         METRICS,
         F.count(F.when(~is_rejected, 1)).alias("labelled"),
         F.count(F.when(is_rejected, 1)).alias("rejected"),
+        F.count(F.when(free, 1)).alias("from_ledger"),
     )
 
 
@@ -183,6 +187,7 @@ def _counts(progress: Mapping[str, Any]) -> BatchCounts | None:
         batch_id=progress["batchId"],
         labelled=observed["labelled"],
         rejected=observed["rejected"],
+        from_ledger=observed["from_ledger"],
         offset=source["endOffset"]["offset"],
         head=None if latest is None else latest["offset"],
     )

@@ -10,7 +10,12 @@ from typing import Final, Protocol, cast
 
 from reviewstream.pipeline.labelling import Labeller
 from reviewstream.ports import LineReader, RecordSink, SchemaRegistry
-from reviewstream.settings import KafkaSettings, OpenAISettings, RegistrySettings
+from reviewstream.settings import (
+    KafkaSettings,
+    LedgerSettings,
+    OpenAISettings,
+    RegistrySettings,
+)
 
 ROOT: Final = "reviewstream.app"
 
@@ -22,8 +27,14 @@ class Wiring(Protocol):
         """Return a reader of the review server."""
         ...
 
-    def open_labeller(self, settings: OpenAISettings) -> AbstractAsyncContextManager[Labeller]:
+    def open_labeller(
+        self, settings: OpenAISettings, ledger: LedgerSettings
+    ) -> AbstractAsyncContextManager[Labeller]:
         """Return a labeller for one task, on the running event loop."""
+        ...
+
+    def located(self, settings: LedgerSettings) -> LedgerSettings:
+        """Return settings that mean the same ledger in every process of this machine."""
         ...
 
     def open_record_sink(self, settings: KafkaSettings) -> RecordSink:

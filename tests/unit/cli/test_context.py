@@ -98,6 +98,24 @@ def test_an_error_never_shows_a_value_since_it_may_be_a_secret() -> None:
     assert "sk-secret" not in str(caught.value)
 
 
+def test_the_ledgers_url_has_a_short_name_and_is_a_secret(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (env_file := tmp_path / "env").write_text("REVIEWSTREAM_LEDGER_URL=redis://file\n")
+    from_file = load_settings(None, env_file).ledger.url
+    monkeypatch.setenv("REVIEWSTREAM_LEDGER_URL", "redis://:secret@h")
+    from_environment = load_settings(None, env_file).ledger
+    assert from_file is not None
+    assert from_environment.url is not None
+    assert from_file.get_secret_value() == "redis://file"
+    assert from_environment.url.get_secret_value() == "redis://:secret@h"
+    assert "secret" not in repr(from_environment)
+    monkeypatch.setenv("REVIEWSTREAM_LEDGER__URL", "redis://long")
+    from_long_name = load_settings(None, None).ledger.url
+    assert from_long_name is not None
+    assert from_long_name.get_secret_value() == "redis://long"
+
+
 def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
     (tmp_path / "reviewstream.toml").write_text("[kafka\n")
     with pytest.raises(ConfigError, match=r"reviewstream\.toml"):

@@ -13,7 +13,12 @@ from reviewstream.spark.query import BatchCounts, RunningQuery
 
 def batch(batch_id: int, labelled: int, rejected: int = 0) -> BatchCounts:
     return BatchCounts(
-        batch_id=batch_id, labelled=labelled, rejected=rejected, offset=labelled, head=100
+        batch_id=batch_id,
+        labelled=labelled,
+        from_ledger=labelled // 2,
+        rejected=rejected,
+        offset=labelled,
+        head=100,
     )
 
 
@@ -48,5 +53,5 @@ def test_every_micro_batch_is_counted_once(
     told: list[Counts] = []
     running = RunningQuery(query=Scripted(looks), drain_file=tmp_path)  # type: ignore[arg-type] # enough of it
     counts = watch(running, told.append)
-    assert counts == Counts(batches=2, labelled=3, rejected=1, offset=2, head=100)
+    assert counts == Counts(batches=2, labelled=3, rejected=1, from_ledger=1, offset=2, head=100)
     assert told[-1] == counts

@@ -14,6 +14,7 @@ from reviewstream.core.prompts import (
     BYTES_PER_TOKEN,
     MAX_TEXT_TOKENS,
     PROMPT_VERSION,
+    as_sent,
     build_prompt,
     estimate_tokens,
     is_truncated,
@@ -122,3 +123,10 @@ def test_the_estimate_covers_question_and_answer(given_texts: list[str]) -> None
 def test_tokens_are_a_quarter_of_the_bytes_rounded_up(text: str) -> None:
     size = len(text.encode(errors="replace"))
     assert estimate_tokens(text) == math.ceil(Fraction(size, BYTES_PER_TOKEN))
+
+
+@given(any_text)
+@example("a" * CEILING + "\ud800")
+def test_what_is_sent_of_a_text_is_told(text: str) -> None:
+    sent = json.loads(build_prompt([text]).request.user)["reviews"][0]["text"]
+    assert as_sent(text) == sent

@@ -311,7 +311,7 @@ async def test_a_label_is_remembered_by_model_and_prompt_not_by_generation(
 async def test_a_review_without_a_label_is_not_in_the_ledger() -> None:
     ledger = MemoryLedger()
     await _label_one(_scripted(BAD), ledger=ledger)
-    assert ledger.entries == {}
+    assert ledger.labels == {}
 
 
 class _CountingLimit:
@@ -427,7 +427,7 @@ def test_whatever_the_model_does_every_review_comes_back_in_its_place(
     asked = Counter(map(_text, model.requests))
     assert set(asked) == set(texts)
     assert all(times <= max_attempts for times in asked.values())
-    bought = {key.text_sha256 for key in ledger.entries}
+    bought = {key.text_sha256 for key in ledger.labels}
     for (review, _), outcome in zip(reviews, outcomes, strict=True):
         assert isinstance(outcome, LabelledReview) == (_sha256(review.text) in bought)
         if isinstance(outcome, LabelledReview):

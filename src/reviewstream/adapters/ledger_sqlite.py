@@ -1,0 +1,142 @@
+"""`LedgerArchive` in a SQLite file: for every process of one machine."""
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from reviewstream.adapters.claims import FileClaims
+from reviewstream.adapters.sqlite_file import SqliteFile
+from reviewstream.core.records import Sentiment
+from reviewstream.ports import LedgerEntry, LedgerKey
+
+VERSION: Final = 1  # of the table
+PAGE: Final = 1_000  # rows read at once: a long read would keep SQLite from emptying its log
+
+# No text of a review is kept: its SHA-256 is all that is needed to know it again.
+_TABLE: Final = """
+CREATE TABLE IF NOT EXISTS labels (
+    text_sha256 BLOB NOT NULL,
+    prompt_version INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    sentiment TEXT NOT NULL,
+    confidence REAL,
+    answered_by TEXT NOT NULL,
+    prompt_tokens INTEGER NOT NULL,
+    completion_tokens INTEGER NOT NULL,
+    cost_micro_usd INTEGER NOT NULL,
+    request_id TEXT,
+    labelled_at INTEGER NOT NULL, -- microseconds since 1970, UTC
+    PRIMARY KEY (text_sha256, prompt_version, model)
+) WITHOUT ROWID
+"""
+_FIND: Final = "SELECT * FROM labels WHERE text_sha256 = ? AND prompt_version = ? AND model = ?"
+_FORGET: Final = "DELETE FROM labels WHERE text_sha256 = ? AND prompt_version = ? AND model = ?"
+_RECORD: Final = "INSERT OR IGNORE INTO labels VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PAGE: Final = """
+SELECT * FROM labels WHERE (text_sha256, prompt_version, model) > (?, ?, ?)
+ORDER BY text_sha256, prompt_version, model LIMIT ?
+"""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def default_file() -> Path:
+    """Return the file in the user's state folder (XDG Base Directory Specification)."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "reviewstream" / "ledger.sqlite3"
+
+
+class SqliteLedger:
+    """`LedgerArchive` in one file.
+
+    Args:
+        file: Beside it are `-wal` and `-shm` of SQLite, and `-claims`, which stays empty.
+        timeout: Seconds to wait for another process that writes.
+    """
+
+    def __init__(self, file: Path, *, timeout: float = 30.0) -> None:
+        self._file = SqliteFile(
+            file, setting="ledger.file", schema=_TABLE, version=VERSION, timeout=timeout
+        )
+        self._claims = FileClaims(file.with_name(f"{file.name}-claims"))
+
+    def find(self, keys: Collection[LedgerKey]) -> Mapping[LedgerKey, LedgerEntry]:
+        """See `LabelLedger.find`."""
+        with self._file.reading() as connection:
+            rows = [connection.execute(_FIND, _key(key)).fetchone() for key in keys]
+        return dict(_entry(row) for row in rows if row is not None)
+
+    def record(self, entries: Mapping[LedgerKey, LedgerEntry]) -> None:
+        """See `LabelLedger.record`."""
+        rows = [_row(key, entry) for key, entry in entries.items()]
+        with self._file.writing() as connection:
+            connection.executemany(_RECORD, rows)
+
+    def claim(self, keys: Collection[LedgerKey]) -> set[LedgerKey]:
+        """See `LabelLedger.claim`."""
+        with self._file.reading():  # makes the folder
+            return {key for key in keys if self._claims.take(key)}
+
+    def release(self, keys: Collection[LedgerKey]) -> None:
+        """See `LabelLedger.release`."""
+        for key in keys:
+            self._claims.give_back(key)
+
+    def close(self) -> None:
+        """See `LabelLedger.close`."""
+        self._claims.close()
+        self._file.close()
+
+    def entries(self) -> Iterator[tuple[LedgerKey, LedgerEntry]]:
+        """See `LedgerArchive.entries`."""
+        last: tuple[Any, ...] = (b"", 0, "")  # before every key
+        while True:
+            with self._file.reading() as connection:
+                page = connection.execute(_PAGE, (*last, PAGE)).fetchall()
+            if not page:
+                return
+            yield from map(_entry, page)
+            last = page[-1][:3]
+
+    def forget(self, keys: Collection[LedgerKey]) -> int:
+        """See `LedgerArchive.forget`."""
+        with self._file.writing() as connection:
+            return sum(connection.execute(_FORGET, _key(key)).rowcount for key in set(keys))
+
+
+def _key(key: LedgerKey) -> tuple[bytes, int, str]:
+    return key.text_sha256, key.prompt_version, key.model
+
+
+def _row(key: LedgerKey, entry: LedgerEntry) -> tuple[Any, ...]:
+    return (
+        *_key(key),
+        entry.sentiment.value,
+        entry.confidence,
+        entry.model,
+        entry.prompt_tokens,
+        entry.completion_tokens,
+        entry.cost_micro_usd,
+        entry.request_id,
+        (entry.labelled_at - _EPOCH) // _MICROSECOND,
+    )
+
+
+def _entry(row: tuple[Any, ...]) -> tuple[LedgerKey, LedgerEntry]:
+    digest, version, model, sentiment, confidence, answered_by, prompt, completion, *rest = row
+    cost, request_id, labelled_at = rest
+    return (
+        LedgerKey(model=model, prompt_version=version, text_sha256=digest),
+        LedgerEntry(
+            sentiment=Sentiment(sentiment),
+            confidence=confidence,
+            model=answered_by,
+            prompt_tokens=prompt,
+            completion_tokens=completion,
+            cost_micro_usd=cost,
+            request_id=request_id,
+            labelled_at=_EPOCH + labelled_at * _MICROSECOND,
+        ),
+    )

@@ -1,0 +1,167 @@
+"""A SQLite file of ours that every process of one machine may write to at once."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from reviewstream.errors import ConfigError, TransientError
+
+APPLICATION: Final = 0x52564C47  # in the file's header: it is ours
+RETRY: Final = 0.02  # seconds; SQLite itself does not wait where files are opened or become WAL
+
+_WAITS: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+class SqliteFile:
+    """One connection for each process, opened when it is first needed, in WAL mode.
+
+    A process that was forked opens the file anew: SQLite's connections do not survive a fork.
+
+    Args:
+        file: On a local disk; made, with its folder, where there is none.
+        setting: That names the file; for messages.
+        schema: Statement that makes the table, if it is not there.
+        version: Of the schema.
+        timeout: Seconds to wait for another process that writes.
+    """
+
+    def __init__(
+        self, file: Path, *, setting: str, schema: str, version: int, timeout: float
+    ) -> None:
+        self._file = file
+        self._setting = setting
+        self._schema = schema
+        self._version = version
+        self._timeout = timeout
+        self._connection: sqlite3.Connection | None = None
+        self._inherited: list[sqlite3.Connection] = []  # never closed: they are another process's
+        self._owner = os.getpid()
+        self._lock = Lock()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection to one thread at a time.
+
+        Raises:
+            TransientError: others write for longer than the time-out.
+            ConfigError: the file is damaged, another program's, or cannot be written.
+        """
+        if self._owner != os.getpid():
+            self._begin_anew()
+        with self._lock, self._plain_errors():
+            if self._connection is None:
+                self._connection = self._opened()
+            yield self._connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Like `reading`, in a transaction that is kept only if the block ends well."""
+        with self.reading() as connection, _transaction(connection):
+            yield connection
+
+    def close(self) -> None:
+        """Close this process's connection; the next use opens another."""
+        if self._owner == os.getpid() and self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _begin_anew(self) -> None:
+        """Forget the connection and the lock of the process that we were forked from."""
+        if self._connection is not None:
+            self._inherited.append(self._connection)
+        self._connection = None
+        self._owner = os.getpid()
+        self._lock = Lock()
+
+    def _opened(self) -> sqlite3.Connection:
+        """Open the file, again and again while others open it too."""
+        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        deadline = time.monotonic() + self._timeout
+        while True:
+            connection = sqlite3.connect(
+                self._file, timeout=self._timeout, isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._prepare(connection)
+            except BaseException as err:
+                connection.close()
+                if _code(err) not in _WAITS or time.monotonic() > deadline:
+                    raise
+                time.sleep(RETRY)
+            else:
+                return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        with _transaction(connection, "DEFERRED"):
+            found = self._inspect(connection)
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise ConfigError(f"{self._file}: not on a local disk: {self._elsewhere}")
+        # Nothing is lost when a process is killed; a power cut may cost the last moments.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        if not found:
+            with _transaction(connection):
+                connection.execute(self._schema)
+                connection.execute(f"PRAGMA application_id = {APPLICATION}")
+                connection.execute(f"PRAGMA user_version = {self._version}")
+
+    def _inspect(self, connection: sqlite3.Connection) -> bool:
+        """Say whether the table is there, without changing what may be another program's."""
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if application != APPLICATION and (application or tables):
+            raise ConfigError(f"{self._file}: a database of another program: {self._elsewhere}")
+        if version > self._version:
+            raise ConfigError(
+                f"{self._file}: written by a newer reviewstream (version {version} of the file, "
+                f"known here: {self._version}): upgrade, or {self._elsewhere}"
+            )
+        return bool(application == APPLICATION)
+
+    @property
+    def _elsewhere(self) -> str:
+        variable = f"REVIEWSTREAM_{self._setting.replace('.', '__')}".upper()
+        return f"name another file by {self._setting} ({variable})"
+
+    @contextmanager
+    def _plain_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as err:
+            code = _code(err)
+            if code in _WAITS:
+                raise TransientError(
+                    f"{self._file}: other processes kept it locked for {self._timeout:g} s"
+                ) from err
+            if code in _DAMAGED:
+                raise ConfigError(
+                    f"{self._file}: {err}: move it away, or {self._elsewhere}"
+                ) from err
+            raise ConfigError(f"{self._file}: {err}: {self._elsewhere}, or see to it") from err
+        except OSError as err:
+            raise ConfigError(f"{self._file}: {err.strerror}: {self._elsewhere}") from err
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iterator[None]:
+    connection.execute(f"BEGIN {kind}")
+    try:
+        yield
+    except BaseException:
+        with suppress(sqlite3.Error):  # some errors have ended the transaction already
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _code(err: BaseException) -> int | None:
+    """Return SQLite's primary result code."""
+    code = getattr(err, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF

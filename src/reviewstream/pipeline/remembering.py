@@ -1,0 +1,62 @@
+"""A ledger as the labeller uses it: patient with failures that pass, and with other buyers."""
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
+
+from reviewstream.core.backoff import backoff
+from reviewstream.errors import TransientError
+from reviewstream.ports import Clock, LabelLedger, LedgerEntry, LedgerKey
+
+CLAIM_POLL: Final = 0.1  # seconds between two looks at what another is buying
+CLAIM_PATIENCE: Final = (
+    300.0  # seconds; then a label bought twice is better than a stream that hangs
+)
+
+T = TypeVar("T")
+
+
+class PatientLedger:
+    """Asks a ledger again after a failure that passes, `attempts` times at most in all."""
+
+    def __init__(self, ledger: LabelLedger, clock: Clock, *, attempts: int) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._attempts = attempts
+
+    async def find(self, keys: Collection[LedgerKey]) -> Mapping[LedgerKey, LedgerEntry]:
+        """See `LabelLedger.find`."""
+        return await self._insist(lambda: self._ledger.find(keys))
+
+    async def record(self, key: LedgerKey, entry: LedgerEntry) -> None:
+        """See `LabelLedger.record`."""
+        await self._insist(lambda: self._ledger.record({key: entry}))
+
+    @asynccontextmanager
+    async def alone(self, key: LedgerKey) -> AsyncIterator[LedgerEntry | None]:
+        """Wait until nobody else buys this label.
+
+        Yields:
+            The label if it was bought in the meantime; None if it is for the caller to buy.
+        """
+        await self._claim(key)
+        try:
+            yield (await self.find([key])).get(key)
+        finally:
+            self._ledger.release([key])
+
+    async def _claim(self, key: LedgerKey) -> None:
+        waited = 0.0
+        while not await self._insist(lambda: self._ledger.claim([key])):
+            if waited >= CLAIM_PATIENCE:
+                return
+            await self._clock.sleep(CLAIM_POLL)
+            waited += CLAIM_POLL
+
+    async def _insist(self, ask: Callable[[], T]) -> T:
+        for attempt in range(1, self._attempts):
+            try:
+                return ask()
+            except TransientError:
+                await self._clock.sleep(backoff(attempt, jitter=self._clock.jitter()))
+        return ask()

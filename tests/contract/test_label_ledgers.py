@@ -1,0 +1,102 @@
+"""The ledger in memory, in a SQLite file, and in Redis."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from pydantic import SecretStr
+
+from reviewstream.adapters.ledger_redis import LABELS
+from reviewstream.app import open_archive
+from reviewstream.errors import ConfigError, TransientError
+from reviewstream.ports import LedgerArchive
+from reviewstream.settings import LedgerSettings
+from reviewstream.testing import MemoryLedger
+from tests.contract.label_ledger import LabelLedgerContract, OpenAgain, SharedLedgerContract
+from tests.contract.ledger_entries import entries, key_of
+from tests.contract.redis_server import MISSING, RedisServer, redis_program
+
+
+class TestMemory(LabelLedgerContract):
+    @pytest.fixture
+    def ledger(self) -> LedgerArchive:
+        return MemoryLedger()
+
+    @pytest.fixture
+    def again(self, ledger: LedgerArchive) -> OpenAgain:
+        return lambda: ledger
+
+
+class _Opened(SharedLedgerContract):
+    @pytest.fixture
+    def again(self, shared: LedgerSettings) -> Iterator[OpenAgain]:
+        opened: list[LedgerArchive] = []
+
+        def open_again() -> LedgerArchive:
+            opened.append(open_archive(shared))
+            return opened[-1]
+
+        yield open_again
+        for each in opened:
+            each.close()
+
+    @pytest.fixture
+    def ledger(self, again: OpenAgain) -> LedgerArchive:
+        return again()
+
+
+class TestSqlite(_Opened):
+    @pytest.fixture
+    def shared(self, tmp_path: Path) -> LedgerSettings:
+        return LedgerSettings(file=str(tmp_path / "new" / "ledger.sqlite3"))
+
+
+@pytest.fixture(scope="session")
+def program() -> str:
+    return redis_program() or pytest.skip(MISSING)
+
+
+@pytest.fixture(scope="session")
+def redis_server(program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(program, tmp_path_factory.mktemp("redis"), password="p@ss/word")
+    yield server
+    server.close()
+
+
+class TestRedis(_Opened):
+    @pytest.fixture
+    def shared(self, redis_server: RedisServer) -> LedgerSettings:
+        redis_server.empty()
+        return LedgerSettings(url=SecretStr(redis_server.url), lease=2.0)
+
+    def test_a_server_that_is_killed_comes_back_with_every_label(
+        self, ledger: LedgerArchive, redis_server: RedisServer
+    ) -> None:
+        ledger.record(entries(*range(100)))
+        assert ledger.claim([key_of(1)])
+        redis_server.kill()
+        with pytest.raises(TransientError, match=r"in redis://127\.0\.0\.1:\d+/0 is away"):
+            ledger.find([key_of(1)])
+        ledger.release([key_of(1)])  # nobody is there to be told, which is fine
+        redis_server.start()
+        assert dict(ledger.entries()) == entries(*range(100))
+
+    def test_a_wrong_password_is_a_setting_to_be_mended_and_is_not_shown(
+        self, redis_server: RedisServer
+    ) -> None:
+        url = redis_server.url.replace("p%40ss", "wrong")
+        ledger = open_archive(LedgerSettings(url=SecretStr(url)))
+        with pytest.raises(ConfigError, match=r"see ledger\.url") as caught:
+            ledger.find([key_of(1)])
+        assert "wrong" not in str(caught.value)
+        ledger.close()
+
+    @pytest.mark.parametrize("kind", ["hset", "set"])
+    def test_what_others_keep_under_our_name_is_not_read_as_labels(
+        self, ledger: LedgerArchive, redis_server: RedisServer, kind: str
+    ) -> None:
+        with redis.Redis.from_url(redis_server.url) as client:
+            client.hset(LABELS, "x", "y") if kind == "hset" else client.set(LABELS, "x")
+        with pytest.raises(ConfigError, match=r"reviewstream:labels: .*: see ledger\.url"):
+            list(ledger.entries())

@@ -1,0 +1,80 @@
+"""Looking through a ledger; `tests/contract` does it with every kind of ledger."""
+
+import json
+
+import pytest
+
+from reviewstream.errors import PermanentError
+from reviewstream.pipeline.ledger import BATCH, Selection, export, holdings, prune, restore
+from reviewstream.testing import MemoryLedger
+from tests.contract.ledger_entries import entries, entry_of, key_of
+
+
+def filled(count: int) -> MemoryLedger:
+    ledger = MemoryLedger()
+    ledger.record(entries(*range(count)))
+    return ledger
+
+
+def test_an_empty_ledger_has_nothing() -> None:
+    assert holdings(MemoryLedger()) == ()
+    assert list(export(MemoryLedger())) == []
+    assert restore(MemoryLedger(), []) == 0
+
+
+def test_an_export_says_what_is_known_of_a_label() -> None:
+    (line,) = export(filled(1))
+    assert json.loads(line) == {
+        "model": "m",
+        "prompt_version": 1,
+        "text_sha256": key_of(0).text_sha256.hex(),
+        "sentiment": "POSITIVE",
+        "confidence": None,
+        "answered_by": "m-0",
+        "prompt_tokens": 100,
+        "completion_tokens": 0,
+        "cost_micro_usd": 0,
+        "request_id": None,
+        "labelled_at": "2026-11-22T12:30:15.123000Z",
+    }
+
+
+def test_what_is_known_already_stays_and_blank_lines_are_nothing() -> None:
+    lines = [*export(filled(2)), b"", b"\n"]
+    ledger = MemoryLedger()
+    ledger.record({key_of(0): entry_of(7)})
+    assert restore(ledger, lines) == 2
+    assert ledger.labels == {key_of(0): entry_of(7), key_of(1): entry_of(1)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"text_sha256": "xyz"},
+        {"text_sha256": "00"},
+        {"sentiment": "GOOD"},
+        {"labelled_at": "2026-11-22T12:30:15"},
+        {"more": 1},
+        {"model": None},
+    ],
+    ids=str,
+)
+def test_a_line_of_something_else_is_named(change: dict[str, object]) -> None:
+    (line,) = export(filled(1))
+    changed = json.dumps({**json.loads(line), **change}).encode()
+    with pytest.raises(PermanentError, match="line 2 is not of an exported ledger: "):
+        restore(MemoryLedger(), [line, changed])
+
+
+@pytest.mark.parametrize("line", [b"{", b"\xff", b"[]", b"null"])
+def test_a_line_that_is_no_entry_is_named(line: bytes) -> None:
+    with pytest.raises(PermanentError, match="line 1 is not of an exported ledger: "):
+        restore(MemoryLedger(), [line])
+
+
+def test_many_are_pruned_in_batches_and_the_rest_stays() -> None:
+    ledger = filled(3 * BATCH)
+    moment = entry_of(2 * BATCH + 1).labelled_at
+    assert prune(ledger, Selection(before=moment)) == 2 * BATCH + 1
+    assert ledger.labels == entries(*range(2 * BATCH + 1, 3 * BATCH))
+    assert prune(ledger, Selection(model="other")) == 0

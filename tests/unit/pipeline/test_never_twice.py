@@ -1,0 +1,120 @@
+"""No text is asked about twice, however reviews come and whoever labels them."""
+
+import asyncio
+from collections import Counter
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reviewstream.core.chat import ChatAnswer, ChatRequest
+from reviewstream.core.prompts import BYTES_PER_TOKEN, MAX_TEXT_TOKENS, as_sent
+from reviewstream.core.records import LabelledReview, RejectedReview, Sentiment
+from reviewstream.errors import PermanentError
+from reviewstream.pipeline.labelling import Labeller, LabelPolicy
+from reviewstream.ports import LabelLedger
+from reviewstream.testing import FakeChatModel, FakeClock, MemoryLedger, NoLimit, judging
+from tests.unit.pipeline.test_labelling import _reviews
+
+CEILING = MAX_TEXT_TOKENS * BYTES_PER_TOKEN
+texts = st.lists(st.sampled_from(["", "a", "b", "\0", "é", "\ud800", "?"]), max_size=8)
+
+
+def labeller(model: FakeChatModel, ledger: LabelLedger, *, concurrency: int = 3) -> Labeller:
+    policy = LabelPolicy(model="m", concurrency=concurrency)
+    return Labeller(model, ledger, NoLimit(), FakeClock(), policy)
+
+
+def asked_about(model: FakeChatModel) -> Counter[str]:
+    """Return how often each text was asked about."""
+    requests = (msgspec.json.decode(request.user)["reviews"] for request in model.requests)
+    return Counter(review["text"] for reviews in requests for review in reviews)
+
+
+def sentiment_of(text: str) -> Sentiment:
+    return list(Sentiment)[len(text.encode()) % 3]
+
+
+@given(
+    batches=st.lists(texts, max_size=6), labellers=st.integers(1, 4), concurrency=st.integers(1, 4)
+)
+def test_each_text_is_asked_about_once_by_all_who_share_a_ledger(
+    batches: list[list[str]], labellers: int, concurrency: int
+) -> None:
+    model, ledger = FakeChatModel(judging(sentiment_of)), MemoryLedger()
+    several = [labeller(model, ledger, concurrency=concurrency) for _ in range(labellers)]
+
+    async def label_all() -> list[list[LabelledReview | RejectedReview]]:
+        return await asyncio.gather(
+            *(
+                several[number % labellers].label(_reviews(*batch))
+                for number, batch in enumerate(batches)
+            )
+        )
+
+    outcomes = asyncio.run(label_all())
+    wanted = {as_sent(text) for batch in batches for text in batch}
+    assert asked_about(model) == Counter(wanted)
+    labelled = [one for each in outcomes for one in each if isinstance(one, LabelledReview)]
+    assert [one.text for one in labelled] == [text for batch in batches for text in batch]
+    assert all(one.sentiment == sentiment_of(as_sent(one.text)) for one in labelled)
+    paid = Counter(as_sent(one.text) for one in labelled if not one.provenance.from_ledger)
+    assert paid == Counter(wanted)
+    assert ledger.claimed == set()
+
+
+@given(first=texts, second=texts)
+def test_a_second_run_asks_about_what_is_new(first: list[str], second: list[str]) -> None:
+    ledger, model = MemoryLedger(), FakeChatModel()
+    asyncio.run(labeller(FakeChatModel(), ledger).label(_reviews(*first)))
+    asyncio.run(labeller(model, ledger).label(_reviews(*second)))
+    assert set(asked_about(model)) == set(map(as_sent, second)) - set(map(as_sent, first))
+
+
+@given(batch=texts, refused=st.sampled_from(["a", "b", ""]))
+def test_what_was_refused_is_not_remembered_and_is_claimed_by_nobody(
+    batch: list[str], refused: str
+) -> None:
+    def answer(request: ChatRequest) -> ChatAnswer | Exception:
+        (review,) = msgspec.json.decode(request.user)["reviews"]
+        text = review["text"]
+        return PermanentError("no") if text == refused else judging(sentiment_of)(request)
+
+    model, ledger = FakeChatModel(answer), MemoryLedger()
+    for _ in range(2):
+        asyncio.run(labeller(model, ledger).label(_reviews(*batch)))
+    times = asked_about(model)
+    assert times == {text: 2 if text == refused else 1 for text in map(as_sent, batch)}
+    assert ledger.claimed == set()
+
+
+@pytest.mark.anyio
+async def test_texts_that_differ_after_what_is_sent_are_one_question() -> None:
+    model, ledger = FakeChatModel(), MemoryLedger()
+    long = "x" * CEILING
+    outcomes = await labeller(model, ledger).label(_reviews(long + "a", long + "b"))
+    assert len(model.requests) == 1
+    assert all(isinstance(one, LabelledReview) for one in outcomes)
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_purchase_can_be_made_by_another() -> None:
+    arrived = asyncio.Event()
+
+    class Hanging(FakeChatModel):
+        async def answer(self, request: ChatRequest) -> ChatAnswer:
+            arrived.set()
+            await asyncio.Event().wait()
+            return await super().answer(request)
+
+    ledger, model = MemoryLedger(), FakeChatModel()
+    task = asyncio.create_task(labeller(Hanging(), ledger).label(_reviews("a")))
+    await arrived.wait()
+    waiting = asyncio.create_task(labeller(model, ledger).label(_reviews("a")))
+    task.cancel()
+    (outcome,) = await waiting
+    assert isinstance(outcome, LabelledReview)
+    assert len(model.requests) == 1
+    with pytest.raises(asyncio.CancelledError):
+        await task

@@ -1,0 +1,107 @@
+"""A ledger that is away or in use is waited for, but not for ever."""
+
+from collections.abc import Collection, Mapping
+
+import pytest
+
+from reviewstream.errors import ConfigError, TransientError
+from reviewstream.pipeline.remembering import CLAIM_PATIENCE, CLAIM_POLL, PatientLedger
+from reviewstream.ports import LedgerEntry, LedgerKey
+from reviewstream.testing import FakeClock, MemoryLedger
+from tests.contract.ledger_entries import entries, entry_of, key_of
+
+KEY, ENTRY = key_of(1), entry_of(1)
+
+
+class Away(MemoryLedger):
+    """Fails some times, then works."""
+
+    def __init__(self, times: int, error: Exception) -> None:
+        super().__init__()
+        self.times = times
+        self.error = error
+
+    def find(self, keys: Collection[LedgerKey]) -> Mapping[LedgerKey, LedgerEntry]:
+        self._fail()
+        return super().find(keys)
+
+    def record(self, entries: Mapping[LedgerKey, LedgerEntry]) -> None:
+        self._fail()
+        super().record(entries)
+
+    def claim(self, keys: Collection[LedgerKey]) -> set[LedgerKey]:
+        self._fail()
+        return super().claim(keys)
+
+    def _fail(self) -> None:
+        if self.times:
+            self.times -= 1
+            raise self.error
+
+
+@pytest.mark.anyio
+async def test_a_ledger_that_is_away_for_a_while_is_asked_again() -> None:
+    ledger, clock = Away(2, TransientError("busy")), FakeClock()
+    patient = PatientLedger(ledger, clock, attempts=3)
+    await patient.record(KEY, ENTRY)
+    assert ledger.labels == {KEY: ENTRY}
+    assert clock.sleeps == [0.5, 1.0]
+    ledger.times = 2
+    assert await patient.find([KEY]) == {KEY: ENTRY}
+    ledger.times = 2
+    async with patient.alone(KEY) as known:
+        assert known == ENTRY
+
+
+@pytest.mark.anyio
+async def test_a_ledger_that_stays_away_is_an_error_after_the_last_attempt() -> None:
+    ledger, clock = Away(99, TransientError("busy")), FakeClock()
+    with pytest.raises(TransientError, match="busy"):
+        await PatientLedger(ledger, clock, attempts=3).find([KEY])
+    assert 99 - ledger.times == 3
+
+
+@pytest.mark.anyio
+async def test_a_damaged_ledger_is_not_asked_again() -> None:
+    ledger = Away(99, ConfigError("damaged"))
+    with pytest.raises(ConfigError, match="damaged"):
+        await PatientLedger(ledger, FakeClock(), attempts=3).find([KEY])
+    assert ledger.times == 98
+
+
+@pytest.mark.anyio
+async def test_what_another_is_buying_is_waited_for_and_taken_from_the_ledger() -> None:
+    ledger = MemoryLedger()
+
+    class Meanwhile(FakeClock):
+        async def sleep(self, seconds: float) -> None:
+            await super().sleep(seconds)
+            if len(self.sleeps) == 3:
+                ledger.record(entries(1))
+                ledger.release([KEY])
+
+    clock = Meanwhile()
+    ledger.claim([KEY])
+    async with PatientLedger(ledger, clock, attempts=1).alone(KEY) as known:
+        assert known == ENTRY
+        assert clock.sleeps == [CLAIM_POLL] * 3
+        assert ledger.claimed == {KEY}
+    assert ledger.claimed == set()
+
+
+@pytest.mark.anyio
+async def test_one_that_buys_for_ever_holds_nobody_back_for_ever() -> None:
+    ledger, clock = MemoryLedger(), FakeClock()
+    ledger.claim([KEY])
+    async with PatientLedger(ledger, clock, attempts=1).alone(KEY) as known:
+        assert known is None
+    assert CLAIM_PATIENCE <= sum(clock.sleeps) < CLAIM_PATIENCE + 1
+
+
+@pytest.mark.anyio
+async def test_a_claim_is_given_back_when_the_purchase_fails() -> None:
+    ledger = MemoryLedger()
+    with pytest.raises(ZeroDivisionError):
+        async with PatientLedger(ledger, FakeClock(), attempts=1).alone(KEY):
+            raise ZeroDivisionError
+    assert ledger.claimed == set()
