@@ -30,9 +30,20 @@ class BorrowedTestbed(Testbed):
         return self
 
     def addresses(self) -> dict[str, str]:
-        """Return the address of each part that has been started, by whomever."""
+        """Return the address of each part that is ready, whoever has asked for it."""
         found: dict[str, str] = self._ask(Question(BED, "addresses", ()))
         return found
+
+    def start_times(self) -> dict[str, float]:
+        """Return the seconds that each part took to get ready."""
+        found: dict[str, float] = self._ask(Question(BED, "start_times", ()))
+        return found
+
+    def start(self, *names: str) -> None:
+        """Have parts started together, and wait until all are ready."""
+        self.start_soon(*names)
+        for name in names:
+            self.part(name)
 
     def start_soon(self, *names: str) -> None:
         """Have parts started together, without waiting."""

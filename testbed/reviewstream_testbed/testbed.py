@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import time
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
@@ -76,7 +77,7 @@ class Testbed:
         self._closed = False
         self._failures: dict[str, TestbedError] = {}
         self._fleet: Fleet | None = None
-        self._started: set[str] = set()
+        self._started: dict[str, float] = {}  # seconds that it took
         self._making = RLock()
         self._locks = {name: RLock() for name in PARTS}
 
@@ -85,7 +86,7 @@ class Testbed:
         self._janitor = Janitor(self.folder)
         try:
             self._fleet = open_fleet(self._environ) if self._provider == CONTAINERS else None
-            self._start_together()
+            self.start(*self._parts)
         except BaseException:
             self.close()
             raise
@@ -143,6 +144,26 @@ class Testbed:
         check_names([name])
         return self._part(PARTS[name])
 
+    def start(self, *names: str) -> None:
+        """Start parts together, and wait until all are ready.
+
+        Raises:
+            TestbedError: One of them cannot be had; all have been stopped.
+        """
+        check_names(names)
+        embedded = [name for name in names if name not in self._addresses]
+        check_enough_memory(embedded)
+        if not self._fleet and any(issubclass(PARTS[name], Server) for name in embedded):
+            _ = self.installation  # once, before the parts ask for it all at the same time
+        with ThreadPoolExecutor(len(PARTS)) as pool:
+            starts = [pool.submit(self._part, PARTS[name]) for name in names]
+            try:
+                for started in as_completed(starts):
+                    started.result()
+            except BaseException:
+                self._close_parts()  # their starts fail now, instead of being waited for
+                raise
+
     def start_soon(self, *names: str) -> None:
         """Start parts together, without waiting; who asks for one hears of its failure."""
         check_names(names)
@@ -150,8 +171,12 @@ class Testbed:
             Thread(target=self._start_quietly, args=[name], daemon=True).start()
 
     def addresses(self) -> dict[str, str]:
-        """Return the address of each part that has been started."""
-        return {name: server.address for name, server in self._running.items()}
+        """Return the address of each part that is ready."""
+        return {name: self._running[name].address for name in [*self._started]}
+
+    def start_times(self) -> dict[str, float]:
+        """Return the seconds that each part took to get ready."""
+        return {**self._started}
 
     def close(self) -> None:
         """Stop every server and remove every file. A second call does nothing.
@@ -161,7 +186,7 @@ class Testbed:
         """
         self._close_parts()
         running = {**self._running}
-        used = self._started & {*self._addresses}
+        used = {*self._started} & {*self._addresses}
         self._running.clear()
         self._started.clear()
         if self._fleet:
@@ -179,20 +204,6 @@ class Testbed:
             for stopped in [pool.submit(part.close) for part in self._running.values()]:
                 stopped.result()
 
-    def _start_together(self) -> None:
-        embedded = [name for name in self._parts if name not in self._addresses]
-        check_enough_memory(embedded)
-        if not self._fleet and any(issubclass(PARTS[name], Server) for name in embedded):
-            _ = self.installation  # once, before the parts ask for it all at the same time
-        with ThreadPoolExecutor(len(PARTS)) as pool:
-            starts = [pool.submit(self._part, PARTS[name]) for name in self._parts]
-            try:
-                for started in as_completed(starts):
-                    started.result()
-            except BaseException:
-                self._close_parts()  # their starts fail now, instead of being waited for
-                raise
-
     def _start_quietly(self, name: str) -> None:
         with suppress(TestbedError):
             self._part(PARTS[name])
@@ -202,8 +213,9 @@ class Testbed:
         with self._locks[kind.name]:
             made = self._coming(kind)
             if kind.name not in self._started:
+                began = time.monotonic()
                 self._start(made)
-                self._started.add(kind.name)
+                self._started[kind.name] = time.monotonic() - began
             return made
 
     def _start(self, part: Part) -> None:

@@ -138,6 +138,11 @@ def test_two_testbeds_run_side_by_side(kafka: Kafka, topic: str) -> None:
     assert not folder.exists()
 
 
+@pytest.fixture
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("state")
+
+
 class Broken(Kafka):
     """Asks for a main class that is not there."""
 
@@ -208,11 +213,11 @@ def test_the_registry_answers_every_request_for_what_it_does_not_have(
                 assert answer.status == 404
 
 
-def test_a_killed_parent_leaves_no_server_and_no_file(tmp_path: Path) -> None:
+def test_a_killed_parent_leaves_no_server_and_no_file(tmp_path: Path, state: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "reviewstream_testbed", "up", "--json", "kafka"],
         stdout=subprocess.PIPE,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TMPDIR": str(tmp_path), "REVIEWSTREAM_STATE": str(state)},
         text=True,
     ) as parent:
         assert parent.stdout is not None
@@ -236,12 +241,12 @@ ON_A_TERMINAL = (
 )
 
 
-def test_ctrl_c_ends_up_without_a_trace(tmp_path: Path) -> None:
+def test_ctrl_c_ends_up_without_a_trace(tmp_path: Path, state: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", ON_A_TERMINAL, "up", "kafka"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TMPDIR": str(tmp_path), "REVIEWSTREAM_STATE": str(state)},
         text=True,
     ) as up:
         assert up.stdout is not None

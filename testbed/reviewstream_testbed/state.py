@@ -1,0 +1,131 @@
+"""What is written down of the one testbed that `up` runs, so that other commands find it."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+from reviewstream_testbed.errors import TestbedError
+from reviewstream_testbed.sharing import Desk
+
+_MOMENT = 0.3  # seconds
+_POLL = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One running testbed.
+
+    Attributes:
+        pid: The process that owns it.
+        path: Where that one is asked.
+        key: The secret that lets one ask, in hexadecimal digits.
+        provider: Who runs its servers.
+        parts: What was asked for.
+    """
+
+    pid: int
+    path: str
+    key: str
+    provider: str
+    parts: tuple[str, ...]
+
+    @property
+    def desk(self) -> Desk:
+        """Where its owner is asked."""
+        return Desk(path=self.path, key=bytes.fromhex(self.key))
+
+
+def state_folder(environ: Mapping[str, str]) -> Path:
+    """Return `$REVIEWSTREAM_STATE`, or `reviewstream` in the user's folder for state."""
+    if given := environ.get("REVIEWSTREAM_STATE"):
+        return Path(given).expanduser().absolute()
+    base = environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "reviewstream"
+
+
+class State:
+    """The record of the running testbed, and a lock that its owner holds for as long as it lives.
+
+    The lock ends with the process, however that ends: a record without one is stale.
+
+    Attributes:
+        log: What an owner in the background prints.
+    """
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        folder = state_folder(environ)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = folder / "testbed.lock"
+        self._record = folder / "testbed.json"
+        self.log = folder / "testbed.log"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Be the one owner for the length of the block; the record ends with it.
+
+        Raises:
+            TestbedError: Another testbed is up.
+        """
+        with self._lock.open("a") as file:
+            if not _lock_soon(file):
+                raise TestbedError(
+                    f"a testbed is up already{self._whose()}: see `status`, or `down`"
+                )
+            try:
+                yield
+            finally:
+                self._record.unlink(missing_ok=True)
+
+    def write(self, record: Record) -> None:
+        """Write the record, whole or not at all, for our own eyes."""
+        fresh = self._record.with_suffix(f".{os.getpid()}")
+        fresh.touch(mode=0o600)
+        fresh.write_text(json.dumps(asdict(record)))
+        fresh.replace(self._record)
+
+    def read(self) -> Record | None:
+        """Return the record, stale or not; None if there is none."""
+        try:
+            found = json.loads(self._record.read_text())
+            return Record(**{**found, "parts": tuple(found["parts"])})
+        except FileNotFoundError:
+            return None
+
+    def is_held(self) -> bool:
+        """Say whether an owner lives."""
+        with self._lock.open("a") as file:
+            return not _lock(file)
+
+    def forget(self) -> Record | None:
+        """Remove a stale record and return it; None if there was none."""
+        stale = self.read()
+        if stale:
+            with self.held():
+                pass
+        return stale
+
+    def _whose(self) -> str:
+        record = self.read()
+        return f" (process {record.pid})" if record else ""
+
+
+def _lock_soon(file: IO[str]) -> bool:
+    """Lock it; who only looks whether it is locked is away in a moment."""
+    deadline = time.monotonic() + _MOMENT
+    while not (locked := _lock(file)) and time.monotonic() < deadline:
+        time.sleep(_POLL)
+    return locked
+
+
+def _lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
