@@ -3,10 +3,10 @@
 #
 #     docker build -t reviewstream .
 #
-# Where pip finds packages, and whom it trusts, is told by build arguments.
-# They reach the first stage alone: the second copies files from it, and none of its environment.
+# Where pip finds packages, and whom it trusts, is told by build arguments (docs/how-to/docker.md).
+# They reach the first stages alone: the last copies files from those, and none of the environment.
 
-FROM python:3.11-slim-bookworm AS build
+FROM python:3.11-slim-bookworm AS base
 # Tells its leftovers from others': docker image prune --filter label=reviewstream.stage=build
 LABEL reviewstream.stage=build
 ARG PIP_INDEX_URL
@@ -21,25 +21,31 @@ ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore
-RUN printf '%s\n' "$CA_CERTIFICATE" >> "$PIP_CERT" \
-    && python3 -m venv /opt/venv
+# The arguments end with this stage; pip's settings go on in a file.
+RUN { echo '[global]'; env | sed -n 's/^PIP_\([^=]*\)=/\1 = /p'; } > /etc/pip.conf \
+    && printf '%s\n' "$CA_CERTIFICATE" >> "$PIP_CERT" \
+    && python3 -m venv --without-pip /opt/venv
 WORKDIR /build
 
 # What we depend on changes seldom: a package without contents brings it, in a layer of its own.
+# Spark's Java is made now (see `wrap_for_spark`), as the image may be read-only when it runs.
+FROM base AS packages
 COPY pyproject.toml ./
+COPY testbed/reviewstream_testbed/cache.py testbed/reviewstream_testbed/errors.py \
+     testbed/reviewstream_testbed/java.py testbed/reviewstream_testbed/
 RUN mkdir -p src/reviewstream testbed/reviewstream_testbed testbed/images testbed/java schemas \
     && touch README.md LICENSE src/reviewstream/__init__.py testbed/reviewstream_testbed/__init__.py \
-    && /opt/venv/bin/pip install '.[all]' \
-    && /opt/venv/bin/pip uninstall --yes reviewstream
+    && python3 -m pip --python /opt/venv/bin/python install '.[all]' \
+    && /opt/venv/bin/python -c \
+        'from pathlib import Path; from reviewstream_testbed.java import wheel_home, wrap_for_spark; \
+         wrap_for_spark(wheel_home(), Path("/opt/java"))' \
+    && python3 -m pip --python /opt/venv/bin/python uninstall --yes reviewstream
 
-# Then ourselves, as users have us: from the wheel, into a folder that is laid over the rest. Spark's
-# Java is made now (see `wrap_for_spark`), because the image may be read-only when it runs.
+# Ourselves, from the wheel as users have us, in a folder that is laid over the rest.
+FROM base AS wheel
 COPY . ./
-RUN /opt/venv/bin/pip wheel --no-deps --wheel-dir dist . \
-    && /opt/venv/bin/pip install --no-deps --no-index --root /package dist/*.whl \
-    && PYTHONPATH=$(echo /package/opt/venv/lib/python*/site-packages) /opt/venv/bin/python -c \
-        'from pathlib import Path; from reviewstream_testbed.java import *; \
-         wrap_for_spark(wheel_home(), Path("/package/opt/java"))'
+RUN python3 -m pip wheel --no-deps --wheel-dir dist . \
+    && python3 -m pip --python /opt/venv/bin/python install --no-deps --no-index --root /wheel dist/*.whl
 
 
 FROM python:3.11-slim-bookworm
@@ -50,8 +56,8 @@ LABEL org.opencontainers.image.title="reviewstream" \
 RUN groupadd --gid 1000 reviewstream \
     && useradd --uid 1000 --gid 1000 --home-dir /tmp --no-create-home reviewstream \
     && install --directory --owner 1000 --group 1000 /data
-COPY --from=build /opt/venv /opt/venv
-COPY --from=build /package /
+COPY --from=packages /opt /opt
+COPY --from=wheel /wheel /
 ENV PATH=/opt/venv/bin:$PATH \
     HOME=/tmp \
     JAVA_HOME=/opt/java \

@@ -93,6 +93,16 @@ def test_compose_starts_the_versions_that_the_testbed_pins(service: str, part: s
     assert SERVICES[service]["image"] == IMAGES[part]
 
 
+def test_the_how_to_names_services_and_addresses_that_there_are() -> None:
+    page = (ROOT / "docs/how-to/docker.md").read_text(encoding="utf-8")
+    asked = re.findall(r"docker compose (?:up .*--wait|run --rm(?: -e \S+)*) ([\w-]+)", page)
+    assert asked
+    assert set(asked) <= SERVICES.keys()
+    listed = re.findall(r"`(?:http://)?127\.0\.0\.1:(\d+)", page)
+    published = {port.split(":")[1] for each in SERVICES.values() for port in each.get("ports", ())}
+    assert {*listed, ENV["SPARK_WORKER_2_UI_PORT"]} == published
+
+
 def test_our_image_is_of_this_version() -> None:
     assert ENV["REVIEWSTREAM_IMAGE"] == f"reviewstream:{PROJECT['project']['version']}"
 
@@ -143,9 +153,9 @@ def test_connect_installs_the_connector_that_the_configuration_names() -> None:
     assert f"confluentinc/kafka-connect-elasticsearch:{ENV['SINK_VERSION']}" in install
 
 
-def test_both_stages_start_from_the_python_that_the_testbed_pins() -> None:
+def test_every_stage_starts_from_the_python_that_the_testbed_pins() -> None:
     bases = [arguments.split()[0] for name, arguments in INSTRUCTIONS if name == "FROM"]
-    assert bases == [IMAGES["python"]] * 2
+    assert bases == [IMAGES["python"], "base", "base", IMAGES["python"]]
 
 
 def test_the_image_does_not_run_as_root() -> None:
@@ -158,7 +168,7 @@ def test_build_arguments_do_not_reach_the_image() -> None:
     """They may hold the password of a package index, and `docker history` shows them."""
     assert "ARG" not in {name for name, _ in LAST_STAGE}
     copied = [arguments for name, arguments in LAST_STAGE if name in {"COPY", "ADD"}]
-    assert all(re.match(r"--from=build /(opt/venv|package) ", each) for each in copied)
+    assert all(re.match(r"--from=(packages /opt|wheel /wheel) /", each) for each in copied)
 
 
 def test_no_value_of_a_secret_is_in_the_dockerfile() -> None:
