@@ -26,13 +26,15 @@ def name(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
+# Ours may run from an environment, or in a container.
+BEFORE_OURS = re.compile(r"^(\.venv/bin/|docker compose run --rm (-e \S+ )*)(?=reviewstream )")
 COMMANDS = sorted(
     {
-        line.strip()
+        BEFORE_OURS.sub("", line.strip())
         for page in PAGES
         for block in blocks(page.read_text(encoding="utf-8"), "sh")
         for line in re.split(r"&&|\n", block)
-        if line.strip().removeprefix(".venv/bin/").startswith("reviewstream ")
+        if BEFORE_OURS.sub("", line.strip()).startswith("reviewstream ")
     }
 )
 TABLES = [(name(page), t) for page in PAGES for t in blocks(page.read_text("utf-8"), "toml")]
@@ -61,7 +63,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_a_verb_and_options_that_exist(command: str) -> None:
-    words = shlex.split(command.removeprefix(".venv/bin/"), comments=True)[1:]
+    words = shlex.split(command, comments=True)[1:]
     context = click.Context(main, info_name="reviewstream")
     found: click.Command | None = main
     while isinstance(found, click.Group):
