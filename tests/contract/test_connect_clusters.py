@@ -15,9 +15,9 @@ from reviewstream.settings import (
     RegistrySettings,
     Settings,
 )
+from reviewstream.testing import MemoryConnect
 from reviewstream_testbed import KafkaConnect, Testbed
 from tests.contract.connect_cluster import ConnectClusterContract
-from tests.contract.fakes import MemoryConnect
 
 
 @pytest.fixture

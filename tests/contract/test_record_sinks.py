@@ -12,10 +12,10 @@ from reviewstream.adapters.kafka import KafkaLog, KafkaRecordSink
 from reviewstream.errors import ReviewStreamError
 from reviewstream.ports import OutgoingRecord, RecordLog, RecordSink
 from reviewstream.settings import KafkaSettings
+from reviewstream.testing import MemoryLog, MemorySink
 from reviewstream.wire.avro import AvroCodec, to_avro
 from reviewstream.wire.schemas import schema_text
 from reviewstream_testbed import Kafka, SchemaRegistry
-from tests.contract.fakes import MemoryLog, MemorySink
 from tests.contract.record_sink import RecordSinkContract, of
 from tests.unit.wire.test_avro import REVIEW
 

@@ -10,8 +10,8 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerialize
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from reviewstream.errors import IncompatibleSchemaError
+from reviewstream.testing import MemoryRegistry
 from reviewstream_testbed import SchemaRegistry
-from tests.contract.fakes import MemoryRegistry
 from tests.contract.registry_api import (
     DeletesContract,
     ErrorsContract,

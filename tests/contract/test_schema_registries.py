@@ -5,8 +5,8 @@ import pytest
 from reviewstream.adapters.registry import ConfluentRegistry
 from reviewstream.ports import SchemaRegistry as Port
 from reviewstream.settings import RegistrySettings
+from reviewstream.testing import MemoryRegistry
 from reviewstream_testbed import SchemaRegistry
-from tests.contract.fakes import MemoryRegistry
 from tests.contract.schema_registry import SchemaRegistryContract
 
 

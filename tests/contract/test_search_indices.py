@@ -13,8 +13,8 @@ from reviewstream.errors import ConfigError
 from reviewstream.pipeline.search import report
 from reviewstream.ports import SearchIndex
 from reviewstream.settings import ElasticsearchSettings
+from reviewstream.testing import MemoryIndex
 from reviewstream_testbed import Elasticsearch
-from tests.contract.fakes import MemoryIndex
 from tests.contract.search_index import MAPPING, SearchIndexContract, Write, document, moment
 
 

@@ -18,8 +18,8 @@ from reviewstream.pipeline.schemas import (
     subjects,
 )
 from reviewstream.settings import KafkaSettings
+from reviewstream.testing import MemoryRegistry
 from reviewstream.wire.schemas import SCHEMA_NAMES, released_schemas, schema_text
-from tests.contract.fakes import MemoryRegistry
 
 KAFKA = KafkaSettings()
 LABELLED = "reviews.labelled-value"

@@ -17,7 +17,7 @@ from reviewstream.pipeline.search import (
     search,
     search_body,
 )
-from tests.contract.fakes import MemoryIndex
+from reviewstream.testing import MemoryIndex
 
 
 class CannedIndex(MemoryIndex):

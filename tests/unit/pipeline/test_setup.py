@@ -7,8 +7,8 @@ from reviewstream.core.mapping import index_mapping
 from reviewstream.errors import ConfigError
 from reviewstream.pipeline.setup import Services, set_up
 from reviewstream.settings import ConnectSettings, RegistrySettings, Settings
+from reviewstream.testing import MemoryConnect, MemoryIndex, MemoryLog, MemoryRegistry
 from reviewstream.wire.schemas import schema_text
-from tests.contract.fakes import MemoryConnect, MemoryIndex, MemoryLog, MemoryRegistry
 
 DEVELOPMENT = Settings(
     registry=RegistrySettings(auto_register=True),

@@ -1,0 +1,27 @@
+"""Fakes of the ports, for tests of your own: no network, no waiting, no chance.
+
+Each passes the contract that the real adapter passes; the project runs both through it.
+"""
+
+from reviewstream.pipeline.unlimited import NoLedger, NoLimit
+from reviewstream.testing.chat import FakeChatModel, judging
+from reviewstream.testing.clock import FakeClock
+from reviewstream.testing.connect import MemoryConnect
+from reviewstream.testing.index import MemoryIndex
+from reviewstream.testing.ledger import MemoryLedger
+from reviewstream.testing.log import MemoryLog, MemorySink
+from reviewstream.testing.registry import MemoryRegistry
+
+__all__ = [
+    "FakeChatModel",
+    "FakeClock",
+    "MemoryConnect",
+    "MemoryIndex",
+    "MemoryLedger",
+    "MemoryLog",
+    "MemoryRegistry",
+    "MemorySink",
+    "NoLedger",
+    "NoLimit",
+    "judging",
+]

@@ -1,0 +1,37 @@
+"""Time that passes when it is told to."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+
+class FakeClock:
+    """`Clock` whose time passes only in `sleep`.
+
+    Args:
+        now: The time at the start.
+        jitter: What `jitter` returns.
+
+    Attributes:
+        sleeps: Every wait, in seconds.
+    """
+
+    def __init__(
+        self, now: datetime = datetime(2026, 1, 1, tzinfo=UTC), *, jitter: float = 0.0
+    ) -> None:
+        self._now = now
+        self._jitter = jitter
+        self.sleeps: list[float] = []
+
+    def now(self) -> datetime:
+        """See `Clock.now`."""
+        return self._now
+
+    def jitter(self) -> float:
+        """See `Clock.jitter`."""
+        return self._jitter
+
+    async def sleep(self, seconds: float) -> None:
+        """See `Clock.sleep`."""
+        self.sleeps.append(seconds)
+        self._now += timedelta(seconds=seconds)
+        await asyncio.sleep(0)

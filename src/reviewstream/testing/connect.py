@@ -1,0 +1,66 @@
+"""Connectors in memory: they are there, and move nothing."""
+
+from collections.abc import Mapping
+
+from reviewstream.errors import ConfigError, PermanentError
+from reviewstream.ports import ConnectorStatus
+
+
+class MemoryConnect:
+    """`ConnectCluster` that knows one class of connector; `write.method` must be INSERT.
+
+    Attributes:
+        CLASS: The class.
+        configs: Configuration of each connector.
+    """
+
+    CLASS = "MemorySink"
+
+    def __init__(self) -> None:
+        self.configs: dict[str, Mapping[str, str]] = {}
+        self._states: dict[str, str] = {}
+
+    def apply(self, name: str, config: Mapping[str, str]) -> None:
+        """See `ConnectCluster.apply`."""
+        if problems := self.validate(config):
+            raise ConfigError(f"connector {name}: {problems}")
+        self.configs[name] = dict(config)
+        self._states.setdefault(name, "RUNNING")
+
+    def validate(self, config: Mapping[str, str]) -> Mapping[str, str]:
+        """See `ConnectCluster.validate`."""
+        if config.get("connector.class") != self.CLASS:
+            return {"connector.class": "is not installed"}
+        if "write.method" in config and config["write.method"] != "INSERT":
+            return {"write.method": "must be INSERT"}
+        return {}
+
+    def status(self, name: str) -> ConnectorStatus | None:
+        """See `ConnectCluster.status`."""
+        if name not in self._states:
+            return None
+        state = self._states[name]
+        return ConnectorStatus(name=name, state=state, tasks=(state,))
+
+    def pause(self, name: str) -> None:
+        """See `ConnectCluster.pause`."""
+        self._known(name)
+        self._states[name] = "PAUSED"
+
+    def resume(self, name: str) -> None:
+        """See `ConnectCluster.resume`."""
+        self._known(name)
+        self._states[name] = "RUNNING"
+
+    def restart(self, name: str) -> None:
+        """See `ConnectCluster.restart`."""
+        self._known(name)
+
+    def delete(self, name: str) -> None:
+        """See `ConnectCluster.delete`."""
+        self._states.pop(name, None)
+        self.configs.pop(name, None)
+
+    def _known(self, name: str) -> None:
+        if name not in self._states:
+            raise PermanentError(f"no connector {name}")

@@ -1,0 +1,94 @@
+"""A search index in memory."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from reviewstream.core.mapping import mapping_drift
+from reviewstream.errors import ConfigError, PermanentError
+from reviewstream.pipeline.search import HIGHLIGHT
+
+
+class MemoryIndex:
+    """`SearchIndex` that understands the searches of `reviewstream search`, and no other.
+
+    Words are compared as they are: it knows no English.
+
+    Attributes:
+        mapping: What `setup` was given last, or None.
+    """
+
+    def __init__(self) -> None:
+        self.mapping: Mapping[str, Any] | None = None
+        self._documents: dict[str, tuple[int, Mapping[str, Any]]] = {}
+
+    def put(self, document: Mapping[str, Any], version: int) -> None:
+        """Store a document under its `review_id`, unless a higher version is there."""
+        name = document["review_id"]
+        if version >= self._documents.get(name, (0, {}))[0]:
+            self._documents[name] = (version, document)
+
+    def setup(self, mapping: Mapping[str, Any]) -> None:
+        """See `SearchIndex.setup`."""
+        drift = mapping_drift(mapping, self.mapping or mapping)
+        if conflicts := [line for line in drift if "is not in the" not in line]:
+            raise ConfigError("; ".join(conflicts))
+        self.mapping = mapping
+
+    def refresh(self) -> None:
+        """See `SearchIndex.refresh`."""
+        self._there()
+
+    def count(self) -> int:
+        """See `SearchIndex.count`."""
+        self._there()
+        return len(self._documents)
+
+    def ids(self) -> Iterator[str]:
+        """See `SearchIndex.ids`."""
+        self._there()
+        yield from list(self._documents)
+
+    def search(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """See `SearchIndex.search`."""
+        self._there()
+        conditions = body["query"]["bool"]
+        words = [
+            word
+            for each in conditions["must"]
+            for word in re.findall(r"\w+", each["simple_query_string"]["query"])
+        ]
+        found = [
+            (document, fragment)
+            for _, document in self._documents.values()
+            if all(_fits(document, condition) for condition in conditions["filter"])
+            and ((fragment := _marked(document["text"], words)) or not words)
+        ]
+        found.sort(key=lambda pair: (pair[1].count(HIGHLIGHT[0]), pair[0]["written_at"]))
+        hits = [
+            {"_id": document["review_id"], "_score": 1.0, "_source": document}
+            | ({"highlight": {"text": [fragment]}} if fragment else {})
+            for document, fragment in reversed(found)
+        ]
+        return {"hits": {"total": {"value": len(hits)}, "hits": hits[: body["size"]]}}
+
+    def _there(self) -> None:
+        if self.mapping is None:
+            raise PermanentError("there is no such index: run `reviewstream index setup`")
+
+
+def _fits(document: Mapping[str, Any], condition: Mapping[str, Any]) -> bool:
+    if term := condition.get("term"):
+        return all(document[name] == value for name, value in term.items())
+    ((name, bounds),) = condition["range"].items()
+    low, high = bounds.get("gte", -(2**63)), bounds.get("lt", 2**63)
+    return bool(low <= document[name] < high)
+
+
+def _marked(text: str, words: Sequence[str]) -> str:
+    """Return the text with the words marked; empty if it has none of them."""
+    if not words:
+        return ""
+    pattern = rf"\b({'|'.join(map(re.escape, words))})\b"
+    marked = re.sub(pattern, rf"{HIGHLIGHT[0]}\1{HIGHLIGHT[1]}", text, flags=re.IGNORECASE)
+    return marked if marked != text else ""

@@ -1,0 +1,95 @@
+"""Topics in memory."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from zlib import crc32
+
+from reviewstream.errors import PermanentError
+from reviewstream.ports import OutgoingRecord, StoredRecord
+
+
+class MemoryLog:
+    """`RecordLog`.
+
+    Args:
+        partitions: Of each topic.
+    """
+
+    def __init__(self, partitions: int = 3) -> None:
+        self._partitions = partitions
+        self._topics: dict[str, list[list[StoredRecord]]] = {}
+
+    def sink(self) -> "MemorySink":
+        """Return a new `RecordSink` into it."""
+        return MemorySink(self)
+
+    def ensure(self, topics: Sequence[str]) -> Sequence[str]:
+        """See `RecordLog.ensure`."""
+        missing = [topic for topic in topics if topic not in self._topics]
+        for topic in missing:
+            self._topics[topic] = [[] for _ in range(self._partitions)]
+        return missing
+
+    def end_offsets(self, topic: str) -> Mapping[int, int]:
+        """See `RecordLog.end_offsets`."""
+        return {number: len(records) for number, records in enumerate(self._of(topic))}
+
+    def read_all(self, topic: str) -> Iterator[StoredRecord]:
+        """See `RecordLog.read_all`."""
+        yield from [record for records in self._of(topic) for record in records]
+
+    def append(self, record: OutgoingRecord) -> None:
+        """Add a record to the end of its key's partition."""
+        partitions = self._of(record.topic)
+        number = crc32(record.key) % self._partitions
+        partitions[number].append(
+            StoredRecord(
+                topic=record.topic,
+                partition=number,
+                offset=len(partitions[number]),
+                key=record.key,
+                value=record.value,
+                headers=record.headers,
+            )
+        )
+
+    def _of(self, topic: str) -> list[list[StoredRecord]]:
+        if topic not in self._topics:
+            raise PermanentError(f"topic {topic} does not exist")
+        return self._topics[topic]
+
+
+class MemorySink:
+    """`RecordSink` into a `MemoryLog`.
+
+    Attributes:
+        LIMIT: Bytes of the largest record.
+    """
+
+    LIMIT = 1_000_000
+
+    def __init__(self, log: MemoryLog) -> None:
+        self._log = log
+        self._queue: list[OutgoingRecord] = []
+
+    def write(self, record: OutgoingRecord) -> None:
+        """See `RecordSink.write`."""
+        size = len(record.key) + len(record.value)
+        if size > self.LIMIT:
+            raise PermanentError(f"topic {record.topic}: {size:,} bytes (limit {self.LIMIT:,})")
+        self._queue.append(record)
+
+    def flush(self) -> int:
+        """See `RecordSink.flush`."""
+        queue, self._queue = self._queue, []
+        refusals = [refused for record in queue if (refused := self._refusal(record))]
+        if refusals:
+            raise refusals[0]
+        return len(queue)
+
+    def _refusal(self, record: OutgoingRecord) -> PermanentError | None:
+        """Add the record to the log, and return why that cannot be."""
+        try:
+            self._log.append(record)
+        except PermanentError as error:
+            return error
+        return None
