@@ -115,20 +115,33 @@ class _Builder:
 
     def _compile(self, package: str, jars: Sequence[Path]) -> Path:
         classes = self._home / "work" / package
-        (compiler,) = self._of("compiler")
-        command = ["-jar", str(compiler), f"-{JAVA_RELEASE}", "-nowarn", "-proc:none"]
-        command += ["-cp", class_path(*jars), "-d", str(classes)]
-        self._run([*command, str(java_sources() / "reviewstream" / package)])
+        sources = java_sources() / "reviewstream" / package
+        compile_java(self._java, self._jars, sources, class_path(*jars), classes)
         return classes
 
     def _of(self, part: str) -> list[Path]:
         return sorted((self._jars / part).glob("*.jar"))
 
     def _run(self, arguments: Sequence[str]) -> None:
-        try:
-            "".join(output_lines([self._java, *arguments]))
-        except CommandError as error:
-            raise TestbedError(f"cannot build the testbed: {str(error)[-2000:]}") from error
+        _run_java(self._java, arguments)
+
+
+def compile_java(java: Path, jars: Path, sources: Path, classes: str, folder: Path) -> None:
+    """Compile a folder of sources against a class path; the classes go to `folder`.
+
+    Raises:
+        TestbedError: They do not compile.
+    """
+    (compiler,) = (jars / "compiler").glob("*.jar")
+    command = ["-jar", str(compiler), f"-{JAVA_RELEASE}", "-nowarn", "-proc:none"]
+    _run_java(java, [*command, "-cp", classes, "-d", str(folder), str(sources)])
+
+
+def _run_java(java: Path, arguments: Sequence[str]) -> None:
+    try:
+        "".join(output_lines([java, *arguments]))
+    except CommandError as error:
+        raise TestbedError(f"cannot build the testbed: {str(error)[-2000:]}") from error
 
 
 def _link(files: Iterable[Path], folder: Path) -> None:

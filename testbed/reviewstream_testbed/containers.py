@@ -1,54 +1,86 @@
-"""The servers as containers of a Docker engine, from official images."""
+"""The servers of a testbed as containers, from official images or their stand-ins."""
 
-import time
-from abc import abstractmethod
+from __future__ import annotations
+
+from collections.abc import Callable
 from contextlib import suppress
-from typing import ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from docker.errors import APIError, DockerException, NotFound
-from docker.models.containers import Container as DockersContainer
+from docker.errors import APIError
+from docker.models.containers import Container as EnginesContainer
+from testcontainers.community.elasticsearch import ElasticSearchContainer
 from testcontainers.community.kafka import KafkaContainer
-from testcontainers.core.container import DockerContainer
 
-from reviewstream_testbed.errors import TestbedError
-from reviewstream_testbed.fleet import Fleet, without_ryuk
+from reviewstream_testbed.building import CONVERTER
+from reviewstream_testbed.container import Container, OnLoopback, WaitingElsewhere
+from reviewstream_testbed.elasticsearch import Elasticsearch
+from reviewstream_testbed.fleet import Fleet
 from reviewstream_testbed.kafka import Kafka
-from reviewstream_testbed.ports import LOOPBACK, free_ports
+from reviewstream_testbed.kafka_connect import KafkaConnect, apicurio_converter
+from reviewstream_testbed.ports import LOOPBACK
+from reviewstream_testbed.readiness import answers, read_json
+from reviewstream_testbed.schema_registry import SchemaRegistry
 from reviewstream_testbed.server import Server
 
-_TRIES = 4  # to find a port that stays free until the engine has it
-_TAKEN = ("port is already allocated", "address already in use")
-_POLL = 0.1  # seconds
+if TYPE_CHECKING:
+    from reviewstream_testbed.testbed import Testbed
+
+_BROKER = "kafka:9092"  # for the other containers
+_CONFLUENT = "io.confluent.connect.avro.AvroConverter"
+_PLUGINS = "/usr/share/confluent-hub-components"
 _END_JAVA = (
     'for each in /proc/[0-9]*; do [ "$(cat $each/comm)" = java ] && kill ${each#/proc/}; done'
 )
-
-
-class OnLoopback(DockerContainer):
-    """A container of testcontainers whose one port is bound to a loopback port of our choice."""
-
-    inner_port: int
-    outer_port: int
-
-    def bind(self, inner: int, outer: int) -> None:
-        """Bind a port of the container."""
-        self.inner_port, self.outer_port = inner, outer
-        self.with_bind_ports(inner, outer)
-        # with_bind_ports knows no addresses, and would let everyone in.
-        self.ports[str(inner)] = (LOOPBACK, outer)  # type: ignore[assignment] # docker takes it
-
-    def get_container_host_ip(self) -> str:
-        """Return where we have bound it, not what testcontainers would guess."""
-        return LOOPBACK
-
-    def get_exposed_port(self, port: int) -> int:
-        """Return the port of this machine."""
-        return self.outer_port if port == self.inner_port else super().get_exposed_port(port)
-
-    def start(self) -> "OnLoopback":
-        """Start it, as testcontainers does."""
-        with without_ryuk():
-            return super().start()
+_KAFKA = {
+    "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+    "KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS": "5",
+    "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+    "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
+    "KAFKA_TRANSACTION_STATE_LOG_NUM_PARTITIONS": "5",
+    "KAFKA_SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR": "1",
+    "KAFKA_SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR": "1",
+    "KAFKA_LOG_CLEANER_DEDUPE_BUFFER_SIZE": "4194304",
+    "KAFKA_HEAP_OPTS": "-Xms128m -Xmx384m",
+}
+_REGISTRY = {
+    "SCHEMA_REGISTRY_HOST_NAME": "schema-registry",
+    "SCHEMA_REGISTRY_LISTENERS": "http://0.0.0.0:8081",
+    "SCHEMA_REGISTRY_KAFKASTORE_BOOTSTRAP_SERVERS": _BROKER,
+    "SCHEMA_REGISTRY_HEAP_OPTS": "-Xms64m -Xmx384m",
+}
+# The short session times make a killed worker's tasks move in 9 seconds, not in 45.
+_CONNECT = {
+    "CONNECT_BOOTSTRAP_SERVERS": _BROKER,
+    "CONNECT_GROUP_ID": "testbed-connect",
+    "CONNECT_KEY_CONVERTER": "org.apache.kafka.connect.storage.StringConverter",
+    "CONNECT_VALUE_CONVERTER": "org.apache.kafka.connect.json.JsonConverter",
+    "CONNECT_VALUE_CONVERTER_SCHEMAS_ENABLE": "false",
+    "CONNECT_CONFIG_STORAGE_TOPIC": "_connect-configs",
+    "CONNECT_CONFIG_STORAGE_REPLICATION_FACTOR": "1",
+    "CONNECT_OFFSET_STORAGE_TOPIC": "_connect-offsets",
+    "CONNECT_OFFSET_STORAGE_REPLICATION_FACTOR": "1",
+    "CONNECT_OFFSET_STORAGE_PARTITIONS": "1",
+    "CONNECT_STATUS_STORAGE_TOPIC": "_connect-status",
+    "CONNECT_STATUS_STORAGE_REPLICATION_FACTOR": "1",
+    "CONNECT_STATUS_STORAGE_PARTITIONS": "1",
+    "CONNECT_OFFSET_FLUSH_INTERVAL_MS": "1000",
+    "CONNECT_SESSION_TIMEOUT_MS": "6000",
+    "CONNECT_HEARTBEAT_INTERVAL_MS": "2000",
+    "CONNECT_CONSUMER_SESSION_TIMEOUT_MS": "6000",
+    "CONNECT_CONSUMER_HEARTBEAT_INTERVAL_MS": "2000",
+    "CONNECT_SCHEDULED_REBALANCE_MAX_DELAY_MS": "0",
+    "CONNECT_REST_ADVERTISED_HOST_NAME": "connect",
+    "CONNECT_LISTENERS": "http://0.0.0.0:8083",
+    "CONNECT_PLUGIN_PATH": f"/usr/share/java,{_PLUGINS}",
+    "KAFKA_HEAP_OPTS": "-Xms64m -Xmx256m",
+}
+_ELASTICSEARCH = {
+    "discovery.type": "single-node",
+    "cluster.routing.allocation.disk.threshold_enabled": "false",
+    "action.auto_create_index": "false",
+    "ES_JAVA_OPTS": "-Xms256m -Xmx512m",
+}
 
 
 class _KafkaContainer(KafkaContainer, OnLoopback):
@@ -61,125 +93,8 @@ class _KafkaContainer(KafkaContainer, OnLoopback):
         self.boot_command = f"grep -q '{line}' {script} || echo '{line}' >> {script}"
 
 
-class Container(Server):
-    """One server in a container; its port, and its data, stay over restarts."""
-
-    inner_port: ClassVar[int]
-    alias: ClassVar[str]
-
-    def __init__(self, fleet: Fleet) -> None:  # no process, no folder
-        self._fleet = fleet
-        self._container: OnLoopback | None = None
-        self._closed = False
-        self._ports = []
-
-    @abstractmethod
-    def build(self, image: str) -> OnLoopback:
-        """Return the container as testcontainers describes it, not started."""
-
-    @property
-    def pid(self) -> int | None:
-        """The process id of its first process, as the engine's machine counts."""
-        engines = self._engines()
-        return int(engines.attrs["State"]["Pid"]) or None if engines else None
-
-    def start(self) -> None:
-        """Start it on a free port and wait until it is ready.
-
-        Raises:
-            TestbedError: It died or never got ready; the message has the log's tail.
-        """
-        image = self._fleet.image(self.name)
-        for tries_left in reversed(range(_TRIES)):
-            self._ports = free_ports(1)
-            try:
-                return self._launch_from(image)
-            except TestbedError as error:
-                if self._closed or not tries_left or not any(map(str(error).count, _TAKEN)):
-                    raise
-                self._remove()
-        return None
-
-    def kill(self) -> None:
-        """End it at once, as SIGKILL does. Its data stays."""
-        if engines := self._engines():
-            with suppress(APIError):  # it does not run
-                engines.kill()
-            engines.wait()
-
-    def stop(self) -> None:
-        """Ask it to end; its data stays."""
-        if engines := self._engines():
-            self.resume()
-            self._ask_to_end(engines)
-            engines.stop(timeout=int(self.stop_patience))
-
-    def close(self) -> None:
-        """Remove it, with its data; a start that is under way fails."""
-        self._closed = True
-        self._remove()
-
-    def restart(self) -> None:
-        """Stop it if it runs, start it on the same port with the same data, wait until ready."""
-        self.stop()
-        if engines := self._engines():
-            engines.start()
-            self._wait_until_ready()
-
-    def pause(self) -> None:
-        """Stop the clock for it: connections stay open and nothing answers."""
-        if engines := self._engines():
-            engines.pause()
-
-    def resume(self) -> None:
-        """Undo `pause`."""
-        if (engines := self._engines()) and engines.status == "paused":
-            engines.unpause()
-
-    def logs(self) -> str:
-        """Return all that it has printed."""
-        engines = self._engines()
-        return engines.logs().decode(errors="replace") if engines else ""
-
-    def _ask_to_end(self, engines: DockersContainer) -> None:
-        """Send what makes the server end in order, where SIGTERM to its first process does not."""
-
-    def _launch_from(self, image: str) -> None:
-        self._container = self.build(image)
-        self._container.with_network(self._fleet.network).with_network_aliases(self.alias)
-        self._container.with_kwargs(labels=self._fleet.labels)
-        self._container.bind(self.inner_port, self.port)
-        try:
-            self._container.start()
-        except (DockerException, OSError, RuntimeError) as error:
-            raise self._failure(f"did not start: {error}") from error
-        self._wait_until_ready()
-
-    def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + self.patience
-        while not self.is_ready():
-            engines = self._engines()
-            if engines is None or engines.status == "exited":
-                raise self._failure("ended before it was ready")
-            if time.monotonic() > deadline:
-                raise self._failure(f"was not ready after {self.patience:.0f} s")
-            time.sleep(_POLL)
-
-    def _remove(self) -> None:
-        if engines := self._engines():
-            with suppress(NotFound):
-                engines.remove(force=True, v=True)
-
-    def _engines(self) -> DockersContainer | None:
-        """Return the engine's newest idea of the container; None if it has none."""
-        if self._container is None or self._container.status == "not_started":
-            return None
-        engines = self._container.get_wrapped_container()
-        try:
-            engines.reload()
-        except NotFound:
-            return None
-        return engines
+class _ElasticsearchContainer(ElasticSearchContainer, OnLoopback):
+    pass
 
 
 class ContainerKafka(Container, Kafka):
@@ -195,28 +110,104 @@ class ContainerKafka(Container, Kafka):
         container.with_envs(**_KAFKA)
         return container
 
-    def _ask_to_end(self, engines: DockersContainer) -> None:
-        # testcontainers starts it from a shell, which does not pass SIGTERM on.
+    def ask_to_end(self, container: EnginesContainer) -> None:
+        """End Java itself: the shell that testcontainers starts it from keeps SIGTERM back."""
         with suppress(APIError):  # it does not run
-            engines.exec_run(["sh", "-c", _END_JAVA])
+            container.exec_run(["sh", "-c", _END_JAVA])
 
 
-_KAFKA = {
-    "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
-    "KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS": "5",
-    "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
-    "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
-    "KAFKA_TRANSACTION_STATE_LOG_NUM_PARTITIONS": "5",
-    "KAFKA_SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR": "1",
-    "KAFKA_SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR": "1",
-    "KAFKA_HEAP_OPTS": "-Xms128m -Xmx384m",
-}
+class ContainerSchemaRegistry(Container, SchemaRegistry):
+    """Confluent's registry, which keeps its subjects in Kafka; the stand-in is Apicurio."""
+
+    inner_port = 8081
+    alias = "schema-registry"
+
+    def __init__(self, fleet: Fleet, kafka: Callable[[], Kafka]) -> None:
+        super().__init__(fleet)
+        self._kafka = kafka
+
+    @property
+    def url(self) -> str:
+        """The base URL of Confluent's API."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def build(self, image: str) -> OnLoopback:
+        """Start Kafka, which it may need, and return the registry."""
+        self._kafka()
+        return OnLoopback(image, env=dict(_REGISTRY))
+
+    def is_ready(self) -> bool:
+        """Ask for the subjects."""
+        return answers(self.port, "/subjects")
 
 
-def container(part: str, fleet: Fleet) -> Server:
+class ContainerKafkaConnect(Container, KafkaConnect):
+    """Confluent's Connect with our sink; Confluent's Avro converter, or Apicurio's."""
+
+    inner_port = 8083
+    alias = "connect"
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        *,
+        kafka: Callable[[], Kafka],
+        registry: Callable[[], SchemaRegistry],
+        sink: Callable[[], Path],
+    ) -> None:
+        super().__init__(fleet)
+        self._kafka_of_bed = kafka
+        self._registry = registry
+        self._sink = sink
+
+    @property
+    def value_converter(self) -> str:
+        """Reads Confluent's Avro format: the one of the two that the workers have."""
+        plugins = read_json(self.port, "/connector-plugins?connectorsOnly=false")
+        return _CONFLUENT if _CONFLUENT in {each["class"] for each in plugins} else CONVERTER
+
+    @property
+    def value_converter_config(self) -> dict[str, str]:
+        """The converter's settings, without the prefix `value.converter.`."""
+        url = self._registry().internal_url
+        if self.value_converter == _CONFLUENT:
+            return {"schema.registry.url": url}
+        return apicurio_converter(f"{url}/apis/registry/v2")
+
+    def build(self, image: str) -> OnLoopback:
+        """Start Kafka, and return Connect with the sink among its plugins."""
+        self._kafka_of_bed()
+        container = OnLoopback(image, env=dict(_CONNECT))
+        sink = f"{_PLUGINS}/reviewstream-sink/sink.jar"
+        return container.with_copy_into_container(self._sink(), sink)
+
+
+class ContainerElasticsearch(Container, Elasticsearch):
+    """Elastic's Elasticsearch: a node without security."""
+
+    inner_port = 9200
+    alias = "elasticsearch"
+
+    def build(self, image: str) -> OnLoopback:
+        """Return testcontainers' Elasticsearch, set up like the embedded one."""
+        container = _ElasticsearchContainer(image)
+        container.env.update(_ELASTICSEARCH)
+        return container.waiting_for(WaitingElsewhere())
+
+
+def container_of(part: str, fleet: Fleet, bed: Testbed) -> Server:
     """Return the part as a container, not started."""
     match part:
         case "kafka":
             return ContainerKafka(fleet)
+        case "schema_registry":
+            return ContainerSchemaRegistry(fleet, lambda: bed.kafka)
+        case "kafka_connect":
+            return ContainerKafkaConnect(
+                fleet,
+                kafka=lambda: bed.kafka,
+                registry=lambda: bed.schema_registry,
+                sink=lambda: bed.installation.homes / "plugins" / "elasticsearch-sink" / "sink.jar",
+            )
         case _:
-            raise TestbedError(f"{part} is not there as a container yet: use --testbed=embedded")
+            return ContainerElasticsearch(fleet)

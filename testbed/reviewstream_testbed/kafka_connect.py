@@ -59,13 +59,11 @@ class KafkaConnect(Server):
 
     Attributes:
         sink_connector_class: Configured like Confluent's Elasticsearch sink.
-        value_converter: Reads Confluent's Avro format.
     """
 
     name = "kafka_connect"
     memory = 300
     sink_connector_class = SINK
-    value_converter = CONVERTER
 
     def __init__(
         self,
@@ -87,16 +85,14 @@ class KafkaConnect(Server):
         return {"base_url": self.url}
 
     @property
+    def value_converter(self) -> str:
+        """Reads Confluent's Avro format."""
+        return CONVERTER
+
+    @property
     def value_converter_config(self) -> dict[str, str]:
         """The converter's settings, without the prefix `value.converter.`."""
-        serdes = "io.apicurio.registry.serde.avro"
-        return {
-            "apicurio.registry.url": self._registry().native_url,
-            "apicurio.registry.as-confluent": "true",
-            "apicurio.registry.use-id": "contentId",
-            "apicurio.registry.converter.serializer": f"{serdes}.AvroKafkaSerializer",
-            "apicurio.registry.converter.deserializer": f"{serdes}.AvroKafkaDeserializer",
-        }
+        return apicurio_converter(self._registry().native_url)
 
     def prepare(self) -> None:
         """Write the configuration."""
@@ -132,3 +128,15 @@ class KafkaConnect(Server):
 
     def _has_kafka_moved(self) -> bool:
         return self._told != self._kafka().bootstrap_servers
+
+
+def apicurio_converter(url: str) -> dict[str, str]:
+    """Return the settings of Apicurio's converter for a registry whose own API is at `url`."""
+    serdes = "io.apicurio.registry.serde.avro"
+    return {
+        "apicurio.registry.url": url,
+        "apicurio.registry.as-confluent": "true",
+        "apicurio.registry.use-id": "contentId",
+        "apicurio.registry.converter.serializer": f"{serdes}.AvroKafkaSerializer",
+        "apicurio.registry.converter.deserializer": f"{serdes}.AvroKafkaDeserializer",
+    }

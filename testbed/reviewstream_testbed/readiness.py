@@ -1,13 +1,17 @@
 """Asks a server, in its own protocol, whether it is ready."""
 
 import http.client
+import json
 import struct
+from contextlib import closing
 from socket import create_connection
+from typing import Any
 
 from reviewstream_testbed.ports import LOOPBACK
 
 _METADATA, _METADATA_VERSION = 3, 4
 _PATIENCE = 3.0  # seconds for one answer
+_LONG_PATIENCE = 30.0
 
 
 def answers(port: int, path: str) -> bool:
@@ -20,6 +24,18 @@ def answers(port: int, path: str) -> bool:
         return False
     finally:
         connection.close()
+
+
+def read_json(port: int, path: str) -> Any:  # noqa: ANN401 - any JSON
+    """Return what `GET path` answers.
+
+    Raises:
+        OSError: No answer.
+        ValueError: An answer that is not JSON.
+    """
+    with closing(http.client.HTTPConnection(LOOPBACK, port, timeout=_LONG_PATIENCE)) as connection:
+        connection.request("GET", path)
+        return json.load(connection.getresponse())
 
 
 def has_brokers(port: int) -> bool:

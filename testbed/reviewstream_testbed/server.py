@@ -71,6 +71,11 @@ class Server(Part):
         return f"http://{LOOPBACK}:{self.port}"
 
     @property
+    def internal_url(self) -> str:
+        """The base URL for the other servers of the testbed: in containers it is another."""
+        return self.url
+
+    @property
     def address(self) -> str:
         """What clients are told."""
         return self.url

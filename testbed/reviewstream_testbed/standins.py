@@ -7,7 +7,7 @@ import hashlib
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -15,6 +15,7 @@ from typing import IO
 import docker
 from docker.errors import DockerException
 
+from reviewstream_testbed.building import class_path, compile_java
 from reviewstream_testbed.debian import root_filesystem
 from reviewstream_testbed.errors import TestbedError
 from reviewstream_testbed.images import STANDIN, find, image_of, standin_of
@@ -39,13 +40,29 @@ class Recipe:
     files: Callable[[Installation], dict[str, Path]] = lambda _: {}
 
 
-INTERNAL = ("base", "java")  # what others start from
+INTERNAL = ("base", "java", "kafka_base")  # what others start from
 RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe(name="base"),
         Recipe(name="java", base="base", files=lambda _: {"java": _java()}),
-        Recipe(name="kafka", base="java", files=lambda has: {"jars": has.jars / "kafka"}),
+        Recipe(name="kafka_base", base="java", files=lambda has: {"jars": has.jars / "kafka"}),
+        Recipe(name="kafka", base="kafka_base"),
+        Recipe(
+            name="schema_registry",
+            base="java",
+            files=lambda has: {"registry": has.homes / "registry"},
+        ),
+        Recipe(
+            name="kafka_connect",
+            base="kafka_base",
+            files=lambda has: {"converter": has.homes / "plugins" / "converter"},
+        ),
+        Recipe(
+            name="elasticsearch",
+            base="java",
+            files=lambda has: {"elasticsearch": has.homes / "elasticsearch"},
+        ),
         Recipe(name="python", base="base"),
     )
 }
@@ -103,6 +120,9 @@ class StandIns:
         self._say(f"Building {self.tag(name)} ...")
         with self._context(RECIPES[name]) as context:
             self._build(name, context)
+        if image is not None:
+            with suppress(DockerException):  # a container still needs it
+                self._client.images.remove(str(image.id))
 
     def _build(self, name: str, context: IO[bytes]) -> None:
         try:
@@ -110,6 +130,7 @@ class StandIns:
                 fileobj=context,
                 custom_context=True,
                 tag=self.tag(name),
+                buildargs={"BASE": self.tag(base) if (base := RECIPES[name].base) else ""},
                 labels={STANDIN: self.key(name)},
                 forcerm=True,
                 decode=True,
@@ -130,6 +151,8 @@ class StandIns:
                     archive.add(folder, name, filter=_anonymous)
                 if recipe.base is None:
                     _add_root_filesystem(archive, self._environ)
+                if (recipes_folder() / recipe.name / "java").is_dir():
+                    _add_classes(archive, recipes_folder() / recipe.name, self._installation)
             file.seek(0)
             yield file
 
@@ -137,6 +160,15 @@ class StandIns:
 def _add_root_filesystem(archive: tarfile.TarFile, environ: Mapping[str, str]) -> None:
     with root_filesystem(environ) as tar:
         archive.add(tar, "rootfs.tar")
+
+
+def _add_classes(archive: tarfile.TarFile, recipe: Path, installation: Installation) -> None:
+    """Compile what the recipe has in Java, against the registry's jars."""
+    boot = sorted((installation.homes / "registry" / "lib" / "boot").glob("*.jar"))
+    with tempfile.TemporaryDirectory() as folder:
+        jars, sources = installation.jars, recipe / "java"
+        compile_java(installation.java, jars, sources, class_path(*boot), Path(folder))
+        archive.add(folder, "classes", filter=_anonymous)
 
 
 def _java() -> Path:

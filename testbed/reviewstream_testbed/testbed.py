@@ -257,9 +257,9 @@ class Testbed:
         if issubclass(kind, OpenAIEndpoint):
             return kind()
         if self._fleet and kind is not SparkCluster:  # that is always made of processes
-            from reviewstream_testbed.containers import container  # noqa: PLC0415 - see open_fleet
+            from reviewstream_testbed.containers import container_of  # noqa: PLC0415 - see open_fleet
 
-            return container(kind.name, self._fleet)
+            return container_of(kind.name, self._fleet, self)
         if issubclass(kind, KafkaConnect):
             self.start_soon(Kafka.name)
             return kind(

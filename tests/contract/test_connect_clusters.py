@@ -58,6 +58,7 @@ class TestReal(ConnectClusterContract):
                 connector_class=connect.sink_connector_class,
                 value_converter=connect.value_converter,
                 value_converter_config=connect.value_converter_config,
+                connector={"connection.url": testbed.elasticsearch.internal_url},
             ),
             elasticsearch=ElasticsearchSettings(url=testbed.elasticsearch.url, index=index),
         )

@@ -45,6 +45,7 @@ def settings(testbed: Testbed, topic: str, index: str) -> Iterator[Settings]:
             connector_class=connect.sink_connector_class,
             value_converter=connect.value_converter,
             value_converter_config=connect.value_converter_config,
+            connector={"connection.url": testbed.elasticsearch.internal_url},
         ),
         elasticsearch=ElasticsearchSettings(url=testbed.elasticsearch.url, index=index),
     )

@@ -130,6 +130,7 @@ def pipeline(tmp_path: Path, testbed: Testbed, openai_endpoint: OpenAIEndpoint) 
             connector_class=testbed.kafka_connect.sink_connector_class,
             value_converter=testbed.kafka_connect.value_converter,
             value_converter_config=dict(testbed.kafka_connect.value_converter_config),
+            connector={"connection.url": testbed.elasticsearch.internal_url},
         ),
         elasticsearch=ElasticsearchSettings(url=testbed.elasticsearch.url, index=name),
     )

@@ -40,6 +40,7 @@ class Sink:
 
     kafka: Kafka
     connect: KafkaConnect
+    elasticsearch: Elasticsearch
     documents: Client
     topic: str
     index: str
@@ -62,7 +63,7 @@ class Sink:
             "name": self.topic,
             "connector.class": self.connect.sink_connector_class,
             "topics": self.topic,
-            "connection.url": str(next(iter(self.documents.transport.node_pool.all())).base_url),
+            "connection.url": self.elasticsearch.internal_url,
             "value.converter": json_converter,
             "value.converter.schemas.enable": "false",
             "schema.ignore": "true",
@@ -124,7 +125,7 @@ def sink(
 ) -> Iterator[Sink]:
     with Client(elasticsearch.url) as client:
         client.indices.create(index=index, mappings=MAPPING, settings={"number_of_replicas": 0})
-        made = Sink(kafka, kafka_connect, client, topic, index)
+        made = Sink(kafka, kafka_connect, elasticsearch, client, topic, index)
         yield made
         made.delete()
 

@@ -1,0 +1,185 @@
+"""One server as a container of a Docker engine."""
+
+import time
+from abc import abstractmethod
+from contextlib import suppress
+from typing import ClassVar
+
+from docker.errors import APIError, DockerException, NotFound
+from docker.models.containers import Container as EnginesContainer
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.waiting_utils import WaitStrategy, WaitStrategyTarget
+
+from reviewstream_testbed.errors import TestbedError
+from reviewstream_testbed.fleet import Fleet, without_ryuk
+from reviewstream_testbed.ports import LOOPBACK, free_ports
+from reviewstream_testbed.server import Server
+
+_TRIES = 4  # to find a port that stays free until the engine has it
+_TAKEN = ("port is already allocated", "address already in use")
+_POLL = 0.1  # seconds
+
+
+class WaitingElsewhere(WaitStrategy):
+    """No wait: the server is asked by ourselves, and nobody else's start is held up meanwhile."""
+
+    def wait_until_ready(self, container: WaitStrategyTarget) -> None:
+        """Return at once."""
+
+
+class OnLoopback(DockerContainer):
+    """A container of testcontainers whose one port is bound to a loopback port of our choice."""
+
+    inner_port: int
+    outer_port: int
+
+    def bind(self, inner: int, outer: int) -> None:
+        """Bind a port of the container."""
+        self.inner_port, self.outer_port = inner, outer
+        self.with_bind_ports(inner, outer)
+        # with_bind_ports knows no addresses, and would let everyone in.
+        self.ports[str(inner)] = (LOOPBACK, outer)  # type: ignore[assignment] # docker takes it
+
+    def get_container_host_ip(self) -> str:
+        """Return where we have bound it, not what testcontainers would guess."""
+        return LOOPBACK
+
+    def get_exposed_port(self, port: int) -> int:
+        """Return the port of this machine."""
+        return self.outer_port if port == self.inner_port else super().get_exposed_port(port)
+
+    def start(self) -> "OnLoopback":
+        """Start it, as testcontainers does."""
+        with without_ryuk():
+            return super().start()
+
+
+class Container(Server):
+    """One server in a container; its port, and its data, stay over restarts.
+
+    Attributes:
+        inner_port: Where it listens in its container.
+        alias: Its name for the other containers.
+    """
+
+    inner_port: ClassVar[int]
+    alias: ClassVar[str]
+
+    def __init__(self, fleet: Fleet) -> None:  # no process, no folder
+        self._fleet = fleet
+        self._container: OnLoopback | None = None
+        self._closed = False
+        self._ports = []
+
+    @abstractmethod
+    def build(self, image: str) -> OnLoopback:
+        """Return the container as testcontainers describes it, not started."""
+
+    @property
+    def internal_url(self) -> str:
+        """The base URL for the other containers."""
+        return f"http://{self.alias}:{self.inner_port}"
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of its first process, as the engine's machine counts."""
+        engines = self._engines()
+        return int(engines.attrs["State"]["Pid"]) or None if engines else None
+
+    def start(self) -> None:
+        """Start it on a free port and wait until it is ready.
+
+        Raises:
+            TestbedError: It died or never got ready; the message has the log's tail.
+        """
+        image = self._fleet.image(self.name)
+        for tries_left in reversed(range(_TRIES)):
+            self._ports = free_ports(1)
+            try:
+                return self._launch_from(image)
+            except TestbedError as error:
+                if self._closed or not tries_left or not any(map(str(error).count, _TAKEN)):
+                    raise
+                self._remove()
+        return None
+
+    def kill(self) -> None:
+        """End it at once, as SIGKILL does. Its data stays."""
+        if engines := self._engines():
+            with suppress(APIError):  # it does not run
+                engines.kill()
+            engines.wait()
+
+    def stop(self) -> None:
+        """Ask it to end; its data stays."""
+        if engines := self._engines():
+            self.resume()
+            self.ask_to_end(engines)
+            engines.stop(timeout=int(self.stop_patience))
+
+    def close(self) -> None:
+        """Remove it, with its data; a start that is under way fails."""
+        self._closed = True
+        self._remove()
+
+    def restart(self) -> None:
+        """Stop it if it runs, start it on the same port with the same data, wait until ready."""
+        self.stop()
+        if engines := self._engines():
+            engines.start()
+            self._wait_until_ready()
+
+    def pause(self) -> None:
+        """Stop the clock for it: connections stay open and nothing answers."""
+        if engines := self._engines():
+            engines.pause()
+
+    def resume(self) -> None:
+        """Undo `pause`."""
+        if (engines := self._engines()) and engines.status == "paused":
+            engines.unpause()
+
+    def logs(self) -> str:
+        """Return all that it has printed."""
+        engines = self._engines()
+        return engines.logs().decode(errors="replace") if engines else ""
+
+    def ask_to_end(self, engines: EnginesContainer) -> None:
+        """Send what makes the server end in order, where SIGTERM to its first process does not."""
+
+    def _launch_from(self, image: str) -> None:
+        self._container = self.build(image)
+        self._container.with_network(self._fleet.network).with_network_aliases(self.alias)
+        self._container.with_kwargs(labels=self._fleet.labels)
+        self._container.bind(self.inner_port, self.port)
+        try:
+            self._container.start()
+        except (DockerException, OSError, RuntimeError) as error:
+            raise self._failure(f"did not start: {error}") from error
+        self._wait_until_ready()
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + self.patience
+        while not self.is_ready():
+            engines = self._engines()
+            if engines is None or engines.status == "exited":
+                raise self._failure("ended before it was ready")
+            if time.monotonic() > deadline:
+                raise self._failure(f"was not ready after {self.patience:.0f} s")
+            time.sleep(_POLL)
+
+    def _remove(self) -> None:
+        if engines := self._engines():
+            with suppress(NotFound):
+                engines.remove(force=True, v=True)
+
+    def _engines(self) -> EnginesContainer | None:
+        """Return the engine's newest idea of the container; None if it has none."""
+        if self._container is None or self._container.status == "not_started":
+            return None
+        engines = self._container.get_wrapped_container()
+        try:
+            engines.reload()
+        except NotFound:
+            return None
+        return engines
