@@ -156,6 +156,9 @@ class Container(Server):
             self._container.start()
         except (DockerException, OSError, RuntimeError) as error:
             raise self._failure(f"did not start: {error}") from error
+        finally:
+            if self._closed:  # by another thread, which may not have seen this container
+                self._remove()
         self._wait_until_ready()
 
     def _wait_until_ready(self) -> None:

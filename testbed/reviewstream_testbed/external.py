@@ -219,7 +219,7 @@ class ExternalKafkaConnect(_ExternalHttp, KafkaConnect):
         return self._plugin("io.confluent.connect.elasticsearch.ElasticsearchSinkConnector", SINK)
 
     @cached_property
-    def value_converter(self) -> str:  # type: ignore[override] # asked for, once
+    def value_converter(self) -> str:
         """The Avro converter that the workers have."""
         return self._plugin("io.confluent.connect.avro.AvroConverter", CONVERTER)
 

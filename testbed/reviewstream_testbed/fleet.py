@@ -3,13 +3,13 @@
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
-from threading import RLock
+from threading import Lock, RLock
 from uuid import uuid4
 
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.network import Network
 
+from reviewstream_testbed.errors import TestbedError
 from reviewstream_testbed.images import connect, image_of, provide
 from reviewstream_testbed.processes import AfterUs
 from reviewstream_testbed.sweeper import RUN, sweep
@@ -34,7 +34,9 @@ class Fleet:
         self._environ = environ
         self.client = connect(environ)
         self.labels = {RUN: uuid4().hex}
-        self._lock = RLock()
+        self._lock = Lock()
+        self._network: Network | None = None
+        self._closed = False
         sweeper = [sys.executable, "-m", "reviewstream_testbed.sweeper", self.labels[RUN]]
         self._sweeper = AfterUs(sweeper, environ=environ)
 
@@ -50,20 +52,26 @@ class Fleet:
 
     @property
     def network(self) -> Network:
-        """The network in which the containers know each other by name."""
+        """The network in which the containers know each other by name.
+
+        Raises:
+            TestbedError: The fleet is closed.
+        """
         with self._lock:
+            if self._closed:
+                raise TestbedError("the testbed is closed")
+            if self._network is None:
+                self._network = Network(docker_network_kw={"labels": self.labels}).create()
             return self._network
 
     def close(self) -> None:
         """Remove everything now."""
+        with self._lock:
+            self._closed = True
         while sweep(self.client, self.labels[RUN]):
             pass
         self._sweeper.cancel()
         self.client.close()
-
-    @cached_property
-    def _network(self) -> Network:
-        return Network(docker_network_kw={"labels": self.labels}).create()
 
 
 @contextmanager
