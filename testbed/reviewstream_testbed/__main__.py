@@ -1,4 +1,4 @@
-"""`python -m reviewstream_testbed up|status|logs|down|fetch|images|lock`."""
+"""`python -m reviewstream_testbed up|status|logs|down|fetch|images|engine|lock`."""
 
 import argparse
 import os
@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from reviewstream_testbed import bed_command, images_command
+from reviewstream_testbed import bed_command, engine_command, images_command
 from reviewstream_testbed.errors import TestbedError
 from reviewstream_testbed.installation import install
 from reviewstream_testbed.jars import LOCK_FILE, download, write_lock
@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     lock = verbs.add_parser("lock", help="download anew and write the checksums (maintainers)")
     lock.set_defaults(run=_lock)
     images_command.add_to(verbs)
+    engine_command.add_to(verbs)
     return parser
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Mapping, Sequence
 
 from docker import DockerClient
 from rich.table import Table
@@ -26,21 +27,35 @@ def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     deeds.add_parser("remove", help="remove the stand-ins").set_defaults(run=_remove)
 
 
+def provide_all(environ: Mapping[str, str]) -> None:
+    """See that every image is there: pulled, else as a stand-in.
+
+    Raises:
+        TestbedError: One can neither be pulled nor built.
+    """
+    client = connect(environ)
+    _build_all(client, [part for part in _PARTS if not _can_be_had(client, part, environ)], environ)
+
+
 def _build(given: argparse.Namespace) -> int:
     client = connect(os.environ)
     wanted = given.parts or _PARTS
     if given.pull:
-        wanted = [part for part in wanted if not _can_be_had(client, part)]
-    if wanted:
-        standins = StandIns(client, os.environ, stderr().print)
-        for part in wanted:
-            standins.ensure(part)
+        wanted = [part for part in wanted if not _can_be_had(client, part, os.environ)]
+    _build_all(client, wanted, os.environ)
     return 0
 
 
-def _can_be_had(client: DockerClient, part: str) -> bool:
+def _build_all(client: DockerClient, parts: Sequence[str], environ: Mapping[str, str]) -> None:
+    if parts:
+        standins = StandIns(client, environ, stderr().print)
+        for part in parts:
+            standins.ensure(part)
+
+
+def _can_be_had(client: DockerClient, part: str, environ: Mapping[str, str]) -> bool:
     """Say whether an official image is there, or can be pulled."""
-    image = image_of(part, os.environ)
+    image = image_of(part, environ)
     if standin_of(find(client, image)):
         return False
     try:

@@ -133,6 +133,7 @@ class StandIns:
                 buildargs={"BASE": self.tag(base) if (base := RECIPES[name].base) else ""},
                 labels={STANDIN: self.key(name)},
                 forcerm=True,
+                network_mode="none",
                 decode=True,
             )
             printed = [line.get("stream") or line.get("error") or "" for line in lines]

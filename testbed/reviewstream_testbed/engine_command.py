@@ -1,0 +1,47 @@
+"""`python -m reviewstream_testbed engine run COMMAND...`."""
+
+import argparse
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
+
+from reviewstream_testbed.downloads import stderr
+from reviewstream_testbed.engine import EngineError, engine
+from reviewstream_testbed.images_command import provide_all
+
+REQUIRED = "REVIEWSTREAM_TEST_REQUIRE_ENGINE"
+_TRUE = {"1", "true"}
+
+
+def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the verb `engine`."""
+    deeds = verbs.add_parser("engine", help="what containers run on").add_subparsers(required=True)
+    run = deeds.add_parser("run", help="run a command; start an engine for it if none answers")
+    run.add_argument("--images", action="store_true", help="pull or build the images before")
+    run.add_argument("command", nargs=argparse.REMAINDER)
+    run.set_defaults(run=_run)
+
+
+def _run(given: argparse.Namespace) -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with engine(os.environ) as environ:
+            if given.images:
+                provide_all(environ)
+            return _call(given.command, environ)
+    except EngineError as error:
+        if os.environ.get(REQUIRED) in _TRUE:
+            raise
+        stderr().print(f"Skipped: {error}")
+        return 0
+
+
+def _call(command: list[str], environ: Mapping[str, str]) -> int:
+    """Run a command to its end. Ctrl-C reaches it by itself, SIGTERM is passed on as one."""
+    with subprocess.Popen(command, env=environ) as called:
+        signal.signal(signal.SIGTERM, lambda *_: called.send_signal(signal.SIGINT))
+        while True:
+            with suppress(KeyboardInterrupt):
+                return called.wait()
