@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from reviewstream.samples import expand
 from tests.e2e.hostile import hostile_file
 
+pytestmark = pytest.mark.processes  # the demo starts its own
 KEYS = [
     "read",
     "blank",

@@ -15,6 +15,8 @@ from reviewstream_testbed import SparkCluster, TestbedError
 from reviewstream_testbed.spark_session import DRIVER, spark_session
 from tests.e2e.conftest import await_condition
 
+pytestmark = pytest.mark.processes  # a cluster always is
+
 BOTH_ALIVE = ["ALIVE", "ALIVE"]
 
 

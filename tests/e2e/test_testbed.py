@@ -110,6 +110,7 @@ def test_elasticsearch_knows_the_english_analyzer(elasticsearch: Elasticsearch) 
     assert [token["token"] for token in found["tokens"]] == ["run", "fox"]
 
 
+@pytest.mark.processes
 def test_the_registry_speaks_confluents_api_and_forgets_at_a_restart(
     schema_registry: SchemaRegistry, subject: str
 ) -> None:
@@ -129,6 +130,7 @@ def test_connect_offers_the_sink_and_comes_back_on_its_port(kafka_connect: Kafka
     assert kafka_connect.sink_connector_class in {plugin["class"] for plugin in plugins}
 
 
+@pytest.mark.processes
 def test_two_testbeds_run_side_by_side(kafka: Kafka, topic: str) -> None:
     make_topic(kafka, topic)
     with Testbed(["kafka"]) as other:
@@ -150,6 +152,7 @@ class Broken(Kafka):
         return [*super().arguments()[:-2], "no.such.Main"]
 
 
+@pytest.mark.processes
 def test_a_server_that_dies_is_reported_at_once_with_its_log(
     testbed: Testbed, tmp_path: Path
 ) -> None:
@@ -165,6 +168,7 @@ class HalfBroken(Testbed):
         return Broken(self.installation, self.folder) if kind is Kafka else super()._make(kind)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("parts", [["elasticsearch", "kafka_connect", "kafka"], ["kafka_connect"]])
 def test_one_part_that_dies_ends_the_others_and_the_start(parts: list[str]) -> None:
     halves = HalfBroken(parts)
@@ -192,6 +196,7 @@ class WithCrowded(Testbed):
         return Crowded(self.installation, self.folder) if kind is Kafka else super()._make(kind)
 
 
+@pytest.mark.processes
 def test_connect_follows_a_kafka_that_had_to_take_another_port() -> None:
     with WithCrowded(["kafka_connect"]) as bed:
         assert isinstance(bed.kafka, Crowded)
@@ -213,6 +218,7 @@ def test_the_registry_answers_every_request_for_what_it_does_not_have(
                 assert answer.status == 404
 
 
+@pytest.mark.processes
 def test_a_killed_parent_leaves_no_server_and_no_file(tmp_path: Path, state: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "reviewstream_testbed", "up", "--json", "kafka"],
@@ -241,6 +247,7 @@ ON_A_TERMINAL = (
 )
 
 
+@pytest.mark.processes
 def test_ctrl_c_ends_up_without_a_trace(tmp_path: Path, state: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", ON_A_TERMINAL, "up", "kafka"],
@@ -258,6 +265,7 @@ def test_ctrl_c_ends_up_without_a_trace(tmp_path: Path, state: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.processes
 def test_the_wheels_java_takes_sparks_arguments_when_wrapped(tmp_path: Path) -> None:
     wheel = wheel_home()
     assert wheel is not None
@@ -270,6 +278,7 @@ def test_the_wheels_java_takes_sparks_arguments_when_wrapped(tmp_path: Path) -> 
     assert found.home == wheel
 
 
+@pytest.mark.processes
 def test_servers_listen_on_loopback_only(testbed: Testbed) -> None:
     servers: list[Server] = [testbed.kafka, testbed.schema_registry]
     servers += [testbed.kafka_connect, testbed.elasticsearch]
