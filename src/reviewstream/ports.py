@@ -74,7 +74,7 @@ class LedgerKey(Struct, frozen=True, kw_only=True):
     """What a label was bought for.
 
     Attributes:
-        model: As it was asked for.
+        model: The one that was asked, by the name that `openai.ledger_name` says.
         prompt_version: Number in `core.prompts`.
         text_sha256: Of the UTF-8 of what the model sees of the text; 32 bytes.
     """

@@ -59,6 +59,8 @@ class OpenAISettings(_Section):
         generation: Raised to relabel (0 to 999).
         input_usd_per_million: Price of a million prompt tokens, in US dollars.
         output_usd_per_million: Price of a million completion tokens, in US dollars.
+        ledger_name: Name of the model in the ledger. By default its own, and the address with it
+            where that is not OpenAI's: another endpoint may mean another model by the name.
     """
 
     base_url: str = "https://api.openai.com/v1"
@@ -71,6 +73,7 @@ class OpenAISettings(_Section):
     generation: int = Field(default=0, ge=0, le=999)
     input_usd_per_million: float = Field(default=0.15, ge=0)
     output_usd_per_million: float = Field(default=0.60, ge=0)
+    ledger_name: str | None = None
 
 
 class LedgerSettings(_Section):

@@ -82,6 +82,18 @@ class TestRedis(_Opened):
         redis_server.start()
         assert dict(ledger.entries()) == entries(*range(100))
 
+    def test_a_claim_that_ran_out_is_given_back_by_its_new_holder_alone(
+        self, ledger: LedgerArchive, redis_server: RedisServer, again: OpenAgain
+    ) -> None:
+        other = again()
+        assert ledger.claim([key_of(1)])
+        redis_server.empty()  # as if the lease had passed
+        assert other.claim([key_of(1)])
+        ledger.release([key_of(1)])
+        assert ledger.claim([key_of(1)]) == set()
+        other.release([key_of(1)])
+        assert ledger.claim([key_of(1)])
+
     def test_a_wrong_password_is_a_setting_to_be_mended_and_is_not_shown(
         self, redis_server: RedisServer
     ) -> None:

@@ -72,7 +72,7 @@ def import_(context: Context, *, file: IO[bytes]) -> None:
 
 @command.command("prune")
 @click.option("--older-than", type=click.FloatRange(0), metavar="DAYS", help="Bought before that.")
-@click.option("--model", help="Of this model, as it was asked for.")
+@click.option("--model", help="Of this model, as `stats` names it.")
 @click.option("--prompt-version", type=int, help="Of this prompt version.")
 @verb
 def prune(

@@ -31,7 +31,7 @@ from reviewstream.core.records import (
     Stage,
 )
 from reviewstream.errors import PermanentError, StopError, TransientError
-from reviewstream.pipeline.remembering import PatientLedger
+from reviewstream.pipeline.remembering import PatientLedger, ledger_name
 from reviewstream.ports import ChatModel, Clock, LabelLedger, LedgerEntry, LedgerKey, RateLimiter
 from reviewstream.settings import OpenAISettings
 
@@ -42,7 +42,8 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
     """How reviews are labelled.
 
     Attributes:
-        model: As it is asked for; part of the ledger's key.
+        model: As it is asked for.
+        ledger_name: What the ledger calls it; empty for the same name.
         prompt_version: A version of `core.prompts`.
         generation: 0 to 999, written into every label.
         concurrency: Requests in flight, at most.
@@ -52,6 +53,7 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
     """
 
     model: str
+    ledger_name: str = ""
     prompt_version: int = PROMPT_VERSION
     generation: int = 0
     concurrency: int = 16
@@ -64,6 +66,7 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
         """Return the policy that the settings describe."""
         return cls(
             model=settings.model,
+            ledger_name=ledger_name(settings),
             generation=settings.generation,
             concurrency=settings.concurrency,
             max_attempts=settings.max_attempts,
@@ -138,7 +141,7 @@ class Labeller:
 
     def _key(self, text: str) -> LedgerKey:
         return LedgerKey(
-            model=self._policy.model,
+            model=self._policy.ledger_name or self._policy.model,
             prompt_version=self._policy.prompt_version,
             text_sha256=hashlib.sha256(as_sent(text).encode()).digest(),
         )

@@ -22,6 +22,7 @@ class Holding(Struct, frozen=True, kw_only=True):
     """What a ledger has of one model and prompt.
 
     Attributes:
+        model: The name of the ledger's keys.
         cost_micro_usd: Millionths of a US dollar that the labels cost when they were bought.
         oldest: When the first of them was bought, UTC.
         newest: When the last of them was bought, UTC.
@@ -55,7 +56,7 @@ class Selection(Struct, frozen=True, kw_only=True):
 
     Attributes:
         before: Bought before this moment.
-        model: As it was asked for.
+        model: As `Holding` names it.
     """
 
     before: datetime | None = None

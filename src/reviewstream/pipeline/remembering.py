@@ -7,13 +7,28 @@ from typing import Final, TypeVar
 from reviewstream.core.backoff import backoff
 from reviewstream.errors import TransientError
 from reviewstream.ports import Clock, LabelLedger, LedgerEntry, LedgerKey
+from reviewstream.settings import OpenAISettings
 
 CLAIM_POLL: Final = 0.1  # seconds between two looks at what another is buying
 CLAIM_PATIENCE: Final = (
     300.0  # seconds; then a label bought twice is better than a stream that hangs
 )
 
+OPENAI: Final = "api.openai.com"
+
 T = TypeVar("T")
+
+
+def ledger_name(settings: OpenAISettings) -> str:
+    """Return what the ledger calls the model; see `OpenAISettings.ledger_name`."""
+    if settings.ledger_name is not None:
+        return settings.ledger_name
+    address = settings.base_url.partition("://")[2].partition("?")[0].rstrip("/")
+    address = address.rpartition("@")[2]  # without user and password
+    host = address.partition("/")[0]
+    if host == OPENAI or host.endswith(f".{OPENAI}"):
+        return settings.model
+    return f"{settings.model} at {address}"
 
 
 class PatientLedger:

@@ -4,8 +4,10 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -134,13 +136,29 @@ def test_a_file_that_others_are_opening_is_waited_for(ledger: SqliteLedger, file
     ledger.record(entries(1))
 
 
+def test_many_open_a_new_file_at_once(file: Path) -> None:
+    together = Barrier(16)
+
+    def open_and_record(number: int) -> None:
+        with closing(SqliteLedger(file)) as ledger:
+            together.wait()
+            ledger.record(entries(number))
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(open_and_record, range(16)))
+    with closing(SqliteLedger(file)) as ledger:
+        assert dict(ledger.entries()) == entries(*range(16))
+
+
 def test_an_open_ledger_survives_a_fork_in_both_processes(ledger: SqliteLedger) -> None:
     ledger.record(entries(1))
     assert ledger.claim([key_of(1)])
+    before = ledger._file._connection
     child = os.fork()
     if child == 0:
         ledger.record(entries(2))
-        good = ledger.find([key_of(1)]) == entries(1) and not ledger.claim([key_of(1)])
+        good = ledger._file._connection is not before
+        good &= ledger.find([key_of(1)]) == entries(1) and not ledger.claim([key_of(1)])
         ledger.release([key_of(1)])  # not the child's: it stays
         ledger.close()
         os._exit(0 if good else 1)

@@ -297,14 +297,22 @@ async def test_a_label_is_in_the_ledger_and_is_not_bought_again() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("other", [LabelPolicy(model="n"), LabelPolicy(model="m", generation=1)])
+@pytest.mark.parametrize(
+    "other",
+    [
+        LabelPolicy(model="n"),
+        LabelPolicy(model="m", ledger_name="n"),
+        LabelPolicy(model="m", generation=1),
+        LabelPolicy(model="n", ledger_name="m"),
+    ],
+)
 async def test_a_label_is_remembered_by_model_and_prompt_not_by_generation(
     other: LabelPolicy,
 ) -> None:
     ledger, model = MemoryLedger(), _scripted(FINE)
     for policy in (POLICY, other):
         await _labeller(model, policy, ledger=ledger).label(_reviews("cold soup"))
-    assert len(model.requests) == (2 if other.model == "n" else 1)
+    assert len(model.requests) == (2 if (other.ledger_name or other.model) == "n" else 1)
 
 
 @pytest.mark.anyio
@@ -372,12 +380,15 @@ async def test_cancelling_leaves_nothing_running_and_nothing_reserved() -> None:
 
 
 def test_a_policy_is_what_the_settings_say() -> None:
-    given_settings = OpenAISettings(model="x", concurrency=3, max_attempts=2, max_wait=9)
+    given_settings = OpenAISettings(
+        model="x", ledger_name="y", concurrency=3, max_attempts=2, max_wait=9
+    )
     policy = LabelPolicy.of(given_settings)
     assert (policy.model, policy.concurrency, policy.max_attempts, policy.max_wait) == (
         *("x", 3, 2),
         9.0,
     )
+    assert policy.ledger_name == "y"
     assert policy.prices == Prices(prompt=150_000, completion=600_000)
 
 
