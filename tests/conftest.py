@@ -27,6 +27,19 @@ pytest_plugins = ["pytester"]
 pytest.register_assert_rewrite("tests.contract")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With other servers than the embedded ones, run again only what has to do with servers."""
+    if config.getoption("--testbed", default=None) != "containers":
+        return
+    same = [item for item in items if {"contract", "e2e"} & {*item.path.parts} and not asks(item)]
+    items[:] = [item for item in items if item not in same]
+    config.hook.pytest_deselected(items=same)
+
+
+def asks(item: pytest.Item) -> bool:
+    return "testbed" in getattr(item, "fixturenames", ())
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
