@@ -1,5 +1,6 @@
 """The generated configuration on a real worker: from the topic to the index, or to the letters."""
 
+import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -102,6 +103,22 @@ def test_a_record_becomes_a_document_whose_newest_version_stays(settings: Settin
     assert found["edited"]["written_at"] == round(LATER.timestamp() * 1000)
     assert documents(index)["relabelled"]["text"] == "second label"
     assert documents(index)["last"]["confidence"] == 0.5
+
+
+def test_a_document_has_every_field_of_the_schema_as_it_was_written(settings: Settings) -> None:
+    topic, index = Topic(settings), app.open_index(settings)
+    topic.write(review_id="whole")
+    (document,) = eventually(lambda: documents(index), bool).values()
+    assert document == as_document(to_avro(REVIEW) | {"review_id": "whole"})
+    fields = {field["name"] for field in json.loads(schema_text("labelled_review"))["fields"]}
+    assert document.keys() == fields
+
+
+def as_document(value: Any) -> Any:
+    """Return an Avro value as JSON has it: a time is milliseconds since 1970."""
+    if isinstance(value, dict):
+        return {name: as_document(each) for name, each in value.items()}
+    return round(value.timestamp() * 1000) if isinstance(value, datetime) else value
 
 
 def test_what_cannot_be_indexed_is_a_dead_letter_and_the_others_go_on(settings: Settings) -> None:

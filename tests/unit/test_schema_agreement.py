@@ -25,8 +25,11 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
+from reviewstream.core.connector import connector_config
 from reviewstream.core.mapping import index_mapping
 from reviewstream.core.records import LabelledReview, RejectedReview
+from reviewstream.core.versions import VERSION_HEADER
+from reviewstream.settings import Settings
 from reviewstream.spark.columns import LABELLED, REJECTION
 from reviewstream.wire.schemas import SCHEMA_NAMES, SchemaName, schema_text
 
@@ -146,3 +149,14 @@ def test_the_columns_of_a_rejection_have_the_fields_of_a_rejected_review() -> No
 def test_the_index_has_the_fields_of_a_labelled_review() -> None:
     wanted = {path: INDEX[kind(schema)] for path, schema, _, _ in avro("labelled_review")}
     assert dict(indexed(index_mapping(schema_text("labelled_review")))) == wanted | {"text": "text"}
+
+
+def test_the_connector_takes_the_fields_as_they_are_and_the_id_from_the_key() -> None:
+    """It names no field, so that none can differ from the schema's."""
+    config = connector_config(Settings())
+    named = [value for name, value in config.items() if name.startswith("transforms")]
+    fields = {path.rpartition(".")[2] for path, *_ in avro("labelled_review")}
+    assert named == []
+    assert fields & {*config.values()} == set()
+    assert (config["key.ignore"], config["schema.ignore"]) == ("false", "true")
+    assert config["external.version.header"] == VERSION_HEADER
