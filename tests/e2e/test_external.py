@@ -2,6 +2,8 @@
 
 import os
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx2
@@ -10,9 +12,17 @@ from confluent_kafka.cimpl import NewTopic
 from elasticsearch import Elasticsearch as Client
 
 from reviewstream_testbed import Elasticsearch, Index, Kafka, SchemaRegistry, Testbed, Topic
-from reviewstream_testbed.providers import VARIABLES
+from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.providers import OPENAI_API_KEY, VARIABLES
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "test_reviews.py"
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "test_reviews.py"
+CONTRACTS = (  # a few of each: all of them have passed on these servers already
+    "test_kafka_apis.py::TestTopics",
+    "test_registry_apis.py::TestReferences",
+    "test_elasticsearch_apis.py::TestBulk",
+    "test_openai_apis.py",
+)
 
 
 def test_the_example_of_the_how_to_passes(
@@ -63,3 +73,32 @@ def test_an_embedded_connect_on_an_external_kafka_leaves_nothing_there(kafka: Ka
         assert made
         assert all(name.startswith(bed.prefix) for name in made)
     assert topics(kafka) == before
+
+
+def test_the_contracts_hold_on_servers_that_others_run_and_spend_no_money_unasked(
+    kafka: Kafka,
+    schema_registry: SchemaRegistry,
+    elasticsearch: Elasticsearch,
+    openai_endpoint: OpenAIEndpoint,
+) -> None:
+    servers = (kafka, schema_registry, elasticsearch)
+    addresses = {VARIABLES[server.name]: server.address for server in servers}
+    addresses[VARIABLES["openai_endpoint"]] = openai_endpoint.base_url
+    addresses[OPENAI_API_KEY] = openai_endpoint.api_key
+    tests = [f"tests/contract/{each}" for each in CONTRACTS]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
+    before = openai_endpoint.requests()["statuses"].get("200", 0)
+    run = subprocess.run(
+        [*command, "--testbed=external"],
+        cwd=ROOT,
+        env=os.environ | addresses,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-5_000:]
+    assert "8 skipped" in run.stdout.splitlines()[-1]
+    assert openai_endpoint.requests()["statuses"].get("200", 0) == before
+    made = {*httpx2.get(f"{schema_registry.url}/subjects?deleted=true").json()}
+    assert not [subject for subject in made if "references" in subject]
