@@ -1,9 +1,18 @@
 """What a test may make on a server: names of its own, and nothing made yet."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+if TYPE_CHECKING:  # every run of pytest imports this module
+    from reviewstream_testbed.testbed import Testbed
+
 _WORDS = 60  # characters of a test's name
+
+
+def _no_servers() -> "Testbed":
+    raise TypeError("this name was made without servers: use the fixture, or give `servers`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,10 +23,62 @@ class _Named:
         return self.name
 
 
+@dataclass(frozen=True, slots=True)
 class Topic(_Named):
-    """A Kafka topic; making it is up to the test."""
+    """A Kafka topic, not made yet. Its methods start the servers that they need.
 
-    __slots__ = ()
+    Attributes:
+        servers: Asked for when one is needed, and not before.
+    """
+
+    servers: "Callable[[], Testbed]" = field(default=_no_servers, repr=False, compare=False)
+
+    def create(self, partitions: int = 1) -> None:
+        """Make it, and wait until it is there."""
+        from reviewstream_testbed import records  # noqa: PLC0415 - it needs Kafka's client
+
+        records.create(self.servers().kafka, self.name, partitions)
+
+    def produce(self, *values: bytes | None) -> None:
+        """Write values, and wait until Kafka has them.
+
+        Raises:
+            TestbedError: It does not take them.
+        """
+        from reviewstream_testbed import records  # noqa: PLC0415 - see above
+
+        records.produce(self.servers().kafka, self.name, values)
+
+    def consume(self, count: int) -> list[bytes | None]:
+        """Return the first `count` values; those of one partition are in order.
+
+        Raises:
+            TestbedError: They do not come.
+        """
+        from reviewstream_testbed import records  # noqa: PLC0415 - see above
+
+        return records.consume(self.servers().kafka, self.name, count)
+
+    def produce_avro(self, schema: str, *values: Any) -> None:  # noqa: ANN401 - what the schema says
+        """Write records in Avro, framed as Confluent does; the schema is registered.
+
+        Raises:
+            TestbedError: Kafka does not take them.
+        """
+        from reviewstream_testbed import records  # noqa: PLC0415 - see above
+
+        self.produce(*records.encoded(self.servers().schema_registry, self.name, schema, values))
+
+    def consume_avro(self, count: int) -> list[Any]:
+        """Return the first `count` records, read by the schemas that the registry has.
+
+        Raises:
+            TestbedError: They do not come.
+        """
+        from reviewstream_testbed import records  # noqa: PLC0415 - see above
+
+        values = self.consume(count)
+        return records.decoded(self.servers().schema_registry, self.name, values)
 
 
 class Subject(_Named):

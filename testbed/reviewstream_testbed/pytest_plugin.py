@@ -188,7 +188,8 @@ def review_server(tmp_path: Path) -> Iterator[Callable[..., ReviewServer]]:
 @pytest.fixture
 def topic(request: pytest.FixtureRequest, testbed_prefix: str) -> Topic:
     """A topic of this test's own; making it is up to the test."""
-    return Topic(unique_name(testbed_prefix, request.node.name))
+    name = unique_name(testbed_prefix, request.node.name)
+    return Topic(name, lambda: request.getfixturevalue("testbed"))
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The external provider, on servers that are not its own: those of this run's testbed."""
 
 import os
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -11,29 +10,17 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from elasticsearch import Elasticsearch as Client
 
-from reviewstream_testbed import Elasticsearch, Index, Kafka, SchemaRegistry, Testbed, Topic
+from reviewstream_testbed import Elasticsearch, Kafka, SchemaRegistry, Testbed
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from reviewstream_testbed.providers import OPENAI_API_KEY, VARIABLES
 
 ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "examples" / "test_reviews.py"
 CONTRACTS = (  # a few of each: all of them have passed on these servers already
     "test_kafka_apis.py::TestTopics",
     "test_registry_apis.py::TestReferences",
     "test_elasticsearch_apis.py::TestBulk",
     "test_openai_apis.py",
 )
-
-
-def test_the_example_of_the_how_to_passes(
-    kafka: Kafka,
-    schema_registry: SchemaRegistry,
-    elasticsearch: Elasticsearch,
-    topic: str,
-    index: str,
-) -> None:
-    test = runpy.run_path(str(EXAMPLE))["test_what_is_written_is_found"]
-    test(kafka, schema_registry, elasticsearch, Topic(topic), Index(index))
 
 
 def topics(kafka: Kafka) -> set[str]:

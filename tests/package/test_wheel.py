@@ -1,8 +1,6 @@
 """What is in the packages, and what `import reviewstream` costs where nothing else is installed."""
 
-import os
 import statistics
-import subprocess
 import sys
 import tarfile
 import zipfile
@@ -11,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.package.running import ROOT, run
+
 VENDORS = (
     "aiohttp",
     "confluent_kafka",
@@ -40,34 +39,6 @@ NEEDED = (
     "reviewstream_testbed/ivy.xml",
     "reviewstream_testbed/py.typed",
 )
-
-
-def run(*command: str | Path, **environment: str) -> str:
-    result = subprocess.run(
-        [str(part) for part in command],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
-
-
-@pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dist")
-    run(
-        sys.executable, "-m", "build", "--outdir", folder, ROOT
-    )  # the wheel from the source package
-    return folder
-
-
-@pytest.fixture(scope="session")
-def wheel(built: Path) -> Path:
-    (found,) = built.glob("*.whl")
-    return found
 
 
 @pytest.fixture(scope="session")
