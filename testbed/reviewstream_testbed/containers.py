@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from docker.errors import APIError
 from docker.models.containers import Container as EnginesContainer
@@ -84,6 +84,10 @@ _ELASTICSEARCH = {
 
 
 class _KafkaContainer(KafkaContainer, OnLoopback):
+    def start(self, timeout: int = int(Server.patience)) -> Self:
+        """Start it with our patience: testcontainers gives a slow machine half a minute."""
+        return super().start(timeout)
+
     def configure(self) -> None:
         """Format the storage once per start, not once more at each: the script is kept."""
         super().configure()  # type: ignore[no-untyped-call]

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping
-from contextlib import suppress
+from typing import NoReturn
 
 from reviewstream_testbed.downloads import stderr
 from reviewstream_testbed.engine import EngineError, engine
@@ -25,12 +25,14 @@ def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _run(given: argparse.Namespace) -> int:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         with engine(os.environ) as environ:
             if given.images:
                 provide_all(environ)
             return _call(given.command, environ)
+    except _Terminated:
+        return 128 + signal.SIGTERM
     except EngineError as error:
         if os.environ.get(REQUIRED) in _TRUE:
             raise
@@ -38,10 +40,21 @@ def _run(given: argparse.Namespace) -> int:
         return 0
 
 
+class _Terminated(BaseException):
+    """SIGTERM, which unlike Ctrl-C reaches us alone."""
+
+
+def _terminated(*_: object) -> NoReturn:
+    raise _Terminated
+
+
 def _call(command: list[str], environ: Mapping[str, str]) -> int:
     """Run a command to its end. Ctrl-C reaches it by itself, SIGTERM is passed on as one."""
     with subprocess.Popen(command, env=environ) as called:
-        signal.signal(signal.SIGTERM, lambda *_: called.send_signal(signal.SIGINT))
         while True:
-            with suppress(KeyboardInterrupt):
+            try:
                 return called.wait()
+            except KeyboardInterrupt:
+                pass
+            except _Terminated:
+                called.send_signal(signal.SIGINT)
