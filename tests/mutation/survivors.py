@@ -110,7 +110,7 @@ def _verdicts() -> Mapping[str, str]:
 
 
 def _mutmut(*arguments: str) -> str:
-    command = [sys.executable, "-m", "mutmut", *arguments]
+    command = [sys.executable, "-W", "ignore", "-m", "mutmut", *arguments]
     return subprocess.run(command, cwd=ROOT, check=True, stdout=-1, encoding="utf-8").stdout
 
 
