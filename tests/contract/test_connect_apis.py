@@ -51,7 +51,7 @@ def connect_api(
         "value.converter": "org.apache.kafka.connect.json.JsonConverter",
         "value.converter.schemas.enable": "false",
         "errors.tolerance": "all",
-        "connection.url": testbed.elasticsearch.url,
+        "connection.url": testbed.elasticsearch.internal_url,
         "external.resource.usage": "INDEX",
         "topic.to.external.resource.mapping": f"{topic}:{index}",
         "schema.ignore": "true",
