@@ -12,6 +12,7 @@ from reviewstream_testbed import Testbed, TestbedError, Topic, records
 EXAMPLE = Path(__file__).parents[2] / "examples" / "test_reviews.py"
 
 
+@pytest.mark.usefixtures("testbed")  # it asks for servers, in a process of its own
 def test_the_example_passes_in_an_empty_folder(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
