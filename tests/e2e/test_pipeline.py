@@ -16,7 +16,6 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from reviewstream.samples import write_sample
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from tests.e2e.conftest import Pipeline, await_condition, with_changes
 
 REVIEWS = 900
@@ -135,34 +134,6 @@ def test_the_index_is_complete_searched_and_reported(pipeline: Pipeline, reviews
     for hit in hits["hits"]:
         assert "friendl" in hit["document"]["text"].lower()
         assert hit["document"]["sentiment"] == "POSITIVE"
-
-
-def test_a_run_from_the_beginning_pays_for_nothing_again_and_the_index_is_complete(
-    pipeline: Pipeline, reviews: Path, openai_endpoint: OpenAIEndpoint
-) -> None:
-    openai_endpoint.reset()
-    file = str(pipeline.folder / "ledger.sqlite3")
-    port = free_port()
-    pipeline = with_changes(pipeline, "ledger", enabled=True, file=file)
-    pipeline = with_changes(pipeline, "source", port=port)
-    with pipeline.start("serve", str(reviews), "--port", str(port)) as server:
-        server.await_text("Ready.")
-        first = json.loads(pipeline.run("run", "--once", "--json").splitlines()[-1])
-        asked = openai_endpoint.requests()
-        again = with_changes(pipeline, "spark", checkpoint="another")
-        second = json.loads(again.run("run", "--once", "--json").splitlines()[-1])
-    assert set(asked["reviews"].values()) == {1}
-    assert openai_endpoint.requests()["requests"] == asked["requests"]
-    assert (first["labelled"], second["labelled"]) == (REVIEWS, REVIEWS)
-    assert second["from_ledger"] == REVIEWS
-    held = json.loads(pipeline.run("ledger", "stats", "--json"))
-    assert held["labels"] == len(asked["reviews"])
-    assert (first["from_ledger"]) == REVIEWS - held["labels"]
-
-    def report() -> int:
-        return int(json.loads(pipeline.run("report", "--json"))["documents"])
-
-    await_condition("documents", report, lambda found: found == REVIEWS)
 
 
 def test_the_plain_port_is_read_by_nc(pipeline: Pipeline, reviews: Path) -> None:
