@@ -171,12 +171,13 @@ class SparkSettings(_Section):
     """Spark.
 
     Attributes:
-        master: `local[*]`, `spark://host:7077`, or None for what `spark-submit` says.
-        checkpoint: Folder of the query's checkpoint.
+        master: `local[*]` or `spark://host:7077`; None: what `spark-submit` says, without it
+            `local[*]`.
+        checkpoint: Folder of the query's checkpoint; the next driver must see it too.
         config: Any Spark setting, verbatim.
     """
 
-    master: str | None = "local[*]"
+    master: str | None = None
     checkpoint: str = "checkpoint"
     config: dict[str, str] = Field(default_factory=dict)
 

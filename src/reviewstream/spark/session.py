@@ -12,7 +12,9 @@ from reviewstream.settings import SparkSettings
 
 LOOPBACK: Final = "127.0.0.1"
 LOG_SETTINGS: Final = Path(__file__).with_name("log4j2.properties")
+SUBMITTED: Final = "PYSPARK_GATEWAY_PORT"  # set in a program that `spark-submit` has started
 
+_HERE: Final = ("local", f"spark://{LOOPBACK}:", "spark://localhost:")
 _LOCAL: Final = {
     "spark.driver.host": LOOPBACK,
     "spark.driver.bindAddress": LOOPBACK,
@@ -38,8 +40,8 @@ def spark_session(settings: SparkSettings, *, name: str = "reviewstream") -> Spa
     """
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(name)
-    if settings.master is not None:
-        builder = builder.master(settings.master)
+    if master := _master(settings):
+        builder = builder.master(master)
     for key, value in configuration(settings).items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
@@ -47,8 +49,13 @@ def spark_session(settings: SparkSettings, *, name: str = "reviewstream") -> Spa
 
 def configuration(settings: SparkSettings) -> dict[str, str]:
     """Return Spark's settings."""
-    local = _local() if (settings.master or "").startswith("local") else {}
+    local = _local() if (_master(settings) or "").startswith(_HERE) else {}
     return _EVERYWHERE | local | settings.config
+
+
+def _master(settings: SparkSettings) -> str | None:
+    """Return the master; None where `spark-submit` knows it."""
+    return settings.master or (None if SUBMITTED in os.environ else "local[*]")
 
 
 def _local() -> dict[str, str]:

@@ -1,14 +1,18 @@
+import pytest
+
 from reviewstream.settings import SparkSettings
-from reviewstream.spark.session import LOG_SETTINGS, configuration
+from reviewstream.spark.session import LOG_SETTINGS, SUBMITTED, configuration
 
 
-def test_on_one_machine_spark_listens_on_loopback_alone() -> None:
-    config = configuration(SparkSettings(master="local[2]"))
+@pytest.mark.parametrize("master", [None, "local[2]", "spark://127.0.0.1:7077"])
+def test_on_one_machine_spark_listens_on_loopback_alone(master: str | None) -> None:
+    config = configuration(SparkSettings(master=master))
     assert config["spark.driver.host"] == config["spark.driver.bindAddress"] == "127.0.0.1"
     assert config["spark.ui.enabled"] == "false"
 
 
-def test_a_cluster_keeps_its_own_addresses_and_logs() -> None:
+def test_a_cluster_keeps_its_own_addresses_and_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SUBMITTED, "4711")
     for master in ("spark://host:7077", None):
         config = configuration(SparkSettings(master=master))
         assert not {"spark.driver.host", "spark.driver.extraJavaOptions"} & config.keys()
