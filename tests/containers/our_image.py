@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
 from docker import DockerClient
+from docker.errors import BuildError
 
 from reviewstream_testbed.images import find
 from tests.docs.references import ROOT
@@ -18,6 +20,8 @@ from tests.docs.references import ROOT
 TAG = "reviewstream-testbed/reviewstream:latest"
 SOURCES = "reviewstream.testbed.sources"  # a label; its value changes with what the image holds
 FILES = ("Dockerfile", ".dockerignore", "pyproject.toml", "README.md", "LICENSE")
+# What builds ours; and what redis wants on Python 3.11.2, which Debian and so the stand-in has.
+BESIDES = ("hatchling", "async-timeout")
 FOLDERS = ("src", "testbed", "schemas")
 BUILD = 500  # seconds without a word: pip says nothing while it unpacks half a gigabyte
 LEFTOVERS: dict[str, str | list[str] | bool] = {
@@ -32,20 +36,28 @@ def ensure_image(client: DockerClient, folder: Path) -> str:
     if there is None or there.labels.get(SOURCES) != key:
         _download(folder)
         with _served(folder) as url:
-            client.images.build(
-                path=str(ROOT),
-                tag=TAG,
-                labels={SOURCES: key},
-                network_mode="host",
-                buildargs={"PIP_FIND_LINKS": url, "PIP_NO_INDEX": "1"},
-                rm=True,
-                forcerm=True,
-                timeout=BUILD,
-            )
+            _build(client, key, url)
         if there is not None:
             client.images.remove(str(there.id))
         client.images.prune(filters=LEFTOVERS)
     return TAG
+
+
+def _build(client: DockerClient, key: str, wheels: str) -> None:
+    try:
+        client.images.build(
+            path=str(ROOT),
+            tag=TAG,
+            labels={SOURCES: key},
+            network_mode="host",
+            buildargs={"PIP_FIND_LINKS": wheels, "PIP_NO_INDEX": "1"},
+            rm=True,
+            forcerm=True,
+            timeout=BUILD,
+        )
+    except BuildError as error:
+        printed = "".join(line.get("stream", "") for line in error.build_log)
+        pytest.fail(f"{error}\n{printed[-2000:]}")
 
 
 def _key() -> str:
@@ -62,7 +74,7 @@ def _download(folder: Path) -> None:
     """Fill the folder with the wheels of everything, and of what builds ours."""
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(folder)]
     done = subprocess.run(
-        [*command, ".[all]", "hatchling"], cwd=ROOT, capture_output=True, text=True, check=False
+        [*command, ".[all]", *BESIDES], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 
