@@ -148,7 +148,7 @@ def _read(number: int, line: bytes) -> tuple[LedgerKey, LedgerEntry]:
     try:
         one = _decoder.decode(line)
         key = _key(one)
-    except ValueError as err:  # msgspec's errors are of this kind too
+    except (msgspec.MsgspecError, ValueError) as err:  # one kind only since msgspec 0.21
         raise PermanentError(f"line {number} is not of an exported ledger: {err}") from err
     entry = LedgerEntry(
         sentiment=one.sentiment,
