@@ -114,6 +114,17 @@ def test_every_variable_has_a_value_and_every_value_is_used() -> None:
     assert used | {"COMPOSE_PROJECT_NAME"} == ENV.keys()
 
 
+def test_no_key_is_given_twice() -> None:
+    """PyYAML and Compose v1 take the last; Compose v2 refuses the file."""
+    nodes = [yaml.compose(COMPOSE)]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, yaml.MappingNode):
+            keys = [key.value for key, _ in node.value]
+            assert len(keys) == len(set(keys)), keys
+            nodes += [value for _, value in node.value]
+
+
 def test_no_two_services_publish_one_port() -> None:
     ports = [port.split(":")[1] for each in SERVICES.values() for port in each.get("ports", ())]
     assert len(ports) == len(set(ports))
