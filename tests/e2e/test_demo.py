@@ -50,6 +50,15 @@ def test_the_sample_adds_up_and_is_shown() -> None:
         assert part in shown
 
 
+def test_it_adds_up_on_a_cluster_too() -> None:
+    sums, shown = demo("--count", "200", "--spark", "cluster")
+    assert list(sums) == KEYS
+    assert (sums["read"], sums["labelled"], sums["published"], sums["indexed"]) == (200,) * 4
+    assert (sums["missing"], sums["doubled"]) == ([], [])
+    for part in ("Spark runs on spark://127.0.0.1:", "Everything adds up"):
+        assert part in shown
+
+
 def test_every_kind_of_bad_line_is_counted_and_nothing_is_lost(tmp_path: Path) -> None:
     hostile = hostile_file([line.rstrip(b"\n") for line in expand(100, seed=5)])
     (file := tmp_path / "hostile.json").write_bytes(hostile.data)

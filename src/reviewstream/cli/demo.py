@@ -16,7 +16,7 @@ from reviewstream.cli.local import local_stack, scratch, use_java
 from reviewstream.cli.progress import Stages, stages
 from reviewstream.cli.streaming import Counts, watch
 from reviewstream.errors import ConfigError
-from reviewstream.settings import Settings
+from reviewstream.settings import Settings, SparkSettings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from reviewstream.pipeline.reconcile import Reconciliation, Source
 
 COUNTS: Final = ("read", "blank", "labelled", "rejected", "published", "indexed")
+LOCAL: Final = "local"
+CLUSTER: Final = "cluster"
 COUNT: Final = 500  # reviews, unless told otherwise
 SEED: Final = 7
 QUERY: Final = "delicious | friendly | terrible"
@@ -42,9 +44,23 @@ POLL: Final = 0.5  # seconds
 @click.option("--count", type=click.IntRange(1), help=f"How many sample reviews (default {COUNT}).")
 @click.option("--keep", is_flag=True, help="Leave the servers running until Ctrl-C.")
 @click.option("--real-model", is_flag=True, help="Ask the real model (needs OPENAI_API_KEY).")
+@click.option(
+    "--spark",
+    "where",
+    type=click.Choice([LOCAL, CLUSTER]),
+    default=LOCAL,
+    show_default=True,
+    help="Spark in one process, or a cluster of a master and two workers.",
+)
 @verb
-def command(
-    context: Context, *, reviews: Path | None, count: int | None, keep: bool, real_model: bool
+def command(  # noqa: PLR0913 - an argument for each option
+    context: Context,
+    *,
+    reviews: Path | None,
+    count: int | None,
+    keep: bool,
+    real_model: bool,
+    where: str,
 ) -> None:
     """Run the whole pipeline here: file, TCP, Spark, model, Kafka, Connect, Elasticsearch.
 
@@ -65,10 +81,12 @@ def command(
             reviews or _sample(folder / "review.json", count or COUNT),
             folder,
             real_model=real_model,
+            cluster=where == CLUSTER,
         ) as servers,
-        _spark(context) as spark,
+        _spark(servers.spark()) as spark,
     ):
-        settings = servers()
+        context.console.print(f"Spark runs on {spark.sparkContext.master}.")
+        settings = servers.settings()
         with stages(context.progress, context.console) as shown:
             sums = _Flow(settings, shown).run(spark)
         seconds = round(time.monotonic() - started, 1)
@@ -88,10 +106,10 @@ def _sample(file: Path, count: int) -> Path:
 
 
 @contextmanager
-def _spark(context: Context) -> "Iterator[SparkSession]":
+def _spark(settings: SparkSettings) -> "Iterator[SparkSession]":
     from reviewstream.spark.session import spark_session
 
-    spark = spark_session(context.settings.spark)
+    spark = spark_session(settings)
     try:
         yield spark
     finally:
@@ -199,6 +217,8 @@ def _keep(context: Context, settings: Settings) -> None:
         "REVIEWSTREAM_ELASTICSEARCH__URL": settings.elasticsearch.url,
         "OPENAI_BASE_URL": settings.openai.base_url,
     }
+    if settings.spark.master:
+        addresses["REVIEWSTREAM_SPARK__MASTER"] = settings.spark.master
     context.console.print("\nThe servers run until Ctrl-C. In another terminal:\n")
     for name, value in addresses.items():
         context.console.print(f"  export {name}={value}", markup=False, soft_wrap=True)

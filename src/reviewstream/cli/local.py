@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -19,12 +20,14 @@ from reviewstream.settings import (
     OpenAISettings,
     RegistrySettings,
     Settings,
+    SparkSettings,
 )
 
 if TYPE_CHECKING:
-    from reviewstream_testbed import KafkaConnect
+    from reviewstream_testbed import KafkaConnect, SparkCluster
 
 PARTS: Final = ("kafka", "schema_registry", "kafka_connect", "elasticsearch")
+CLUSTER: Final = "spark_cluster"
 
 Section = TypeVar("Section", bound=BaseModel)
 
@@ -63,10 +66,23 @@ def scratch() -> Iterator[Path]:
         janitor.close()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """Servers that are starting.
+
+    Attributes:
+        spark: Waits for the cluster, if there is one, and returns Spark's settings.
+        settings: Waits for all, and returns settings that point to them.
+    """
+
+    spark: Callable[[], SparkSettings]
+    settings: Callable[[], Settings]
+
+
 @contextmanager
 def local_stack(
-    settings: Settings, file: Path, folder: Path, *, real_model: bool
-) -> Iterator[Callable[[], Settings]]:
+    settings: Settings, file: Path, folder: Path, *, real_model: bool, cluster: bool = False
+) -> Iterator[Stack]:
     """Start every server that the pipeline needs; all end with the block.
 
     Args:
@@ -75,19 +91,27 @@ def local_stack(
         folder: For the checkpoint and the ledger.
         real_model: Ask the model that the settings name instead of the mock endpoint, and remember
             its labels in the ledger that they name.
+        cluster: Start a Spark cluster too, and have Spark's settings point to it.
 
     Yields:
-        A function that waits for the servers and returns settings that point to them.
+        What waits for the servers.
     """
     from reviewstream.adapters.tcp_server import serving
     from reviewstream_testbed import Testbed
+    from reviewstream_testbed.testbed import check_enough_memory
 
+    parts = (*PARTS, CLUSTER) if cluster else PARTS
     with ExitStack() as stack, plain_errors():
+        check_enough_memory(parts)
         openai = settings.openai if real_model else stack.enter_context(_mock(settings.openai))
         served = stack.enter_context(serving(file))
         bed = stack.enter_context(Testbed(()))
-        pool = stack.enter_context(ThreadPoolExecutor(len(PARTS)))
-        starting = [pool.submit(getattr, bed, name) for name in PARTS]
+        pool = stack.enter_context(ThreadPoolExecutor(len(parts)))
+        starting = [pool.submit(getattr, bed, name) for name in parts]
+
+        def spark() -> SparkSettings:
+            kept = _with(settings.spark, checkpoint=str(folder / "checkpoint"))
+            return _on_cluster(kept, bed.spark_cluster) if cluster else kept
 
         def wait() -> Settings:
             for part in as_completed(starting):
@@ -100,10 +124,10 @@ def local_stack(
                 registry=RegistrySettings(url=bed.schema_registry.url, auto_register=True),
                 connect=_connect(bed.kafka_connect),
                 elasticsearch=ElasticsearchSettings(url=bed.elasticsearch.url),
-                spark=_with(settings.spark, checkpoint=str(folder / "checkpoint")),
+                spark=spark(),
             )
 
-        yield wait
+        yield Stack(spark=spark, settings=wait)
 
 
 @contextmanager
@@ -126,6 +150,11 @@ def _connect(running: "KafkaConnect") -> ConnectSettings:
         value_converter=running.value_converter,
         value_converter_config=running.value_converter_config,
     )
+
+
+def _on_cluster(settings: SparkSettings, running: "SparkCluster") -> SparkSettings:
+    config = {**running.client_config, **settings.config}
+    return _with(settings, master=running.master_url, config=config)
 
 
 def _with(section: Section, **changes: Any) -> Section:  # noqa: ANN401 - values of any field
