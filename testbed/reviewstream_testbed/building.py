@@ -72,8 +72,7 @@ class _Builder:
     def build(self) -> None:
         self._build_elasticsearch()
         self._build_plugins()
-        with tarfile.open(next((self._jars / "registry").glob("*.tar.gz"))) as archive:
-            archive.extractall(self._home / "registry", filter="data")
+        self._build_registry()
         self._format_storage()
         shutil.rmtree(self._home / "work")
 
@@ -94,6 +93,13 @@ class _Builder:
             _PLUGIN.format(version=version, release=JAVA_RELEASE)
         )
         (home / "plugins").mkdir()
+
+    def _build_registry(self) -> None:
+        home = self._home / "registry"
+        with tarfile.open(next((self._jars / "registry").glob("*.tar.gz"))) as archive:
+            archive.extractall(home, filter="data")
+        boot = sorted((home / "lib" / "boot").glob("*.jar"))
+        _archive(home / "front.jar", self._compile("registry", boot))
 
     def _build_plugins(self) -> None:
         plugins = self._home / "plugins"
@@ -116,7 +122,9 @@ class _Builder:
     def _compile(self, package: str, jars: Sequence[Path]) -> Path:
         classes = self._home / "work" / package
         sources = java_sources() / "reviewstream" / package
-        compile_java(self._java, self._jars, sources, class_path(*jars), classes)
+        (compiler,) = self._of("compiler")
+        command = ["-jar", str(compiler), f"-{JAVA_RELEASE}", "-nowarn", "-proc:none"]
+        self._run([*command, "-cp", class_path(*jars), "-d", str(classes), str(sources)])
         return classes
 
     def _of(self, part: str) -> list[Path]:
@@ -124,17 +132,6 @@ class _Builder:
 
     def _run(self, arguments: Sequence[str]) -> None:
         _run_java(self._java, arguments)
-
-
-def compile_java(java: Path, jars: Path, sources: Path, classes: str, folder: Path) -> None:
-    """Compile a folder of sources against a class path; the classes go to `folder`.
-
-    Raises:
-        TestbedError: They do not compile.
-    """
-    (compiler,) = (jars / "compiler").glob("*.jar")
-    command = ["-jar", str(compiler), f"-{JAVA_RELEASE}", "-nowarn", "-proc:none"]
-    _run_java(java, [*command, "-cp", classes, "-d", str(folder), str(sources)])
 
 
 def _run_java(java: Path, arguments: Sequence[str]) -> None:

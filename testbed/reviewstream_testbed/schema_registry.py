@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from reviewstream_testbed.building import class_path
 from reviewstream_testbed.ports import LOOPBACK
 from reviewstream_testbed.readiness import answers
 from reviewstream_testbed.server import Server
@@ -15,7 +16,7 @@ class SchemaRegistry(Server):
 
     name = "schema_registry"
     memory = 400
-    port_count = 2
+    port_count = 3
 
     @property
     def url(self) -> str:
@@ -37,18 +38,19 @@ class SchemaRegistry(Server):
 
     def arguments(self) -> list[str]:
         """Return the heap, the class path and the main class."""
-        port, management = self._ports
+        port, inner, management = self._ports
+        home = self._installation.homes / "registry"
         return [
             "-Xmx384m",
-            f"-Dquarkus.http.host={LOOPBACK}",
-            f"-Dquarkus.http.port={port}",
             f"-Dquarkus.management.host={LOOPBACK}",
             f"-Dquarkus.management.port={management}",
-            # With it, one in a thousand requests for a path that Apicurio lacks is never answered;
-            # Confluent's clients ask for `/associations`, and wait for ever.
             "-Dquarkus.http.access-log.enabled=false",
-            "-jar",
-            str(self._installation.homes / "registry" / "quarkus-run.jar"),
+            "-cp",
+            class_path(home / "front.jar", home / "quarkus-run.jar"),
+            "reviewstream.registry.Main",
+            LOOPBACK,
+            str(port),
+            str(inner),
         ]
 
     def is_ready(self) -> bool:

@@ -15,7 +15,6 @@ from typing import IO
 import docker
 from docker.errors import DockerException
 
-from reviewstream_testbed.building import class_path, compile_java
 from reviewstream_testbed.debian import root_filesystem
 from reviewstream_testbed.errors import TestbedError
 from reviewstream_testbed.images import STANDIN, find, image_of, standin_of
@@ -152,8 +151,6 @@ class StandIns:
                     archive.add(folder, name, filter=_anonymous)
                 if recipe.base is None:
                     _add_root_filesystem(archive, self._environ)
-                if (recipes_folder() / recipe.name / "java").is_dir():
-                    _add_classes(archive, recipes_folder() / recipe.name, self._installation)
             file.seek(0)
             yield file
 
@@ -161,15 +158,6 @@ class StandIns:
 def _add_root_filesystem(archive: tarfile.TarFile, environ: Mapping[str, str]) -> None:
     with root_filesystem(environ) as tar:
         archive.add(tar, "rootfs.tar")
-
-
-def _add_classes(archive: tarfile.TarFile, recipe: Path, installation: Installation) -> None:
-    """Compile what the recipe has in Java, against the registry's jars."""
-    boot = sorted((installation.homes / "registry" / "lib" / "boot").glob("*.jar"))
-    with tempfile.TemporaryDirectory() as folder:
-        jars, sources = installation.jars, recipe / "java"
-        compile_java(installation.java, jars, sources, class_path(*boot), Path(folder))
-        archive.add(folder, "classes", filter=_anonymous)
 
 
 def _java() -> Path:
