@@ -93,7 +93,7 @@ def start_query(
 def counted(labelled: DataFrame) -> DataFrame:
     """Have Spark count the rows of each micro-batch; `batch_counts` reads the counts."""
     is_rejected = F.col("rejection").isNotNull()
-    free = F.col("provenance.from_ledger") if "provenance" in labelled.columns else F.lit(None)
+    free = F.col("provenance.from_ledger") if "provenance" in labelled.columns else F.expr("false")
     return labelled.observe(
         METRICS,
         F.count(F.when(~is_rejected, 1)).alias("labelled"),
