@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from pydantic import SecretStr
 from pyspark.sql import SparkSession
@@ -65,7 +65,7 @@ def executors(session: SparkSession) -> list[dict[str, Any]]:
     """Return what Spark's status API says of every executor there has been."""
     context = session.sparkContext
     url = f"{context.uiWebUrl}/api/v1/applications/{context.applicationId}/allexecutors"
-    return [each for each in httpx.get(url).json() if each["id"] != "driver"]
+    return [each for each in httpx2.get(url, timeout=60).json() if each["id"] != "driver"]
 
 
 def busy(session: SparkSession) -> list[str]:
