@@ -16,7 +16,8 @@ import pytest
 pytestmark = pytest.mark.processes
 
 PATIENCE = 120.0  # seconds
-ALONE, WORKERS = [], ["-n", "2"]
+ALONE: list[str] = []
+WORKERS = ["-n", "2"]
 TEST = """
 import threading, time
 from pathlib import Path
