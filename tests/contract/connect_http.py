@@ -5,28 +5,10 @@ from typing import Any, TypeAlias
 
 import httpx2
 
+from tests.contract.answers import Answer
 from tests.contract.waiting import eventually
 
 Config: TypeAlias = dict[str, str]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a worker answered: HTTP status, and body as JSON (None if there is none)."""
-
-    status: int
-    body: Any
-
-    @property
-    def refusal(self) -> tuple[int, int | None]:
-        """The HTTP status, and the code in the body; an error says it twice."""
-        code = self.body.get("error_code") if isinstance(self.body, dict) else None
-        return self.status, code
-
-    @property
-    def is_rebalancing(self) -> bool:
-        """Whether the workers are busy sharing out the work: the same request may be sent again."""
-        return self.status in {409, 500} and "rebalance" in self.body["message"]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.contract.registry_http import Answer, RegistryApi
+from tests.contract.answers import Answer
+from tests.contract.registry_http import RegistryApi
 from tests.contract.schema_pairs import (
     B0,
     LEVELS,

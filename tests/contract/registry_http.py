@@ -7,23 +7,10 @@ from typing import Any
 
 import httpx2
 
+from tests.contract.answers import Answer
 from tests.contract.registry_differences import RegistryKind
 
 MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a server answered: HTTP status, and body as JSON."""
-
-    status: int
-    body: Any
-
-    @property
-    def refusal(self) -> tuple[int, int | None]:
-        """The HTTP status and the API's own error code, if there is one."""
-        code = self.body.get("error_code") if isinstance(self.body, dict) else None
-        return self.status, code
 
 
 @dataclass(frozen=True)
