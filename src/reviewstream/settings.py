@@ -54,7 +54,9 @@ class OpenAISettings(_Section):
     Attributes:
         timeout: Seconds for one attempt.
         concurrency: Requests in flight, per Spark task.
-        max_attempts: Requests for one review before it is rejected.
+        pack: Reviews in one request, at most.
+        max_pack_tokens: Of a request and its answer, at most; a longer review is asked about alone.
+        max_attempts: Failed requests about one review alone before it is rejected.
         max_wait: Seconds; a longer `Retry-After` is cut to this.
         generation: Raised to relabel (0 to 999).
         input_usd_per_million: Price of a million prompt tokens, in US dollars.
@@ -68,6 +70,8 @@ class OpenAISettings(_Section):
     model: str = "gpt-4o-mini"
     timeout: PositiveFloat = 30.0
     concurrency: PositiveInt = 16
+    pack: PositiveInt = 20
+    max_pack_tokens: PositiveInt = 8_000
     max_attempts: PositiveInt = 6
     max_wait: PositiveFloat = 60.0
     generation: int = Field(default=0, ge=0, le=999)

@@ -1,0 +1,56 @@
+"""Packs: which texts share a request, and how its bill is shared among them."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from reviewstream.core.prompts import TOKENS_PER_LABEL, as_sent, build_prompt, estimate_tokens
+
+T = TypeVar("T")
+
+
+def make_packs(
+    items: Iterable[T], weigh: Callable[[T], int], *, size: int, room: int
+) -> Iterator[list[T]]:
+    """Deal items into packs, in their order.
+
+    Args:
+        items: As many as there are; no more than one pack of them is held at once.
+        weigh: Returns the tokens that an item takes.
+        size: Items in a pack, at most; at least 1.
+        room: Tokens of a pack's items, at most. An item that is larger goes alone.
+    """
+    pack: list[T] = []
+    taken = 0
+    for item in items:
+        tokens = weigh(item)
+        if pack and (len(pack) == size or taken + tokens > room):
+            yield pack
+            pack, taken = [], 0
+        pack.append(item)
+        taken += tokens
+    if pack:
+        yield pack
+
+
+def tokens_of(text: str) -> int:
+    """Return the tokens that a text takes in a request and in its answer, at most."""
+    # A whole request about it, as escapes and quotes count too; a comma may come with it.
+    asked = build_prompt([as_sent(text)]).request.user
+    return estimate_tokens(asked) + TOKENS_PER_LABEL
+
+
+def overhead(version: int) -> int:
+    """Return the tokens that a request takes before the first text."""
+    return build_prompt([], version=version).tokens
+
+
+def shares(total: int, parts: int) -> list[int]:
+    """Split a whole number into parts that differ by one at most, and add up to it."""
+    each, rest = divmod(total, parts)
+    return [each + 1] * rest + [each] * (parts - rest)
+
+
+def halves(items: list[T]) -> tuple[list[T], list[T]]:
+    """Split a pack in two; the first half is the larger one."""
+    middle = -(-len(items) // 2)
+    return items[:middle], items[middle:]

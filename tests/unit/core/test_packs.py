@@ -1,0 +1,52 @@
+"""Packs: nothing lost, nothing out of order, nothing too large."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reviewstream.core.packs import halves, make_packs, overhead, shares, tokens_of
+from reviewstream.core.prompts import PROMPT_VERSION, as_sent, build_prompt
+
+texts = st.lists(st.text(st.characters(), max_size=200), max_size=40)
+
+
+@given(weights=st.lists(st.integers(1, 30)), size=st.integers(1, 9), room=st.integers(1, 60))
+def test_every_item_is_in_one_pack_and_in_its_place(
+    weights: list[int], size: int, room: int
+) -> None:
+    items = list(enumerate(weights))
+    packs = list(make_packs(items, lambda one: one[1], size=size, room=room))
+    assert [one for pack in packs for one in pack] == items
+    assert all(1 <= len(pack) <= size for pack in packs)
+    assert all(len(pack) == 1 or sum(weight for _, weight in pack) <= room for pack in packs)
+
+
+@given(weights=st.lists(st.integers(1, 30)), size=st.integers(1, 9), room=st.integers(1, 60))
+def test_a_pack_ends_only_where_the_next_item_does_not_fit(
+    weights: list[int], size: int, room: int
+) -> None:
+    packs = list(make_packs(weights, int, size=size, room=room))
+    for pack, following in pairwise(packs):
+        assert len(pack) == size or sum(pack) + following[0] > room
+
+
+@given(texts=texts)
+def test_a_request_takes_no_more_tokens_than_its_texts_were_weighed(texts: list[str]) -> None:
+    weighed = overhead(PROMPT_VERSION) + sum(map(tokens_of, texts))
+    assert build_prompt(list(map(as_sent, texts))).tokens <= weighed
+
+
+@given(total=st.integers(0, 10_000), parts=st.integers(1, 50))
+def test_shares_add_up_and_are_fair(total: int, parts: int) -> None:
+    each = shares(total, parts)
+    assert len(each) == parts
+    assert sum(each) == total
+    assert max(each) - min(each) <= 1
+
+
+@given(items=st.lists(st.integers(), min_size=2))
+def test_halves_are_shorter_and_together_the_whole(items: list[int]) -> None:
+    first, second = halves(items)
+    assert first + second == items
+    assert 0 <= len(first) - len(second) <= 1
