@@ -17,6 +17,27 @@ class TransientError(ReviewStreamError):
         self.retry_after = retry_after
 
 
+class ThrottledError(TransientError):
+    """The other side takes requests, but not this many.
+
+    Attributes:
+        requests_per_minute: What it says that it allows, or None if it does not say.
+        tokens_per_minute: The same for tokens.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
+    ) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.requests_per_minute = requests_per_minute
+        self.tokens_per_minute = tokens_per_minute
+
+
 class PermanentError(ReviewStreamError):
     """The same call will fail again; other calls may still succeed."""
 

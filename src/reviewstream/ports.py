@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self
 
 from msgspec import Struct
 
-from reviewstream.core.chat import ChatAnswer, ChatRequest
+from reviewstream.core.chat import ChatAnswer, ChatRequest, RateLimits
 from reviewstream.core.records import Sentiment
 from reviewstream.wire.framing import Line, Oversized
 from reviewstream.wire.protocol import Hello, Latest
@@ -59,7 +59,8 @@ class ChatModel(Protocol):
         """Return the model's answer, unread.
 
         Raises:
-            TransientError: rate limit, timeout, outage, or a body that is not a completion.
+            ThrottledError: rate limit.
+            TransientError: timeout, outage, or a body that is not a completion.
             StopError: refused credentials; a `LimitError` if the quota is exhausted.
             PermanentError: this request is refused (too long, malformed).
         """
@@ -148,18 +149,37 @@ class LedgerArchive(LabelLedger, Protocol):
 
 
 class RateLimiter(Protocol):
-    """One limit for everyone who asks the model."""
+    """One limit and one budget for everyone who asks the model."""
 
-    async def acquire(self, *, requests: int, tokens: int) -> None:
-        """Wait until this much may be spent.
+    async def acquire(self, *, tokens: int, cost_micro_usd: int) -> None:
+        """Wait until one request of this much may be made, and reserve that much.
 
         Raises:
-            LimitError: the budget is spent.
+            LimitError: it would overdraw the budget.
         """
         ...
 
-    def settle(self, *, reserved_tokens: int, used_tokens: int, cost_micro_usd: int) -> None:
-        """Replace what was reserved by what was used."""
+    def settle(
+        self,
+        *,
+        reserved_tokens: int,
+        used_tokens: int,
+        reserved_micro_usd: int,
+        used_micro_usd: int,
+    ) -> None:
+        """Replace what was reserved for one request by what it used."""
+        ...
+
+    def throttled(self, retry_after: float | None) -> None:
+        """Slow everyone down: the endpoint refused a request for its rate.
+
+        Args:
+            retry_after: Seconds that nobody may ask for, or None if the endpoint did not say.
+        """
+        ...
+
+    def learn(self, limits: RateLimits) -> None:
+        """Keep to what the endpoint says that it allows."""
         ...
 
 

@@ -10,7 +10,13 @@ from reviewstream.core.answers import read_answer
 from reviewstream.core.outcomes import Ok
 from reviewstream.core.prompts import build_prompt
 from reviewstream.core.records import Sentiment
-from reviewstream.errors import LimitError, PermanentError, StopError, TransientError
+from reviewstream.errors import (
+    LimitError,
+    PermanentError,
+    StopError,
+    ThrottledError,
+    TransientError,
+)
 from reviewstream.ports import ChatModel
 
 Misbehave = Callable[[str], None]
@@ -59,7 +65,7 @@ class ChatModelContract:
         self, model: ChatModel, misbehave: Misbehave
     ) -> None:
         misbehave("rate_429")
-        with pytest.raises(TransientError) as caught:
+        with pytest.raises(ThrottledError) as caught:
             await model.answer(build_prompt([JOY]).request)
         assert caught.value.retry_after == 2.0
 

@@ -8,7 +8,13 @@ from pydantic import SecretStr
 from reviewstream.adapters.openai import OpenAIChat
 from reviewstream.core.chat import ChatAnswer, ChatRequest
 from reviewstream.core.records import Sentiment
-from reviewstream.errors import LimitError, PermanentError, StopError, TransientError
+from reviewstream.errors import (
+    LimitError,
+    PermanentError,
+    StopError,
+    ThrottledError,
+    TransientError,
+)
 from reviewstream.ports import ChatModel
 from reviewstream.settings import OpenAISettings
 from reviewstream.testing import FakeChatModel, judging
@@ -16,7 +22,7 @@ from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from tests.contract.chat_model import GRIEF, ChatModelContract, Misbehave
 
 FAULTS: dict[str, ChatAnswer | Exception] = {
-    "rate_429": TransientError("HTTP 429", retry_after=2.0),
+    "rate_429": ThrottledError("HTTP 429", retry_after=2.0),
     "500": TransientError("HTTP 500"),
     "reset": TransientError("connection lost"),
     "truncated_json": TransientError("not a completion"),

@@ -1,6 +1,7 @@
 """`ChatModel` over any endpoint that speaks OpenAI's chat completions."""
 
 import asyncio
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Final, Self, cast
 from urllib.parse import urlsplit
@@ -10,12 +11,13 @@ import openai
 from msgspec import Struct
 from openai.types.shared_params import ResponseFormatJSONSchema
 
-from reviewstream.core.chat import ChatAnswer, ChatRequest
+from reviewstream.core.chat import ChatAnswer, ChatRequest, RateLimits
 from reviewstream.errors import (
     ConfigError,
     LimitError,
     PermanentError,
     StopError,
+    ThrottledError,
     TransientError,
 )
 from reviewstream.settings import OpenAISettings
@@ -106,7 +108,7 @@ class OpenAIChat:
             raise TransientError(
                 f"the connection to {self._where} failed: {err.__cause__ or err}"
             ) from err
-        return _read(response.content, response.headers.get("x-request-id"))
+        return _read(response.content, response.headers)
 
     async def aclose(self) -> None:
         """See `ChatModel.aclose`."""
@@ -127,7 +129,15 @@ class OpenAIChat:
                 f"{self._where} does not serve {self._settings.model} (HTTP 404):"
                 " set openai.model and openai.base_url to what it serves"
             )
-        if status == 429 or status in _TRY_AGAIN or status >= 500:
+        if status == 429:
+            limits = _limits(err.response.headers) or RateLimits()
+            return ThrottledError(
+                f"HTTP 429: {said}",
+                retry_after=_retry_after(err),
+                requests_per_minute=limits.requests_per_minute,
+                tokens_per_minute=limits.tokens_per_minute,
+            )
+        if status in _TRY_AGAIN or status >= 500:
             return TransientError(f"HTTP {status}: {said}", retry_after=_retry_after(err))
         return PermanentError(f"HTTP {status}: {said}")
 
@@ -161,7 +171,7 @@ def _response_format(request: ChatRequest) -> ResponseFormatJSONSchema:
     }
 
 
-def _read(body: bytes, request_id: str | None) -> ChatAnswer:
+def _read(body: bytes, headers: Mapping[str, str]) -> ChatAnswer:
     """Take the answer out of a completion.
 
     Read from the bytes, not through the client's models: those pass a page of HTML, a choice
@@ -180,14 +190,24 @@ def _read(body: bytes, request_id: str | None) -> ChatAnswer:
         refusal=choice.message.refusal,
         finish_reason=choice.finish_reason or "stop",
         model=completion.model or "",
-        request_id=request_id,
+        request_id=headers.get("x-request-id"),
         prompt_tokens=_count(usage.prompt_tokens),
         completion_tokens=_count(usage.completion_tokens),
+        limits=_limits(headers),
     )
 
 
 def _count(tokens: int | None) -> int:
     return min(max(tokens or 0, 0), MAX_TOKENS)
+
+
+def _limits(headers: Mapping[str, str]) -> RateLimits | None:
+    """Return what the endpoint allows in a minute, or None if it does not say."""
+    requests = _number(headers.get("x-ratelimit-limit-requests"))
+    tokens = _number(headers.get("x-ratelimit-limit-tokens"))
+    if not (requests or tokens):  # nothing at all would be no limit, but a closed door
+        return None
+    return RateLimits(requests_per_minute=requests or None, tokens_per_minute=tokens or None)
 
 
 def _said(err: openai.APIStatusError) -> str:

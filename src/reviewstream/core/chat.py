@@ -24,6 +24,13 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     max_output_tokens: int
 
 
+class RateLimits(Struct, frozen=True, kw_only=True):
+    """What an endpoint allows, as far as it is known."""
+
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+
+
 class ChatAnswer(Struct, frozen=True, kw_only=True):
     """What the model said, unread.
 
@@ -33,6 +40,7 @@ class ChatAnswer(Struct, frozen=True, kw_only=True):
         finish_reason: `stop`, `length`, `content_filter`, ... as the endpoint says.
         model: As the endpoint names it.
         request_id: The endpoint's id of the request, or None.
+        limits: What the endpoint says that it allows, or None if it does not say.
     """
 
     text: str
@@ -42,3 +50,4 @@ class ChatAnswer(Struct, frozen=True, kw_only=True):
     request_id: str | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    limits: RateLimits | None = None

@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 
 from reviewstream.core.answers import Label, read_answer
 from reviewstream.core.backoff import backoff
-from reviewstream.core.chat import ChatAnswer
+from reviewstream.core.chat import ChatAnswer, RateLimits
 from reviewstream.core.costs import Prices, cost_micro_usd
 from reviewstream.core.outcomes import Ok, Rejected
 from reviewstream.core.parsing import to_line
@@ -30,7 +30,13 @@ from reviewstream.core.records import (
     Review,
     Stage,
 )
-from reviewstream.errors import PermanentError, StopError, TransientError
+from reviewstream.errors import (
+    PermanentError,
+    ReviewStreamError,
+    StopError,
+    ThrottledError,
+    TransientError,
+)
 from reviewstream.pipeline.remembering import PatientLedger, ledger_name
 from reviewstream.ports import ChatModel, Clock, LabelLedger, LedgerEntry, LedgerKey, RateLimiter
 from reviewstream.settings import OpenAISettings
@@ -266,18 +272,46 @@ class _Inquiry:
 
     async def _ask(self) -> ChatAnswer:
         """Make one request, and tell the limiter what it took, whatever came of it."""
-        reserved = self._prompt.tokens
-        await self._limiter.acquire(requests=1, tokens=reserved)
+        tokens, cost = self._prompt.tokens, self._highest_cost()
+        await self._limiter.acquire(tokens=tokens, cost_micro_usd=cost)
         self.attempts += 1
-        used = cost = 0
+        used, paid = tokens, cost  # a request that is cancelled may be answered, and billed
         try:
             answer = await self._model.answer(self._prompt.request)
+        except ReviewStreamError as err:
+            used = paid = 0
+            if isinstance(err, ThrottledError):
+                self._slow_down(err)
+            raise
+        else:
             self._answers.append(answer)
             used = answer.prompt_tokens + answer.completion_tokens
-            cost = self._cost([answer])
+            paid = self._cost([answer])
+            if answer.limits is not None:
+                self._limiter.learn(answer.limits)
             return answer
         finally:
-            self._limiter.settle(reserved_tokens=reserved, used_tokens=used, cost_micro_usd=cost)
+            self._limiter.settle(
+                reserved_tokens=tokens,
+                used_tokens=used,
+                reserved_micro_usd=cost,
+                used_micro_usd=paid,
+            )
+
+    def _slow_down(self, err: ThrottledError) -> None:
+        wait = err.retry_after
+        self._limiter.throttled(None if wait is None else min(wait, self._policy.max_wait))
+        self._limiter.learn(
+            RateLimits(
+                requests_per_minute=err.requests_per_minute,
+                tokens_per_minute=err.tokens_per_minute,
+            )
+        )
+
+    def _highest_cost(self) -> int:
+        """Return what the request costs if the answer is as long as it may be."""
+        answer = self._prompt.request.max_output_tokens
+        return cost_micro_usd(self._prompt.tokens - answer, answer, self._policy.prices)
 
     def _is_over(self) -> bool:
         return len(self._answers) >= BAD_ANSWERS or self.attempts >= self._policy.max_attempts

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
+from reviewstream.core.chat import RateLimits
 from reviewstream.ports import LedgerEntry, LedgerKey
 
 
@@ -30,8 +31,21 @@ class NoLedger:
 class NoLimit:
     """`RateLimiter` that lets everything through at once."""
 
-    async def acquire(self, *, requests: int, tokens: int) -> None:
+    async def acquire(self, *, tokens: int, cost_micro_usd: int) -> None:
         """Do not wait."""
 
-    def settle(self, *, reserved_tokens: int, used_tokens: int, cost_micro_usd: int) -> None:
+    def settle(
+        self,
+        *,
+        reserved_tokens: int,
+        used_tokens: int,
+        reserved_micro_usd: int,
+        used_micro_usd: int,
+    ) -> None:
         """Count nothing."""
+
+    def throttled(self, retry_after: float | None) -> None:
+        """Slow nobody down."""
+
+    def learn(self, limits: RateLimits) -> None:
+        """Do nothing."""

@@ -12,9 +12,16 @@ import pytest
 from pydantic import SecretStr
 
 from reviewstream.adapters.openai import MAX_MESSAGE, MAX_TOKENS, OpenAIChat
-from reviewstream.core.chat import ChatAnswer, ChatRequest
+from reviewstream.core.chat import ChatAnswer, ChatRequest, RateLimits
 from reviewstream.core.prompts import build_prompt
-from reviewstream.errors import ConfigError, LimitError, PermanentError, StopError, TransientError
+from reviewstream.errors import (
+    ConfigError,
+    LimitError,
+    PermanentError,
+    StopError,
+    ThrottledError,
+    TransientError,
+)
 from reviewstream.settings import OpenAISettings
 
 # The client's own HTTP library: version 3 changed it.
@@ -163,8 +170,36 @@ async def test_a_body_that_is_no_completion_may_be_one_the_next_time(body: bytes
 @pytest.mark.anyio
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 529])
 async def test_an_error_that_passes_is_transient(status: int) -> None:
-    with pytest.raises(TransientError, match=f"HTTP {status}: what is wrong"):
+    with pytest.raises(TransientError, match=f"HTTP {status}: what is wrong") as caught:
         await _ask(_error(status))
+    assert isinstance(caught.value, ThrottledError) == (status == 429)
+
+
+LIMITS = [
+    ({}, None),
+    ({"x-ratelimit-limit-requests": "500"}, RateLimits(requests_per_minute=500.0)),
+    ({"x-ratelimit-limit-tokens": "200000"}, RateLimits(tokens_per_minute=200_000.0)),
+    (
+        {"x-ratelimit-limit-requests": "5e2", "x-ratelimit-limit-tokens": "many"},
+        RateLimits(requests_per_minute=500.0),
+    ),
+    ({"x-ratelimit-limit-requests": "0", "x-ratelimit-limit-tokens": "-1"}, None),
+    ({"x-ratelimit-limit-requests": "nan", "x-ratelimit-limit-tokens": "inf"}, None),
+]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("headers", "limits"), LIMITS)
+async def test_what_the_endpoint_allows_in_a_minute_is_read_of_every_answer(
+    headers: dict[str, str], limits: RateLimits | None
+) -> None:
+    answer = await _ask(lambda _: http.Response(200, json=COMPLETION, headers=headers))
+    assert answer.limits == limits
+    with pytest.raises(ThrottledError) as caught:
+        await _ask(_error(429, headers=headers))
+    told = limits or RateLimits()
+    assert caught.value.requests_per_minute == told.requests_per_minute
+    assert caught.value.tokens_per_minute == told.tokens_per_minute
 
 
 @pytest.mark.anyio
@@ -287,10 +322,12 @@ async def test_an_error_without_a_readable_body_is_still_told_apart() -> None:
 
 @pytest.mark.anyio
 async def test_an_error_survives_the_way_out_of_a_worker() -> None:
+    headers = {"retry-after": "7", "x-ratelimit-limit-requests": "500"}
     with pytest.raises(TransientError) as caught:
-        await _ask(_error(429, headers={"retry-after": "7"}))
+        await _ask(_error(429, headers=headers))
     again = pickle.loads(pickle.dumps(caught.value))
     assert (str(again), again.retry_after) == (str(caught.value), 7.0)
+    assert (again.requests_per_minute, again.tokens_per_minute) == (500.0, None)
 
 
 def test_the_client_never_retries_on_its_own() -> None:

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
-from reviewstream.core.chat import ChatAnswer, ChatRequest
-from reviewstream.core.costs import Prices
+from reviewstream.core.chat import ChatAnswer, ChatRequest, RateLimits
+from reviewstream.core.costs import Prices, cost_micro_usd
 from reviewstream.core.outcomes import Ok
 from reviewstream.core.parsing import parse_review
 from reviewstream.core.prompts import PROMPT_VERSION, build_prompt
@@ -27,7 +28,13 @@ from reviewstream.core.records import (
     Sentiment,
     Stage,
 )
-from reviewstream.errors import PermanentError, StopError, TransientError
+from reviewstream.errors import (
+    LimitError,
+    PermanentError,
+    StopError,
+    ThrottledError,
+    TransientError,
+)
 from reviewstream.pipeline.labelling import Labeller, LabelPolicy
 from reviewstream.ports import LabelLedger, RateLimiter
 from reviewstream.settings import OpenAISettings
@@ -326,34 +333,65 @@ class _CountingLimit:
     """`RateLimiter` that remembers what it was told."""
 
     def __init__(self) -> None:
-        self.reserved: list[int] = []
-        self.settled: list[tuple[int, int, int]] = []
+        self.reserved: list[tuple[int, int]] = []
+        self.settled: list[tuple[int, int, int, int]] = []
+        self.pauses: list[float | None] = []
+        self.limits: list[RateLimits] = []
 
-    async def acquire(self, *, requests: int, tokens: int) -> None:
-        assert requests == 1
-        self.reserved.append(tokens)
+    async def acquire(self, *, tokens: int, cost_micro_usd: int) -> None:
+        self.reserved.append((tokens, cost_micro_usd))
 
-    def settle(self, *, reserved_tokens: int, used_tokens: int, cost_micro_usd: int) -> None:
-        self.settled.append((reserved_tokens, used_tokens, cost_micro_usd))
+    def settle(
+        self,
+        *,
+        reserved_tokens: int,
+        used_tokens: int,
+        reserved_micro_usd: int,
+        used_micro_usd: int,
+    ) -> None:
+        self.settled.append((reserved_tokens, used_tokens, reserved_micro_usd, used_micro_usd))
+
+    def throttled(self, retry_after: float | None) -> None:
+        self.pauses.append(retry_after)
+
+    def learn(self, limits: RateLimits) -> None:
+        self.limits.append(limits)
 
 
 @pytest.mark.anyio
 async def test_the_limiter_hears_of_every_attempt_what_it_took() -> None:
     limiter = _CountingLimit()
     await _label_one(_scripted(AWAY, BAD, FINE), limiter=limiter)
-    tokens = build_prompt(["cold soup"]).tokens
-    assert limiter.reserved == [tokens] * 3
-    assert limiter.settled == [(tokens, 0, 0), (tokens, 105, 110), (tokens, 110, 120)]
+    prompt = build_prompt(["cold soup"])
+    tokens, answer = prompt.tokens, prompt.request.max_output_tokens
+    cost = cost_micro_usd(tokens - answer, answer, POLICY.prices)
+    assert cost > 120
+    assert limiter.reserved == [(tokens, cost)] * 3
+    used = [(0, 0), (105, 110), (110, 120)]
+    assert limiter.settled == [(tokens, some, cost, paid) for some, paid in used]
+    assert (limiter.pauses, limiter.limits) == ([], [])
+
+
+@pytest.mark.anyio
+async def test_the_limiter_hears_of_every_refusal_for_the_rate_and_of_the_limits() -> None:
+    limiter, longest = _CountingLimit(), POLICY.max_wait
+    told = RateLimits(requests_per_minute=500.0)
+    refusals = [ThrottledError("HTTP 429", retry_after=wait) for wait in (None, 1.5, longest + 1)]
+    refusals.append(ThrottledError("HTTP 429", requests_per_minute=60.0, tokens_per_minute=9.0))
+    await _label_one(_scripted(*refusals, structs.replace(FINE, limits=told)), limiter=limiter)
+    assert limiter.pauses == [None, 1.5, longest, None]
+    refused = RateLimits(requests_per_minute=60.0, tokens_per_minute=9.0)
+    assert limiter.limits == [*[RateLimits()] * 3, refused, told]
 
 
 @pytest.mark.anyio
 async def test_a_spent_budget_stops_before_the_request() -> None:
     class Spent(_CountingLimit):
-        async def acquire(self, *, requests: int, tokens: int) -> None:
-            raise StopError(f"the budget is spent ({requests}, {tokens})")
+        async def acquire(self, *, tokens: int, cost_micro_usd: int) -> None:
+            raise LimitError(f"the budget is spent ({tokens}, {cost_micro_usd})")
 
     model, limiter = _scripted(FINE), Spent()
-    with pytest.raises(StopError, match="budget"):
+    with pytest.raises(LimitError, match="budget"):
         await _label_one(model, limiter=limiter)
     assert model.requests == []
     assert limiter.settled == []
@@ -375,7 +413,7 @@ async def test_cancelling_leaves_nothing_running_and_nothing_reserved() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert len(limiter.settled) == len(limiter.reserved)
+    assert limiter.settled == [(tokens, tokens, cost, cost) for tokens, cost in limiter.reserved]
     assert asyncio.all_tasks() == before
 
 
