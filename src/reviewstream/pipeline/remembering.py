@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 
 from reviewstream.core.backoff import backoff
 from reviewstream.errors import TransientError
+from reviewstream.pipeline.halt import Halt
 from reviewstream.ports import Clock, LabelLedger, LedgerEntry, LedgerKey
 from reviewstream.settings import OpenAISettings
 
@@ -43,30 +44,37 @@ class PatientLedger:
         """See `LabelLedger.find`."""
         return await self._insist(lambda: self._ledger.find(keys))
 
-    async def record(self, key: LedgerKey, entry: LedgerEntry) -> None:
+    async def record(self, entries: Mapping[LedgerKey, LedgerEntry]) -> None:
         """See `LabelLedger.record`."""
-        await self._insist(lambda: self._ledger.record({key: entry}))
+        await self._insist(lambda: self._ledger.record(entries))
 
     @asynccontextmanager
-    async def alone(self, key: LedgerKey) -> AsyncIterator[LedgerEntry | None]:
-        """Wait until nobody else buys this label.
+    async def alone(
+        self, keys: Collection[LedgerKey], halt: Halt
+    ) -> AsyncIterator[tuple[Mapping[LedgerKey, LedgerEntry], list[LedgerKey]]]:
+        """Claim the labels that nobody else buys; where others buy them all, wait.
+
+        Nothing is claimed while we wait, so that two who want each other's labels both get on.
 
         Yields:
-            The label if it was bought in the meantime; None if it is for the caller to buy.
+            What was bought in the meantime, and what is for the caller to buy, in the order of the
+            keys. The keys that are in neither are being bought by others.
         """
-        await self._claim(key)
+        claimed = await self._claim(keys, halt)
         try:
-            yield (await self.find([key])).get(key)
+            known = await self.find(claimed)
+            yield known, [key for key in keys if key in claimed and key not in known]
         finally:
-            self._ledger.release([key])
+            self._ledger.release(claimed)
 
-    async def _claim(self, key: LedgerKey) -> None:
+    async def _claim(self, keys: Collection[LedgerKey], halt: Halt) -> Collection[LedgerKey]:
         waited = 0.0
-        while not await self._insist(lambda: self._ledger.claim([key])):
+        while not (claimed := await self._insist(lambda: self._ledger.claim(keys))):
             if waited >= CLAIM_PATIENCE:
-                return
-            await self._clock.sleep(CLAIM_POLL)
+                return keys
+            await halt.unless_halted(self._clock.sleep(CLAIM_POLL))
             waited += CLAIM_POLL
+        return claimed
 
     async def _insist(self, ask: Callable[[], T]) -> T:
         for attempt in range(1, self._attempts):

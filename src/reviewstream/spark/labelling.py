@@ -1,6 +1,7 @@
 """`label_reviews`: a transform that gives every review of a DataFrame its sentiment."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
@@ -21,7 +22,7 @@ from reviewstream.spark.wiring import wiring
 OpenLabeller: TypeAlias = Callable[[], AbstractAsyncContextManager[Labeller]]
 Outcome: TypeAlias = LabelledReview | RejectedReview | None
 
-SLICE = 16  # reviews for each request in flight: the wait for a slice's slowest is shared by many
+SLICES = 3  # in work at once: while one waits for its slowest request, the others use the slots
 
 
 def label_reviews(settings: Settings) -> Callable[[DataFrame], DataFrame]:
@@ -46,7 +47,7 @@ def label_reviews(settings: Settings) -> Callable[[DataFrame], DataFrame]:
 def _label(settings: OpenAISettings, ledger: LedgerSettings, reviews: DataFrame) -> DataFrame:
     columns = labelled_columns(reviews.schema)
     open_labeller = partial(wiring().open_labeller, settings, wiring().located(ledger))
-    size = SLICE * settings.concurrency
+    size = settings.pack * settings.concurrency
     return reviews.mapInArrow(partial(label_batches, open_labeller, size), columns)
 
 
@@ -70,17 +71,46 @@ def labelled_columns(given: StructType) -> StructType:
 def label_batches(
     open_labeller: OpenLabeller, size: int, batches: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    """Label one task's rows, `size` at a time."""
+    """Label one task's rows, in their order.
+
+    Args:
+        open_labeller: Called once, in this task.
+        size: Rows that are given to the labeller at once.
+        batches: The rows.
+    """
     with asyncio.Runner() as runner:
         context = AsyncExitStack()
         labeller = runner.run(context.enter_async_context(open_labeller()))
+        begun: deque[tuple[pa.RecordBatch, asyncio.Task[list[Outcome]]]] = deque()
         try:
-            for batch in batches:
-                for start in range(0, batch.num_rows, size):
-                    part = batch.slice(start, size)
-                    yield with_outcomes(part, runner.run(label_rows(labeller, part)))
+            for part in slices(batches, size):
+                begun.append((part, runner.get_loop().create_task(label_rows(labeller, part))))
+                if len(begun) == SLICES:
+                    yield _finished(runner, *begun.popleft())
+            while begun:
+                yield _finished(runner, *begun.popleft())
         finally:
+            labeller.end()
+            runner.run(_ended([task for _, task in begun]))
             runner.run(context.aclose())
+
+
+def slices(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.RecordBatch]:
+    """Cut batches into parts of no more than `size` rows."""
+    for batch in batches:
+        for start in range(0, batch.num_rows, size):
+            yield batch.slice(start, size)
+
+
+def _finished(
+    runner: asyncio.Runner, part: pa.RecordBatch, task: asyncio.Task[list[Outcome]]
+) -> pa.RecordBatch:
+    return with_outcomes(part, runner.run(asyncio.wait_for(task, None)))
+
+
+async def _ended(tasks: Sequence[asyncio.Task[list[Outcome]]]) -> None:
+    """Wait for slices that nobody wants any more, after a failure or a `LIMIT`."""
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def label_rows(labeller: Labeller, batch: pa.RecordBatch) -> list[Outcome]:

@@ -35,13 +35,14 @@ from reviewstream.errors import (
     ThrottledError,
     TransientError,
 )
+from reviewstream.pipeline.breaker import CANARY
 from reviewstream.pipeline.labelling import Labeller, LabelPolicy
 from reviewstream.ports import LabelLedger, RateLimiter
 from reviewstream.settings import OpenAISettings
 from reviewstream.testing import FakeChatModel, FakeClock, MemoryLedger, NoLedger, NoLimit
 
 NOW = datetime(2026, 11, 22, 12, 30, 15, 123_456, tzinfo=UTC)
-POLICY = LabelPolicy(model="m", prices=Prices.from_usd(prompt=1, completion=2))
+POLICY = LabelPolicy(model="m", pack=1, prices=Prices.from_usd(prompt=1, completion=2))
 FINE = ChatAnswer(
     text='{"labels":[{"id":"0","sentiment":"NEGATIVE","confidence":0.75}]}',
     model="m-2026",
@@ -81,9 +82,15 @@ def _sha256(text: str) -> bytes:
 
 
 def _scripted(*answers: ChatAnswer | Exception) -> FakeChatModel:
-    """Return a model that gives these answers, and the last one for ever."""
+    """Return a model that gives these answers, the last one for ever, and the canary a label."""
     rest = deque(answers)
-    return FakeChatModel(lambda _: rest.popleft() if len(rest) > 1 else rest[0])
+
+    def answer(request: ChatRequest) -> ChatAnswer | Exception:
+        if _text(request) == CANARY:
+            return FINE
+        return rest.popleft() if len(rest) > 1 else rest[0]
+
+    return FakeChatModel(answer)
 
 
 def _labeller(
@@ -187,7 +194,7 @@ async def test_our_own_wait_is_cut_to_the_longest_allowed_too() -> None:
     clock = FakeClock(NOW)
     policy = LabelPolicy(model="m", max_wait=0.7, max_attempts=4)
     await _label_one(_scripted(AWAY), policy=policy, clock=clock)
-    assert clock.sleeps == [0.5, 0.7, 0.7]
+    assert clock.sleeps == [0.5, 0.7, 0.7, 0.7]  # one of them before the canary
 
 
 @pytest.mark.anyio
@@ -197,7 +204,8 @@ async def test_a_model_that_stays_away_rejects_the_review_after_the_last_attempt
     assert outcome.reason is Reason.MODEL_UNAVAILABLE
     assert (outcome.stage, outcome.attempts) == (Stage.LABEL, POLICY.max_attempts)
     assert "HTTP 503: overloaded" in outcome.detail
-    assert len(model.requests) == POLICY.max_attempts
+    asked = Counter(map(_text, model.requests))
+    assert asked == {"cold soup": POLICY.max_attempts, CANARY: 1}
 
 
 @pytest.mark.anyio
@@ -259,7 +267,7 @@ async def test_a_stop_ends_everything_at_once_and_keeps_its_cause() -> None:
     stop = StopError("the quota is spent")
     stop.__cause__ = cause
     model = FakeChatModel(lambda request: stop if _text(request) == "1" else FINE)
-    policy = LabelPolicy(model="m", concurrency=2)
+    policy = LabelPolicy(model="m", pack=1, concurrency=2)
     with pytest.raises(StopError, match="quota") as caught:
         await _labeller(model, policy).label(_reviews(*map(str, range(100))))
     assert caught.value.__cause__ is cause
@@ -467,13 +475,14 @@ def test_whatever_the_model_does_every_review_comes_back_in_its_place(
         return answers.popleft() if len(answers) > 1 else answers[0]
 
     model, ledger = FakeChatModel(behave), MemoryLedger()
-    policy = LabelPolicy(model="m", concurrency=concurrency, max_attempts=max_attempts)
+    policy = LabelPolicy(model="m", pack=1, concurrency=concurrency, max_attempts=max_attempts)
     reviews = _reviews(*texts)
     outcomes = asyncio.run(_labeller(model, policy, ledger=ledger).label(reviews))
 
     assert [one.origin for one in outcomes] == [origin for _, origin in reviews]
     assert model.peak <= concurrency
     asked = Counter(map(_text, model.requests))
+    del asked[CANARY]
     assert set(asked) == set(texts)
     assert all(times <= max_attempts for times in asked.values())
     bought = {key.text_sha256 for key in ledger.labels}

@@ -1,10 +1,12 @@
 """A ledger that is away or in use is waited for, but not for ever."""
 
+import asyncio
 from collections.abc import Collection, Mapping
 
 import pytest
 
 from reviewstream.errors import ConfigError, TransientError
+from reviewstream.pipeline.halt import Halt, Halted
 from reviewstream.pipeline.remembering import CLAIM_PATIENCE, CLAIM_POLL, PatientLedger, ledger_name
 from reviewstream.ports import LedgerEntry, LedgerKey
 from reviewstream.settings import OpenAISettings
@@ -60,14 +62,14 @@ class Away(MemoryLedger):
 async def test_a_ledger_that_is_away_for_a_while_is_asked_again() -> None:
     ledger, clock = Away(2, TransientError("busy")), FakeClock()
     patient = PatientLedger(ledger, clock, attempts=3)
-    await patient.record(KEY, ENTRY)
+    await patient.record({KEY: ENTRY})
     assert ledger.labels == {KEY: ENTRY}
     assert clock.sleeps == [0.5, 1.0]
     ledger.times = 2
     assert await patient.find([KEY]) == {KEY: ENTRY}
     ledger.times = 2
-    async with patient.alone(KEY) as known:
-        assert known == ENTRY
+    async with patient.alone([KEY], Halt()) as bought:
+        assert bought == ({KEY: ENTRY}, [])
 
 
 @pytest.mark.anyio
@@ -99,8 +101,8 @@ async def test_what_another_is_buying_is_waited_for_and_taken_from_the_ledger() 
 
     clock = Meanwhile()
     ledger.claim([KEY])
-    async with PatientLedger(ledger, clock, attempts=1).alone(KEY) as known:
-        assert known == ENTRY
+    async with PatientLedger(ledger, clock, attempts=1).alone([KEY], Halt()) as bought:
+        assert bought == ({KEY: ENTRY}, [])
         assert clock.sleeps == [CLAIM_POLL] * 3
         assert ledger.claimed == {KEY}
     assert ledger.claimed == set()
@@ -110,8 +112,8 @@ async def test_what_another_is_buying_is_waited_for_and_taken_from_the_ledger() 
 async def test_one_that_buys_for_ever_holds_nobody_back_for_ever() -> None:
     ledger, clock = MemoryLedger(), FakeClock()
     ledger.claim([KEY])
-    async with PatientLedger(ledger, clock, attempts=1).alone(KEY) as known:
-        assert known is None
+    async with PatientLedger(ledger, clock, attempts=1).alone([KEY], Halt()) as bought:
+        assert bought == ({}, [KEY])
     assert CLAIM_PATIENCE <= sum(clock.sleeps) < CLAIM_PATIENCE + 1
 
 
@@ -119,6 +121,34 @@ async def test_one_that_buys_for_ever_holds_nobody_back_for_ever() -> None:
 async def test_a_claim_is_given_back_when_the_purchase_fails() -> None:
     ledger = MemoryLedger()
     with pytest.raises(ZeroDivisionError):
-        async with PatientLedger(ledger, FakeClock(), attempts=1).alone(KEY):
+        async with PatientLedger(ledger, FakeClock(), attempts=1).alone([KEY], Halt()):
             raise ZeroDivisionError
     assert ledger.claimed == set()
+
+
+@pytest.mark.anyio
+async def test_what_others_buy_is_left_to_them_and_nothing_is_claimed_while_we_wait() -> None:
+    ledger, other = MemoryLedger(), key_of(2)
+    ledger.claim([other])
+    patient = PatientLedger(ledger, FakeClock(), attempts=1)
+    async with patient.alone([other, KEY], Halt()) as bought:
+        assert bought == ({}, [KEY])
+        assert ledger.claimed == {other, KEY}
+    assert ledger.claimed == {other}
+
+
+@pytest.mark.anyio
+async def test_a_wait_for_others_ends_with_the_work() -> None:
+    ledger, halt = MemoryLedger(), Halt()
+    ledger.claim([KEY])
+
+    class Ending(FakeClock):
+        async def sleep(self, seconds: float) -> None:
+            halt.end()
+            await super().sleep(seconds)
+            await asyncio.Event().wait()
+
+    with pytest.raises(Halted):
+        async with PatientLedger(ledger, Ending(), attempts=1).alone([KEY], halt):
+            raise AssertionError("nobody gave the claim back")
+    assert ledger.claimed == {KEY}

@@ -15,11 +15,12 @@ from reviewstream.errors import ConfigError, PermanentError, StopError
 from reviewstream.pipeline.labelling import Labeller, LabelPolicy
 from reviewstream.pipeline.unlimited import NoLedger, NoLimit
 from reviewstream.spark.columns import LABELLED, SOURCE, rows_of, source_batch
-from reviewstream.spark.labelling import label_batches, labelled_columns
+from reviewstream.spark.labelling import SLICES, label_batches, labelled_columns
 from reviewstream.spark.rows import SourceRow
 from reviewstream.testing import FakeChatModel, FakeClock, judging
 
 WHEN = datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
+POLICY = LabelPolicy(model="fake", pack=3)
 POSITIVE = judging(lambda _: Sentiment.POSITIVE)
 
 
@@ -53,9 +54,8 @@ def opener(
 ) -> Callable[[], AbstractAsyncContextManager[Labeller]]:
     @asynccontextmanager
     async def open_labeller() -> AsyncIterator[Labeller]:
-        policy = LabelPolicy(model="fake")
         try:
-            yield Labeller(model, NoLedger(), NoLimit(), FakeClock(), policy)
+            yield Labeller(model, NoLedger(), NoLimit(), FakeClock(), POLICY)
         finally:
             await model.aclose()
 
@@ -119,13 +119,29 @@ def test_times_keep_their_instant_in_any_zone() -> None:
 def test_many_requests_are_in_flight() -> None:
     model = FakeChatModel()
     list(label_batches(opener(model), 100, [source_batch(review(n) for n in range(100))]))
-    assert model.peak == LabelPolicy(model="fake").concurrency
+    assert model.peak == POLICY.concurrency
 
 
 def test_a_stop_ends_the_task_and_closes_the_model() -> None:
     model = FakeChatModel(lambda _: StopError("no money"))
     with pytest.raises(StopError, match="no money"):
         list(label_batches(opener(model), 10, [source_batch([review(1)])]))
+    assert model.closed
+
+
+def test_slices_overlap_so_that_none_waits_for_the_slowest_of_another() -> None:
+    model = FakeChatModel()
+    list(label_batches(opener(model), 3, [source_batch(review(n) for n in range(30))]))
+    assert model.peak == SLICES
+
+
+def test_a_consumer_that_wants_no_more_ends_the_questions() -> None:
+    model = FakeChatModel()
+    rows = [source_batch(review(n) for n in range(1000))]
+    labelled = label_batches(opener(model), 10, rows)
+    next(labelled)
+    del labelled  # as Spark does with a task that has enough rows
+    assert len(model.requests) <= SLICES * 10
     assert model.closed
 
 

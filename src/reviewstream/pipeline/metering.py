@@ -1,0 +1,74 @@
+"""A model whose every request goes by the limiter."""
+
+from reviewstream.core.chat import ChatAnswer, RateLimits
+from reviewstream.core.costs import cost_micro_usd
+from reviewstream.core.prompts import Prompt
+from reviewstream.errors import ReviewStreamError, ThrottledError
+from reviewstream.pipeline.halt import Halt
+from reviewstream.pipeline.policy import LabelPolicy
+from reviewstream.ports import ChatModel, RateLimiter
+
+
+class MeteredModel:
+    """Reserves for each request what it may take at most, and settles what it took."""
+
+    def __init__(
+        self, model: ChatModel, limiter: RateLimiter, policy: LabelPolicy, halt: Halt
+    ) -> None:
+        self._model = model
+        self._limiter = limiter
+        self._prices = policy.prices
+        self._longest = policy.max_wait
+        self._halt = halt
+
+    async def answer(self, prompt: Prompt) -> ChatAnswer:
+        """Wait for one's turn, and make one request.
+
+        Raises:
+            Halted: The wait was given up.
+            LimitError: The budget is spent.
+            ReviewStreamError: As of `ChatModel.answer`.
+        """
+        self._halt.check()
+        output = prompt.request.max_output_tokens
+        reserved = cost_micro_usd(prompt.tokens - output, output, self._prices)
+        turn = self._limiter.acquire(tokens=prompt.tokens, cost_micro_usd=reserved)
+        await self._halt.unless_halted(turn)
+        used, paid = prompt.tokens, reserved  # one that is cancelled may be answered, and billed
+        try:
+            answer = await self._ask(prompt)
+        except ReviewStreamError:
+            used = paid = 0
+            raise
+        else:
+            used = answer.prompt_tokens + answer.completion_tokens
+            paid = cost_micro_usd(answer.prompt_tokens, answer.completion_tokens, self._prices)
+            return answer
+        finally:
+            self._limiter.settle(
+                reserved_tokens=prompt.tokens,
+                used_tokens=used,
+                reserved_micro_usd=reserved,
+                used_micro_usd=paid,
+            )
+
+    async def _ask(self, prompt: Prompt) -> ChatAnswer:
+        """Make the request, and tell the limiter what the endpoint says of its limits."""
+        try:
+            answer = await self._model.answer(prompt.request)
+        except ThrottledError as err:
+            self._slow_down(err)
+            raise
+        if answer.limits is not None:
+            self._limiter.learn(answer.limits)
+        return answer
+
+    def _slow_down(self, err: ThrottledError) -> None:
+        wait = err.retry_after
+        self._limiter.throttled(None if wait is None else min(wait, self._longest))
+        self._limiter.learn(
+            RateLimits(
+                requests_per_minute=err.requests_per_minute,
+                tokens_per_minute=err.tokens_per_minute,
+            )
+        )

@@ -1,0 +1,55 @@
+"""How reviews are labelled."""
+
+from typing import Self
+
+from msgspec import Struct
+
+from reviewstream.core.costs import Prices
+from reviewstream.core.prompts import PROMPT_VERSION
+from reviewstream.pipeline.remembering import ledger_name
+from reviewstream.settings import OpenAISettings
+
+
+class LabelPolicy(Struct, frozen=True, kw_only=True):
+    """How reviews are labelled.
+
+    Attributes:
+        model: As it is asked for.
+        ledger_name: What the ledger calls it; empty for the same name.
+        prompt_version: A version of `core.prompts`.
+        generation: 0 to 999, written into every label.
+        concurrency: Requests in flight, at most.
+        pack: Reviews in one request, at most.
+        max_pack_tokens: Of a request with more than one review, and its answer, at most.
+        max_attempts: Failed requests about one review alone, at most.
+        max_wait: Seconds; no wait between two attempts is longer.
+        prices: Of the model's tokens.
+    """
+
+    model: str
+    ledger_name: str = ""
+    prompt_version: int = PROMPT_VERSION
+    generation: int = 0
+    concurrency: int = 16
+    pack: int = 20
+    max_pack_tokens: int = 8_000
+    max_attempts: int = 6
+    max_wait: float = 60.0
+    prices: Prices = Prices()
+
+    @classmethod
+    def of(cls, settings: OpenAISettings) -> Self:
+        """Return the policy that the settings describe."""
+        return cls(
+            model=settings.model,
+            ledger_name=ledger_name(settings),
+            generation=settings.generation,
+            concurrency=settings.concurrency,
+            pack=settings.pack,
+            max_pack_tokens=settings.max_pack_tokens,
+            max_attempts=settings.max_attempts,
+            max_wait=settings.max_wait,
+            prices=Prices.from_usd(
+                prompt=settings.input_usd_per_million, completion=settings.output_usd_per_million
+            ),
+        )

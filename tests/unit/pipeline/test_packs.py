@@ -1,0 +1,296 @@
+"""Reviews share requests, but not each other's fate."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import structs
+
+from reviewstream.core.chat import ChatAnswer, ChatRequest
+from reviewstream.core.costs import Prices, cost_micro_usd
+from reviewstream.core.packs import overhead, tokens_of
+from reviewstream.core.prompts import PROMPT_VERSION
+from reviewstream.core.records import LabelledReview, Reason, RejectedReview, Sentiment
+from reviewstream.errors import LimitError, PermanentError, ThrottledError, TransientError
+from reviewstream.pipeline.breaker import CANARY
+from reviewstream.pipeline.inquiry import THROTTLES
+from reviewstream.pipeline.labelling import Labeller, LabelPolicy
+from reviewstream.pipeline.unlimited import NoLimit
+from reviewstream.ports import RateLimiter
+from reviewstream.testing import FakeChatModel, FakeClock, MemoryLedger, judging
+from tests.unit.pipeline.test_labelling import _reviews
+
+Outcomes = list[LabelledReview | RejectedReview]
+Spoil = Callable[[ChatAnswer], ChatAnswer | Exception]
+
+PRICES: Final = Prices.from_usd(prompt=1, completion=2)
+
+
+def sentiment_of(text: str) -> Sentiment:
+    return list(Sentiment)[len(text) % 3]
+
+
+HONEST: Final = judging(sentiment_of)
+
+
+def texts_of(request: ChatRequest) -> list[str]:
+    return [one["text"] for one in msgspec.json.decode(request.user)["reviews"]]
+
+
+def relabelled(change: Callable[[list[dict[str, Any]]], Any]) -> Spoil:
+    """Return what spoils the list of labels in an answer."""
+
+    def spoil(answer: ChatAnswer) -> ChatAnswer:
+        content = msgspec.json.decode(answer.text)
+        change(content["labels"])
+        return structs.replace(answer, text=msgspec.json.encode(content).decode())
+
+    return spoil
+
+
+SPOILT: Final[dict[str, tuple[Spoil, Reason]]] = {
+    "missing": (relabelled(lambda labels: labels.pop()), Reason.MODEL_BAD_ANSWER),
+    "doubled": (relabelled(lambda labels: labels.append(labels[0])), Reason.MODEL_BAD_ANSWER),
+    "foreign": (relabelled(lambda labels: labels[0].update(id="x")), Reason.MODEL_BAD_ANSWER),
+    "off the list": (
+        relabelled(lambda labels: labels[0].update(sentiment="GLAD")),
+        Reason.MODEL_BAD_ANSWER,
+    ),
+    "cut short": (
+        lambda answer: structs.replace(answer, finish_reason="length"),
+        Reason.MODEL_BAD_ANSWER,
+    ),
+    "refused": (lambda answer: structs.replace(answer, refusal="no"), Reason.MODEL_REFUSED),
+    "too long": (lambda _: PermanentError("HTTP 400: too long"), Reason.MODEL_BAD_REQUEST),
+    "fails": (lambda _: TransientError("HTTP 500"), Reason.MODEL_UNAVAILABLE),
+}
+
+
+def spoiling(bad: dict[str, str]) -> FakeChatModel:
+    """Return a model whose every answer about a bad text is spoilt in that text's way."""
+
+    def answer(request: ChatRequest) -> ChatAnswer | Exception:
+        honest = HONEST(request)
+        assert isinstance(honest, ChatAnswer)
+        for text in texts_of(request):
+            if text in bad:
+                return SPOILT[bad[text]][0](honest)
+        return honest
+
+    return FakeChatModel(answer)
+
+
+def label(
+    model: FakeChatModel,
+    texts: list[str],
+    *,
+    ledger: MemoryLedger | None = None,
+    limiter: RateLimiter | None = None,
+    **policy: Any,
+) -> Outcomes:
+    labeller = Labeller(
+        model,
+        ledger or MemoryLedger(),
+        limiter or NoLimit(),
+        FakeClock(),
+        LabelPolicy(model="m", prices=PRICES, **policy),
+    )
+    return asyncio.run(labeller.label(_reviews(*texts)))
+
+
+@pytest.mark.parametrize("way", SPOILT)
+@pytest.mark.parametrize("place", [0, 7, 19])
+def test_one_bad_review_is_rejected_alone(way: str, place: int) -> None:
+    texts = [f"text {number}" for number in range(20)]
+    model = spoiling({texts[place]: way})
+    outcomes = label(model, texts)
+    [rejected] = [one for one in outcomes if isinstance(one, RejectedReview)]
+    assert rejected.origin.offset == place
+    assert rejected.reason is SPOILT[way][1]
+    labelled = [one for one in outcomes if isinstance(one, LabelledReview)]
+    assert len(labelled) == 19
+    assert all(one.sentiment is sentiment_of(one.text) for one in labelled)
+    asked = Counter(text for request in model.requests for text in texts_of(request))
+    assert rejected.attempts == asked[texts[place]]
+
+
+@given(
+    texts=st.lists(st.text(max_size=8), unique=True, max_size=40),
+    bad=st.dictionaries(st.integers(0, 39), st.sampled_from(sorted(SPOILT)), max_size=4),
+    pack=st.integers(1, 9),
+    room=st.integers(0, 300),
+    concurrency=st.integers(1, 4),
+)
+@settings(deadline=None)
+def test_every_review_comes_back_in_its_place_with_its_own_label(
+    texts: list[str], bad: dict[int, str], pack: int, room: int, concurrency: int
+) -> None:
+    ways = {texts[place]: way for place, way in bad.items() if place < len(texts)}
+    model, ledger = spoiling(ways), MemoryLedger()
+    ceiling = overhead(PROMPT_VERSION) + room
+    outcomes = label(
+        model,
+        texts,
+        ledger=ledger,
+        pack=pack,
+        max_pack_tokens=ceiling,
+        concurrency=concurrency,
+    )
+    assert [one.origin.offset for one in outcomes] == list(range(len(texts)))
+    assert model.peak <= concurrency
+    for text, outcome in zip(texts, outcomes, strict=True):
+        if isinstance(outcome, LabelledReview):
+            assert text not in ways
+            assert (outcome.text, outcome.sentiment) == (text, sentiment_of(text))
+        else:
+            assert outcome.reason is SPOILT[ways[text]][1]
+    for request in model.requests:
+        sent = texts_of(request)
+        assert len(sent) <= pack
+        assert len(sent) == 1 or sum(map(tokens_of, sent)) <= room
+    assert len(ledger.labels) == len(texts) - len(ways)
+    assert ledger.claimed == set()
+
+
+@given(
+    count=st.integers(1, 40),
+    pack=st.integers(1, 20),
+    script=st.lists(st.sampled_from(["missing", "refused", "cut short"]), max_size=3),
+)
+def test_what_the_labels_cost_adds_up_to_what_the_model_billed(
+    count: int, pack: int, script: list[str]
+) -> None:
+    ways = iter(script)
+    billed: list[ChatAnswer] = []
+
+    def answer(request: ChatRequest) -> ChatAnswer | Exception:
+        honest = HONEST(request)
+        assert isinstance(honest, ChatAnswer)
+        billed.append(honest)
+        # A single one would be rejected for its second bad answer, and its bill go with it.
+        way = next(ways, None) if len(texts_of(request)) > 1 else None
+        return SPOILT[way][0](honest) if way else honest
+
+    ledger = MemoryLedger()
+    label(FakeChatModel(answer), [f"text {n}" for n in range(count)], ledger=ledger, pack=pack)
+    kept = ledger.labels.values()
+    assert len(kept) == count
+    assert sum(one.prompt_tokens for one in kept) == sum(one.prompt_tokens for one in billed)
+    assert sum(one.completion_tokens for one in kept) == sum(
+        one.completion_tokens for one in billed
+    )
+    assert sum(one.cost_micro_usd for one in kept) == sum(
+        cost_micro_usd(one.prompt_tokens, one.completion_tokens, PRICES) for one in billed
+    )
+
+
+def test_twenty_reviews_are_one_request() -> None:
+    model = FakeChatModel(HONEST)
+    label(model, [f"text {number}" for number in range(41)])
+    assert [len(texts_of(request)) for request in model.requests] == [20, 20, 1]
+
+
+@given(outage=st.integers(1, 60), concurrency=st.integers(1, 5), pack=st.integers(1, 6))
+@settings(deadline=None)
+def test_an_outage_of_whatever_length_costs_no_review(
+    outage: int, concurrency: int, pack: int
+) -> None:
+    left = outage
+
+    def answer(request: ChatRequest) -> ChatAnswer | Exception:
+        nonlocal left
+        left -= 1
+        return TransientError("HTTP 503") if left >= 0 else HONEST(request)
+
+    texts = [f"text {number}" for number in range(12)]
+    outcomes = label(FakeChatModel(answer), texts, concurrency=concurrency, pack=pack)
+    assert [type(one) for one in outcomes] == [LabelledReview] * 12
+
+
+def test_in_an_outage_nothing_but_the_canary_is_sent() -> None:
+    left = 50
+
+    def answer(request: ChatRequest) -> ChatAnswer | Exception:
+        nonlocal left
+        left -= 1
+        return TransientError("HTTP 503") if left >= 0 else HONEST(request)
+
+    model = FakeChatModel(answer)
+    label(model, [f"text {number}" for number in range(10)], concurrency=1, pack=1)
+    asked = Counter(text for request in model.requests for text in texts_of(request))
+    assert asked[CANARY] == 46  # five failures were enough, and the last one found it in order
+    assert set(asked.values()) == {46, 6, 1}
+
+
+def test_a_pack_that_the_rate_never_admits_is_split() -> None:
+    def answer(request: ChatRequest) -> ChatAnswer | Exception:
+        big = len(texts_of(request)) > 5
+        return ThrottledError("HTTP 429: too large") if big else HONEST(request)
+
+    model = FakeChatModel(answer)
+    outcomes = label(model, [f"text {number}" for number in range(20)], max_attempts=2)
+    assert all(isinstance(one, LabelledReview) for one in outcomes)
+    assert [len(texts_of(request)) for request in model.requests] == [
+        20,
+        20,
+        10,
+        10,
+        5,
+        5,
+        10,
+        10,
+        5,
+        5,
+    ]
+
+
+def test_a_review_that_the_rate_does_not_admit_is_asked_about_long_but_not_for_ever() -> None:
+    model = FakeChatModel(lambda _: ThrottledError("HTTP 429"))
+    (outcome,) = label(model, ["text"], max_attempts=3)
+    assert isinstance(outcome, RejectedReview)
+    assert outcome.reason is Reason.MODEL_UNAVAILABLE
+    assert outcome.attempts == len(model.requests) == 3 * THROTTLES
+
+
+class SpentAfter(NoLimit):
+    """`RateLimiter` whose budget is enough for some requests."""
+
+    def __init__(self, requests: int) -> None:
+        self.left = requests
+
+    async def acquire(self, *, tokens: int, cost_micro_usd: int) -> None:
+        del tokens, cost_micro_usd
+        self.left -= 1
+        if self.left < 0:
+            raise LimitError("the budget is spent")
+
+
+@given(budget=st.integers(0, 12), concurrency=st.integers(1, 6))
+@settings(deadline=None)
+def test_when_the_budget_is_spent_what_is_in_flight_is_finished_and_remembered(
+    budget: int, concurrency: int
+) -> None:
+    model, ledger = FakeChatModel(HONEST), MemoryLedger()
+    texts = [f"text {number}" for number in range(26)]
+    with pytest.raises(LimitError, match="the budget is spent"):
+        label(
+            model,
+            texts,
+            ledger=ledger,
+            limiter=SpentAfter(budget),
+            pack=2,
+            concurrency=concurrency,
+        )
+    assert len(model.requests) == budget
+    assert len(ledger.labels) == 2 * budget
+    assert ledger.claimed == set()
+    assert model.in_flight == 0
+    outcomes = label(model, texts, ledger=ledger, pack=2)
+    assert [one.origin.offset for one in outcomes] == list(range(26))
+    asked = Counter(text for request in model.requests for text in texts_of(request))
+    assert asked == Counter(texts)
