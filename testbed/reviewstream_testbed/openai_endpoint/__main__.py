@@ -7,7 +7,10 @@ import sys
 
 from aiohttp import web
 
-from reviewstream_testbed.openai_endpoint.server import Endpoint, Options
+from reviewstream_testbed.openai_endpoint.judges import JUDGES
+from reviewstream_testbed.openai_endpoint.options import Options
+from reviewstream_testbed.openai_endpoint.rate_limits import Limits
+from reviewstream_testbed.openai_endpoint.server import Endpoint
 
 MAX_LATENCY = 3_600_000.0  # milliseconds
 SHUTDOWN = 0.5  # seconds for answers that are under way
@@ -23,16 +26,49 @@ def parser() -> argparse.ArgumentParser:
     it.add_argument("--port", type=int, default=0, help="0 (the default) takes any free port")
     it.add_argument("--latency", type=float, default=0, metavar="MS", help="before every answer")
     it.add_argument("--api-key", help="the only key accepted; without it, all that begin with sk-")
+    it.add_argument(
+        "--judge",
+        choices=JUDGES,
+        default=Options().judge,
+        help="whose opinions are answered: a sentiment lexicon's (the default), or those of a"
+        " checksum, which mean nothing and cost nothing",
+    )
+    for what in ("requests", "tokens"):
+        it.add_argument(
+            f"--{what}-per-minute", type=int, metavar="N", help="more are refused with HTTP 429"
+        )
+    it.add_argument(
+        "--window-seconds",
+        type=float,
+        default=Limits().window_seconds,
+        metavar="S",
+        help="how long an empty allowance takes to fill: the largest burst (%(default)g)",
+    )
     return it
 
 
-async def serve(host: str, port: int, options: Options) -> None:
+def options(given: argparse.Namespace) -> Options:
+    """Return what the command line asks for.
+
+    Raises:
+        ValueError: It asks for what there is not.
+    """
+    if not 0 <= given.latency < MAX_LATENCY:
+        raise ValueError(f"--latency is {given.latency:g} ms (0 to {MAX_LATENCY:g})")
+    limits = Limits(given.requests_per_minute, given.tokens_per_minute, given.window_seconds)
+    complaint = limits.complaint()
+    if complaint:
+        raise ValueError(complaint)
+    return Options(given.latency / 1000, given.api_key, given.judge, limits)
+
+
+async def serve(host: str, port: int, wanted: Options) -> None:
     """Serve until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     runner = web.AppRunner(
-        Endpoint(options).application(),
+        Endpoint(wanted).application(),
         access_log=None,
         shutdown_timeout=SHUTDOWN,
         handler_cancellation=True,  # a client that goes away ends its request here too
@@ -52,11 +88,12 @@ def main() -> None:
     """Read the command line and serve."""
     it = parser()
     given = it.parse_args()
-    if not 0 <= given.latency < MAX_LATENCY:
-        it.error(f"--latency is {given.latency:g} ms (0 to {MAX_LATENCY:g})")
-    options = Options(latency=given.latency / 1000, api_key=given.api_key)
     try:
-        asyncio.run(serve(given.host, given.port, options))
+        wanted = options(given)
+    except ValueError as err:
+        it.error(str(err))
+    try:
+        asyncio.run(serve(given.host, given.port, wanted))
     except OSError as err:
         sys.exit(f"cannot listen on {given.host}:{given.port}: {err.strerror}; try --port 0")
 

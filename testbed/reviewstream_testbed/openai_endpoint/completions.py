@@ -63,10 +63,18 @@ def _spoilt_labels(text: str, fault: str) -> str:
     return json.dumps(answer, ensure_ascii=False)
 
 
-def said(body: Mapping[str, Any], fault: str) -> Said:
+def said(body: Mapping[str, Any], answer: str, fault: str) -> Said:
     """Return what the model says to a request under a fault (`ok`: none)."""
-    limit = body.get("max_completion_tokens") or body.get("max_tokens")
-    return Said(model.answer_of(body)).cut(limit).spoilt(fault)
+    return Said(answer).cut(_limit(body)).spoilt(fault)
+
+
+def most_tokens(body: Mapping[str, Any]) -> int:
+    """Return how many tokens an answer may take, as far as the request says."""
+    return (_limit(body) or 0) * (body.get("n") or 1)
+
+
+def _limit(body: Mapping[str, Any]) -> int | None:
+    return body.get("max_completion_tokens") or body.get("max_tokens")
 
 
 def completion(name: str, said: Said, prompt_tokens: int, choices: int) -> dict[str, Any]:

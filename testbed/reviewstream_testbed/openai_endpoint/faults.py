@@ -56,6 +56,9 @@ class Fault(NamedTuple):
     retry_after_header: str | None = None
 
 
+NONE: Final = Fault("ok")
+
+
 class Script:
     """Deals out faults, one decision per request.
 

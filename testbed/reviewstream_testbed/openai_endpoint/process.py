@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Final, Self, TypedDict
 
 from reviewstream_testbed.errors import TestbedError
+from reviewstream_testbed.openai_endpoint.rate_limits import MINUTE, Limits
 from reviewstream_testbed.part import Part
 from reviewstream_testbed.ports import LOOPBACK, free_ports
 from reviewstream_testbed.processes import Janitor, Process
@@ -39,6 +40,10 @@ class OpenAIEndpoint(Part):
     Args:
         latency: Milliseconds before every answer.
         api_key: The only key it accepts; without one, every key that begins with `sk-`.
+        judge: Whose opinions it answers: `lexicon`, or `hash`, whose mean nothing and cost nothing.
+        requests_per_minute: More are refused, in every room; None: they are not counted.
+        tokens_per_minute: Likewise.
+        window_seconds: How long an empty allowance takes to fill.
 
     Attributes:
         api_key: A key that it accepts.
@@ -47,13 +52,31 @@ class OpenAIEndpoint(Part):
 
     name = "openai_endpoint"
     memory = 100
-    here = frozenset({"address", "base_url", "client_config", "fault", "requests", "reset", "url"})
+    here = frozenset(
+        {"address", "base_url", "client_config", "fault", "judge", "limit", "requests", "reset"}
+        | {"url"}
+    )
     room: str = ""
 
-    def __init__(self, *, latency: float = 0.0, api_key: str | None = None) -> None:
+    def __init__(  # noqa: PLR0913 - each is a flag of the command
+        self,
+        *,
+        latency: float = 0.0,
+        api_key: str | None = None,
+        judge: str = "lexicon",
+        requests_per_minute: int | None = None,
+        tokens_per_minute: int | None = None,
+        window_seconds: float = MINUTE,
+    ) -> None:
         self.api_key = api_key or "sk-testbed"
-        self._only_key = api_key
-        self._latency = latency
+        self._flags = {
+            "latency": f"{latency:g}",
+            "api-key": api_key,
+            "judge": judge,
+            "requests-per-minute": requests_per_minute,
+            "tokens-per-minute": tokens_per_minute,
+            "window-seconds": f"{window_seconds:g}",
+        }
         self._port = 0
         self._process: Process | None = None
         self._janitor: Janitor | None = None
@@ -166,7 +189,7 @@ class OpenAIEndpoint(Part):
         return self._call("/_mock/requests")
 
     def reset(self) -> None:
-        """Forget all counts and every fault."""
+        """Forget all counts and every fault; judge and limits are those of the start again."""
         self._call("/_mock/reset", {})
 
     def fault(
@@ -181,12 +204,26 @@ class OpenAIEndpoint(Part):
         script = {"sequence": sequence, "rate": rate, "faults": faults, "seed": seed}
         self._call("/_mock/fault", {**script, "match": match})
 
+    def limit(
+        self,
+        *,
+        requests_per_minute: int | None = None,
+        tokens_per_minute: int | None = None,
+        window_seconds: float = MINUTE,
+    ) -> None:
+        """Refuse what is over these limits from now on; none: refuse nothing."""
+        limits = Limits(requests_per_minute, tokens_per_minute, window_seconds)
+        self._call("/_mock/limits", limits._asdict())
+
+    def judge(self, name: str) -> None:
+        """Answer the opinions of another judge from now on: `lexicon` or `hash`."""
+        self._call("/_mock/judge", {"judge": name})
+
     def _start(self) -> None:
         self._log.write_bytes(b"")
         command = [sys.executable, "-m", __package__, f"--port={self._port}"]
-        command.append(f"--latency={self._latency:g}")
-        if self._only_key is not None:
-            command.append(f"--api-key={self._only_key}")
+        given = {name: value for name, value in self._flags.items() if value is not None}
+        command += [f"--{name}={value}" for name, value in given.items()]
         self._process = Process(command, log=self._log)
         if self._closed:  # by another thread, which may not have seen this process
             self._process.close()

@@ -1,36 +1,54 @@
-"""What one group of clients has asked, and the faults that it meets."""
+"""What one group of clients has asked, what it may ask, and the faults that it meets."""
 
 from collections import Counter
 from typing import Any
 
 from reviewstream_testbed.openai_endpoint import faults
+from reviewstream_testbed.openai_endpoint.judges import JUDGES
+from reviewstream_testbed.openai_endpoint.options import Options
+from reviewstream_testbed.openai_endpoint.rate_limits import Allowance, Limits
 
 
 class Room:
-    """Counts and faults of the clients that share one base URL; one of many in a server.
+    """Counts, limits and faults of the clients that share one base URL; one of many in a server.
+
+    Args:
+        options: How it begins.
+        now: Seconds on the clock that is used throughout.
 
     Attributes:
+        allowance: What may be asked.
+        judge: Whose opinions are answered.
         script: The faults to come.
         statuses: Finished requests by their HTTP status.
-        asked: Texts by their SHA-256.
+        asked: Texts by their SHA-256; those in requests over the limit were not asked about.
         met: Faults by their kind.
+        limited: Requests answered 429, by the reason.
         in_flight: Requests that are being answered.
         peak: The most of them at one time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, options: Options, now: float) -> None:
+        self._options = options
         self.in_flight = 0
-        self.clear()
+        self.clear(now)
 
-    def clear(self) -> None:
-        """Forget all but the requests that are being answered."""
+    def clear(self, now: float) -> None:
+        """Begin anew; the requests that are being answered stay."""
+        self.allowance = Allowance(self._options.limits, now)
+        self.judge = JUDGES[self._options.judge]
         self.script = faults.Script({})
         self.statuses: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
         self.met: Counter[str] = Counter()
+        self.limited: Counter[str] = Counter()
         self.peak = self.in_flight
         self.prompt_tokens = 0
         self.completion_tokens = 0
+
+    def limit(self, limits: Limits, now: float) -> None:
+        """Begin anew with full buckets of other limits."""
+        self.allowance = Allowance(limits, now)
 
     def counts(self) -> dict[str, Any]:
         """Return what `GET /_mock/requests` answers."""
@@ -38,6 +56,7 @@ class Room:
             "requests": self.statuses.total() + self.in_flight,
             "statuses": self.statuses,
             "faults": self.met,
+            "rate_limited": self.limited,
             "reviews": self.asked,
             "in_flight": self.in_flight,
             "peak_in_flight": self.peak,

@@ -1,20 +1,20 @@
 """The HTTP server: `/v1` as OpenAI's, `/_mock` for tests."""
 
 import asyncio
-import hashlib
 import itertools
-import json
-import socket
-import struct
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
-from reviewstream_testbed.openai_endpoint import completions, faults, model, validation
+from reviewstream_testbed.openai_endpoint import faults, validation
 from reviewstream_testbed.openai_endpoint.errors import ApiError, bad_request
+from reviewstream_testbed.openai_endpoint.exchange import Exchange
+from reviewstream_testbed.openai_endpoint.judges import JUDGES, Judge
+from reviewstream_testbed.openai_endpoint.options import Options
+from reviewstream_testbed.openai_endpoint.payload import json_of
+from reviewstream_testbed.openai_endpoint.rate_limits import limits_of
 from reviewstream_testbed.openai_endpoint.room import Room
 
 COMPLETIONS: Final = "/v1/chat/completions"
@@ -23,23 +23,7 @@ ROOMS: Final = (
 )
 MAX_BODY: Final = 16 << 20  # bytes
 CREATED: Final = 1_721_172_741  # when the models were made, as `/v1/models` says
-HTML: Final = "<!doctype html><html><body><h1>Welcome to the hotel's network</h1></body></html>"
-
-
-class Options(NamedTuple):
-    """How the endpoint behaves.
-
-    Attributes:
-        latency: Seconds before every answer.
-        api_key: The only key accepted; None: every key that begins with `sk-`.
-        requests_per_minute: What the rate-limit headers say; nothing is held to it.
-        tokens_per_minute: Likewise.
-    """
-
-    latency: float = 0.0
-    api_key: str | None = None
-    requests_per_minute: int = 10_000
-    tokens_per_minute: int = 2_000_000
+Read = TypeVar("Read")
 
 
 class Endpoint:
@@ -48,7 +32,7 @@ class Endpoint:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._ids = itertools.count(1)
-        self._rooms: defaultdict[str, Room] = defaultdict(Room)
+        self._rooms: dict[str, Room] = {}
 
     def application(self) -> web.Application:
         """Return the application."""
@@ -63,12 +47,17 @@ class Endpoint:
                     web.post(f"{room}/_mock/reset", self._reset),
                     web.get(f"{room}/_mock/requests", self._requests),
                     web.post(f"{room}/_mock/fault", self._fault),
+                    web.post(f"{room}/_mock/limits", self._limits),
+                    web.post(f"{room}/_mock/judge", self._judge),
                 ]
             )
         return app
 
     def _room(self, request: web.Request) -> Room:
-        return self._rooms[request.match_info.get("room", "")]
+        name = request.match_info.get("room", "")
+        if name not in self._rooms:
+            self._rooms[name] = Room(self._options, _now())
+        return self._rooms[name]
 
     # --- /v1 ---
 
@@ -77,79 +66,9 @@ class Endpoint:
         room.in_flight += 1
         room.peak = max(room.peak, room.in_flight)
         try:
-            return await self._completed(request, room)
+            return await Exchange(request, room, self._options).answer()
         finally:
             room.in_flight -= 1
-
-    async def _completed(self, request: web.Request, room: Room) -> web.StreamResponse:
-        validation.check_key(request.headers.get("Authorization"), self._options.api_key)
-        body = validation.check_request(await _json_of(request))
-        tokens = model.prompt_tokens(body["messages"])
-        validation.check_context(tokens)
-        room.asked.update(
-            hashlib.sha256(one.text.encode(errors="replace")).hexdigest()
-            for one in model.reviews_of(body["messages"])
-        )
-        fault = room.script.next("\n".join(map(model.text_of, body["messages"])))
-        if fault is not None:
-            room.met[fault.kind] += 1
-        await asyncio.sleep(self._options.latency)
-        if fault is not None:
-            broken = await self._misbehave(request, fault)
-            if broken is not None:
-                return broken
-        said = completions.said(body, fault.kind if fault else "ok")
-        room.prompt_tokens += tokens
-        room.completion_tokens += said.tokens
-        choices = 0 if fault and fault.kind == "empty_choices" else body.get("n") or 1
-        completion = completions.completion(body["model"], said, tokens, choices)
-        return self._answer(completion, tokens, fault)
-
-    async def _misbehave(
-        self, request: web.Request, fault: faults.Fault
-    ) -> web.StreamResponse | None:
-        """Do what a fault does before there is an answer; None: there is to be one."""
-        error = faults.error_of(fault)
-        if error is not None:
-            raise error
-        match fault.kind:
-            case "slow":
-                await asyncio.sleep(fault.seconds)
-            case "hang":
-                await asyncio.Event().wait()
-            case "reset":
-                _reset_connection(request)
-                return web.Response()
-            case "html":
-                return web.Response(text=HTML, content_type="text/html")
-            case _:
-                pass  # the answer itself will be wrong
-        return None
-
-    def _answer(
-        self, completion: Mapping[str, Any], tokens: int, fault: faults.Fault | None
-    ) -> web.Response:
-        text = json.dumps(completion, ensure_ascii=False)
-        if fault is not None and fault.kind == "truncated_json":
-            text = text[: len(text) // 2]
-        return web.Response(
-            text=text, content_type="application/json", headers=self._rate_limits(tokens)
-        )
-
-    def _rate_limits(self, tokens: int) -> dict[str, str]:
-        """Return the headers of an endpoint that nobody else uses."""
-        requests, limit = self._options.requests_per_minute, self._options.tokens_per_minute
-        return {
-            "openai-organization": "reviewstream",
-            "openai-processing-ms": f"{self._options.latency * 1000:.0f}",
-            "openai-version": "2020-10-01",
-            "x-ratelimit-limit-requests": str(requests),
-            "x-ratelimit-limit-tokens": str(limit),
-            "x-ratelimit-remaining-requests": str(requests - 1),
-            "x-ratelimit-remaining-tokens": str(max(limit - tokens, 0)),
-            "x-ratelimit-reset-requests": f"{60_000 // requests}ms",
-            "x-ratelimit-reset-tokens": f"{60_000 * tokens // limit}ms",
-        }
 
     async def _models(self, request: web.Request) -> web.Response:
         validation.check_key(request.headers.get("Authorization"), self._options.api_key)
@@ -171,18 +90,25 @@ class Endpoint:
         return web.json_response({"status": "ok"})
 
     async def _reset(self, request: web.Request) -> web.Response:
-        self._room(request).clear()
+        self._room(request).clear(_now())
         return web.json_response({})
 
     async def _requests(self, request: web.Request) -> web.Response:
         return web.json_response(self._room(request).counts())
 
     async def _fault(self, request: web.Request) -> web.Response:
-        body = await _json_of(request)
-        try:
-            self._room(request).script = faults.Script(body)
-        except (ValueError, TypeError, AttributeError) as err:
-            raise bad_request(f"This is not a script of faults: {err}") from err
+        script = _understood(faults.Script, await json_of(request), "a script of faults")
+        self._room(request).script = script
+        return web.json_response({})
+
+    async def _limits(self, request: web.Request) -> web.Response:
+        limits = _understood(limits_of, await json_of(request), "a set of limits")
+        self._room(request).limit(limits, _now())
+        return web.json_response(limits._asdict())
+
+    async def _judge(self, request: web.Request) -> web.Response:
+        judge = _understood(_judge_of, await json_of(request), "a judge")
+        self._room(request).judge = judge
         return web.json_response({})
 
     # --- errors ---
@@ -207,20 +133,22 @@ class Endpoint:
         return answer
 
 
-async def _json_of(request: web.Request) -> Any:  # noqa: ANN401 - a request may hold anything
+def _understood(read: Callable[[Any], Read], body: object, what: str) -> Read:
     try:
-        body = json.loads(await request.text(), parse_constant=_no_constant)
-        json.dumps(body, ensure_ascii=False).encode()  # fails at a lone surrogate
-        return body  # noqa: TRY300 - an else would have to repeat the type
-    except (ValueError, RecursionError, LookupError) as err:  # LookupError: an unknown charset
-        raise bad_request(
-            "We could not parse the JSON body of your request. The OpenAI API expects a JSON"
-            f" payload, but what was sent was not valid JSON: {err}"
-        ) from err
+        return read(body)
+    except (ValueError, TypeError, AttributeError) as err:
+        raise bad_request(f"This is not {what}: {err}") from err
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+def _judge_of(body: Mapping[str, Any]) -> Judge:
+    name = str(body.get("judge"))
+    if name not in JUDGES:
+        raise ValueError(f"there is no judge {name!r}; there are {', '.join(JUDGES)}")
+    return JUDGES[name]
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _unknown(request: web.Request, err: web.HTTPException) -> ApiError:
@@ -235,16 +163,6 @@ def _unknown(request: web.Request, err: web.HTTPException) -> ApiError:
     if err.status == HTTPStatus.NOT_FOUND:
         return ApiError(404, f"Invalid URL ({request.method} {request.path})")
     return ApiError(err.status, err.reason)
-
-
-def _reset_connection(request: web.Request) -> None:
-    transport = request.transport
-    if transport is None:
-        return
-    connection = transport.get_extra_info("socket")
-    # Linger of zero seconds: closing sends a reset in place of a polite end.
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
 
 
 def _names() -> list[str]:

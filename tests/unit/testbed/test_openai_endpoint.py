@@ -1,6 +1,7 @@
 """The mock endpoint's pure parts: whatever is asked, it answers or refuses."""
 
 import json
+from collections import Counter
 from typing import Any
 
 import jsonschema
@@ -10,15 +11,10 @@ from hypothesis import strategies as st
 
 from reviewstream_testbed.openai_endpoint.errors import ApiError
 from reviewstream_testbed.openai_endpoint.faults import KINDS, Script, error_of
-from reviewstream_testbed.openai_endpoint.model import (
-    Opinion,
-    Review,
-    answer_of,
-    count_tokens,
-    opinion_of,
-    reviews_of,
-)
+from reviewstream_testbed.openai_endpoint.judges import JUDGES, Judge, Opinion, by_hash, by_lexicon
+from reviewstream_testbed.openai_endpoint.model import Review, answer_of, count_tokens, reviews_of
 from reviewstream_testbed.openai_endpoint.validation import PARAMETERS, check_request
+from reviewstream_testbed.openai_endpoint.writer import Judged, is_followed, written
 
 words = st.sampled_from(
     ["type", "object", "array", "string", "properties", "items", "required", "enum", "$ref", "#"]
@@ -53,7 +49,8 @@ messages = st.lists(
 
 def _ask(body: Any) -> str | None:
     try:
-        return answer_of(check_request(body))
+        asked = check_request(body)
+        return answer_of(asked, reviews_of(asked["messages"]), by_lexicon)
     except ApiError as err:
         json.dumps(err.body())
         return None
@@ -95,6 +92,62 @@ def test_an_answer_follows_the_schema_or_there_is_none(
         jsonschema.validate(json.loads(answer), schema)
 
 
+remarks = st.dictionaries(st.sampled_from(["description", "title"]), st.text(max_size=3))
+plain = st.recursive(
+    st.sampled_from([{"type": kind} for kind in ("string", "number", "integer", "boolean", "null")])
+    | st.fixed_dictionaries(
+        {"type": st.just("string"), "enum": st.lists(st.text(max_size=8), min_size=1, max_size=3)}
+    ),
+    lambda inner: (
+        st.builds(lambda items, more: {"type": "array", "items": items, **more}, inner, remarks)
+        | st.builds(
+            lambda parts, more: {
+                "type": "object",
+                "properties": parts,
+                "required": list(parts),
+                "additionalProperties": False,
+                **more,
+            },
+            st.dictionaries(st.sampled_from(["id", "a", "labels"]), inner, max_size=3),
+            remarks,
+        )
+    ),
+    max_leaves=6,
+)
+opinions = st.text(max_size=20).map(by_hash)
+
+
+@given(plain | schemas | values, st.lists(st.builds(Judged, st.text(max_size=3), opinions)))
+def test_a_schema_that_is_followed_unseen_is_followed(schema: Any, reviews: list[Judged]) -> None:
+    if is_followed(schema):
+        jsonschema.validate(written(schema, reviews), schema)
+
+
+@given(plain)
+def test_a_plain_schema_is_followed_unseen(schema: Any) -> None:
+    assert is_followed(schema)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "pattern": "^x"},
+        {"type": "string", "enum": ["x", 1]},
+        {"type": "string", "enum": []},
+        {"type": "number", "minimum": 2},
+        {"type": "array", "items": {"type": "string"}, "maxItems": 0},
+        {"type": "object", "properties": {}, "required": ["x"]},
+        {"type": "object", "properties": {"x": {"type": "sting"}}, "required": []},
+        {"type": ["string", "null"]},
+        {"anyOf": [{"type": "string"}]},
+        True,
+    ],
+    ids=str,
+)
+def test_any_other_schema_is_looked_at(schema: Any) -> None:
+    assert not is_followed(schema)
+
+
 @given(st.lists(st.tuples(st.text(), st.text())))
 def test_reviews_in_the_known_format_are_found(reviews: list[tuple[str, str]]) -> None:
     text = json.dumps({"reviews": [{"id": name, "text": text} for name, text in reviews]})
@@ -119,17 +172,27 @@ def test_any_other_message_is_one_review(text: str) -> None:
         ("", Opinion("NEUTRAL", 1.0)),
     ],
 )
-def test_an_opinion_depends_on_the_text(text: str, opinion: Opinion) -> None:
-    assert opinion_of(text) == opinion
+def test_a_lexicons_opinion_depends_on_the_text(text: str, opinion: Opinion) -> None:
+    assert by_lexicon(text) == opinion
 
 
-@given(st.text())
-def test_an_opinion_is_always_sure_from_0_to_1(text: str) -> None:
-    assert 0 <= opinion_of(text).confidence <= 1
+@pytest.mark.parametrize("judge", JUDGES.values())
+@given(st.text() | st.characters(categories=["Cs"]))
+def test_an_opinion_is_always_the_same_and_sure_from_0_to_1(judge: Judge, text: str) -> None:
+    opinion = judge(text)
+    assert opinion == judge(text)
+    assert opinion.sentiment in {"POSITIVE", "NEUTRAL", "NEGATIVE"}
+    assert 0 <= opinion.confidence <= 1
+
+
+def test_a_checksums_opinions_are_evenly_spread() -> None:
+    found = Counter(by_hash(f"review {number}").sentiment for number in range(3_000))
+    assert sorted(found) == ["NEGATIVE", "NEUTRAL", "POSITIVE"]
+    assert min(found.values()) > 800
 
 
 def test_a_long_text_is_judged_by_its_beginning_and_in_no_time() -> None:
-    assert opinion_of("awful " * 10_000 + "lovely " * 10_000).sentiment == "NEGATIVE"
+    assert by_lexicon("awful " * 10_000 + "lovely " * 10_000).sentiment == "NEGATIVE"
 
 
 @pytest.mark.parametrize(

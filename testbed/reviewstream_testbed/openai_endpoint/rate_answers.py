@@ -1,0 +1,66 @@
+"""What an answer says about the rate limits: headers, and the error of a request over them."""
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+from reviewstream_testbed.openai_endpoint.errors import ApiError
+from reviewstream_testbed.openai_endpoint.rate_limits import Refusal, Standing
+
+ORGANIZATION: Final = "reviewstream"
+_UNITS: Final = {"requests": "requests per min (RPM)", "tokens": "tokens per min (TPM)"}
+_LEARN: Final = "Visit https://platform.openai.com/account/rate-limits to learn more."
+
+
+def duration(seconds: float) -> str:
+    """Return a time as the API writes it (`6ms`, `1.5s`, `6m0s`), rounded up to a millisecond."""
+    milliseconds = math.ceil(round(seconds * 1000, 3))
+    if 0 < milliseconds < 1000:
+        return f"{milliseconds}ms"
+    minutes, rest = divmod(milliseconds, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    shown = f"{rest / 1000:.3f}".rstrip("0").rstrip(".") + "s"
+    if hours:
+        return f"{hours}h{minutes}m{shown}"
+    return f"{minutes}m{shown}" if minutes else shown
+
+
+def headers(standings: Mapping[str, Standing]) -> dict[str, str]:
+    """Return the `x-ratelimit-*` headers."""
+    return {
+        f"x-ratelimit-{field}-{what}": value
+        for what, standing in standings.items()
+        for field, value in (
+            ("limit", str(standing.limit)),
+            ("remaining", str(standing.remaining)),
+            ("reset", duration(standing.reset)),
+        )
+    }
+
+
+def refused(refusal: Refusal, model: str) -> ApiError:
+    """Return the 429 of a request that is over a limit."""
+    where = f"for {model} in organization {ORGANIZATION} on {_UNITS[refusal.of]}"
+    if refusal.wait is None:
+        message = (
+            f"Request too large {where}: Limit {refusal.limit}, Requested {refusal.requested}."
+            " The input or output tokens must be reduced in order to run successfully."
+        )
+    else:
+        message = (
+            f"Rate limit reached {where}: Limit {refusal.limit}, Used {refusal.used}, Requested"
+            f" {refusal.requested}. Please try again in {duration(refusal.wait)}."
+        )
+    return ApiError(
+        429,
+        f"{message} {_LEARN}",
+        type=refusal.of,
+        code="rate_limit_exceeded",
+        headers={} if refusal.wait is None else retry_after(refusal.wait),
+    )
+
+
+def retry_after(seconds: float) -> dict[str, str]:
+    """Return the headers that ask a client to wait: in whole seconds, and exactly."""
+    milliseconds = math.ceil(round(seconds * 1000, 3))
+    return {"retry-after": str(math.ceil(milliseconds / 1000)), "retry-after-ms": str(milliseconds)}
