@@ -54,6 +54,10 @@ class OpenAISettings(_Section):
     Attributes:
         timeout: Seconds for one attempt.
         concurrency: Requests in flight, per Spark task.
+        temperature: 0 to 2; None: not sent, as some models allow none.
+        prompt_version: Of `core.prompts`; version 2 takes fewer tokens and asks for no confidence.
+        max_output_tokens_per_label: Of an answer, for each review; a model that reasons needs some
+            thousands, or its answers are cut short.
         pack: Reviews in one request, at most.
         max_pack_tokens: Of a request and its answer, at most; a longer review is asked about alone.
         max_attempts: Failed requests about one review alone before it is rejected.
@@ -70,6 +74,9 @@ class OpenAISettings(_Section):
     model: str = "gpt-4o-mini"
     timeout: PositiveFloat = 30.0
     concurrency: PositiveInt = 16
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    prompt_version: PositiveInt = 1
+    max_output_tokens_per_label: PositiveInt = 64
     pack: PositiveInt = 20
     max_pack_tokens: PositiveInt = 8_000
     max_attempts: PositiveInt = 6

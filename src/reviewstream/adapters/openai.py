@@ -69,6 +69,8 @@ class OpenAIChat:
         self._client = client
         self._settings = settings
         self._where = _address(settings.base_url)
+        given = settings.temperature
+        self._temperature = openai.omit if given is None else given
 
     @classmethod
     def connect(cls, settings: OpenAISettings) -> Self:
@@ -98,6 +100,7 @@ class OpenAIChat:
                     ],
                     response_format=_response_format(request),
                     max_completion_tokens=request.max_output_tokens,
+                    temperature=self._temperature,
                 )
         except openai.APIStatusError as err:
             raise self._translated(err) from err

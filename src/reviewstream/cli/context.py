@@ -16,6 +16,7 @@ from pydantic_settings import SettingsConfigDict
 from rich.console import Console
 
 from reviewstream.cli.progress import Mode
+from reviewstream.core.prompts import known_version
 from reviewstream.errors import ConfigError
 from reviewstream.settings import SETTINGS_FILE, Settings
 
@@ -88,6 +89,7 @@ def load_settings(
         read = Configured(_env_file=env_file, **_tree(overrides))  # type: ignore[call-arg]
     except (ValidationError, ValueError) as err:
         raise ConfigError(_explain(err, file, env_file)) from None
+    known_version(read.openai.prompt_version)
     return Settings.model_construct(**dict(read))  # unlike a local class, it pickles
 
 

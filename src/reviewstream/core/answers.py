@@ -12,6 +12,7 @@ from reviewstream.core.outcomes import Ok, Rejected
 from reviewstream.core.records import Reason, Sentiment
 
 MAX_QUOTE = 80  # characters of the answer that are shown to a person
+MAX_PROBLEM = 160  # characters of what is wrong with it
 
 _FENCED = re.compile(r"\A\s*```(?:json)?[ \t]*\n(.*)\n\s*```\s*\Z", re.DOTALL)
 
@@ -58,7 +59,8 @@ def read_answer(answer: ChatAnswer, ids: Sequence[str]) -> Ok[Mapping[str, Label
     try:
         labels = _decoder.decode(_unfenced(answer.text)).labels
     except (msgspec.MsgspecError, ValueError, RecursionError) as err:
-        return _bad(f"{err}: {_quote(answer.text)}", answer)
+        # The decoder's sentence may hold a label as long as the model pleased to make it.
+        return _bad(f"{_cut(str(err), MAX_PROBLEM)}: {_quote(answer.text)}", answer)
     wrong = _wrong_ids(labels, ids) or _wrong_confidence(labels)
     if wrong:
         return _bad(wrong, answer)
@@ -97,5 +99,8 @@ def _rejected(reason: Reason, detail: str, answer: ChatAnswer) -> Rejected:
 
 
 def _quote(text: str) -> str:
-    shown = text if len(text) <= MAX_QUOTE else text[: MAX_QUOTE - 1] + "…"
-    return repr(shown)
+    return repr(_cut(text, MAX_QUOTE))
+
+
+def _cut(text: str, size: int) -> str:
+    return text if len(text) <= size else text[: size - 1] + "…"

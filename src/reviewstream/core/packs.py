@@ -3,7 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from reviewstream.core.prompts import TOKENS_PER_LABEL, as_sent, build_prompt, estimate_tokens
+from reviewstream.core.prompts import (
+    PROMPT_VERSION,
+    TOKENS_PER_LABEL,
+    build_prompt,
+    estimate_tokens,
+)
 
 T = TypeVar("T")
 
@@ -32,11 +37,13 @@ def make_packs(
         yield pack
 
 
-def tokens_of(text: str) -> int:
+def tokens_of(
+    text: str, *, version: int = PROMPT_VERSION, tokens_per_label: int = TOKENS_PER_LABEL
+) -> int:
     """Return the tokens that a text takes in a request and in its answer, at most."""
     # A whole request about it, as escapes and quotes count too; a comma may come with it.
-    asked = build_prompt([as_sent(text)]).request.user
-    return estimate_tokens(asked) + TOKENS_PER_LABEL
+    asked = build_prompt([text], version=version).request.user
+    return estimate_tokens(asked) + tokens_per_label
 
 
 def overhead(version: int) -> int:

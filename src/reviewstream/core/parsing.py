@@ -87,8 +87,9 @@ def parse_review(line: bytes) -> Ok[Review] | Rejected:
 
 
 def to_line(review: Review) -> bytes:
-    """Return a line that parses to the same review."""
+    """Return a line that parses to the same review; a lone surrogate is a question mark."""
     fields = msgspec.structs.asdict(review)
+    fields["text"] = review.text.encode(errors="replace").decode()
     written_at = fields.pop("written_at")
     fields["date"] = written_at.replace(tzinfo=None).isoformat(sep=" ", timespec="seconds")
     return msgspec.json.encode(fields)

@@ -6,7 +6,7 @@ from typing import Final
 
 from reviewstream.core.backoff import backoff
 from reviewstream.core.chat import ChatAnswer
-from reviewstream.core.prompts import Prompt, build_prompt
+from reviewstream.core.prompts import Prompt
 from reviewstream.errors import PermanentError, StopError, ThrottledError, TransientError
 from reviewstream.pipeline.halt import Halt
 from reviewstream.pipeline.metering import MeteredModel
@@ -36,7 +36,7 @@ class SteadyModel:
         self._halt = halt
         self._cap = policy.max_wait
         self._threshold = max(1, min(OUTAGE, policy.max_attempts - 1))
-        self._canary = build_prompt([CANARY], version=policy.prompt_version)
+        self._canary = policy.prompt([CANARY])
         self._failures = 0
         self._trying = asyncio.Lock()
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from reviewstream.core.answers import Label
-from reviewstream.core.packs import halves, make_packs, overhead, tokens_of
+from reviewstream.core.packs import halves, make_packs
 from reviewstream.pipeline.bills import Bill, share
 from reviewstream.pipeline.breaker import SteadyModel
 from reviewstream.pipeline.halt import Halt
@@ -56,15 +56,15 @@ class Buyer:
         self._clock = clock
         self._policy = policy
         self._halt = halt
-        self._room = policy.max_pack_tokens - overhead(policy.prompt_version)
         self._slots = asyncio.Semaphore(policy.concurrency)
 
     async def buy(self, texts: Mapping[LedgerKey, str]) -> dict[LedgerKey, Result]:
         """Return a result for each text; what is remembered is not bought."""
         results = remembered(await self._ledger.find(texts.keys()))
         unknown = [one for one in texts.items() if one[0] not in results]
+        policy = self._policy
         packs = make_packs(
-            unknown, lambda one: tokens_of(one[1]), size=self._policy.pack, room=self._room
+            unknown, lambda one: policy.weight(one[1]), size=policy.pack, room=policy.room
         )
         work = [asyncio.ensure_future(self._finish(pack)) for pack in packs]
         for done in await asyncio.gather(*work, return_exceptions=True):

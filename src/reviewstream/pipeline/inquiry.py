@@ -9,7 +9,7 @@ from reviewstream.core.answers import Label, read_answer
 from reviewstream.core.backoff import backoff
 from reviewstream.core.chat import ChatAnswer
 from reviewstream.core.outcomes import Ok
-from reviewstream.core.prompts import Prompt, build_prompt
+from reviewstream.core.prompts import Prompt
 from reviewstream.core.records import Reason
 from reviewstream.errors import PermanentError, StopError, ThrottledError, TransientError
 from reviewstream.pipeline.breaker import OutOfOrderError, SteadyModel
@@ -54,7 +54,7 @@ class Inquiry:
             StopError: nobody gets one until a person acts.
             Halted: the wait between two attempts was given up.
         """
-        prompt = build_prompt(texts, version=self._policy.prompt_version)
+        prompt = self._policy.prompt(texts)
         while True:
             self.attempts += 1
             try:

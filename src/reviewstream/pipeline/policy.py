@@ -1,11 +1,19 @@
 """How reviews are labelled."""
 
+from collections.abc import Sequence
 from typing import Self
 
 from msgspec import Struct
 
 from reviewstream.core.costs import Prices
-from reviewstream.core.prompts import PROMPT_VERSION
+from reviewstream.core.packs import overhead, tokens_of
+from reviewstream.core.prompts import (
+    PROMPT_VERSION,
+    TOKENS_PER_LABEL,
+    Prompt,
+    build_prompt,
+    known_version,
+)
 from reviewstream.pipeline.remembering import ledger_name
 from reviewstream.settings import OpenAISettings
 
@@ -17,6 +25,7 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
         model: As it is asked for.
         ledger_name: What the ledger calls it; empty for the same name.
         prompt_version: A version of `core.prompts`.
+        tokens_per_label: Of an answer, at most, for each review.
         generation: 0 to 999, written into every label.
         concurrency: Requests in flight, at most.
         pack: Reviews in one request, at most.
@@ -29,6 +38,7 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
     model: str
     ledger_name: str = ""
     prompt_version: int = PROMPT_VERSION
+    tokens_per_label: int = TOKENS_PER_LABEL
     generation: int = 0
     concurrency: int = 16
     pack: int = 20
@@ -39,10 +49,16 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, settings: OpenAISettings) -> Self:
-        """Return the policy that the settings describe."""
+        """Return the policy that the settings describe.
+
+        Raises:
+            ConfigError: there is no such prompt version.
+        """
         return cls(
             model=settings.model,
             ledger_name=ledger_name(settings),
+            prompt_version=known_version(settings.prompt_version),
+            tokens_per_label=settings.max_output_tokens_per_label,
             generation=settings.generation,
             concurrency=settings.concurrency,
             pack=settings.pack,
@@ -53,3 +69,18 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
                 prompt=settings.input_usd_per_million, completion=settings.output_usd_per_million
             ),
         )
+
+    def prompt(self, texts: Sequence[str]) -> Prompt:
+        """Return the request about some texts."""
+        return build_prompt(
+            texts, version=self.prompt_version, tokens_per_label=self.tokens_per_label
+        )
+
+    def weight(self, text: str) -> int:
+        """Return the tokens that a text takes in a request and in its answer, at most."""
+        return tokens_of(text, version=self.prompt_version, tokens_per_label=self.tokens_per_label)
+
+    @property
+    def room(self) -> int:
+        """The tokens that a pack's texts may take together."""
+        return self.max_pack_tokens - overhead(self.prompt_version)

@@ -12,6 +12,7 @@ from msgspec import structs
 from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
 
+from reviewstream.core.prompts import known_version
 from reviewstream.core.records import LabelledReview, Origin, RejectedReview, Review
 from reviewstream.errors import ConfigError
 from reviewstream.pipeline.labelling import Labeller
@@ -39,8 +40,10 @@ def label_reviews(settings: Settings) -> Callable[[DataFrame], DataFrame]:
         A function that adds the columns `sentiment`, `confidence` and `provenance`.
 
     Raises:
-        ConfigError: (from the function) a column is missing, or there is a label already.
+        ConfigError: there is no such prompt version; (from the function) a column is missing, or
+            there is a label already.
     """
+    known_version(settings.openai.prompt_version)  # here, as in a task it would be a traceback
     return partial(_label, settings.openai, settings.ledger)
 
 

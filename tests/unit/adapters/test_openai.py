@@ -106,6 +106,25 @@ async def test_a_request_is_sent_as_it_was_built() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(("temperature", "sent"), [(None, None), (0.0, 0), (1.5, 1.5)])
+async def test_a_temperature_is_sent_if_one_is_set(
+    temperature: float | None, sent: float | None
+) -> None:
+    bodies: list[Any] = []
+
+    def handler(request: Any) -> Any:
+        bodies.append(json.loads(request.content))
+        return http.Response(200, json=COMPLETION)
+
+    settings = SETTINGS.model_copy(update={"temperature": temperature})
+    chat = OpenAIChat(_client(handler), settings)
+    await chat.answer(REQUEST)
+    await chat.aclose()
+    assert bodies[0].get("temperature") == sent
+    assert ("temperature" in bodies[0]) == (temperature is not None)
+
+
+@pytest.mark.anyio
 async def test_an_answer_is_told_with_all_that_is_known_of_it() -> None:
     headers = {"x-request-id": "req_7"}
     answer = await _ask(lambda _: http.Response(200, json=COMPLETION, headers=headers))

@@ -116,6 +116,11 @@ def test_the_ledgers_url_has_a_short_name_and_is_a_secret(
     assert from_long_name.get_secret_value() == "redis://long"
 
 
+def test_a_prompt_version_that_there_is_not_is_an_error_that_names_those_that_there_are() -> None:
+    with pytest.raises(ConfigError, match=r"REVIEWSTREAM_OPENAI__PROMPT_VERSION\) is 3: there are"):
+        load_settings(None, None, ["openai.prompt_version=3"])
+
+
 def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
     (tmp_path / "reviewstream.toml").write_text("[kafka\n")
     with pytest.raises(ConfigError, match=r"reviewstream\.toml"):

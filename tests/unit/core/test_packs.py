@@ -2,11 +2,11 @@
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reviewstream.core.packs import halves, make_packs, overhead, shares, tokens_of
-from reviewstream.core.prompts import PROMPT_VERSION, as_sent, build_prompt
+from reviewstream.core.prompts import PROMPT_VERSIONS, as_sent, build_prompt
 
 texts = st.lists(st.text(st.characters(), max_size=200), max_size=40)
 
@@ -31,10 +31,14 @@ def test_a_pack_ends_only_where_the_next_item_does_not_fit(
         assert len(pack) == size or sum(pack) + following[0] > room
 
 
-@given(texts=texts)
-def test_a_request_takes_no_more_tokens_than_its_texts_were_weighed(texts: list[str]) -> None:
-    weighed = overhead(PROMPT_VERSION) + sum(map(tokens_of, texts))
-    assert build_prompt(list(map(as_sent, texts))).tokens <= weighed
+@given(texts=texts, version=st.sampled_from(PROMPT_VERSIONS), each=st.integers(1, 5_000))
+@example(texts=["<" * 100], version=2, each=1)
+def test_a_request_takes_no_more_tokens_than_its_texts_were_weighed(
+    texts: list[str], version: int, each: int
+) -> None:
+    weights = (tokens_of(text, version=version, tokens_per_label=each) for text in texts)
+    prompt = build_prompt(list(map(as_sent, texts)), version=version, tokens_per_label=each)
+    assert prompt.tokens <= overhead(version) + sum(weights)
 
 
 @given(total=st.integers(0, 10_000), parts=st.integers(1, 50))

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -18,7 +18,7 @@ from reviewstream.core.chat import ChatAnswer, ChatRequest, RateLimits
 from reviewstream.core.costs import Prices, cost_micro_usd
 from reviewstream.core.outcomes import Ok
 from reviewstream.core.parsing import parse_review
-from reviewstream.core.prompts import PROMPT_VERSION, build_prompt
+from reviewstream.core.prompts import BYTES_PER_TOKEN, MAX_TEXT_TOKENS, PROMPT_VERSION, build_prompt
 from reviewstream.core.records import (
     LabelledReview,
     Origin,
@@ -29,6 +29,7 @@ from reviewstream.core.records import (
     Stage,
 )
 from reviewstream.errors import (
+    ConfigError,
     LimitError,
     PermanentError,
     StopError,
@@ -157,6 +158,40 @@ async def test_the_generation_is_written_into_the_label() -> None:
 async def test_an_empty_text_is_asked_about_and_a_long_one_is_flagged(text: str) -> None:
     (outcome,) = await _labeller(_scripted(FINE)).label(_reviews(text))
     assert _labelled(outcome).provenance.truncated == bool(text)
+
+
+def _sent(text: str) -> str:
+    return text.encode()[: MAX_TEXT_TOKENS * BYTES_PER_TOKEN].decode(errors="ignore")
+
+
+@pytest.mark.anyio
+@given(st.sampled_from(["a", "é", "語", "😀"]), st.integers(-4, 4))
+@example("a", 0)
+@example("a", 1)
+async def test_a_label_is_flagged_if_and_only_if_the_model_saw_less_than_the_whole_text(
+    character: str, more: int
+) -> None:
+    text = character * (MAX_TEXT_TOKENS * BYTES_PER_TOKEN // len(character.encode()) + more)
+    model = _scripted(FINE)
+    (outcome,) = await _labeller(model).label(_reviews(text))
+    assert _text(model.requests[0]) == _sent(text)
+    assert _labelled(outcome).provenance.truncated == (_sent(text) != text)
+    assert _labelled(outcome).text == text
+
+
+@pytest.mark.anyio
+async def test_the_policy_says_which_prompt_is_used_and_how_long_an_answer_may_be() -> None:
+    settings = OpenAISettings(prompt_version=2, max_output_tokens_per_label=5_000)
+    model = FakeChatModel()
+    outcome = await _label_one(model, policy=LabelPolicy.of(settings))
+    assert _labelled(outcome).provenance.prompt_version == 2
+    (request,) = model.requests
+    assert request == build_prompt(["cold soup"], version=2, tokens_per_label=5_000).request
+
+
+def test_a_policy_with_an_unknown_prompt_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="prompt_version"):
+        LabelPolicy.of(OpenAISettings(prompt_version=99))
 
 
 @pytest.mark.anyio

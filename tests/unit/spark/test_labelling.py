@@ -14,8 +14,9 @@ from reviewstream.core.records import Origin, Reason, RejectedReview, Review, Se
 from reviewstream.errors import ConfigError, PermanentError, StopError
 from reviewstream.pipeline.labelling import Labeller, LabelPolicy
 from reviewstream.pipeline.unlimited import NoLedger, NoLimit
+from reviewstream.settings import OpenAISettings, Settings
 from reviewstream.spark.columns import LABELLED, SOURCE, rows_of, source_batch
-from reviewstream.spark.labelling import SLICES, label_batches, labelled_columns
+from reviewstream.spark.labelling import SLICES, label_batches, label_reviews, labelled_columns
 from reviewstream.spark.rows import SourceRow
 from reviewstream.testing import FakeChatModel, FakeClock, judging
 
@@ -154,3 +155,9 @@ def test_a_missing_column_is_named() -> None:
 def test_labels_are_never_overwritten() -> None:
     with pytest.raises(ConfigError, match="column sentiment is there already; rename it first"):
         labelled_columns(LABELLED)
+
+
+def test_an_unknown_prompt_is_an_error_before_any_task() -> None:
+    settings = Settings.model_construct(openai=OpenAISettings(prompt_version=99))
+    with pytest.raises(ConfigError, match=r"prompt_version .* is 99: there are 1, 2"):
+        label_reviews(settings)
