@@ -93,6 +93,19 @@ class CompletionsContract:
         choices = openai_api.ask(JOY, response_format=following(SCHEMA), n=2).choices
         assert [choice.index for choice in choices] == [0, 1]
 
+    def test_a_stream_adds_up_to_an_answer(self, openai_api: OpenAIApi) -> None:
+        *chunks, last = openai_api.ask(
+            JOY,
+            response_format=following(SCHEMA),
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+        content = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+        jsonschema.validate(json.loads(content), SCHEMA)
+        assert chunks[0].choices[0].delta.role == "assistant"
+        assert [chunk.choices[0].finish_reason for chunk in chunks[-2:]] == [None, "stop"]
+        assert (last.choices, last.usage.completion_tokens > 0) == ([], True)
+
 
 class RefusalsContract:
     """What is refused before a model is asked, and costs nothing."""
@@ -115,6 +128,8 @@ class RefusalsContract:
             {"messages": [{"role": "robot", "content": "hi"}]},
             {"temperature": 3},
             {"n": 0},
+            {"stream_options": {"include_usage": True}},
+            {"tool_choice": "auto"},
             {"response_format": {"type": "xml"}},
             {"response_format": following({"type": "string"})},
             {"response_format": following({**SCHEMA, "additionalProperties": True})},

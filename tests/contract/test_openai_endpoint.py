@@ -106,6 +106,30 @@ def test_an_answer_names_its_request_and_the_limits(endpoint: OpenAIEndpoint) ->
         assert first[f"x-ratelimit-reset-{what}"].endswith("ms")
 
 
+def test_an_answer_stops_before_the_words_that_it_is_to_stop_at(endpoint: OpenAIEndpoint) -> None:
+    whole = send(endpoint, body_of()).json()["choices"][0]["message"]["content"]
+    for stop in ("NEGATIVE", ["nowhere", "NEGATIVE", "NEUTRAL"]):
+        choice = send(endpoint, body_of(stop=stop)).json()["choices"][0]
+        assert choice["message"]["content"] == whole[: whole.index("NEGATIVE")]
+        assert choice["finish_reason"] == "stop"
+
+
+def test_all_choices_are_paid_for(endpoint: OpenAIEndpoint) -> None:
+    one, three = (send(endpoint, body_of(n=n)).json()["usage"] for n in (1, 3))
+    assert three["completion_tokens"] == 3 * one["completion_tokens"]
+    assert three["prompt_tokens"] == one["prompt_tokens"]
+
+
+@pytest.mark.parametrize("name", ["logprobs", "tools"])
+def test_what_this_mock_does_not_know_is_refused_not_ignored(
+    endpoint: OpenAIEndpoint, name: str
+) -> None:
+    value = True if name == "logprobs" else [{"type": "function", "function": {"name": "f"}}]
+    answer = send(endpoint, body_of(**{name: value}))
+    assert answer.status == 400
+    assert f"This mock endpoint does not know '{name}'" in answer.json()["error"]["message"]
+
+
 def test_the_model_answers_under_its_dated_name(endpoint: OpenAIEndpoint) -> None:
     assert send(endpoint, body_of()).json()["model"] == "gpt-4o-mini-2024-07-18"
 
@@ -117,6 +141,10 @@ def test_the_models_are_listed_and_described(endpoint: OpenAIEndpoint) -> None:
     assert "gpt-4o-mini" in {one.id for one in models}
     described = send(endpoint, path="/v1/models/gpt-4o-mini").json()
     assert Model.model_validate(described, strict=True) in models
+
+
+def _options(*, stream: bool = True, **options: Any) -> dict[str, Any]:
+    return body_of(stream=stream, stream_options=options)
 
 
 REFUSED: list[Any] = [
@@ -188,6 +216,39 @@ REFUSED: list[Any] = [
         *(body_of(response_format={"type": "json_object"}, messages=[{"role": "user"}]), 400),
         *("messages[0].content", "missing_required_parameter"),
         id="json-mode",
+    ),
+    pytest.param(
+        _options(include_usage=True, stream=False), 400, "stream_options", None, id="no-stream"
+    ),
+    pytest.param(
+        *(_options(include_usage="yes"), 400, "stream_options.include_usage", "invalid_type"),
+        id="stream-option-a-string",
+    ),
+    pytest.param(
+        *(_options(colour="red"), 400, "stream_options.colour", "unknown_parameter"),
+        id="unknown-stream-option",
+    ),
+    pytest.param(body_of(stream="yes"), 400, "stream", "invalid_type", id="stream-a-string"),
+    pytest.param(body_of(stop=[1]), 400, "stop", "invalid_type", id="stop-at-a-number"),
+    pytest.param(
+        body_of(stop=list("abcde")), 400, "stop", "array_above_max_length", id="many-stops"
+    ),
+    pytest.param(body_of(top_logprobs=2), 400, "top_logprobs", None, id="top-of-no-logprobs"),
+    pytest.param(body_of(tools=[]), 400, "tools", "empty_array", id="empty-tools"),
+    pytest.param(body_of(tool_choice="auto"), 400, "tool_choice", None, id="choice-of-no-tool"),
+    pytest.param(
+        *(body_of(parallel_tool_calls=True), 400, "parallel_tool_calls", None),
+        id="parallel-calls-of-no-tool",
+    ),
+    pytest.param(
+        body_of(function_call="auto"), 400, "function_call", None, id="call-of-no-function"
+    ),
+    pytest.param(
+        body_of(service_tier="gold"), 400, "service_tier", "invalid_value", id="unknown-tier"
+    ),
+    pytest.param(
+        *(body_of(reasoning_effort="low"), 400, "reasoning_effort", "unsupported_parameter"),
+        id="a-model-that-does-not-reason",
     ),
     pytest.param(b"{", 400, None, None, id="not-json"),
     pytest.param(b"[]", 400, None, None, id="not-an-object"),

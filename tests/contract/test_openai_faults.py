@@ -1,14 +1,18 @@
 """The mock endpoint misbehaves as it is told, in that way only, and then no more."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
-from http.client import HTTPException
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException, IncompleteRead
 from typing import Any
 
 import jsonschema
 import pytest
 
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.openai_endpoint.faults import KINDS
 from tests.contract.openai_http import (
     LABELS,
     PUBLISHED_ERROR,
@@ -32,8 +36,13 @@ def endpoint(openai_endpoint: OpenAIEndpoint) -> Iterator[OpenAIEndpoint]:
     [
         ("400", 400, "invalid_request_error", "scripted"),
         ("401", 401, "invalid_request_error", "invalid_api_key"),
+        ("403", 403, "request_forbidden", "unsupported_country_region_territory"),
         ("500", 500, "server_error", None),
         ("503", 503, "server_error", None),
+        ("529", 529, "server_error", None),
+        ("stream_error", 500, "server_error", None),
+        ("past_429", 429, "requests", "rate_limit_exceeded"),
+        ("skewed_429", 429, "requests", "rate_limit_exceeded"),
         ("rate_429", 429, "requests", "rate_limit_exceeded"),
         ("quota_429", 429, "insufficient_quota", "insufficient_quota"),
     ],
@@ -47,6 +56,34 @@ def test_a_scripted_error_has_the_published_shape(
     error = answer.json()["error"]
     assert (answer.status, error["type"], error["code"]) == (status, family, code)
     assert send(endpoint, body_of()).status == 200
+
+
+@pytest.mark.parametrize(("kind", "status"), [("html", 200), ("502", 502), ("504", 504)])
+def test_what_stands_in_between_answers_with_a_page(
+    endpoint: OpenAIEndpoint, kind: str, status: int
+) -> None:
+    endpoint.fault(kind)
+    answer = send(endpoint, body_of())
+    assert (answer.status, answer.headers.get_content_type()) == (status, "text/html")
+
+
+def test_an_error_says_whether_to_try_again_as_it_is_told(endpoint: OpenAIEndpoint) -> None:
+    endpoint.fault(
+        {"kind": "500", "should_retry": False}, {"kind": "quota_429", "should_retry": True}, "500"
+    )
+    told = [send(endpoint, body_of()).headers["x-should-retry"] for _ in range(3)]
+    assert told == ["false", "true", None]
+
+
+def test_a_clock_that_is_ahead_is_ahead_in_both_its_dates(endpoint: OpenAIEndpoint) -> None:
+    endpoint.fault({"kind": "skewed_429", "skew": 7200, "retry_after": 30}, "past_429")
+    skewed, past = (send(endpoint, body_of()).headers for _ in range(2))
+    date, after = (parsedate_to_datetime(skewed[name]) for name in ("Date", "Retry-After"))
+    assert (after - date).total_seconds() == 30
+    assert 7100 < (date - datetime.now(UTC)).total_seconds() < 7300
+    assert skewed["retry-after-ms"] is None
+    date, after = (parsedate_to_datetime(past[name]) for name in ("Date", "Retry-After"))
+    assert -3660 < (after - date).total_seconds() < -3540
 
 
 def test_a_rate_limit_says_how_long_to_wait_as_it_is_told(endpoint: OpenAIEndpoint) -> None:
@@ -71,6 +108,14 @@ def test_a_rate_limit_says_how_long_to_wait_as_it_is_told(endpoint: OpenAIEndpoi
         ("off_list_label", lambda it: it.labels()[-1]["sentiment"] not in LABELS),
         ("wrong_id", lambda it: it.labels()[-1]["id"] == "r4-not"),
         ("missing_id", lambda it: len(it.labels()) == len(TEXTS) - 1),
+        ("doubled_id", lambda it: it.labels()[-1] == it.labels()[-2]),
+        ("content_filter", lambda it: it.json()["choices"][0]["finish_reason"] == "content_filter"),
+        ("not_json", lambda it: it.json()["choices"][0]["message"]["content"].endswith("```")),
+        ("usage_zero", lambda it: it.json()["usage"]["total_tokens"] == 0),
+        ("usage_negative", lambda it: it.json()["usage"]["prompt_tokens"] < 0),
+        ("usage_huge", lambda it: it.json()["usage"]["completion_tokens"] > 1 << 64),
+        ("usage_absent", lambda it: "usage" not in it.json()),
+        ("usage_strings", lambda it: isinstance(it.json()["usage"]["total_tokens"], str)),
         ("extra_id", lambda it: len(it.labels()) == len(TEXTS) + 1),
     ],
 )
@@ -90,6 +135,52 @@ def test_a_truncated_body_is_no_json(endpoint: OpenAIEndpoint) -> None:
     endpoint.fault("truncated_json")
     with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
         send(endpoint, body_of()).json()
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_a_cut_ends_the_connection_in_the_midst_of_the_body(
+    endpoint: OpenAIEndpoint, *, is_stream: bool
+) -> None:
+    endpoint.fault("cut")
+    with pytest.raises(IncompleteRead) as caught:
+        send(endpoint, body_of(stream=is_stream))
+    assert caught.value.partial
+    assert send(endpoint, body_of()).status == 200
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_a_stall_ends_in_the_midst_of_the_body_with_its_client(
+    endpoint: OpenAIEndpoint, *, is_stream: bool
+) -> None:
+    endpoint.fault("stall")
+    with pytest.raises(TimeoutError):
+        send(endpoint, body_of(stream=is_stream), timeout=1.0)
+    eventually(lambda: endpoint.requests()["statuses"], lambda it: it == {"dropped": 1})
+
+
+NO_ANSWER = {"hang", "stall", "slow"}  # alike: they differ in time
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"ok"} - NO_ANSWER))
+def test_no_kind_of_fault_does_nothing(
+    endpoint: OpenAIEndpoint, kind: str, *, is_stream: bool
+) -> None:
+    good, again, bad = (_seen(endpoint, one, is_stream=is_stream) for one in ("ok", "ok", kind))
+    assert good == again
+    assert bad != good
+    assert endpoint.requests()["faults"] == {"ok": 2, kind: 1}
+
+
+def _seen(endpoint: OpenAIEndpoint, kind: str, *, is_stream: bool) -> object:
+    """Return what a client sees, but for what differs from one answer to the next."""
+    endpoint.fault(kind)
+    options = {"stream": True, "stream_options": {"include_usage": True}} if is_stream else {}
+    try:
+        answer = send(endpoint, body_of(**options))
+    except (OSError, HTTPException) as err:
+        return repr(type(err))
+    return answer.status, re.sub(r'"id": ?"chatcmpl-\d+"|"created": ?\d+', "", answer.text)
 
 
 def test_a_reset_breaks_the_connection(endpoint: OpenAIEndpoint) -> None:

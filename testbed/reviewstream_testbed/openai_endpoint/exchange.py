@@ -3,9 +3,8 @@
 import asyncio
 import hashlib
 import json
-import socket
-import struct
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from aiohttp import web
@@ -15,6 +14,8 @@ from reviewstream_testbed.openai_endpoint import (
     faults,
     model,
     rate_answers,
+    sending,
+    stream,
     validation,
 )
 from reviewstream_testbed.openai_endpoint.errors import ApiError
@@ -22,7 +23,6 @@ from reviewstream_testbed.openai_endpoint.options import Options
 from reviewstream_testbed.openai_endpoint.payload import json_of
 from reviewstream_testbed.openai_endpoint.room import Room
 
-HTML: Final = "<!doctype html><html><body><h1>Welcome to the hotel's network</h1></body></html>"
 TOO_MANY: Final = 429
 
 
@@ -64,16 +64,25 @@ class Exchange:
         self._room.asked.update(_digest(one.text) for one in reviews)
         fault = self._next_fault(body)
         await asyncio.sleep(self._options.latency)
-        broken = await self._misbehave(fault)
+        broken = await self._misbehave(fault, is_stream=bool(body.get("stream")))
         if broken is not None:
             return broken
-        said = completions.said(body, model.answer_of(body, reviews, self._room.judge), fault.kind)
+        completion = self._completion(body, reviews, fault.kind)
         self._room.prompt_tokens += self._tokens
-        self._room.completion_tokens += said.tokens
-        self._room.allowance.settle(reserved, self._tokens + said.tokens, _now())
-        choices = 0 if fault.kind == "empty_choices" else body.get("n") or 1
-        completion = completions.completion(body["model"], said, self._tokens, choices)
-        return self._whole(completion, fault)
+        self._room.completion_tokens += completion.completion_tokens
+        used = self._tokens + completion.completion_tokens
+        self._room.allowance.settle(reserved, used, _now())
+        if body.get("stream"):
+            return await self._streamed(completion, body.get("stream_options") or {}, fault.kind)
+        return await self._whole(completion, fault.kind)
+
+    def _completion(
+        self, body: Mapping[str, Any], reviews: Sequence[model.Review], fault: str
+    ) -> completions.Completion:
+        answer = model.answer_of(body, reviews, self._room.judge)
+        said = completions.said(body, answer, fault)
+        choices = body.get("n") or 1
+        return completions.Completion(body["model"], said, choices, self._tokens, fault)
 
     def _admit(self, name: str, tokens: int) -> None:
         refusal = self._room.allowance.admit(tokens, _now())
@@ -88,32 +97,44 @@ class Exchange:
         self._room.met[fault.kind] += 1
         return fault
 
-    async def _misbehave(self, fault: faults.Fault) -> web.StreamResponse | None:
+    async def _misbehave(
+        self, fault: faults.Fault, *, is_stream: bool
+    ) -> web.StreamResponse | None:
         """Do what a fault does before there is an answer; None: there is to be one."""
-        error = faults.error_of(fault)
+        kind = "500" if fault.kind == "stream_error" and not is_stream else fault.kind
+        error = faults.error_of(fault._replace(kind=kind), clock=time.time())
         if error is not None:
             if error.status == TOO_MANY:
-                self._room.limited[fault.kind] += 1
+                self._room.limited[kind] += 1
             raise error
-        match fault.kind:
+        page = faults.KINDS[kind].page
+        if page is not None:
+            return web.Response(status=page.status, text=page.text(), content_type="text/html")
+        match kind:
             case "slow":
                 await asyncio.sleep(fault.seconds)
             case "hang":
                 await asyncio.Event().wait()
             case "reset":
-                _reset_connection(self._request)
-                return web.Response()
-            case "html":
-                return web.Response(text=HTML, content_type="text/html")
+                return sending.reset(self._request)
             case _:
                 pass  # the answer itself will be wrong
         return None
 
-    def _whole(self, completion: Mapping[str, Any], fault: faults.Fault) -> web.Response:
-        text = json.dumps(completion, ensure_ascii=False)
-        if fault.kind == "truncated_json":
-            text = text[: len(text) // 2]
-        return web.Response(text=text, content_type="application/json", headers=self._headers())
+    async def _whole(self, completion: completions.Completion, fault: str) -> web.StreamResponse:
+        payload = json.dumps(completion.whole(), ensure_ascii=False).encode()
+        if fault in sending.BREAKS:
+            return await sending.broken_off(self._request, payload, self._headers(), how=fault)
+        if fault == "truncated_json":
+            payload = payload[: len(payload) // 2]
+        return web.Response(body=payload, content_type=sending.JSON, headers=self._headers())
+
+    async def _streamed(
+        self, completion: completions.Completion, options: Mapping[str, Any], fault: str
+    ) -> web.StreamResponse:
+        events = [*map(stream.event, stream.chunks(completion, options)), stream.DONE]
+        events = stream.spoilt(events, fault)
+        return await sending.streamed(self._request, events, self._headers(), how=fault)
 
     def _headers(self) -> dict[str, str]:
         """Return what every answer of the API tells, as it is now."""
@@ -132,13 +153,3 @@ def _now() -> float:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode(errors="replace")).hexdigest()
-
-
-def _reset_connection(request: web.Request) -> None:
-    transport = request.transport
-    if transport is None:
-        return
-    connection = transport.get_extra_info("socket")
-    # Linger of zero seconds: closing sends a reset in place of a polite end.
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()

@@ -200,7 +200,7 @@ class OpenAIEndpoint(Part):
         seed: int = 0,
         match: str = "",
     ) -> None:
-        """Misbehave from now on; see `faults` for the script's fields."""
+        """Misbehave from now on; see `script` for the fields, `faults` for the kinds."""
         script = {"sequence": sequence, "rate": rate, "faults": faults, "seed": seed}
         self._call("/_mock/fault", {**script, "match": match})
 

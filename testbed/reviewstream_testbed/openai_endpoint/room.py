@@ -3,10 +3,10 @@
 from collections import Counter
 from typing import Any
 
-from reviewstream_testbed.openai_endpoint import faults
 from reviewstream_testbed.openai_endpoint.judges import JUDGES
 from reviewstream_testbed.openai_endpoint.options import Options
 from reviewstream_testbed.openai_endpoint.rate_limits import Allowance, Limits
+from reviewstream_testbed.openai_endpoint.script import Script
 
 
 class Room:
@@ -37,7 +37,7 @@ class Room:
         """Begin anew; the requests that are being answered stay."""
         self.allowance = Allowance(self._options.limits, now)
         self.judge = JUDGES[self._options.judge]
-        self.script = faults.Script({})
+        self.script = Script({})
         self.statuses: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
         self.met: Counter[str] = Counter()

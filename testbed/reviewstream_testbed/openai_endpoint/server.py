@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
-from reviewstream_testbed.openai_endpoint import faults, validation
+from reviewstream_testbed.openai_endpoint import validation
 from reviewstream_testbed.openai_endpoint.errors import ApiError, bad_request
 from reviewstream_testbed.openai_endpoint.exchange import Exchange
 from reviewstream_testbed.openai_endpoint.judges import JUDGES, Judge
@@ -16,6 +16,7 @@ from reviewstream_testbed.openai_endpoint.options import Options
 from reviewstream_testbed.openai_endpoint.payload import json_of
 from reviewstream_testbed.openai_endpoint.rate_limits import limits_of
 from reviewstream_testbed.openai_endpoint.room import Room
+from reviewstream_testbed.openai_endpoint.script import Script
 
 COMPLETIONS: Final = "/v1/chat/completions"
 ROOMS: Final = (
@@ -37,6 +38,7 @@ class Endpoint:
     def application(self) -> web.Application:
         """Return the application."""
         app = web.Application(client_max_size=MAX_BODY, middlewares=[self._errors])
+        app.on_response_prepare.append(self._name)
         for room in ("", ROOMS):
             app.add_routes(
                 [
@@ -97,7 +99,7 @@ class Endpoint:
         return web.json_response(self._room(request).counts())
 
     async def _fault(self, request: web.Request) -> web.Response:
-        script = _understood(faults.Script, await json_of(request), "a script of faults")
+        script = _understood(Script, await json_of(request), "a script of faults")
         self._room(request).script = script
         return web.json_response({})
 
@@ -115,7 +117,6 @@ class Endpoint:
 
     @web.middleware
     async def _errors(self, request: web.Request, handler: Any) -> web.StreamResponse:  # noqa: ANN401 - aiohttp's own Handler is not exported
-        request_id = f"req_{next(self._ids):032x}"
         status = "dropped"  # what is counted if the client goes away
         try:
             answer: web.StreamResponse = await handler(request)
@@ -129,8 +130,12 @@ class Endpoint:
         finally:
             if request.path.endswith(COMPLETIONS):
                 self._room(request).statuses[status] += 1
-        answer.headers["x-request-id"] = request_id
         return answer
+
+    async def _name(self, request: web.Request, answer: web.StreamResponse) -> None:
+        """Give each answer the id that is asked for when something went wrong."""
+        del request
+        answer.headers["x-request-id"] = f"req_{next(self._ids):032x}"
 
 
 def _understood(read: Callable[[Any], Read], body: object, what: str) -> Read:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from reviewstream_testbed.openai_endpoint.combinations import check_combinations
 from reviewstream_testbed.openai_endpoint.errors import ApiError, bad_request
 from reviewstream_testbed.openai_endpoint.strict_schema import check_schema
 
@@ -91,16 +92,7 @@ def check_request(body: object) -> dict[str, Any]:
     _check_model(body.get("model"))
     _check_messages(body.get("messages"))
     _check_format(body)
-    if body.get("max_tokens") is not None and body.get("max_completion_tokens") is not None:
-        raise bad_request(
-            "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.",
-            param="max_tokens",
-            code="invalid_parameter_combination",
-        )
-    if body.get("stream") or body.get("tools") or body.get("functions"):
-        raise bad_request(
-            "This mock endpoint knows neither streaming nor tools.", code="unsupported_parameter"
-        )
+    check_combinations(body)
     return body
 
 

@@ -10,9 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reviewstream_testbed.openai_endpoint.errors import ApiError
-from reviewstream_testbed.openai_endpoint.faults import KINDS, Script, error_of
+from reviewstream_testbed.openai_endpoint.faults import KINDS, Fault, error_of, fault_of
 from reviewstream_testbed.openai_endpoint.judges import JUDGES, Judge, Opinion, by_hash, by_lexicon
 from reviewstream_testbed.openai_endpoint.model import Review, answer_of, count_tokens, reviews_of
+from reviewstream_testbed.openai_endpoint.script import Script
 from reviewstream_testbed.openai_endpoint.validation import PARAMETERS, check_request
 from reviewstream_testbed.openai_endpoint.writer import Judged, is_followed, written
 
@@ -207,7 +208,44 @@ def test_every_kind_of_fault_can_be_scripted(kind: str) -> None:
     fault = Script({"sequence": [kind]}).next("")
     assert fault is not None
     assert fault.kind == kind
-    assert (error_of(fault) is None) == (not kind[0].isdigit() and "429" not in kind)
+    error = error_of(fault, clock=0.0)
+    is_error = (kind[0].isdigit() or "429" in kind) and not KINDS[kind].page
+    assert (error is not None) == is_error
+    if error is not None and kind[0].isdigit():
+        assert error.status == int(kind)
+
+
+def test_what_a_skewed_clock_asks_for_is_right_by_the_same_clock() -> None:
+    fault = Fault("skewed_429", retry_after=5, skew=-7200)
+    error = error_of(fault, clock=1_795_348_800.0)
+    assert error is not None
+    assert error.headers == {
+        "Date": "Sun, 22 Nov 2026 10:00:00 GMT",
+        "Retry-After": "Sun, 22 Nov 2026 10:00:05 GMT",
+    }
+
+
+def test_a_date_in_the_past_is_told() -> None:
+    error = error_of(Fault("past_429"), clock=1_795_348_800.0)
+    assert error is not None
+    assert error.headers == {"Retry-After": "Sun, 22 Nov 2026 11:00:00 GMT"}
+
+
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        ("sneeze", "there is no fault 'sneeze'; there are ok, 400"),
+        ({"seconds": 1}, "there is no fault 'None'"),
+        ({"kind": "slow", "hours": 1}, "fault 'slow' has no field 'hours' .it has seconds"),
+        ({"kind": "hang", "seconds": 1}, "fault 'hang' has no field 'seconds'"),
+        ({"kind": "slow", "seconds": "1"}, "fault 'slow': seconds is '1'"),
+        ({"kind": "slow", "seconds": True}, "fault 'slow': seconds is True"),
+        ({"kind": "500", "should_retry": "no"}, "fault '500': should_retry is 'no'"),
+    ],
+)
+def test_a_fault_that_there_is_not_is_refused(item: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        fault_of(item)
 
 
 @given(st.integers(), st.integers(0, 30))
