@@ -8,11 +8,13 @@ from pathlib import Path
 
 from reviewstream.errors import ConfigError
 from reviewstream.pipeline.labelling import Labeller, LabelPolicy
-from reviewstream.pipeline.unlimited import NoLedger, NoLimit
+from reviewstream.pipeline.limiting import SharedLimiter, terms_of
+from reviewstream.pipeline.unlimited import NoLedger
 from reviewstream.ports import (
     ConnectCluster,
     LabelLedger,
     LedgerArchive,
+    LimitStore,
     LineReader,
     RecordLog,
     RecordSink,
@@ -23,6 +25,7 @@ from reviewstream.settings import (
     ConnectSettings,
     KafkaSettings,
     LedgerSettings,
+    LimitsSettings,
     OpenAISettings,
     RegistrySettings,
     Settings,
@@ -33,6 +36,8 @@ VENDORS = (
     "kafka",
     "ledger_sqlite",
     "ledger_redis",
+    "limits_sqlite",
+    "limits_redis",
 )  # adapters that a Spark task may need
 
 
@@ -52,17 +57,24 @@ def open_reader(host: str, port: int, *, timeout: float) -> LineReader:
 
 @asynccontextmanager
 async def open_labeller(
-    settings: OpenAISettings, ledger: LedgerSettings
+    settings: OpenAISettings, ledger: LedgerSettings, limits: LimitsSettings
 ) -> AsyncIterator[Labeller]:
-    """Return a labeller on the running event loop; its connections end with the context."""
+    """Return a labeller on the running event loop; its connections end with the context.
+
+    Args:
+        settings: Of the model.
+        ledger: The limits are shared where the labels are, even if the ledger is switched off.
+        limits: Of everyone who asks.
+    """
     from reviewstream.adapters.clock import SystemClock
     from reviewstream.adapters.openai import OpenAIChat
 
-    model = OpenAIChat.connect(settings)
+    model, clock = OpenAIChat.connect(settings), SystemClock()
+    policy, terms = LabelPolicy.of(settings), terms_of(settings, limits)
     try:
-        policy = LabelPolicy.of(settings)
-        with closing(open_ledger(ledger)) as labels:
-            yield Labeller(model, labels, NoLimit(), SystemClock(), policy)
+        with closing(open_ledger(ledger)) as labels, closing(open_limits(ledger)) as shared:
+            limiter = SharedLimiter(shared, terms, clock, attempts=policy.max_attempts)
+            yield Labeller(model, labels, limiter, clock, policy)
     finally:
         await model.aclose()
 
@@ -100,6 +112,18 @@ def open_archive(settings: LedgerSettings) -> LedgerArchive:
     from reviewstream.adapters.ledger_sqlite import SqliteLedger
 
     return SqliteLedger(Path(str(located(settings).file)), timeout=settings.timeout)
+
+
+def open_limits(settings: LedgerSettings) -> LimitStore:
+    """Return what is shared by all who have the same ledger."""
+    if settings.url is not None:
+        from reviewstream.adapters.limits_redis import RedisLimits
+
+        return RedisLimits(settings.url.get_secret_value(), timeout=settings.timeout)
+    from reviewstream.adapters.limits_sqlite import SqliteLimits
+
+    file = Path(str(located(settings).file))
+    return SqliteLimits(file.with_name(f"{file.name}-limits"), timeout=settings.timeout)
 
 
 def open_record_sink(settings: KafkaSettings) -> RecordSink:

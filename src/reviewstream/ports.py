@@ -8,6 +8,7 @@ from typing import Any, Protocol, Self
 from msgspec import Struct
 
 from reviewstream.core.chat import ChatAnswer, ChatRequest, RateLimits
+from reviewstream.core.limits import Operation, Reply, Terms
 from reviewstream.core.records import Sentiment
 from reviewstream.wire.framing import Line, Oversized
 from reviewstream.wire.protocol import Hello, Latest
@@ -180,6 +181,23 @@ class RateLimiter(Protocol):
 
     def learn(self, limits: RateLimits) -> None:
         """Keep to what the endpoint says that it allows."""
+        ...
+
+
+class LimitStore(Protocol):
+    """Keeps what is shared by everyone who asks a model: its pace, and budgets."""
+
+    def apply(self, operation: Operation, terms: Terms) -> Reply:
+        """Do an operation of `core.limits`, alone, at the time of the store's own clock.
+
+        Raises:
+            TransientError: the store is away or busy.
+            ConfigError: it is damaged, or holds something else.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the connections."""
         ...
 
 

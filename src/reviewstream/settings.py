@@ -12,6 +12,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -105,6 +106,24 @@ class LedgerSettings(_Section):
     url: SecretStr | None = None
     timeout: PositiveFloat = 30.0
     lease: PositiveFloat = 60.0
+
+
+class LimitsSettings(_Section):
+    """What the model may be asked and cost, shared by all who use the same ledger.
+
+    Attributes:
+        requests_per_minute: Of all who ask the same model; the endpoint's own limit, if it tells
+            one, holds too.
+        tokens_per_minute: Likewise.
+        budget_usd: US dollars that the account may spend in all; None: as much as it takes.
+        account: Who pays; every name has a budget of its own. By default, for a query, the path of
+            its checkpoint.
+    """
+
+    requests_per_minute: PositiveFloat | None = None
+    tokens_per_minute: PositiveFloat | None = None
+    budget_usd: NonNegativeFloat | None = None
+    account: str | None = None
 
 
 class KafkaSettings(_Section):
@@ -207,6 +226,7 @@ class Settings(BaseSettings):
     source: SourceSettings = Field(default_factory=SourceSettings)
     openai: OpenAISettings = Field(default_factory=OpenAISettings)
     ledger: LedgerSettings = Field(default_factory=LedgerSettings)
+    limits: LimitsSettings = Field(default_factory=LimitsSettings)
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     registry: RegistrySettings = Field(default_factory=RegistrySettings)
     connect: ConnectSettings = Field(default_factory=ConnectSettings)

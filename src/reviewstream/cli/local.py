@@ -120,6 +120,7 @@ def local_stack(
                 source=_with(settings.source, host=served.host, port=served.port),
                 openai=openai,
                 ledger=settings.ledger if real_model else _ledger(folder),
+                limits=settings.limits,
                 kafka=KafkaSettings(bootstrap_servers=bed.kafka.bootstrap_servers),
                 registry=RegistrySettings(url=bed.schema_registry.url, auto_register=True),
                 connect=_connect(bed.kafka_connect),

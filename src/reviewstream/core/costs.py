@@ -1,6 +1,6 @@
 """What an answer costs, in whole millionths of a US dollar."""
 
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Self
 
 from msgspec import Struct
@@ -31,6 +31,11 @@ def cost_micro_usd(prompt_tokens: int, completion_tokens: int, prices: Prices) -
     return -(-total // MILLION)
 
 
-def _micro_usd(usd: float) -> int:
+def budget_micro_usd(usd: float) -> int:
+    """Return a budget in micro-dollars, a broken one left out."""
+    return _micro_usd(usd, ROUND_FLOOR)
+
+
+def _micro_usd(usd: float, rounding: str = ROUND_CEILING) -> int:
     # By way of the decimal that a person wrote: 0.15 is not a binary fraction.
-    return int((Decimal(repr(usd)) * MILLION).to_integral_value(rounding=ROUND_CEILING))
+    return int((Decimal(repr(usd)) * MILLION).to_integral_value(rounding=rounding))

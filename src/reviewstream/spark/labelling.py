@@ -16,7 +16,7 @@ from reviewstream.core.prompts import known_version
 from reviewstream.core.records import LabelledReview, Origin, RejectedReview, Review
 from reviewstream.errors import ConfigError
 from reviewstream.pipeline.labelling import Labeller
-from reviewstream.settings import LedgerSettings, OpenAISettings, Settings
+from reviewstream.settings import LedgerSettings, LimitsSettings, OpenAISettings, Settings
 from reviewstream.spark.columns import LABEL, REJECTION, SOURCE, column, missing, rows_of
 from reviewstream.spark.wiring import wiring
 
@@ -34,7 +34,7 @@ def label_reviews(settings: Settings) -> Callable[[DataFrame], DataFrame]:
     The order of rows in a partition stays. Works on batch and streaming DataFrames alike.
 
     Args:
-        settings: Of them `openai` and `ledger` are used, and shipped to Spark's workers.
+        settings: Of them `openai`, `ledger` and `limits` are used, and shipped to Spark's workers.
 
     Returns:
         A function that adds the columns `sentiment`, `confidence` and `provenance`.
@@ -44,12 +44,14 @@ def label_reviews(settings: Settings) -> Callable[[DataFrame], DataFrame]:
             there is a label already.
     """
     known_version(settings.openai.prompt_version)  # here, as in a task it would be a traceback
-    return partial(_label, settings.openai, settings.ledger)
+    return partial(_label, settings.openai, settings.ledger, settings.limits)
 
 
-def _label(settings: OpenAISettings, ledger: LedgerSettings, reviews: DataFrame) -> DataFrame:
+def _label(
+    settings: OpenAISettings, ledger: LedgerSettings, limits: LimitsSettings, reviews: DataFrame
+) -> DataFrame:
     columns = labelled_columns(reviews.schema)
-    open_labeller = partial(wiring().open_labeller, settings, wiring().located(ledger))
+    open_labeller = partial(wiring().open_labeller, settings, wiring().located(ledger), limits)
     size = settings.pack * settings.concurrency
     return reviews.mapInArrow(partial(label_batches, open_labeller, size), columns)
 

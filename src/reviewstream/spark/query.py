@@ -79,7 +79,7 @@ def start_query(
         .options(**source_options(settings.source), drainFile=str(drain_file))
         .load()
     )
-    labelled = counted(reviews.transform(label_reviews(settings)))
+    labelled = counted(reviews.transform(label_reviews(accounted(settings))))
     writer = (
         labelled.writeStream.format("reviews-kafka")
         .options(**_sink_options(settings))
@@ -88,6 +88,19 @@ def start_query(
     if available_now:
         writer = writer.trigger(availableNow=True)
     return RunningQuery(query=writer.start(), drain_file=drain_file)
+
+
+def accounted(settings: Settings) -> Settings:
+    """Return settings whose budget is that of the checkpoint, unless it is another account's.
+
+    So a query that is started again, for whatever reason, has the same budget and no new one.
+    """
+    if settings.limits.account is not None:
+        return settings
+    checkpoint = settings.spark.checkpoint
+    account = checkpoint if "://" in checkpoint else str(Path(checkpoint).absolute())
+    limits = settings.limits.model_copy(update={"account": account})
+    return settings.model_copy(update={"limits": limits})
 
 
 def counted(labelled: DataFrame) -> DataFrame:

@@ -13,6 +13,7 @@ from reviewstream.ports import LineReader, RecordSink, SchemaRegistry
 from reviewstream.settings import (
     KafkaSettings,
     LedgerSettings,
+    LimitsSettings,
     OpenAISettings,
     RegistrySettings,
 )
@@ -28,7 +29,7 @@ class Wiring(Protocol):
         ...
 
     def open_labeller(
-        self, settings: OpenAISettings, ledger: LedgerSettings
+        self, settings: OpenAISettings, ledger: LedgerSettings, limits: LimitsSettings
     ) -> AbstractAsyncContextManager[Labeller]:
         """Return a labeller for one task, on the running event loop."""
         ...

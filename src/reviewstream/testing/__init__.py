@@ -9,6 +9,7 @@ from reviewstream.testing.clock import FakeClock
 from reviewstream.testing.connect import MemoryConnect
 from reviewstream.testing.index import MemoryIndex
 from reviewstream.testing.ledger import MemoryLedger
+from reviewstream.testing.limits import MemoryLimits
 from reviewstream.testing.log import MemoryLog, MemorySink
 from reviewstream.testing.registry import MemoryRegistry
 
@@ -18,6 +19,7 @@ __all__ = [
     "MemoryConnect",
     "MemoryIndex",
     "MemoryLedger",
+    "MemoryLimits",
     "MemoryLog",
     "MemoryRegistry",
     "MemorySink",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reviewstream.core.costs import MILLION, Prices, cost_micro_usd
+from reviewstream.core.costs import MILLION, Prices, budget_micro_usd, cost_micro_usd
 
 counts = st.integers(0, 10**12)
 prices = st.builds(Prices, prompt=st.integers(0, 10**12), completion=st.integers(0, 10**12))
@@ -31,6 +31,13 @@ def test_nothing_costs_nothing() -> None:
 )
 def test_a_price_is_the_decimal_that_was_written(usd: float, micro: int) -> None:
     assert Prices.from_usd(prompt=usd, completion=0).prompt == micro
+
+
+@pytest.mark.parametrize(("usd", "micro"), [(0.1, 100_000), (0.29, 290_000), (1.9e-6, 1), (0, 0)])
+def test_a_budget_is_the_decimal_that_was_written_and_never_rounded_up(
+    usd: float, micro: int
+) -> None:
+    assert budget_micro_usd(usd) == micro
 
 
 @given(counts, counts, prices)

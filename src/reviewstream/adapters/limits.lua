@@ -1,0 +1,213 @@
+-- `reviewstream.core.limits.apply` inside of Redis; the constants before this come from
+-- `reviewstream.core.pace`, where every function of the same name is explained.
+--
+-- KEYS: the hash. ARGV: the time, or nothing for Redis' own; the fields of the pace and of the
+-- account; our own limits per minute, 0 for none; the budget, or nothing; the operation and its
+-- three numbers. Returns the place (two numbers), the wait, the spacing, what is spent, and 1 if
+-- the budget does not hold it.
+
+local FIELDS = {
+  'at', 'factor', 'pause', 'calm', 'guess', 'requests_limit', 'tokens_limit',
+  'window', 'window_before',
+  'requests_issued', 'requests_released', 'requests_recent', 'requests_before',
+  'tokens_issued', 'tokens_released', 'tokens_recent', 'tokens_before',
+}
+local own_requests, own_tokens = tonumber(ARGV[4]), tonumber(ARGV[5])
+local pace = {}
+
+local function read(text)
+  local count = 0
+  for number in string.gmatch(text, '%S+') do
+    count = count + 1
+    pace[FIELDS[count] or 'more'] = tonumber(number)
+  end
+  assert(count == #FIELDS, 'not a pace of reviewstream')
+end
+
+local function begin()
+  for _, name in ipairs(FIELDS) do pace[name] = 0 end
+  pace.factor = 1
+end
+
+local function written()
+  local numbers = {}
+  for index, name in ipairs(FIELDS) do numbers[index] = string.format('%.17g', pace[name]) end
+  return table.concat(numbers, ' ')
+end
+
+local function smaller(one, other)
+  if one ~= 0 and other ~= 0 then return math.min(one, other) end
+  return one ~= 0 and one or other
+end
+
+local function rates()
+  local requests = smaller(own_requests, pace.requests_limit) * MARGIN / MINUTE
+  local tokens = smaller(own_tokens, pace.tokens_limit) * MARGIN / MINUTE
+  if requests == 0 and tokens == 0 then return pace.guess, 0, HIGHEST end
+  return requests, tokens, 1
+end
+
+local function gain(factor, seconds, cap)
+  local growing = math.min((cap - factor) * RECOVERY, seconds)
+  return factor * growing + growing * growing / (2 * RECOVERY) + cap * (seconds - growing)
+end
+
+local function time_for(worth, factor, cap)
+  local growing = (cap - factor) * RECOVERY
+  local most = factor * growing + growing * growing / (2 * RECOVERY)
+  if worth > most then return growing + (worth - most) / cap end
+  return 2 * worth / (factor + math.sqrt(factor * factor + 2 * worth / RECOVERY))
+end
+
+local function cap_queue(name, rate)
+  local most = pace[name .. '_issued']
+  if rate == 0 then
+    pace[name .. '_released'] = most
+    return
+  end
+  most = most + math.max(rate * pace.factor * BURST, 1)
+  pace[name .. '_released'] = math.min(pace[name .. '_released'], most)
+end
+
+local function capped()
+  local requests, tokens = rates()
+  cap_queue('requests', requests)
+  cap_queue('tokens', tokens)
+end
+
+local function add(name, released)
+  pace[name .. '_released'] = pace[name .. '_released'] + released
+end
+
+local function next_window(name, is_over)
+  pace[name .. '_before'] = is_over and 0 or pace[name .. '_recent']
+  pace[name .. '_recent'] = 0
+end
+
+local function turned(passed)
+  local window = pace.window + passed
+  pace.window = window
+  if window < SEEN then return end
+  local is_over = window >= 2 * SEEN
+  pace.window = 0
+  pace.window_before = is_over and 0 or window
+  next_window('requests', is_over)
+  next_window('tokens', is_over)
+end
+
+local function advance(now)
+  local passed = math.max(now - pace.at, 0)
+  local is_behind = pace.at - STEP_BACK <= now and now < pace.at
+  if passed > STALE then pace.guess, pace.factor = 0, 1 end
+  local requests, tokens, cap = rates()
+  local active = math.max(passed - pace.pause, 0)
+  local factor = math.min(pace.factor, cap)
+  local grown = gain(factor, active, cap)
+  if not is_behind then pace.at = now end
+  pace.factor = math.min(factor + active / RECOVERY, cap)
+  pace.pause = math.max(pace.pause - passed, 0)
+  pace.calm = math.max(pace.calm - passed, 0)
+  add('requests', requests * grown)
+  add('tokens', tokens * grown)
+  turned(passed)
+  capped()
+end
+
+local function issue(name, count)
+  pace[name .. '_issued'] = pace[name .. '_issued'] + count
+  pace[name .. '_recent'] = pace[name .. '_recent'] + count
+end
+
+local function worth(name, place, rate)
+  if rate == 0 or place > pace[name .. '_issued'] then return 0 end
+  return (place - pace[name .. '_released']) / rate
+end
+
+local function wait_for(requests_place, tokens_place)
+  local requests, tokens, cap = rates()
+  local most = math.max(
+    worth('requests', requests_place, requests), worth('tokens', tokens_place, tokens)
+  )
+  local wait = pace.pause + (most > 0 and time_for(most, pace.factor, cap) or 0)
+  return wait > NEAR and wait or 0
+end
+
+local function spacing()
+  local requests = rates()
+  return requests > 0 and 1 / (requests * pace.factor) or 0
+end
+
+local function refused(retry_after)
+  pace.pause = math.max(pace.pause, math.min(retry_after, LONGEST_PAUSE))
+  if pace.calm > 0 then return end
+  pace.calm = CALM
+  local requests, tokens = rates()
+  if requests == 0 and tokens == 0 then
+    local seen = (pace.requests_recent + pace.requests_before)
+      / math.max(pace.window + pace.window_before, 1)
+    pace.guess, pace.factor = math.max(seen, LOWEST_GUESS), GUESS
+  else
+    pace.factor = math.max(pace.factor * CUT, LOWEST)
+  end
+  capped()
+end
+
+local function indebted(name, old, new)
+  if old > 0 or new == 0 then return end
+  pace[name .. '_released'] = pace[name .. '_issued'] - pace[name .. '_recent']
+    - pace[name .. '_before']
+end
+
+local function learned(requests_told, tokens_told)
+  local old_requests, old_tokens = rates()
+  if requests_told ~= 0 then pace.requests_limit = requests_told end
+  if tokens_told ~= 0 then pace.tokens_limit = tokens_told end
+  local requests, tokens, cap = rates()
+  pace.factor = math.min(pace.factor, cap)
+  indebted('requests', old_requests, requests)
+  indebted('tokens', old_tokens, tokens)
+  capped()
+end
+
+local now = tonumber(ARGV[1])
+if now == nil then
+  local time = redis.call('TIME')
+  now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+end
+local kept = redis.call('HGET', KEYS[1], ARGV[2])
+if kept then read(kept) else begin() end
+local spent = assert(tonumber(redis.call('HGET', KEYS[1], ARGV[3]) or 0), 'not an account')
+local kind, one, two, three = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local requests_place, tokens_place, wait, gap, is_spent = 0, 0, 0, 0, 0
+
+advance(now)
+if kind == 'take' and ARGV[6] ~= '' and spent + two > tonumber(ARGV[6]) then
+  is_spent = 1
+else
+  if kind == 'take' then
+    spent = spent + two
+    issue('requests', 1)
+    issue('tokens', one)
+    requests_place, tokens_place = pace.requests_issued, pace.tokens_issued
+    capped()
+  elseif kind == 'look' then
+    requests_place, tokens_place = one, two
+  elseif kind == 'give_back' then
+    spent = math.max(spent - three, 0)
+    add('requests', one)
+    add('tokens', two)
+    capped()
+  elseif kind == 'refusal' then
+    refused(one)
+  elseif kind == 'learn' then
+    learned(one, two)
+  end
+  if kind == 'take' or kind == 'look' then wait = wait_for(requests_place, tokens_place) end
+  gap = spacing()
+end
+redis.call('HSET', KEYS[1], ARGV[2], written(), ARGV[3], string.format('%.0f', spent))
+local reply = {}
+for index, number in ipairs({requests_place, tokens_place, wait, gap, spent, is_spent}) do
+  reply[index] = string.format('%.17g', number)
+end
+return reply

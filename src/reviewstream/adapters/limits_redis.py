@@ -1,0 +1,95 @@
+"""`LimitStore` in a Redis: for all machines of a cluster."""
+
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Final, cast
+
+from reviewstream.adapters.redis_client import RedisClient
+from reviewstream.core import pace
+from reviewstream.core.limits import (
+    GiveBack,
+    Learn,
+    Look,
+    Operation,
+    Refusal,
+    Reply,
+    Take,
+    Terms,
+)
+
+LIMITS: Final = "reviewstream:limits"  # a hash: what it is of -> a pace, or micro-dollars
+SCRIPT: Final = "limits.lua"
+_CONSTANTS: Final = (
+    *("BURST", "CALM", "CUT", "GUESS", "HIGHEST", "LONGEST_PAUSE", "LOWEST", "LOWEST_GUESS"),
+    *("MARGIN", "MINUTE", "NEAR", "RECOVERY", "SEEN", "STALE", "STEP_BACK"),
+)
+
+
+class RedisLimits:
+    """`LimitStore` in one hash, changed by one script: what it reads nobody else changes.
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`; never shown, since it may hold a password.
+        timeout: Seconds to wait for an answer.
+        now: Returns seconds since 1970; None: it is what Redis says, the same for all.
+
+    Raises:
+        ConfigError: The URL is malformed.
+    """
+
+    def __init__(
+        self, url: str, *, timeout: float = 30.0, now: Callable[[], float] | None = None
+    ) -> None:
+        self._redis = RedisClient(url, timeout=timeout)
+        self._script = self._redis.client.register_script(script())
+        self._now = now
+
+    def apply(self, operation: Operation, terms: Terms) -> Reply:
+        """See `LimitStore.apply`."""
+        own, budget = terms.limits, terms.budget_micro_usd
+        arguments = (
+            "" if self._now is None else repr(self._now()),
+            f"pace:{terms.model}",
+            f"account:{terms.account}",
+            repr(own.requests_per_minute or 0.0),
+            repr(own.tokens_per_minute or 0.0),
+            "" if budget is None else budget,
+            *_spelled(operation),
+        )
+        with self._redis.plain_errors(LIMITS):
+            found = cast("list[bytes]", self._script(keys=[LIMITS], args=arguments))
+        requests, tokens, wait, spacing, spent, is_spent = map(float, found)
+        return Reply(
+            place=pace.Place(requests=requests, tokens=tokens),
+            wait=wait,
+            spacing=spacing,
+            spent=int(spent),
+            is_spent=bool(is_spent),
+        )
+
+    def close(self) -> None:
+        """See `LimitStore.close`."""
+        self._redis.client.close()
+
+
+def script() -> str:
+    """Return the script, with the constants that are ours."""
+    lines = [f"local {name} = {getattr(pace, name)!r}" for name in _CONSTANTS]
+    text = files(__package__).joinpath(SCRIPT).read_text(encoding="utf-8")
+    return "\n".join([*lines, text])
+
+
+def _spelled(operation: Operation) -> tuple[str | float, ...]:
+    """Return the name of an operation for the script, and its three numbers."""
+    match operation:
+        case Take(tokens=tokens, micro_usd=cost):
+            return "take", tokens, cost, 0
+        case Look(place=place):
+            return "look", repr(place.requests), repr(place.tokens), 0
+        case GiveBack(requests=count, tokens=tokens, micro_usd=cost):
+            return "give_back", count, tokens, cost
+        case Refusal(retry_after=retry_after):
+            return "refusal", repr(retry_after), 0, 0
+        case Learn(limits=limits):
+            requests, most = limits.requests_per_minute or 0.0, limits.tokens_per_minute or 0.0
+            return "learn", repr(requests), repr(most), 0

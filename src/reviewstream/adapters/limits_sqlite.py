@@ -1,0 +1,72 @@
+"""`LimitStore` in a SQLite file: for every process of one machine."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from reviewstream.adapters.sqlite_file import SqliteFile
+from reviewstream.core.limits import Operation, Reply, Shared, Terms, apply
+from reviewstream.core.pace import Pace
+from reviewstream.errors import ConfigError
+
+VERSION: Final = 1  # of the table
+
+# `kind` is pace or account; `state` a JSON object, or whole micro-dollars.
+_TABLE: Final = """
+CREATE TABLE IF NOT EXISTS limits (
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    state NOT NULL,
+    PRIMARY KEY (kind, name)
+) WITHOUT ROWID
+"""
+_FIND: Final = "SELECT state FROM limits WHERE kind = ? AND name = ?"
+_KEEP: Final = "INSERT OR REPLACE INTO limits VALUES (?, ?, ?)"
+
+
+class SqliteLimits:
+    """`LimitStore` in one file.
+
+    Args:
+        file: Beside it are `-wal` and `-shm` of SQLite.
+        timeout: Seconds to wait for another process that writes.
+        now: Returns seconds since 1970.
+    """
+
+    def __init__(
+        self, file: Path, *, timeout: float = 30.0, now: Callable[[], float] = time.time
+    ) -> None:
+        self._name = file
+        self._now = now
+        self._file = SqliteFile(
+            file, setting="ledger.file", schema=_TABLE, version=VERSION, timeout=timeout
+        )
+
+    def apply(self, operation: Operation, terms: Terms) -> Reply:
+        """See `LimitStore.apply`."""
+        pace, account = ("pace", terms.model), ("account", terms.account)
+        with self._file.writing() as connection:
+            found = [connection.execute(_FIND, name).fetchone() for name in (pace, account)]
+            kept = self._read(*found)
+            # The clock is read under the lock, so that times come in their order.
+            shared, reply = apply(kept, operation, terms, self._now())
+            connection.execute(_KEEP, (*pace, msgspec.json.encode(shared.pace).decode()))
+            if shared.spent != kept.spent:
+                connection.execute(_KEEP, (*account, shared.spent))
+        return reply
+
+    def close(self) -> None:
+        """See `LimitStore.close`."""
+        self._file.close()
+
+    def _read(self, pace: tuple[Any] | None, spent: tuple[Any] | None) -> Shared:
+        try:
+            return Shared(
+                pace=Pace() if pace is None else msgspec.json.decode(pace[0], type=Pace),
+                spent=0 if spent is None else msgspec.convert(spent[0], int),
+            )
+        except msgspec.MsgspecError as err:
+            raise ConfigError(f"{self._name}: {err}: move it away, and it is made anew") from err

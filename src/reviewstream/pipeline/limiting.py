@@ -1,0 +1,130 @@
+"""One limit and one budget for everyone, over what they share."""
+
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Final
+
+from reviewstream.core.backoff import backoff
+from reviewstream.core.chat import RateLimits
+from reviewstream.core.costs import budget_micro_usd
+from reviewstream.core.limits import (
+    GiveBack,
+    Learn,
+    Look,
+    Operation,
+    Refusal,
+    Reply,
+    Take,
+    Terms,
+    spent_sentence,
+)
+from reviewstream.errors import LimitError, StopError, TransientError
+from reviewstream.pipeline.remembering import ledger_name
+from reviewstream.ports import Clock, LimitStore
+from reviewstream.settings import LimitsSettings, OpenAISettings
+
+JITTER: Final = 0.5  # seconds; less than the margin of a minute, so that no minute has too many
+RELEARN: Final = timedelta(seconds=60)  # what everybody knows is not told with every answer
+
+
+def terms_of(model: OpenAISettings, limits: LimitsSettings) -> Terms:
+    """Return the terms that the settings describe."""
+    budget = limits.budget_usd
+    return Terms(
+        model=ledger_name(model),
+        account=limits.account or "",
+        limits=RateLimits(
+            requests_per_minute=limits.requests_per_minute,
+            tokens_per_minute=limits.tokens_per_minute,
+        ),
+        budget_micro_usd=None if budget is None else budget_micro_usd(budget),
+    )
+
+
+class SharedLimiter:
+    """`RateLimiter` for all who share a store.
+
+    Whoever must wait takes a place in one queue, which costs one trip to the store, sleeps until
+    his turn should come, and looks whether it has: a pause or a slower rate may have come between.
+
+    Args:
+        store: Shared with everybody.
+        terms: The same for everybody.
+        clock: To wait.
+        attempts: To reach the store, before nobody is let through any more.
+    """
+
+    def __init__(self, store: LimitStore, terms: Terms, clock: Clock, *, attempts: int) -> None:
+        self._store = store
+        self._terms = terms
+        self._clock = clock
+        self._attempts = attempts
+        self._told: tuple[RateLimits, datetime] | None = None
+
+    async def acquire(self, *, tokens: int, cost_micro_usd: int) -> None:
+        """See `RateLimiter.acquire`.
+
+        Raises:
+            LimitError: It would overdraw the budget.
+            StopError: The store stays away.
+        """
+        reply = await self._insist(Take(tokens=tokens, micro_usd=cost_micro_usd))
+        if reply.is_spent:
+            raise LimitError(spent_sentence(self._terms, reply, cost_micro_usd))
+        try:
+            while reply.wait > 0:
+                await self._clock.sleep(
+                    reply.wait + self._clock.jitter() * min(reply.spacing, JITTER)
+                )
+                reply = await self._insist(Look(place=reply.place))
+        except BaseException:
+            self._tell(GiveBack(requests=1, tokens=tokens, micro_usd=cost_micro_usd))
+            raise
+
+    def settle(
+        self,
+        *,
+        reserved_tokens: int,
+        used_tokens: int,
+        reserved_micro_usd: int,
+        used_micro_usd: int,
+    ) -> None:
+        """See `RateLimiter.settle`."""
+        tokens, cost = reserved_tokens - used_tokens, reserved_micro_usd - used_micro_usd
+        if tokens or cost:
+            self._tell(GiveBack(tokens=tokens, micro_usd=cost))
+
+    def throttled(self, retry_after: float | None) -> None:
+        """See `RateLimiter.throttled`."""
+        self._tell(Refusal(retry_after=retry_after or 0.0))
+
+    def learn(self, limits: RateLimits) -> None:
+        """See `RateLimiter.learn`."""
+        now = self._clock.now()
+        if limits == RateLimits() or self._is_known(limits, now):
+            return
+        self._told = limits, now
+        self._tell(Learn(limits=limits))
+
+    def _is_known(self, limits: RateLimits, now: datetime) -> bool:
+        if self._told is None:
+            return False
+        told, at = self._told
+        return limits == told and now < at + RELEARN
+
+    def _tell(self, operation: Operation) -> None:
+        """Do what can wait for the next time; what is not given back stays charged."""
+        with suppress(TransientError):
+            self._store.apply(operation, self._terms)
+
+    async def _insist(self, operation: Operation) -> Reply:
+        """Do what cannot be done without; it is asked for again where the store is away."""
+        for attempt in range(1, self._attempts):
+            try:
+                return self._store.apply(operation, self._terms)
+            except TransientError:
+                await self._clock.sleep(backoff(attempt, jitter=self._clock.jitter()))
+        try:
+            return self._store.apply(operation, self._terms)
+        except TransientError as err:
+            raise StopError(f"nobody may ask the model without its limits: {err}") from err

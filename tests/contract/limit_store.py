@@ -1,0 +1,249 @@
+"""What every `LimitStore` must do."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from msgspec import structs
+
+from reviewstream.adapters.clock import SystemClock
+from reviewstream.core.chat import RateLimits
+from reviewstream.core.limits import (
+    GiveBack,
+    Learn,
+    Look,
+    Operation,
+    Refusal,
+    Reply,
+    Shared,
+    Take,
+    Terms,
+    apply,
+)
+from reviewstream.core.pace import BURST, LONGEST_PAUSE, MARGIN, MINUTE, Place
+from reviewstream.pipeline.limiting import SharedLimiter
+from reviewstream.ports import LimitStore, RateLimiter
+from reviewstream.settings import LedgerSettings
+from tests.contract.rate_limiter import RateLimiterContract
+
+ROOT = Path(__file__).parents[2]
+NOW = datetime(2026, 11, 22, 12, 30, 15, tzinfo=UTC)
+TERMS = Terms(model="m", account="/checkpoint", limits=RateLimits(requests_per_minute=60.0))
+OpenAgain: TypeAlias = Callable[[], LimitStore]
+
+
+class TestTime(SystemClock):
+    """A clock that a test sets; `seconds` reads it as stores do."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self.moment = NOW
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def seconds(self) -> float:
+        return self.moment.timestamp()
+
+
+# One store for all examples, which have names of their own, and one test for all stores.
+SHARED = [HealthCheck.function_scoped_fixture, HealthCheck.differing_executors]
+amounts = st.integers(0, 50_000)
+per_minute = st.none() | st.sampled_from([0.5, 1.0, 60.0, 500.0, 1e6])
+limits = st.builds(RateLimits, requests_per_minute=per_minute, tokens_per_minute=per_minute)
+operations = st.one_of(
+    st.builds(Take, tokens=amounts, micro_usd=amounts),
+    st.builds(
+        Look,
+        place=st.builds(Place, requests=st.floats(0, 30), tokens=st.floats(0, 100_000)),
+    ),
+    st.builds(GiveBack, requests=st.integers(0, 1), tokens=amounts, micro_usd=amounts),
+    st.builds(GiveBack, tokens=amounts.map(lambda amount: -amount)),
+    st.builds(Refusal, retry_after=st.sampled_from([0.0, 0.25, 7.0, 2 * LONGEST_PAUSE])),
+    st.builds(Learn, limits=limits),
+)
+steps = st.sampled_from([0.0, 0.0, 0.001, 0.1, 0.9, 3.0, 11.0, 25.0, 700.0, -0.5, -90.0])
+numbers = iter(range(10**9))
+
+
+class LimitStoreContract:
+    """Subclass it and provide two fixtures.
+
+    `time` is a `TestTime`; `store` goes by it.
+    """
+
+    @given(
+        own=limits,
+        budget=st.none() | st.integers(0, 200_000),
+        history=st.lists(st.tuples(steps, operations), max_size=25),
+    )
+    @example(own=RateLimits(), budget=None, history=[(0.1, Take(tokens=9, micro_usd=1))] * 20)
+    @settings(max_examples=60, suppress_health_check=SHARED, deadline=None)
+    def test_it_does_what_the_arithmetic_says(
+        self,
+        store: LimitStore,
+        time: TestTime,
+        own: RateLimits,
+        budget: int | None,
+        history: list[tuple[float, Operation]],
+    ) -> None:
+        name = str(next(numbers))
+        terms = Terms(model=name, account=name, limits=own, budget_micro_usd=budget)
+        kept = Shared()
+        for step, operation in history:
+            time.moment += timedelta(seconds=step)
+            kept, expected = apply(kept, operation, terms, time.seconds())
+            assert_same(store.apply(operation, terms), expected)
+
+    def test_what_the_budget_does_not_hold_is_not_taken(self, store: LimitStore) -> None:
+        terms = structs.replace(TERMS, budget_micro_usd=100)
+        assert take(store, terms, 60).spent == 60
+        reply = take(store, terms, 41)
+        assert (reply.is_spent, reply.spent, reply.place) == (True, 60, Reply().place)
+        assert take(store, terms, 40).spent == 100
+        assert take(store, terms, 1).is_spent
+
+    def test_what_was_not_used_can_be_spent_and_what_was_used_beyond_is_charged(
+        self, store: LimitStore
+    ) -> None:
+        terms = structs.replace(TERMS, budget_micro_usd=100)
+        take(store, terms, 100)
+        assert store.apply(GiveBack(micro_usd=30), terms).spent == 70
+        assert take(store, terms, 30).spent == 100
+        assert store.apply(GiveBack(micro_usd=-5), terms).spent == 105
+        assert take(store, terms, 0).is_spent
+
+    def test_a_larger_budget_goes_on_where_the_smaller_ended(self, store: LimitStore) -> None:
+        take(store, structs.replace(TERMS, budget_micro_usd=100), 90)
+        assert take(store, structs.replace(TERMS, budget_micro_usd=120), 20).spent == 110
+        assert take(store, TERMS, 1_000).spent == 1_110
+
+    def test_each_account_has_its_budget_and_each_model_its_pace(self, store: LimitStore) -> None:
+        terms = structs.replace(TERMS, budget_micro_usd=100)
+        assert take(store, terms, 100).wait == 0
+        other_account = structs.replace(terms, account="/checkpoint2")
+        reply = take(store, other_account, 100)
+        assert not reply.is_spent
+        assert reply.wait > 0
+        other_model = structs.replace(terms, model="n", budget_micro_usd=None)
+        assert take(store, other_model, 1).wait == 0
+
+    @pytest.mark.parametrize("name", ["", "a b", "ä\n'\"", "account:", "%s"])
+    def test_any_name_will_do(self, store: LimitStore, name: str) -> None:
+        terms = structs.replace(TERMS, account=name, model=name)
+        assert take(store, terms, 5).spent == 5
+        assert take(store, terms, 5).spent == 10
+
+    def test_a_fortune_is_counted_to_the_micro_dollar(self, store: LimitStore) -> None:
+        assert take(store, TERMS, 10**15 + 1).spent == 10**15 + 1
+
+
+class SharedLimitsContract(LimitStoreContract):
+    """For a store that other processes use too: two more fixtures.
+
+    `shared` are its settings, and `again` opens it anew; `store` is made by it, on its own time.
+    """
+
+    def test_what_was_spent_and_who_waits_outlives_whoever_did_it(self, again: OpenAgain) -> None:
+        store = again()
+        take(store, TERMS, 70)
+        first = take(store, TERMS, 0)
+        store.close()
+        other = again()
+        assert other.apply(Look(place=first.place), TERMS).wait > 0
+        assert take(other, TERMS, 0).wait > first.wait
+
+    def test_of_many_processes_together_no_moment_has_more_than_the_limit_allows(
+        self, shared: LedgerSettings
+    ) -> None:
+        rate, seconds = 1_200, 5.0
+        with several(shared, "ask", [rate, seconds]) as processes:
+            outputs = [process.communicate(timeout=60)[0] for process in processes]
+        assert [process.returncode for process in processes] == [0] * len(processes)
+        moments = sorted(float(line) for output in outputs for line in output.split())
+        per_second = MARGIN * rate / MINUTE
+        late = per_second * 0.2  # a process may be slow to begin what it was allowed
+        allowed = per_second * BURST + 1 + late
+        for first, moment in enumerate(moments):
+            for count, later in enumerate(moments[first:], 1):
+                assert count <= per_second * (later - moment) + allowed, f"{count} from {moment}"
+        assert len(moments) >= 0.9 * per_second * (moments[-1] - moments[0])
+        assert moments[-1] - moments[0] > seconds / 2
+
+    def test_of_many_processes_together_none_overdraws_the_budget(
+        self, shared: LedgerSettings, again: OpenAgain
+    ) -> None:
+        budget = 50_000
+        with several(shared, "pay", [budget, 0]) as processes:
+            outputs = [process.communicate(timeout=60)[0] for process in processes]
+        paid = sum(int(line) for output in outputs for line in output.split())
+        assert [process.returncode for process in processes] == [3] * len(processes)
+        assert budget - 100 * len(processes) < paid <= budget
+        terms = Terms(model="m", account="a")
+        assert again().apply(GiveBack(), terms).spent == paid
+
+    def test_what_a_killed_process_had_reserved_stays_charged(
+        self, shared: LedgerSettings, again: OpenAgain
+    ) -> None:
+        budget = 10**9
+        with several(shared, "pay", [budget, 0]) as processes:
+            paid = 0
+            for process in processes:
+                assert process.stdout is not None
+                paid += sum(int(process.stdout.readline()) for _ in range(20))
+            for process in processes:
+                process.kill()
+                assert process.stdout is not None
+                rest = process.stdout.read()
+                paid += sum(map(int, rest[: rest.rfind("\n") + 1].split()))
+        spent = again().apply(GiveBack(), Terms(model="m", account="a")).spent
+        assert paid <= spent <= paid + 2 * 100 * len(processes)
+
+
+class StoreLimiterContract(RateLimiterContract):
+    """Provide `store`, on the real time."""
+
+    @pytest.fixture
+    def limiter(self, store: LimitStore) -> RateLimiter:
+        return SharedLimiter(store, Terms(model="m"), SystemClock(), attempts=1)
+
+
+def take(store: LimitStore, terms: Terms, micro_usd: int) -> Reply:
+    return store.apply(Take(tokens=1, micro_usd=micro_usd), terms)
+
+
+def assert_same(found: Reply, expected: Reply) -> None:
+    assert (found.spent, found.is_spent) == (expected.spent, expected.is_spent)
+    assert found.place == expected.place
+    assert found.wait == pytest.approx(expected.wait, rel=1e-9, abs=1e-9)
+    assert found.spacing == pytest.approx(expected.spacing, rel=1e-9)
+
+
+@contextmanager
+def several(
+    shared: LedgerSettings, role: str, numbers: list[float], count: int = 3
+) -> Iterator[list["subprocess.Popen[str]"]]:
+    """Run processes of `limits_process` beside the test; they are killed at the end."""
+    told = shared.model_dump(mode="json")
+    if shared.url is not None:
+        told["url"] = shared.url.get_secret_value()
+    module = f"{__package__}.limits_process"
+    command = [sys.executable, "-m", module, role, json.dumps(told), *map(str, numbers)]
+    processes = [
+        subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE) for _ in range(count)
+    ]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()

@@ -1,0 +1,67 @@
+"""What a process of its own does within limits: `python -m tests.contract.limits_process`.
+
+Its arguments: what to do, the settings of the ledger as JSON, and two numbers.
+"""
+
+import asyncio
+import random
+import sys
+import time
+from contextlib import closing
+
+from reviewstream.adapters.clock import SystemClock
+from reviewstream.app import open_limits
+from reviewstream.core.chat import RateLimits
+from reviewstream.core.limits import Terms
+from reviewstream.errors import LimitError
+from reviewstream.pipeline.limiting import SharedLimiter
+from reviewstream.ports import LimitStore
+from reviewstream.settings import LedgerSettings
+
+AT_ONCE = 8  # who wait in one process
+DEAREST = 100  # micro-dollars
+
+
+async def ask(store: LimitStore, rate: float, seconds: float) -> int:
+    """Ask as often as one may, for some seconds; say when one was let through."""
+    terms = Terms(model="m", limits=RateLimits(requests_per_minute=rate))
+    limiter = SharedLimiter(store, terms, SystemClock(), attempts=1)
+    end = time.time() + seconds
+
+    async def work() -> None:
+        while time.time() < end:
+            await limiter.acquire(tokens=1, cost_micro_usd=0)
+            say(time.time())
+
+    await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+    return 0
+
+
+async def pay(store: LimitStore, budget: float, _: float) -> int:
+    """Spend until the budget is spent; say what each request cost in the end."""
+    terms = Terms(model="m", account="a", budget_micro_usd=int(budget))
+    limiter = SharedLimiter(store, terms, SystemClock(), attempts=1)
+    try:
+        while True:
+            cost = random.randrange(1, DEAREST)  # noqa: S311 - no secret
+            await limiter.acquire(tokens=1, cost_micro_usd=DEAREST)
+            limiter.settle(
+                reserved_tokens=1,
+                used_tokens=1,
+                reserved_micro_usd=DEAREST,
+                used_micro_usd=cost,
+            )
+            say(cost)
+    except LimitError:
+        return 3
+
+
+def say(number: float) -> None:
+    sys.stdout.write(f"{number!r}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    role, settings, one, two = sys.argv[1:]
+    with closing(open_limits(LedgerSettings.model_validate_json(settings))) as opened:
+        sys.exit(asyncio.run({"ask": ask, "pay": pay}[role](opened, float(one), float(two))))

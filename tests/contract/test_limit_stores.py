@@ -1,0 +1,139 @@
+"""Limits and budgets in memory, in a SQLite file, and in Redis."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import redis
+from pydantic import SecretStr
+
+from reviewstream.adapters.clock import SystemClock
+from reviewstream.adapters.limits_redis import LIMITS, RedisLimits
+from reviewstream.adapters.limits_sqlite import SqliteLimits
+from reviewstream.app import open_limits
+from reviewstream.core.limits import Look
+from reviewstream.errors import ConfigError, TransientError
+from reviewstream.ports import LimitStore
+from reviewstream.settings import LedgerSettings
+from reviewstream.testing import MemoryLimits
+from tests.contract.limit_store import (
+    TERMS,
+    LimitStoreContract,
+    OpenAgain,
+    SharedLimitsContract,
+    StoreLimiterContract,
+    TestTime,
+    take,
+)
+from tests.contract.redis_server import MISSING, RedisServer, redis_program
+
+
+@pytest.fixture
+def time() -> TestTime:
+    return TestTime()
+
+
+class TestMemory(LimitStoreContract):
+    @pytest.fixture
+    def store(self, time: TestTime) -> LimitStore:
+        return MemoryLimits(time)
+
+
+class TestMemoryLimiter(StoreLimiterContract):
+    @pytest.fixture
+    def store(self) -> LimitStore:
+        return MemoryLimits(SystemClock())
+
+
+@pytest.fixture
+def again(shared: LedgerSettings) -> Iterator[OpenAgain]:
+    opened: list[LimitStore] = []
+
+    def open_again() -> LimitStore:
+        opened.append(open_limits(shared))
+        return opened[-1]
+
+    yield open_again
+    for each in opened:
+        each.close()
+
+
+class TestSqlite(SharedLimitsContract):
+    @pytest.fixture
+    def shared(self, tmp_path: Path) -> LedgerSettings:
+        return LedgerSettings(file=str(tmp_path / "new" / "ledger.sqlite3"))
+
+    @pytest.fixture
+    def store(self, shared: LedgerSettings, time: TestTime) -> Iterator[LimitStore]:
+        file = Path(f"{shared.file}-limits")
+        with closing(SqliteLimits(file, now=time.seconds)) as opened:
+            yield opened
+
+
+class TestSqliteLimiter(StoreLimiterContract):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Iterator[LimitStore]:
+        with closing(SqliteLimits(tmp_path / "limits")) as opened:
+            yield opened
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    program = redis_program() or pytest.skip(MISSING)
+    server = RedisServer(program, tmp_path_factory.mktemp("redis"), password="p@ss/word")
+    yield server
+    server.close()
+
+
+class TestRedis(SharedLimitsContract):
+    @pytest.fixture
+    def shared(self, redis_server: RedisServer) -> LedgerSettings:
+        redis_server.empty()
+        return LedgerSettings(url=SecretStr(redis_server.url))
+
+    @pytest.fixture
+    def store(
+        self, shared: LedgerSettings, redis_server: RedisServer, time: TestTime
+    ) -> Iterator[LimitStore]:
+        assert shared.url is not None
+        with closing(RedisLimits(redis_server.url, now=time.seconds)) as opened:
+            yield opened
+
+    def test_a_server_that_is_killed_comes_back_with_what_was_spent(
+        self, again: OpenAgain, redis_server: RedisServer
+    ) -> None:
+        store = again()
+        place = take(store, TERMS, 70).place
+        redis_server.kill()
+        with pytest.raises(TransientError, match=r"in redis://127\.0\.0\.1:\d+/0 is away"):
+            take(store, TERMS, 1)
+        redis_server.start()
+        assert store.apply(Look(place=place), TERMS).spent == 70
+
+    def test_a_server_that_lost_everything_holds_nobody(
+        self, again: OpenAgain, redis_server: RedisServer
+    ) -> None:
+        store = again()
+        places = [take(store, TERMS, 1) for _ in range(9)]
+        assert places[-1].wait > 5
+        redis_server.empty()
+        assert store.apply(Look(place=places[-1].place), TERMS).wait == 0
+
+    @pytest.mark.parametrize("what", ["1 2 3", "x", "pace", ""])
+    def test_what_others_keep_under_our_name_is_not_read_as_limits(
+        self, again: OpenAgain, redis_server: RedisServer, what: str
+    ) -> None:
+        store = again()
+        with redis.Redis.from_url(redis_server.url) as client:
+            client.hset(LIMITS, f"pace:{TERMS.model}", what)
+        with pytest.raises(ConfigError, match=r"reviewstream:limits: .*: see ledger\.url"):
+            take(store, TERMS, 1)
+
+
+class TestRedisLimiter(StoreLimiterContract):
+    @pytest.fixture
+    def store(self, redis_server: RedisServer) -> Iterator[LimitStore]:
+        redis_server.empty()
+        with closing(RedisLimits(redis_server.url)) as opened:
+            yield opened

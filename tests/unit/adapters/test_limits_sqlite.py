@@ -1,0 +1,49 @@
+"""The file of the limits: what may be wrong with it."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from reviewstream.adapters.limits_sqlite import SqliteLimits
+from reviewstream.core.limits import Take, Terms
+from reviewstream.errors import ConfigError, TransientError
+
+TAKE, TERMS = Take(tokens=1, micro_usd=5), Terms(model="m", account="a")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.sqlite3-limits"
+
+
+@pytest.fixture
+def store(file: Path) -> Iterator[SqliteLimits]:
+    with closing(SqliteLimits(file, timeout=0.2)) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("column", ["pace", "account"])
+@pytest.mark.parametrize("state", ["{", "'x'", '{"at": "soon"}', "1.5"])
+def test_what_is_no_state_of_ours_is_an_error_that_names_the_file(
+    store: SqliteLimits, file: Path, column: str, state: str
+) -> None:
+    store.apply(TAKE, TERMS)
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("UPDATE limits SET state = ? WHERE kind = ?", (state, column))
+        other.commit()
+    with pytest.raises(ConfigError, match=r"ledger\.sqlite3-limits: .*: move it away"):
+        store.apply(TAKE, TERMS)
+
+
+def test_whoever_keeps_the_file_locked_is_waited_for_and_then_named(
+    store: SqliteLimits, file: Path
+) -> None:
+    store.apply(TAKE, TERMS)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(TransientError, match="other processes kept it locked"):
+            store.apply(TAKE, TERMS)
+    assert store.apply(TAKE, TERMS).spent == 10
