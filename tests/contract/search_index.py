@@ -9,8 +9,10 @@ import pytest
 from reviewstream.core.mapping import index_mapping
 from reviewstream.core.records import Sentiment
 from reviewstream.errors import ConfigError, PermanentError
+from reviewstream.pipeline.evaluation import evaluate_file
 from reviewstream.pipeline.search import HIGHLIGHT, Query, search
 from reviewstream.ports import SearchIndex
+from reviewstream.wire.framing import Line
 from reviewstream.wire.schemas import schema_text
 
 MAPPING = index_mapping(schema_text("labelled_review"))
@@ -116,6 +118,18 @@ class SearchIndexContract:
         self, index_of_four: SearchIndex, query: Query, ids: set[str]
     ) -> None:
         assert {hit.id for hit in search(index_of_four, query).hits} == ids
+
+    def test_given_labels_find_the_documents_of_their_reviews(
+        self, index_of_four: SearchIndex
+    ) -> None:
+        names = (b"good", b"bad", b"nobody")
+        lines = [Line(0, b'{"review_id":"%b","sentiment":"POSITIVE"}' % name) for name in names]
+        found = evaluate_file(lines, lambda: index_of_four)
+        assert (found.tally.documents, found.missing) == (2, 1)
+        assert found.tally.cells("2020-01") == {
+            (Sentiment.POSITIVE, Sentiment.POSITIVE): 1,
+            (Sentiment.POSITIVE, Sentiment.NEGATIVE): 1,
+        }
 
     def test_the_limit_bounds_the_hits_and_not_the_total(self, index_of_four: SearchIndex) -> None:
         found = search(index_of_four, Query(limit=1))

@@ -9,7 +9,9 @@ from elasticsearch import BadRequestError, ConflictError
 from elasticsearch import Elasticsearch as Client
 
 from reviewstream.adapters.elasticsearch import ElasticsearchIndex
+from reviewstream.core.records import Sentiment
 from reviewstream.errors import ConfigError
+from reviewstream.pipeline.evaluation import evaluate_index
 from reviewstream.pipeline.search import report
 from reviewstream.ports import SearchIndex
 from reviewstream.settings import ElasticsearchSettings
@@ -107,3 +109,22 @@ class TestReal(SearchIndexContract):
         search_index.setup(MAPPING)
         found = report(search_index)
         assert (found.documents, found.agreement, found.by_stars) == (0, None, ())
+
+    def test_labels_are_counted_against_stars_by_month_and_prompt_version(
+        self, search_index: SearchIndex, write: Write
+    ) -> None:
+        search_index.setup(MAPPING)
+        assert evaluate_index(search_index).tally.documents == 0
+        newer = {"model": "m", "prompt_version": 2, "labelled_at": moment(2026, 1, 1)}
+        write(document("good"), 1)
+        write(document("half", stars=3.5, sentiment="NEUTRAL"), 1)
+        write(document("wrong", stars=1.0, written_at=moment(1999, 12, 31)), 1)
+        write(document("newer", stars=2.0, sentiment="NEGATIVE", provenance=newer), 1)
+        search_index.refresh()
+        tally = evaluate_index(search_index).tally
+        assert tally.months() == ["1999-12", "2020-01"]
+        assert tally.cells("1999-12") == {(Sentiment.NEGATIVE, Sentiment.POSITIVE): 1}
+        assert tally.cells("2020-01") == {(one, one): 1 for one in Sentiment}
+        assert evaluate_index(search_index, prompt_version=2).tally.cells() == {
+            (Sentiment.NEGATIVE, Sentiment.NEGATIVE): 1
+        }

@@ -12,6 +12,8 @@ import pytest
 from tests.package.running import ROOT, run
 
 VENDORS = (
+    "matplotlib",
+    "sklearn",
     "aiohttp",
     "confluent_kafka",
     "elasticsearch",

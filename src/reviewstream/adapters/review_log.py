@@ -3,12 +3,13 @@
 import hashlib
 import os
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, ClassVar, Final, Self
 
 from reviewstream.errors import SourceReplacedError
-from reviewstream.wire.framing import NEWLINE
+from reviewstream.wire.framing import NEWLINE, Line, LineFramer, Oversized
 
 FINGERPRINTED: Final = 64 << 10  # bytes from the start of the file
 SAMPLED: Final = 4 << 10  # bytes before an offset
@@ -161,6 +162,17 @@ class ReviewLog:
     def locate(self, offset: int) -> tuple[IO[bytes], int]:
         """Return the open file and where a byte of the log is in it, for `sendfile`."""
         return self._file, self._base + offset
+
+    def lines(self, progress: Callable[[int, int], None]) -> Iterator[Line | Oversized]:
+        """Read all lines that there are now, and tell how many bytes are done, and all."""
+        framer, size = LineFramer(), self.size()
+        for start in range(0, size, self.BLOCK):
+            block = self.read(start, min(self.BLOCK, size - start))
+            yield from framer.feed(block)
+            progress(start + len(block), size)
+        last = framer.close()
+        if last is not None:
+            yield last
 
     def lines_in(self, start: int, end: int) -> tuple[int, int]:
         """Return the bytes of every line whose first byte lies in [start, end)."""

