@@ -2,33 +2,21 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Self
 
 import pyarrow as pa
 from pyspark.sql.datasource import DataSource, DataSourceStreamArrowWriter, WriterCommitMessage
 from pyspark.sql.types import StructType
 
-from reviewstream.core.versions import VERSION_HEADER, external_version
 from reviewstream.errors import ConfigError
-from reviewstream.pipeline.schemas import register_schemas, subjects
-from reviewstream.ports import OutgoingRecord, RecordSink, SchemaRegistry
+from reviewstream.pipeline import publishing
+from reviewstream.pipeline.publishing import Publisher, Topics
+from reviewstream.ports import RecordSink, SchemaRegistry
 from reviewstream.settings import RegistrySettings
 from reviewstream.spark.columns import LABELLED, missing, rows_of
 from reviewstream.spark.options import SinkOptions
 from reviewstream.spark.wiring import wiring
-from reviewstream.wire.avro import AvroCodec, labelled_of_row, rejected_of_row
-from reviewstream.wire.schemas import SchemaName, schema_text
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Topics:
-    """Where the records go, and the ids of the schemas that their values are written with."""
-
-    labelled: str
-    labelled_id: int
-    rejected: str
-    rejected_id: int
+from reviewstream.wire.avro import labelled_of_row, rejected_of_row
 
 
 @dataclass
@@ -91,41 +79,17 @@ class ReviewsKafkaWriter(DataSourceStreamArrowWriter):
 
 def publish(rows: Iterable[dict[str, Any]], topics: Topics, sink: RecordSink) -> Written:
     """Write rows to their topics and wait until they are acknowledged."""
-    to_labelled = partial(labelled_record, topics, AvroCodec(schema_text("labelled_review")))
-    to_rejected = partial(rejected_record, topics, AvroCodec(schema_text("rejected_review")))
+    publisher = Publisher(topics, sink)
     written = Written()
     for row in rows:
         if row["rejection"] is None:
-            sink.write(to_labelled(row))
+            publisher.labelled(labelled_of_row(row))
             written.labelled += 1
         else:
-            sink.write(to_rejected(row))
+            publisher.rejected(rejected_of_row(row))
             written.rejected += 1
-    sink.flush()
+    publisher.flush()
     return written
-
-
-def labelled_record(topics: Topics, codec: AvroCodec, row: dict[str, Any]) -> OutgoingRecord:
-    """Return the record of a labelled row; an edited or relabelled review has a higher version."""
-    fields = labelled_of_row(row)
-    version = external_version(fields["written_at"], fields["provenance"]["generation"])
-    return OutgoingRecord(
-        topic=topics.labelled,
-        key=fields["review_id"].encode(),
-        value=codec.encode(fields, topics.labelled_id),
-        headers=((VERSION_HEADER, str(version).encode("ascii")),),
-    )
-
-
-def rejected_record(topics: Topics, codec: AvroCodec, row: dict[str, Any]) -> OutgoingRecord:
-    """Return the record of a rejected row."""
-    fields = rejected_of_row(row)
-    origin = fields["origin"]
-    return OutgoingRecord(
-        topic=topics.rejected,
-        key=f"{origin['source']}@{origin['offset']}".encode(),
-        value=codec.encode(fields, topics.rejected_id),
-    )
 
 
 def find_topics(
@@ -137,32 +101,11 @@ def find_topics(
         ConfigError: The registry does not know a schema.
     """
     kafka = options.kafka
-    labelled_id, rejected_id = options.labelled_id, options.rejected_id
-    if labelled_id is None or rejected_id is None:
-        registry = open_registry(options.registry)
-        if options.registry.auto_register:
-            register_schemas(registry, kafka)
-        found = {
-            name: schema_id(registry, options.registry, subject, name)
-            for subject, name in subjects(kafka).items()
-        }
-        labelled_id, rejected_id = found["labelled_review"], found["rejected_review"]
+    if options.labelled_id is None or options.rejected_id is None:
+        return publishing.find_topics(kafka, options.registry, open_registry(options.registry))
     return Topics(
         labelled=kafka.labelled_topic,
-        labelled_id=labelled_id,
+        labelled_id=options.labelled_id,
         rejected=kafka.rejected_topic,
-        rejected_id=rejected_id,
+        rejected_id=options.rejected_id,
     )
-
-
-def schema_id(
-    registry: SchemaRegistry, settings: RegistrySettings, subject: str, name: SchemaName
-) -> int:
-    """Return the id of today's schema `name` under a subject."""
-    found = registry.find(subject, schema_text(name))
-    if found is None:
-        raise ConfigError(
-            f"the registry at {settings.url} does not have our schema {name} under subject "
-            f"{subject}: run `reviewstream schemas register` first"
-        )
-    return found

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from pyspark.sql.types import StructType
 
 from reviewstream.errors import ConfigError
+from reviewstream.pipeline.publishing import Topics
 from reviewstream.ports import OutgoingRecord, SchemaRegistry
 from reviewstream.settings import RegistrySettings
 from reviewstream.spark.columns import SOURCE
@@ -16,7 +17,6 @@ from reviewstream.spark.options import SinkOptions
 from reviewstream.spark.sink import (
     ReviewsKafkaDataSource,
     ReviewsKafkaWriter,
-    Topics,
     Written,
     find_topics,
     publish,

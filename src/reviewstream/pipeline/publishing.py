@@ -1,0 +1,101 @@
+"""Labelled and rejected reviews as records of their topics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reviewstream.core.records import LabelledReview, RejectedReview
+from reviewstream.core.versions import VERSION_HEADER, external_version
+from reviewstream.errors import ConfigError
+from reviewstream.pipeline.schemas import register_schemas, subjects
+from reviewstream.ports import OutgoingRecord, RecordSink, SchemaRegistry
+from reviewstream.settings import KafkaSettings, RegistrySettings
+from reviewstream.wire.avro import AvroCodec, to_avro
+from reviewstream.wire.schemas import SchemaName, schema_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topics:
+    """Where the records go, and the ids of the schemas that their values are written with."""
+
+    labelled: str
+    labelled_id: int
+    rejected: str
+    rejected_id: int
+
+
+class Publisher:
+    """Writes to the topics; what was written is there for certain after `flush`."""
+
+    def __init__(self, topics: Topics, sink: RecordSink) -> None:
+        self._topics = topics
+        self._sink = sink
+        self._labelled = AvroCodec(schema_text("labelled_review"))
+        self._rejected = AvroCodec(schema_text("rejected_review"))
+
+    def publish(self, outcome: LabelledReview | RejectedReview) -> None:
+        """Queue a record; see `RecordSink.write`."""
+        write = self.labelled if isinstance(outcome, LabelledReview) else self.rejected
+        write(to_avro(outcome))
+
+    def labelled(self, fields: Mapping[str, Any]) -> None:
+        """Queue a labelled review, given as its schema's fields.
+
+        An edited or relabelled review has a higher version.
+        """
+        version = external_version(fields["written_at"], fields["provenance"]["generation"])
+        record = OutgoingRecord(
+            topic=self._topics.labelled,
+            key=fields["review_id"].encode(),
+            value=self._labelled.encode(fields, self._topics.labelled_id),
+            headers=((VERSION_HEADER, str(version).encode("ascii")),),
+        )
+        self._sink.write(record)
+
+    def rejected(self, fields: Mapping[str, Any]) -> None:
+        """Queue a rejected review, given as its schema's fields."""
+        origin = fields["origin"]
+        record = OutgoingRecord(
+            topic=self._topics.rejected,
+            key=f"{origin['source']}@{origin['offset']}".encode(),
+            value=self._rejected.encode(fields, self._topics.rejected_id),
+        )
+        self._sink.write(record)
+
+    def flush(self) -> int:
+        """Wait until everything queued is acknowledged; see `RecordSink.flush`."""
+        return self._sink.flush()
+
+
+def find_topics(
+    kafka: KafkaSettings, settings: RegistrySettings, registry: SchemaRegistry
+) -> Topics:
+    """Return the topics, with the schemas' ids from the registry.
+
+    Raises:
+        ConfigError: The registry does not know a schema.
+    """
+    if settings.auto_register:
+        register_schemas(registry, kafka)
+    found = {
+        name: _schema_id(registry, settings, subject, name)
+        for subject, name in subjects(kafka).items()
+    }
+    return Topics(
+        labelled=kafka.labelled_topic,
+        labelled_id=found["labelled_review"],
+        rejected=kafka.rejected_topic,
+        rejected_id=found["rejected_review"],
+    )
+
+
+def _schema_id(
+    registry: SchemaRegistry, settings: RegistrySettings, subject: str, name: SchemaName
+) -> int:
+    found = registry.find(subject, schema_text(name))
+    if found is None:
+        raise ConfigError(
+            f"the registry at {settings.url} does not have our schema {name} under subject "
+            f"{subject}: run `reviewstream schemas register` first"
+        )
+    return found
