@@ -2,20 +2,18 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from itertools import islice
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta, Struct
 
+from reviewstream.core.batches import batches
 from reviewstream.core.records import Sentiment
 from reviewstream.errors import PermanentError
 from reviewstream.ports import LedgerArchive, LedgerEntry, LedgerKey
 
 BATCH: Final = 500  # entries written or forgotten at once: others that write wait for no more
 DIGEST: Final = 32  # bytes of a SHA-256
-
-T = TypeVar("T")
 
 
 class Holding(Struct, frozen=True, kw_only=True):
@@ -104,7 +102,7 @@ def holdings(ledger: LedgerArchive) -> tuple[Holding, ...]:
 def prune(ledger: LedgerArchive, selection: Selection) -> int:
     """Forget the selected entries, and return how many there were."""
     chosen = (key for key, entry in ledger.entries() if selection.takes(key, entry))
-    return sum(ledger.forget(batch) for batch in _batches(chosen))
+    return sum(ledger.forget(batch) for batch in batches(chosen, BATCH))
 
 
 def export(ledger: LedgerArchive) -> Iterator[bytes]:
@@ -138,7 +136,7 @@ def restore(ledger: LedgerArchive, lines: Iterable[bytes]) -> int:
     numbered = enumerate(lines, 1)
     read = (_read(number, line) for number, line in numbered if line.strip())
     count = 0
-    for batch in _batches(read):
+    for batch in batches(read, BATCH):
         ledger.record(dict(batch))
         count += len(batch)
     return count
@@ -181,10 +179,3 @@ def _holding(key: LedgerKey, entry: LedgerEntry) -> Holding:
         oldest=entry.labelled_at,
         newest=entry.labelled_at,
     )
-
-
-def _batches(items: Iterable[T]) -> Iterator[list[T]]:
-    """Return the items in lists of `BATCH`."""
-    rest = iter(items)
-    while batch := list(islice(rest, BATCH)):
-        yield batch
