@@ -16,6 +16,7 @@ from reviewstream.ports import (
     LedgerArchive,
     LimitStore,
     LineReader,
+    NewestVersions,
     RecordLog,
     RecordSink,
     SchemaRegistry,
@@ -145,6 +146,13 @@ def open_log(settings: KafkaSettings) -> RecordLog:
     from reviewstream.adapters.kafka import KafkaLog
 
     return KafkaLog(settings)
+
+
+def open_versions() -> NewestVersions:
+    """Return a list of the newest versions that ends with this process."""
+    from reviewstream.adapters.versions_sqlite import SqliteVersions
+
+    return SqliteVersions()
 
 
 def open_connect(settings: ConnectSettings) -> ConnectCluster:

@@ -1,15 +1,13 @@
 """`reviewstream run`: the pipeline against the servers that the settings name."""
 
-import signal
 from dataclasses import asdict
-from threading import Event
-from types import FrameType
 
 import click
 
 from reviewstream.cli.context import Context, verb
 from reviewstream.cli.local import use_java
 from reviewstream.cli.progress import stages
+from reviewstream.cli.signals import on_signals
 from reviewstream.cli.streaming import Counts, watch
 
 
@@ -36,7 +34,7 @@ def command(context: Context, *, once: bool, setup: bool) -> None:
     if setup:
         prepare(settings)
     spark = spark_session(settings.spark)
-    stop = _on_signals()  # after Spark, which has a handler of its own
+    stop = on_signals()  # after Spark, which has a handler of its own
     try:
         with stages(context.progress, context.console) as shown:
             running = start_query(spark, settings, available_now=once)
@@ -50,20 +48,6 @@ def command(context: Context, *, once: bool, setup: bool) -> None:
 def _position(counts: Counts) -> tuple[int, int]:
     offset = counts.offset or 0
     return offset, max(offset, counts.head or 0)
-
-
-def _on_signals() -> Event:
-    """Return an event that the first SIGTERM or SIGINT sets; the second ends us at once."""
-    stop = Event()
-
-    def ask(number: int, _: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt(signal.Signals(number).name)
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, ask)
-    return stop
 
 
 def _report(context: Context, counts: Counts) -> None:

@@ -1,0 +1,211 @@
+"""`reviewstream relabel`: reviews that are on their topic get a newer label."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from threading import Event
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import msgspec
+
+from reviewstream.cli.context import DONE, FINDINGS, Context, verb
+from reviewstream.cli.progress import Stages, stages
+from reviewstream.cli.signals import on_signals
+from reviewstream.core.costs import MILLION
+from reviewstream.core.packs import make_packs
+from reviewstream.core.selection import Condition, parse_condition
+from reviewstream.errors import ConfigError, ReviewStreamError
+
+if TYPE_CHECKING:
+    from reviewstream.pipeline.relabel import Estimate, Order, Progress, Relabelling, Survey
+
+ROUNDS: Final = 8  # requests, one after the other, between two moments at which all is published
+CHARACTERS: Final = 16 << 20  # of texts in memory, about
+
+
+def _conditions(
+    _context: click.Context, _option: click.Parameter, given: tuple[str, ...]
+) -> tuple[Condition, ...]:
+    try:
+        return tuple(map(parse_condition, given))
+    except ConfigError as err:
+        raise click.BadParameter(str(err)) from err
+
+
+@click.command("relabel")
+@click.option("--prompt-version", type=int, required=True, help="Label with this prompt version.")
+@click.option(
+    "--where",
+    "conditions",
+    multiple=True,
+    callback=_conditions,
+    metavar="CONDITION",
+    help="Only these: 'stars<=2', 'written_at>=2020-01'. Of several, all must hold.",
+)
+@click.option(
+    "--generation",
+    type=click.IntRange(1, 999),
+    help="Label all that are of a lower generation, whatever their prompt version.",
+)
+@click.option("--dry-run", is_flag=True, help="Say how many there are, and what they may cost.")
+@verb
+def command(
+    context: Context,
+    *,
+    prompt_version: int,
+    conditions: tuple[Condition, ...],
+    generation: int | None,
+    dry_run: bool,
+) -> None:
+    """Label reviews again that are on their topic, and publish the newer labels.
+
+    Those that have a label of the prompt version already are left as they are: a second start goes
+    on where the first one ended. The exit code is 1 if a review could not be labelled or read.
+    """
+    from reviewstream.core.prompts import known_version
+    from reviewstream.pipeline.relabel import Order
+
+    known_version(prompt_version)
+    order = Order(prompt_version=prompt_version, generation=generation, conditions=conditions)
+    with stages(context.progress, context.console) as shown, _opened(context, order) as work:
+        survey = work.survey(lambda done, total: shown.update("read", done, total))
+        _refuse_spent(survey)
+        run = _Run(context, work, order, survey.due, shown)
+        done = run.estimated() if dry_run else run.relabelled()
+    if context.json:
+        context.emit(_as_json(survey, done))
+    else:
+        for sentence in (_surveyed(survey), *_told(survey, done)):
+            context.console.print(sentence, markup=False, soft_wrap=True)
+    sys.exit(_code(survey, done))
+
+
+@contextmanager
+def _opened(context: Context, order: "Order") -> "Iterator[Relabelling]":
+    from reviewstream import app
+    from reviewstream.pipeline.relabel import Relabelling
+
+    settings = context.settings
+    log, registry = app.open_log(settings.kafka), app.open_registry(settings.registry)
+    with closing(app.open_versions()) as newest:
+        yield Relabelling(log, settings.kafka.labelled_topic, registry, newest, order)
+
+
+def _refuse_spent(survey: "Survey") -> None:
+    if survey.spent:
+        raise ConfigError(
+            f"{survey.spent} of these reviews have a label of generation 999, the highest there "
+            "is: nothing newer can be published for them; leave them out: --where 'generation<999'"
+        )
+
+
+class _Run:
+    """What is due, estimated or done."""
+
+    def __init__(
+        self, context: Context, work: "Relabelling", order: "Order", due: int, shown: Stages
+    ) -> None:
+        self._settings = context.settings
+        # What a label is asked for with is of the order alone.
+        update = {"prompt_version": order.prompt_version}
+        self._openai = context.settings.openai.model_copy(update=update)
+        self._console = context.console
+        self._work = work
+        self._order = order
+        self._due = due
+        self._shown = shown
+
+    def estimated(self) -> "Estimate":
+        """Return what it would cost."""
+        from reviewstream.pipeline.relabel import estimate
+
+        return estimate(self._work.due(), self._openai)
+
+    def relabelled(self) -> "Progress":
+        """Do it, until it is done or somebody asks us to stop."""
+        from reviewstream.pipeline.relabel import Progress
+
+        self._progress = Progress()
+        if not self._due:
+            return self._progress
+        try:
+            asyncio.run(self._relabel(on_signals()))
+        except ReviewStreamError:
+            done = self._progress.labelled
+            self._console.print(
+                f"{done} of {self._due} reviews have their new label; start again to go on."
+            )
+            raise
+        return self._progress
+
+    async def _relabel(self, stop: Event) -> None:
+        from reviewstream import app
+        from reviewstream.pipeline.publishing import Publisher, find_topics
+        from reviewstream.pipeline.relabel import Relabeller
+
+        settings = self._settings
+        topics = find_topics(
+            settings.kafka, settings.registry, app.open_registry(settings.registry)
+        )
+        publisher = Publisher(topics, app.open_record_sink(settings.kafka))
+        async with app.open_labeller(self._openai, settings.ledger, settings.limits) as labeller:
+            relabeller = Relabeller(labeller.label, publisher, self._order)
+            for reviews in make_packs(
+                self._work.due(),
+                lambda review: len(review.text),
+                size=ROUNDS * self._openai.concurrency * self._openai.pack,
+                room=CHARACTERS,
+            ):
+                if stop.is_set():
+                    break
+                self._progress = await relabeller.relabel(reviews, self._progress)
+                self._shown.update(
+                    "labelled", self._progress.labelled + self._progress.rejected, self._due
+                )
+
+
+def _as_json(survey: "Survey", done: "Estimate | Progress") -> dict[str, Any]:
+    return {**msgspec.to_builtins(survey), **msgspec.to_builtins(done)}
+
+
+def _surveyed(survey: "Survey") -> str:
+    unreadable = ""
+    if survey.unreadable:
+        first = ", ".join(survey.places)
+        unreadable = f"; {survey.unreadable} records are no labelled reviews (at {first})"
+    return (
+        f"{survey.reviews} reviews, {survey.selected} selected: {survey.done} have their new "
+        f"label already, {survey.due} are to be labelled{unreadable}."
+    )
+
+
+def _told(survey: "Survey", done: "Estimate | Progress") -> Iterator[str]:
+    from reviewstream.pipeline.relabel import Estimate
+
+    if isinstance(done, Estimate):
+        yield (
+            f"They take about {done.requests} requests, {done.prompt_tokens} tokens in and "
+            f"{done.completion_tokens} out, or {_dollars(done.cost_micro_usd)}; what the ledger "
+            "has is free."
+        )
+        return
+    yield (
+        f"{done.labelled} labelled, of them {done.from_ledger} from the ledger, for "
+        f"{_dollars(done.cost_micro_usd)}; {done.changed} have another sentiment now; "
+        f"{done.rejected} could not be labelled."
+    )
+    if (left := survey.due - done.labelled - done.rejected) > 0:
+        yield f"Stopped with {left} left; start again to go on."
+
+
+def _dollars(micro_usd: int) -> str:
+    return f"{micro_usd / MILLION:.6f} US dollars"
+
+
+def _code(survey: "Survey", done: "Estimate | Progress") -> int:
+    from reviewstream.pipeline.relabel import Progress
+
+    left = isinstance(done, Progress) and done.labelled < survey.due
+    return FINDINGS if left or survey.unreadable else DONE

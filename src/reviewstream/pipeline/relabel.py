@@ -1,0 +1,342 @@
+"""Labels reviews again: the newest version of each is read back, and a newer one published.
+
+Whatever happens in between, the next start goes on: what has its new label already is known by its
+record on the topic, and what was paid for and not yet published by the ledger.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+from msgspec import Struct, structs
+
+from reviewstream.core.batches import batches
+from reviewstream.core.costs import Prices, cost_micro_usd
+from reviewstream.core.packs import make_packs, overhead, tokens_of
+from reviewstream.core.prompts import build_prompt, expected_answer_tokens
+from reviewstream.core.records import LabelledReview, Origin, RejectedReview, Review
+from reviewstream.core.selection import Condition
+from reviewstream.core.versions import GENERATIONS, external_version
+from reviewstream.errors import ConfigError, PermanentError, StopError
+from reviewstream.pipeline.publishing import Publisher
+from reviewstream.ports import NewestVersions, RecordLog, SchemaRegistry, Sighting, StoredRecord
+from reviewstream.settings import OpenAISettings
+from reviewstream.wire.avro import AvroCodec, labelled_of_avro, schema_id_of
+from reviewstream.wire.schemas import schema_text
+
+BATCH: Final = 1_000  # records between two looks at what was seen
+SHOWN: Final = 20  # records named, of those that cannot be read
+
+Outcome = LabelledReview | RejectedReview
+Label = Callable[[Sequence[tuple[Review, Origin]]], Awaitable[list[Outcome]]]
+
+
+class Standing(StrEnum):
+    """What is to happen to the newest version of a review."""
+
+    OTHER = "other"  # not selected
+    DONE = "done"  # has its new label
+    SPENT = "spent"  # there is no higher generation
+    DUE = "due"
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """What is to be labelled again.
+
+    Attributes:
+        prompt_version: To label with.
+        generation: Of the new labels. None: one above that of the label which is replaced, unless
+            that is of this prompt version already.
+        conditions: All of them hold for a review that is selected.
+    """
+
+    prompt_version: int
+    generation: int | None = None
+    conditions: tuple[Condition, ...] = ()
+
+    def standing(self, review: LabelledReview) -> Standing:
+        """Say what is to happen to a review of which this is the newest version."""
+        if not all(condition.takes(review) for condition in self.conditions):
+            return Standing.OTHER
+        if self._is_done(review):
+            return Standing.DONE
+        return Standing.DUE if self.generation_of(review) < GENERATIONS else Standing.SPENT
+
+    def generation_of(self, review: LabelledReview) -> int:
+        """Return the generation of the new label."""
+        return review.provenance.generation + 1 if self.generation is None else self.generation
+
+    def _is_done(self, review: LabelledReview) -> bool:
+        if self.generation is None:
+            return review.provenance.prompt_version == self.prompt_version
+        return review.provenance.generation >= self.generation
+
+
+class Survey(Struct, frozen=True, kw_only=True):
+    """What the topic holds.
+
+    Attributes:
+        records: All that were read.
+        unreadable: Of them, those that are no labelled reviews.
+        places: `partition@offset` of the first of the unreadable ones.
+        reviews: Different reviews, without those that were deleted.
+        selected: Of them, those for which all conditions hold.
+        done: Of the selected, those that have the new label.
+        spent: Of the selected, those that have the highest generation there is.
+        due: Of the selected, those to be labelled.
+    """
+
+    records: int
+    unreadable: int
+    places: tuple[str, ...]
+    reviews: int
+    done: int
+    spent: int
+    due: int
+
+    @property
+    def selected(self) -> int:
+        """See above."""
+        return self.done + self.spent + self.due
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """What was done so far.
+
+    Attributes:
+        labelled: Published with a new label.
+        rejected: Could not be labelled, and stay as they are; see the topic of rejections.
+        from_ledger: Of the labelled, those that had been paid for before.
+        changed: Of the labelled, those whose sentiment is another one now.
+        cost_micro_usd: Millionths of a US dollar paid for labels that were not in the ledger.
+    """
+
+    labelled: int = 0
+    rejected: int = 0
+    from_ledger: int = 0
+    changed: int = 0
+    cost_micro_usd: int = 0
+
+
+class Estimate(Struct, frozen=True, kw_only=True):
+    """About what it takes to label some reviews, if none of them is in the ledger.
+
+    Attributes:
+        cost_micro_usd: Millionths of a US dollar.
+    """
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_micro_usd: int = 0
+
+
+class Relabelling:
+    """One order on one topic."""
+
+    def __init__(
+        self,
+        log: RecordLog,
+        topic: str,
+        registry: SchemaRegistry,
+        newest: NewestVersions,
+        order: Order,
+    ) -> None:
+        self._log = log
+        self._topic = topic
+        self._reader = _Reader(registry)
+        self._newest = newest
+        self._order = order
+
+    def survey(self, tell: Callable[[int, int], None] = lambda _done, _total: None) -> Survey:
+        """Read the topic once and find the newest version of each review.
+
+        Args:
+            tell: Called now and then with the records read and those there are about.
+
+        Raises:
+            PermanentError: no such topic.
+            TransientError: the log or the registry is away.
+        """
+        total = sum(self._log.end_offsets(self._topic).values())
+        records, places = 0, _Places()
+        for batch in batches(self._log.read_all(self._topic), BATCH):
+            self._newest.see(self._sightings(batch, places))
+            records += len(batch)
+            tell(records, max(total, records))
+        marks = self._newest.count()
+        return Survey(
+            records=records,
+            unreadable=places.count,
+            places=tuple(places.first),
+            reviews=sum(marks.values()),
+            **{one.value: marks.get(one, 0) for one in Standing if one is not Standing.OTHER},
+        )
+
+    def due(self) -> Iterator[LabelledReview]:
+        """Read the topic once more, after `survey`: the reviews that are to be labelled."""
+        places = _Places()
+        for batch in batches(self._log.read_all(self._topic), BATCH):
+            found = [(record, self._reader.read(record, places)) for record in batch]
+            mine = [
+                (record, review)
+                for record, review in found
+                if review is not None and self._order.standing(review) is Standing.DUE
+            ]
+            newest = self._newest.newest({review.review_id for _, review in mine})
+            for record, review in mine:
+                if _is_at(newest.get(review.review_id), record):
+                    yield review
+
+    def _sightings(self, batch: Iterable[StoredRecord], places: "_Places") -> Iterator[Sighting]:
+        for record in batch:
+            if record.value is None:
+                yield _sighting(record, (record.key or b"").decode(errors="replace"), None)
+                continue
+            review = self._reader.read(record, places)
+            if review is not None:
+                version = external_version(review.written_at, review.provenance.generation)
+                mark = self._order.standing(review)
+                yield _sighting(record, review.review_id, version, mark)
+
+
+class Relabeller:
+    """Labels and publishes, batch by batch.
+
+    Args:
+        label: `Labeller.label`, with the prompt version of the order.
+        publisher: What it has flushed is on the topic for certain.
+        order: What the new generations are.
+    """
+
+    def __init__(self, label: Label, publisher: Publisher, order: Order) -> None:
+        self._label = label
+        self._publisher = publisher
+        self._order = order
+
+    async def relabel(self, reviews: Sequence[LabelledReview], so_far: Progress) -> Progress:
+        """Label some reviews and publish them; on return they are on their topics.
+
+        Returns:
+            `so_far` and what was done here.
+
+        Raises:
+            StopError: nobody can be labelled until a person acts; so much as for `Labeller.label`.
+            TransientError: the ledger, the log or the registry is away.
+        """
+        outcomes = await self._label([(_review(one), one.origin) for one in reviews])
+        for old, outcome in zip(reviews, outcomes, strict=True):
+            self._publisher.publish(self._raised(outcome, old))
+            so_far = _counted(so_far, old, outcome)
+        self._publisher.flush()
+        return so_far
+
+    def _raised(self, outcome: Outcome, old: LabelledReview) -> Outcome:
+        if isinstance(outcome, RejectedReview):
+            return outcome
+        generation = self._order.generation_of(old)
+        provenance = structs.replace(outcome.provenance, generation=generation)
+        return structs.replace(outcome, provenance=provenance)
+
+
+def estimate(reviews: Iterable[LabelledReview], settings: OpenAISettings) -> Estimate:
+    """Return about what it takes to label reviews in packs, with the prompt of the settings."""
+    version, per_label = settings.prompt_version, settings.max_output_tokens_per_label
+    requests = asked = answered = 0
+    for texts in make_packs(
+        (review.text for review in reviews),
+        lambda text: tokens_of(text, version=version, tokens_per_label=per_label),
+        size=settings.pack,
+        room=settings.max_pack_tokens - overhead(version),
+    ):
+        prompt = build_prompt(texts, version=version, tokens_per_label=per_label)
+        requests += 1
+        asked += prompt.tokens - prompt.request.max_output_tokens
+        answered += expected_answer_tokens(len(texts), version=version)
+    prices = Prices.from_usd(
+        prompt=settings.input_usd_per_million, completion=settings.output_usd_per_million
+    )
+    return Estimate(
+        requests=requests,
+        prompt_tokens=asked,
+        completion_tokens=answered,
+        cost_micro_usd=cost_micro_usd(asked, answered, prices),
+    )
+
+
+class _Places:
+    """Counts places, and keeps the first of them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: list[str] = []
+
+    def add(self, record: StoredRecord) -> None:
+        self.count += 1
+        if len(self.first) < SHOWN:
+            self.first.append(f"{record.partition}@{record.offset}")
+
+
+class _Reader:
+    """Reads labelled reviews, whichever version of the schema they were written with."""
+
+    def __init__(self, registry: SchemaRegistry) -> None:
+        self._registry = registry
+        self._codec = AvroCodec(schema_text("labelled_review"))
+        self._writers: dict[int, str] = {}
+
+    def read(self, record: StoredRecord, unreadable: _Places) -> LabelledReview | None:
+        """Return the review; None, and a place more that is unreadable, if it is none."""
+        if record.value is None:
+            return None
+        try:
+            _, fields = self._codec.decode(record.value, writer=self._writer(record.value))
+            return labelled_of_avro(fields)
+        except (StopError, ConfigError):
+            raise
+        except (PermanentError, msgspec.ValidationError):
+            unreadable.add(record)
+            return None
+
+    def _writer(self, value: bytes) -> str:
+        schema_id = schema_id_of(value)
+        if schema_id not in self._writers:
+            self._writers[schema_id] = self._registry.schema(schema_id)
+        return self._writers[schema_id]
+
+
+def _sighting(
+    record: StoredRecord, review_id: str, version: int | None, mark: str = ""
+) -> Sighting:
+    return Sighting(
+        review_id=review_id,
+        version=version,
+        partition=record.partition,
+        offset=record.offset,
+        mark=mark,
+    )
+
+
+def _is_at(sighting: Sighting | None, record: StoredRecord) -> bool:
+    return sighting is not None and (sighting.partition, sighting.offset) == (
+        record.partition,
+        record.offset,
+    )
+
+
+def _review(labelled: LabelledReview) -> Review:
+    return Review(**{name: getattr(labelled, name) for name in Review.__struct_fields__})
+
+
+def _counted(so_far: Progress, old: LabelledReview, outcome: Outcome) -> Progress:
+    if isinstance(outcome, RejectedReview):
+        return structs.replace(so_far, rejected=so_far.rejected + 1)
+    bought = outcome.provenance
+    return Progress(
+        labelled=so_far.labelled + 1,
+        rejected=so_far.rejected,
+        from_ledger=so_far.from_ledger + bought.from_ledger,
+        changed=so_far.changed + (outcome.sentiment is not old.sentiment),
+        cost_micro_usd=so_far.cost_micro_usd + (0 if bought.from_ledger else bought.cost_micro_usd),
+    )
