@@ -57,6 +57,25 @@ def test_a_port_in_use_is_told_in_one_sentence() -> None:
         assert "Traceback" not in second.stderr
 
 
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--port=65536"], "--port is 65536 (0 to 65535)"),
+        (["--latency=-1"], "--latency is -1 ms"),
+        (["--requests-per-minute=0"], "requests_per_minute is 0"),
+        (["--window-seconds=nan"], "window_seconds is nan"),
+        (["--judge=coin"], "invalid choice: 'coin'"),
+        (["--host=nowhere.invalid"], "cannot listen on nowhere.invalid:0"),
+    ],
+)
+def test_a_wrong_command_line_is_told_in_one_sentence(flags: list[str], words: str) -> None:
+    command = [sys.executable, "-m", "reviewstream_testbed.openai_endpoint", *flags]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode in {1, 2}
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_an_endpoint_that_cannot_start_says_why() -> None:
     with pytest.raises(EndpointFailed, match="--latency is -1 ms"), OpenAIEndpoint(latency=-1):
         pass

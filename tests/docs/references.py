@@ -19,6 +19,7 @@ from reviewstream.core.connector import connector_config
 from reviewstream.core.mapping import index_mapping
 from reviewstream.settings import Settings
 from reviewstream.wire.schemas import SchemaName, schema_text
+from reviewstream_testbed.openai_endpoint.faults import KINDS
 from tests.mutation.survivors import listed
 
 ROOT = Path(__file__).parents[2]
@@ -151,6 +152,14 @@ def mutants() -> str:
     return table(("function", "mutant", "why it may live"), *rows)
 
 
+def faults() -> str:
+    rows = (
+        (f"`{name}`", kind.what, ", ".join(f"`{field}`" for field in kind.fields))
+        for name, kind in KINDS.items()
+    )
+    return table(("kind", "what a client sees", "fields"), *rows)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "settings": settings,
     "commands": commands,
@@ -159,6 +168,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "connector": connector,
     "mapping": mapping,
     "mutants": mutants,
+    "faults": faults,
 }
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from reviewstream_testbed.openai_endpoint.rate_limits import Limits
 from reviewstream_testbed.openai_endpoint.server import Endpoint
 
 MAX_LATENCY = 3_600_000.0  # milliseconds
+MAX_PORT = 65_535
 SHUTDOWN = 0.5  # seconds for answers that are under way
 
 
@@ -20,7 +21,11 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     it = argparse.ArgumentParser(
         prog="python -m reviewstream_testbed.openai_endpoint",
-        description="A mock of OpenAI's chat completions, for tests.",
+        description="A mock of OpenAI's chat completions, for tests: it answers, refuses and fails"
+        " like the real one. It prints its address when it is ready, and runs until Ctrl-C.",
+        epilog="Any OpenAI client takes the address as its base URL, with any key that begins with"
+        " sk-. How it misbehaves is told by POST /_mock/fault, what it was asked by GET"
+        " /_mock/requests.",
     )
     it.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     it.add_argument("--port", type=int, default=0, help="0 (the default) takes any free port")
@@ -53,6 +58,8 @@ def options(given: argparse.Namespace) -> Options:
     Raises:
         ValueError: It asks for what there is not.
     """
+    if not 0 <= given.port <= MAX_PORT:
+        raise ValueError(f"--port is {given.port} (0 to {MAX_PORT})")
     if not 0 <= given.latency < MAX_LATENCY:
         raise ValueError(f"--latency is {given.latency:g} ms (0 to {MAX_LATENCY:g})")
     limits = Limits(given.requests_per_minute, given.tokens_per_minute, given.window_seconds)
@@ -77,7 +84,8 @@ async def serve(host: str, port: int, wanted: Options) -> None:
     try:
         await web.TCPSite(runner, host, port, backlog=1024).start()
         name, taken = runner.addresses[0][:2]
-        sys.stdout.write(f"Ready. http://{name}:{taken}/v1\n")
+        shown = f"[{name}]" if ":" in name else name
+        sys.stdout.write(f"Ready. http://{shown}:{taken}/v1\n")
         sys.stdout.flush()
         await stop.wait()
     finally:

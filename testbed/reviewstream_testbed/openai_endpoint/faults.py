@@ -46,9 +46,9 @@ def _server_error(what: str, status: int, message: str) -> Kind:
     return _error(what, status, message, "server_error")
 
 
-def _too_many(what: str, *more: str) -> Kind:
+def _too_many(what: str, *fields: str) -> Kind:
     error = ApiError(429, RATE_MESSAGE, type="requests", code="rate_limit_exceeded")
-    return Kind(what, error, fields=(*_HEADERS, *more))
+    return Kind(what, error, fields=fields)
 
 
 KINDS: Final[Mapping[str, Kind]] = {
@@ -79,7 +79,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         503,
         "The engine is currently overloaded, please try again later.",
     ),
-    "rate_429": _too_many("HTTP 429, too many requests"),
+    "rate_429": _too_many("HTTP 429, too many requests", *_HEADERS),
     "quota_429": _error(
         "HTTP 429, the quota is spent",
         429,
@@ -91,9 +91,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "skewed_429": _too_many(
         "HTTP 429 by a clock that is `skew` seconds (3600) ahead of ours: `Retry-After` is a date"
         " `retry_after` seconds (1) after the `Date` of the same answer",
-        "skew",
+        *("retry_after", "skew", "should_retry"),
     ),
-    "past_429": _too_many("HTTP 429, `Retry-After` is a date an hour ago"),
+    "past_429": _too_many("HTTP 429, `Retry-After` is a date an hour ago", "should_retry"),
     # What stands in between.
     "502": Kind("HTTP 502, a proxy's page of HTML", page=Page(502, "502 Bad Gateway")),
     "504": Kind("HTTP 504, a proxy's page of HTML", page=Page(504, "504 Gateway Time-out")),

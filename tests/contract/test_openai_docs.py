@@ -1,0 +1,99 @@
+"""What the documentation of the mock endpoint says: its code runs, and nothing is left out."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.openai_endpoint.__main__ import options, parser
+from reviewstream_testbed.openai_endpoint.options import Options
+from reviewstream_testbed.openai_endpoint.rate_limits import Limits
+from reviewstream_testbed.openai_endpoint.server import Endpoint
+from tests.contract.openai_http import body_of, send
+
+DOCS = Path(__file__).parents[2] / "docs"
+HOW_TO = (DOCS / "how-to" / "misbehaving-endpoint.md").read_text(encoding="utf-8")
+REFERENCE = (DOCS / "reference" / "openai-endpoint.md").read_text(encoding="utf-8")
+PATIENCE = 120  # seconds
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}[^\n]*\n(.*?)^```$", HOW_TO, re.MULTILINE | re.DOTALL)
+
+
+def _section(heading: str) -> str:
+    return REFERENCE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+@pytest.fixture
+def endpoint(openai_endpoint: OpenAIEndpoint) -> Iterator[OpenAIEndpoint]:
+    openai_endpoint.reset()
+    yield openai_endpoint
+    openai_endpoint.reset()
+
+
+def test_the_tests_that_are_shown_pass(tmp_path: Path) -> None:
+    blocks = _blocks("python")
+    for number, block in enumerate(blocks):
+        (tmp_path / f"test_shown_{number}.py").write_text(block, encoding="utf-8")
+    plugin = ["-p", "reviewstream_testbed.pytest_plugin"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, "."]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    shown = sum(block.count("\ndef test_") for block in blocks)
+    assert f"{shown} passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_commands_that_are_shown_are_understood(endpoint: OpenAIEndpoint) -> None:
+    lines = [shlex.split(line) for block in _blocks("sh") for line in block.splitlines()]
+    asked = [line for line in lines if line[0] == "curl"]
+    assert len(asked) >= 5
+    for _, address, *flags in asked:
+        body = json.loads(flags[1]) if flags else None
+        assert send(endpoint, body, path=f"/{address.partition('/')[2]}").status == 200
+    (started,) = (line for line in lines if line[:2] == ["python", "-m"])
+    assert started[2] == "reviewstream_testbed.openai_endpoint"
+    assert options(parser().parse_args(started[3:])).limits == Limits(500)
+
+
+def test_every_route_is_described() -> None:
+    described = re.findall(r"^\| `(\w+) (/\S+)` \|", _section("Routes"), re.MULTILINE)
+    router = Endpoint(Options()).application().router
+    served = {
+        (route.method, route.resource.canonical) for route in router.routes() if route.resource
+    }
+    served = {one for one in served if one[0] != "HEAD"}
+    rooms = {(method, f"/rooms/{{room}}{path}") for method, path in described}
+    assert {*described} | rooms == served
+
+
+def test_every_flag_is_described() -> None:
+    described = set(re.findall(r"`(--[\w-]+)`", _section("Command line")))
+    flags = {one for action in parser()._actions for one in action.option_strings}
+    assert described == {one for one in flags if one.startswith("--")} - {"--help"}
+
+
+def test_every_limit_is_described() -> None:
+    described = re.findall(r"^\| `(\w+)` \|", _section("Limits"), re.MULTILINE)
+    assert tuple(described) == Limits._fields
+
+
+def test_every_count_is_described(endpoint: OpenAIEndpoint) -> None:
+    rows = re.findall(r"^\| (`.+?`) \|", _section("Counts"), re.MULTILINE)
+    described = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert described == endpoint.requests().keys()
+
+
+def test_every_header_is_described(endpoint: OpenAIEndpoint) -> None:
+    described = _section("Headers")
+    endpoint.fault({"kind": "500", "retry_after": 1, "should_retry": False})
+    headers = {name.lower() for name in send(endpoint, body_of()).headers}
+    for name in headers - {"content-type", "content-length", "date", "server", "connection"}:
+        assert name.replace("-tokens", "-requests") in described
