@@ -147,6 +147,10 @@ def _options(*, stream: bool = True, **options: Any) -> dict[str, Any]:
     return body_of(stream=stream, stream_options=options)
 
 
+def _message(**fields: Any) -> dict[str, Any]:
+    return body_of(messages=[{"role": "user", "content": "hi", **fields}])
+
+
 REFUSED: list[Any] = [
     pytest.param(body_of(model=...), 400, None, None, id="no-model"),
     pytest.param(body_of(model=7), 400, "model", "invalid_type", id="mistyped-model"),
@@ -249,6 +253,35 @@ REFUSED: list[Any] = [
     pytest.param(
         *(body_of(reasoning_effort="low"), 400, "reasoning_effort", "unsupported_parameter"),
         id="a-model-that-does-not-reason",
+    ),
+    pytest.param(
+        *(_message(colour="red"), 400, "messages[0].colour", "unknown_parameter"),
+        id="unknown-field-of-a-message",
+    ),
+    pytest.param(_message(name=7), 400, "messages[0].name", "invalid_type", id="mistyped-name"),
+    pytest.param(
+        *(_message(role="tool"), 400, "messages[0].tool_call_id", "missing_required_parameter"),
+        id="answer-of-no-tool",
+    ),
+    pytest.param(
+        *(_message(role="function"), 400, "messages[0].name", "missing_required_parameter"),
+        id="answer-of-no-function",
+    ),
+    pytest.param(
+        body_of(response_format={"type": "text", "colour": "red"}),
+        *(400, "response_format.colour", "unknown_parameter"),
+        id="unknown-field-of-a-format",
+    ),
+    pytest.param(
+        body_of(response_format={"type": "json_schema", "json_schema": {"name": "x", "hue": 1}}),
+        *(400, "response_format.json_schema.hue", "unknown_parameter"),
+        id="unknown-field-of-a-schema",
+    ),
+    pytest.param(
+        body_of(metadata={"a": 1}), 400, "metadata.a", "invalid_type", id="metadata-a-number"
+    ),
+    pytest.param(
+        body_of(logit_bias={"7": "x"}), 400, "logit_bias.7", "invalid_type", id="bias-a-string"
     ),
     pytest.param(b"{", 400, None, None, id="not-json"),
     pytest.param(b"[]", 400, None, None, id="not-an-object"),

@@ -4,6 +4,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from reviewstream_testbed.openai_endpoint.errors import ApiError, bad_request
+from reviewstream_testbed.openai_endpoint.refusals import (
+    check_names,
+    empty,
+    is_of_kind,
+    mistyped,
+    off_list,
+)
 
 MAX_STOPS: Final = 4
 STREAM_OPTIONS: Final = ("include_usage", "include_obfuscation")
@@ -32,7 +39,10 @@ def check_combinations(body: Mapping[str, Any]) -> None:
     _check_stream_options(body)
     _check_stop(body.get("stop"))
     _check_tools(body)
-    _check_tier(body.get("service_tier"))
+    _check_maps(body)
+    tier = body.get("service_tier")
+    if tier is not None and tier not in TIERS:
+        raise off_list("service_tier", tier, TIERS)
     if body.get("top_logprobs") is not None and not body.get("logprobs"):
         raise _refused("'top_logprobs' is only allowed when 'logprobs' is true.", "top_logprobs")
     if body.get("reasoning_effort") is not None:
@@ -68,26 +78,17 @@ def _check_stream_options(body: Mapping[str, Any]) -> None:
             "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
             "stream_options",
         )
+    check_names("stream_options", options, STREAM_OPTIONS)
     for name, value in options.items():
-        path = f"stream_options.{name}"
-        if name not in STREAM_OPTIONS:
-            raise bad_request(f"Unknown parameter: '{path}'.", param=path, code="unknown_parameter")
         if value is not None and not isinstance(value, bool):
-            raise bad_request(
-                f"Invalid type for '{path}': expected a boolean, but got {value!r} instead.",
-                param=path,
-                code="invalid_type",
-            )
+            raise mistyped(f"stream_options.{name}", "a boolean", value)
 
 
 def _check_stop(stop: object) -> None:
     stops = stop if isinstance(stop, list) else [] if stop is None else [stop]
-    if not all(isinstance(one, str) for one in stops):
-        raise bad_request(
-            "Invalid type for 'stop': expected one of a string or array of strings.",
-            param="stop",
-            code="invalid_type",
-        )
+    for one in stops:
+        if not isinstance(one, str):
+            raise mistyped("stop", "one of a string or array of strings", one)
     if len(stops) > MAX_STOPS:
         raise bad_request(
             f"Invalid 'stop': array too long. Expected an array with maximum length {MAX_STOPS},"
@@ -100,12 +101,7 @@ def _check_stop(stop: object) -> None:
 def _check_tools(body: Mapping[str, Any]) -> None:
     for name in ("tools", "functions"):
         if body.get(name) == []:
-            raise bad_request(
-                f"Invalid '{name}': empty array. Expected an array with minimum length 1, but got"
-                " an empty array instead.",
-                param=name,
-                code="empty_array",
-            )
+            raise empty(name)
     for name, needed in _NEEDS.items():
         if body.get(name) is not None and body.get(needed) is None:
             raise _refused(
@@ -115,14 +111,13 @@ def _check_tools(body: Mapping[str, Any]) -> None:
             )
 
 
-def _check_tier(tier: object) -> None:
-    if tier is not None and tier not in TIERS:
-        names = ", ".join(f"'{one}'" for one in TIERS)
-        raise bad_request(
-            f"Invalid value: '{tier}'. Supported values are: {names}.",
-            param="service_tier",
-            code="invalid_value",
-        )
+def _check_maps(body: Mapping[str, Any]) -> None:
+    for name, value in (body.get("metadata") or {}).items():
+        if not isinstance(value, str):
+            raise mistyped(f"metadata.{name}", "a string", value)
+    for name, value in (body.get("logit_bias") or {}).items():
+        if not is_of_kind(value, "integer"):
+            raise mistyped(f"logit_bias.{name}", "an integer", value)
 
 
 def _refused(message: str, param: str) -> ApiError:

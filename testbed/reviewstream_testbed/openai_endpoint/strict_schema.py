@@ -12,6 +12,7 @@ from typing import Any, Final
 import jsonschema
 
 from reviewstream_testbed.openai_endpoint.errors import ApiError, bad_request
+from reviewstream_testbed.openai_endpoint.refusals import check_names
 
 MAX_DEPTH: Final = 10
 MAX_PROPERTIES: Final = 5_000
@@ -37,6 +38,7 @@ def check_schema(wanted: object) -> None:
         raise bad_request(
             f"Missing required parameter: '{path}'.", param=path, code="missing_required_parameter"
         )
+    check_names(path, wanted, ("name", "description", "schema", "strict"))
     name = wanted.get("name")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise bad_request(

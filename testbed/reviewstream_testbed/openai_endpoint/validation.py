@@ -5,10 +5,18 @@ from typing import Any, Final, NamedTuple
 
 from reviewstream_testbed.openai_endpoint.combinations import check_combinations
 from reviewstream_testbed.openai_endpoint.errors import ApiError, bad_request
+from reviewstream_testbed.openai_endpoint.messages import check_messages
+from reviewstream_testbed.openai_endpoint.refusals import (
+    KINDS_OF_VALUES,
+    check_names,
+    is_of_kind,
+    missing,
+    mistyped,
+    off_list,
+)
 from reviewstream_testbed.openai_endpoint.strict_schema import check_schema
 
 CONTEXT_TOKENS: Final = 128_000
-ROLES: Final = ("system", "assistant", "user", "function", "tool", "developer")
 FORMATS: Final = ("text", "json_object", "json_schema")
 MODELS: Final[Mapping[str, str]] = {  # as it is asked for -> as the answer names it
     "gpt-4o-mini": "gpt-4o-mini-2024-07-18",
@@ -67,15 +75,6 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
     "web_search_options": Parameter("object"),
 }
 
-_KINDS: Final[Mapping[str, tuple[str, tuple[type, ...]]]] = {
-    "array": ("an array", (list,)),
-    "boolean": ("a boolean", (bool,)),
-    "integer": ("an integer", (int,)),
-    "number": ("a decimal", (int, float)),
-    "object": ("an object", (dict,)),
-    "string": ("a string", (str,)),
-}
-
 
 def check_request(body: object) -> dict[str, Any]:
     """Return the body of a request that the real endpoint would answer.
@@ -90,7 +89,7 @@ def check_request(body: object) -> dict[str, Any]:
             raise bad_request(f"Unrecognized request argument supplied: {name}")
         _check_value(name, value, PARAMETERS[name])
     _check_model(body.get("model"))
-    _check_messages(body.get("messages"))
+    check_messages(body.get("messages"))
     _check_format(body)
     check_combinations(body)
     return body
@@ -141,13 +140,8 @@ def check_context(tokens: int) -> None:
 def _check_value(name: str, value: object, allowed: Parameter) -> None:
     if value is None or allowed.kind == "any":
         return
-    expected, types = _KINDS[allowed.kind]
-    if not isinstance(value, types) or (isinstance(value, bool) and allowed.kind != "boolean"):
-        raise bad_request(
-            f"Invalid type for '{name}': expected {expected}, but got {_kind(value)} instead.",
-            param=name,
-            code="invalid_type",
-        )
+    if not is_of_kind(value, allowed.kind):
+        raise mistyped(name, KINDS_OF_VALUES[allowed.kind][0], value)
     if isinstance(value, int | float):
         _check_range(name, value, allowed)
 
@@ -180,55 +174,15 @@ def _check_model(model: object) -> None:
         )
 
 
-def _check_messages(messages: Any) -> None:  # noqa: ANN401 - a request may hold anything
-    if messages is None:
-        raise _missing("messages")
-    if not messages:
-        raise bad_request(
-            "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an"
-            " empty array instead.",
-            param="messages",
-            code="empty_array",
-        )
-    for number, message in enumerate(messages):
-        _check_message(f"messages[{number}]", message)
-
-
-def _check_message(path: str, message: object) -> None:
-    if not isinstance(message, dict):
-        raise _mistyped(path, "an object", message)
-    role = message.get("role")
-    if role is None:
-        raise _missing(f"{path}.role")
-    if role not in ROLES:
-        raise _off_list(f"{path}.role", role, ROLES)
-    content = message.get("content")
-    if content is None and role != "assistant":
-        raise _missing(f"{path}.content")
-    if isinstance(content, list):
-        for number, part in enumerate(content):
-            _check_part(f"{path}.content[{number}]", part)
-    elif content is not None and not isinstance(content, str):
-        raise _mistyped(f"{path}.content", "one of a string or array of objects", content)
-
-
-def _check_part(path: str, part: object) -> None:
-    if not isinstance(part, dict):
-        raise _mistyped(path, "an object", part)
-    if part.get("type") != "text":
-        raise _off_list(f"{path}.type", part.get("type"), ("text",))
-    if not isinstance(part.get("text"), str):
-        raise _mistyped(f"{path}.text", "a string", part.get("text"))
-
-
 def _check_format(body: Mapping[str, Any]) -> None:
     wanted = body.get("response_format")
     if wanted is None:
         return
     if "type" not in wanted:
-        raise _missing("response_format.type")
+        raise missing("response_format.type")
     if wanted["type"] not in FORMATS:
-        raise _off_list("response_format.type", wanted["type"], FORMATS)
+        raise off_list("response_format.type", wanted["type"], FORMATS)
+    check_names("response_format", wanted, ("type", "json_schema"))
     if wanted["type"] == "json_schema":
         check_schema(wanted.get("json_schema"))
     if wanted["type"] == "json_object" and "json" not in str(body["messages"]).lower():
@@ -237,35 +191,3 @@ def _check_format(body: Mapping[str, Any]) -> None:
             " type 'json_object'.",
             param="messages",
         )
-
-
-def _missing(path: str) -> ApiError:
-    return bad_request(
-        f"Missing required parameter: '{path}'.", param=path, code="missing_required_parameter"
-    )
-
-
-def _mistyped(path: str, expected: str, value: object) -> ApiError:
-    return bad_request(
-        f"Invalid type for '{path}': expected {expected}, but got {_kind(value)} instead.",
-        param=path,
-        code="invalid_type",
-    )
-
-
-def _off_list(path: str, value: object, allowed: tuple[str, ...]) -> ApiError:
-    names = ", ".join(f"'{one}'" for one in allowed)
-    return bad_request(
-        f"Invalid value: '{value}'. Supported values are: {names}.",
-        param=path,
-        code="invalid_value",
-    )
-
-
-def _kind(value: object) -> str:
-    if value is None:
-        return "null"
-    for name, (words, types) in _KINDS.items():
-        if isinstance(value, types) and (name == "boolean" or not isinstance(value, bool)):
-            return words
-    return "an unknown type"

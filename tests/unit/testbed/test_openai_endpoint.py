@@ -16,6 +16,7 @@ from reviewstream_testbed.openai_endpoint.model import Review, answer_of, count_
 from reviewstream_testbed.openai_endpoint.script import Script
 from reviewstream_testbed.openai_endpoint.validation import PARAMETERS, check_request
 from reviewstream_testbed.openai_endpoint.writer import Judged, is_followed, written
+from tests.contract.openai_http import SCHEMA
 
 words = st.sampled_from(
     ["type", "object", "array", "string", "properties", "items", "required", "enum", "$ref", "#"]
@@ -122,6 +123,10 @@ opinions = st.text(max_size=20).map(by_hash)
 def test_a_schema_that_is_followed_unseen_is_followed(schema: Any, reviews: list[Judged]) -> None:
     if is_followed(schema):
         jsonschema.validate(written(schema, reviews), schema)
+
+
+def test_the_schema_of_our_contracts_is_followed_unseen() -> None:
+    assert is_followed(SCHEMA)
 
 
 @given(plain)
