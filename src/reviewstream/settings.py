@@ -6,6 +6,7 @@ the environment are `REVIEWSTREAM_<SECTION>__<NAME>`; `OPENAI_API_KEY`, `OPENAI_
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import (
@@ -64,8 +65,9 @@ class OpenAISettings(_Section):
         max_attempts: Failed requests about one review alone before it is rejected.
         max_wait: Seconds; a longer `Retry-After` is cut to this.
         generation: Raised to relabel (0 to 999).
-        input_usd_per_million: Price of a million prompt tokens, in US dollars.
-        output_usd_per_million: Price of a million completion tokens, in US dollars.
+        input_usd_per_million: Price of a million prompt tokens, in US dollars; None: as
+            `core.prices` lists it for the model, and nothing for one that it does not know.
+        output_usd_per_million: The same of a million completion tokens.
         ledger_name: Name of the model in the ledger. By default its own, and the address with it
             where that is not OpenAI's: another endpoint may mean another model by the name.
     """
@@ -83,8 +85,8 @@ class OpenAISettings(_Section):
     max_attempts: PositiveInt = 6
     max_wait: PositiveFloat = 60.0
     generation: int = Field(default=0, ge=0, le=999)
-    input_usd_per_million: float = Field(default=0.15, ge=0)
-    output_usd_per_million: float = Field(default=0.60, ge=0)
+    input_usd_per_million: NonNegativeFloat | None = None
+    output_usd_per_million: NonNegativeFloat | None = None
     ledger_name: str | None = None
 
 
@@ -210,6 +212,19 @@ class SparkSettings(_Section):
     master: str | None = None
     checkpoint: str = "checkpoint"
     config: dict[str, str] = Field(default_factory=dict)
+
+
+def accounted(settings: "Settings") -> "Settings":
+    """Return settings whose budget is that of the checkpoint, unless it is another account's.
+
+    So a query that is started again, for whatever reason, has the same budget and no new one.
+    """
+    if settings.limits.account is not None:
+        return settings
+    checkpoint = settings.spark.checkpoint
+    account = checkpoint if "://" in checkpoint else str(Path(checkpoint).absolute())
+    limits = settings.limits.model_copy(update={"account": account})
+    return settings.model_copy(update={"limits": limits})
 
 
 class Settings(BaseSettings):

@@ -16,6 +16,7 @@ VERBS: Final = (
     "evaluate",
     "index",
     "ledger",
+    "plan",
     "relabel",
     "report",
     "run",

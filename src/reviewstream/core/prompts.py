@@ -20,6 +20,8 @@ from reviewstream.errors import ConfigError
 PROMPT_VERSION: Final = 1  # what is used if nobody says otherwise
 MAX_TEXT_TOKENS: Final = 4_000  # of one review; the rest is cut off, and the label says so
 BYTES_PER_TOKEN: Final = 4  # of UTF-8: about right for English, a little low for other scripts
+ENVELOPE_TOKENS: Final = 4  # `{"labels":[]}`
+TOKENS_PER_MESSAGE: Final = 3  # its role, and what separates it from the next
 TOKENS_PER_LABEL: Final = 64  # one label of the answer, with room to spare
 TOKENS_PER_ANSWER: Final = 64  # what surrounds the labels
 
@@ -159,9 +161,15 @@ def build_prompt(
     )
 
 
+def question_tokens(request: ChatRequest) -> int:
+    """Return about how many tokens a request takes without its answer."""
+    messages = (request.system, request.user)
+    return sum(estimate_tokens(one) + TOKENS_PER_MESSAGE for one in messages)
+
+
 def expected_answer_tokens(reviews: int, *, version: int = PROMPT_VERSION) -> int:
     """Return about how many tokens an answer takes; `build_prompt` says how many at most."""
-    return reviews * _VERSIONS[version].label_tokens
+    return ENVELOPE_TOKENS + reviews * _VERSIONS[version].label_tokens
 
 
 def known_version(version: int) -> int:

@@ -1,13 +1,12 @@
 """Labels a batch of reviews: every one comes back, labelled or rejected, in its place."""
 
-import hashlib
 from collections.abc import Sequence
 
 from msgspec import structs
 
 from reviewstream.core.outcomes import Rejected
 from reviewstream.core.parsing import to_line
-from reviewstream.core.prompts import as_sent, is_truncated
+from reviewstream.core.prompts import is_truncated
 from reviewstream.core.records import (
     LabelledReview,
     Origin,
@@ -22,7 +21,7 @@ from reviewstream.pipeline.halt import Halt
 from reviewstream.pipeline.metering import MeteredModel
 from reviewstream.pipeline.policy import LabelPolicy
 from reviewstream.pipeline.remembering import PatientLedger
-from reviewstream.ports import ChatModel, Clock, LabelLedger, LedgerKey, RateLimiter
+from reviewstream.ports import ChatModel, Clock, LabelLedger, RateLimiter
 
 __all__ = ["LabelPolicy", "Labeller"]
 
@@ -69,7 +68,7 @@ class Labeller:
             TransientError: the ledger stays away.
             ConfigError: the ledger is damaged.
         """
-        keys = [self._key(review.text) for review, _ in reviews]
+        keys = [self._policy.key(review.text) for review, _ in reviews]
         texts = {key: review.text for key, (review, _) in zip(keys, reviews, strict=True)}
         results = await self._buyer.buy(texts)
         outcomes: list[LabelledReview | RejectedReview] = []
@@ -83,13 +82,6 @@ class Labeller:
     def end(self) -> None:
         """Let calls that run end early: what is in flight is finished, as it is paid for."""
         self._halt.end()
-
-    def _key(self, text: str) -> LedgerKey:
-        return LedgerKey(
-            model=self._policy.ledger_name or self._policy.model,
-            prompt_version=self._policy.prompt_version,
-            text_sha256=hashlib.sha256(as_sent(text).encode()).digest(),
-        )
 
     def _outcome(
         self, review: Review, origin: Origin, result: Result

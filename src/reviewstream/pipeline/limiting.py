@@ -18,7 +18,8 @@ from reviewstream.core.limits import (
     Terms,
     spent_sentence,
 )
-from reviewstream.errors import LimitError, StopError, TransientError
+from reviewstream.errors import ConfigError, LimitError, StopError, TransientError
+from reviewstream.pipeline.policy import known_prices
 from reviewstream.pipeline.remembering import ledger_name
 from reviewstream.ports import Clock, LimitStore
 from reviewstream.settings import LimitsSettings, OpenAISettings
@@ -27,9 +28,23 @@ JITTER: Final = 0.5  # seconds; less than the margin of a minute, so that no min
 RELEARN: Final = timedelta(seconds=60)  # what everybody knows is not told with every answer
 
 
+def no_price(model: OpenAISettings) -> str:
+    """Return the sentence that says what to do about a model without a price."""
+    return (
+        f"no price of {model.model} is known: set openai.input_usd_per_million and"
+        " openai.output_usd_per_million, to 0 if it costs nothing"
+    )
+
+
 def terms_of(model: OpenAISettings, limits: LimitsSettings) -> Terms:
-    """Return the terms that the settings describe."""
+    """Return the terms that the settings describe.
+
+    Raises:
+        ConfigError: there is a budget, and nobody knows what the model costs.
+    """
     budget = limits.budget_usd
+    if budget is not None and known_prices(model) is None:
+        raise ConfigError(f"limits.budget_usd is set, and {no_price(model)}")
     return Terms(
         model=ledger_name(model),
         account=limits.account or "",
@@ -39,6 +54,11 @@ def terms_of(model: OpenAISettings, limits: LimitsSettings) -> Terms:
         ),
         budget_micro_usd=None if budget is None else budget_micro_usd(budget),
     )
+
+
+def spent_micro_usd(store: LimitStore, terms: Terms) -> int:
+    """Return what the account has spent, what is reserved just now included."""
+    return store.apply(GiveBack(), terms).spent
 
 
 class SharedLimiter:

@@ -1,21 +1,34 @@
 """How reviews are labelled."""
 
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Self
 
 from msgspec import Struct
 
 from reviewstream.core.costs import Prices
 from reviewstream.core.packs import overhead, tokens_of
+from reviewstream.core.prices import prices_of
 from reviewstream.core.prompts import (
     PROMPT_VERSION,
     TOKENS_PER_LABEL,
     Prompt,
+    as_sent,
     build_prompt,
     known_version,
 )
 from reviewstream.pipeline.remembering import ledger_name
+from reviewstream.ports import LedgerKey
 from reviewstream.settings import OpenAISettings
+
+
+def known_prices(settings: OpenAISettings) -> Prices | None:
+    """Return what the model costs, or None if nobody knows."""
+    return prices_of(
+        settings.model,
+        prompt=settings.input_usd_per_million,
+        completion=settings.output_usd_per_million,
+    )
 
 
 class LabelPolicy(Struct, frozen=True, kw_only=True):
@@ -65,9 +78,20 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
             max_pack_tokens=settings.max_pack_tokens,
             max_attempts=settings.max_attempts,
             max_wait=settings.max_wait,
-            prices=Prices.from_usd(
-                prompt=settings.input_usd_per_million, completion=settings.output_usd_per_million
-            ),
+            prices=known_prices(settings) or Prices(),
+        )
+
+    @property
+    def name_in_ledger(self) -> str:
+        """What the ledger calls the model."""
+        return self.ledger_name or self.model
+
+    def key(self, text: str) -> LedgerKey:
+        """Return what the label of a text is remembered by."""
+        return LedgerKey(
+            model=self.name_in_ledger,
+            prompt_version=self.prompt_version,
+            text_sha256=sha256(as_sent(text).encode()).digest(),
         )
 
     def prompt(self, texts: Sequence[str]) -> Prompt:

@@ -19,6 +19,7 @@ from reviewstream.core.records import LabelledReview, Origin, RejectedReview, Re
 from reviewstream.core.selection import Condition
 from reviewstream.core.versions import GENERATIONS, external_version
 from reviewstream.errors import ConfigError, PermanentError, StopError
+from reviewstream.pipeline.policy import known_prices
 from reviewstream.pipeline.publishing import Publisher
 from reviewstream.ports import NewestVersions, RecordLog, SchemaRegistry, Sighting, StoredRecord
 from reviewstream.settings import OpenAISettings
@@ -254,9 +255,7 @@ def estimate(reviews: Iterable[LabelledReview], settings: OpenAISettings) -> Est
         requests += 1
         asked += prompt.tokens - prompt.request.max_output_tokens
         answered += expected_answer_tokens(len(texts), version=version)
-    prices = Prices.from_usd(
-        prompt=settings.input_usd_per_million, completion=settings.output_usd_per_million
-    )
+    prices = known_prices(settings) or Prices()
     return Estimate(
         requests=requests,
         prompt_tokens=asked,

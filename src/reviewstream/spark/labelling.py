@@ -16,6 +16,7 @@ from reviewstream.core.prompts import known_version
 from reviewstream.core.records import LabelledReview, Origin, RejectedReview, Review
 from reviewstream.errors import ConfigError
 from reviewstream.pipeline.labelling import Labeller
+from reviewstream.pipeline.limiting import terms_of
 from reviewstream.settings import LedgerSettings, LimitsSettings, OpenAISettings, Settings
 from reviewstream.spark.columns import LABEL, REJECTION, SOURCE, column, missing, rows_of
 from reviewstream.spark.wiring import wiring
@@ -40,10 +41,12 @@ def label_reviews(settings: Settings) -> Callable[[DataFrame], DataFrame]:
         A function that adds the columns `sentiment`, `confidence` and `provenance`.
 
     Raises:
-        ConfigError: there is no such prompt version; (from the function) a column is missing, or
-            there is a label already.
+        ConfigError: there is no such prompt version, or a budget and no price; (from the function)
+            a column is missing, or there is a label already.
     """
-    known_version(settings.openai.prompt_version)  # here, as in a task it would be a traceback
+    # Here, as in a task it would be a traceback.
+    known_version(settings.openai.prompt_version)
+    terms_of(settings.openai, settings.limits)
     return partial(_label, settings.openai, settings.ledger, settings.limits)
 
 

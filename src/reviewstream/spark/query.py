@@ -16,7 +16,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from reviewstream import errors
 from reviewstream.errors import PermanentError, ReviewStreamError
-from reviewstream.settings import Settings
+from reviewstream.settings import Settings, accounted
 from reviewstream.spark.labelling import label_reviews
 from reviewstream.spark.options import SinkOptions, sink_options, source_options
 from reviewstream.spark.registration import register
@@ -88,19 +88,6 @@ def start_query(
     if available_now:
         writer = writer.trigger(availableNow=True)
     return RunningQuery(query=writer.start(), drain_file=drain_file)
-
-
-def accounted(settings: Settings) -> Settings:
-    """Return settings whose budget is that of the checkpoint, unless it is another account's.
-
-    So a query that is started again, for whatever reason, has the same budget and no new one.
-    """
-    if settings.limits.account is not None:
-        return settings
-    checkpoint = settings.spark.checkpoint
-    account = checkpoint if "://" in checkpoint else str(Path(checkpoint).absolute())
-    limits = settings.limits.model_copy(update={"account": account})
-    return settings.model_copy(update={"limits": limits})
 
 
 def counted(labelled: DataFrame) -> DataFrame:

@@ -462,7 +462,13 @@ async def test_cancelling_leaves_nothing_running_and_nothing_reserved() -> None:
 
 def test_a_policy_is_what_the_settings_say() -> None:
     given_settings = OpenAISettings(
-        model="x", ledger_name="y", concurrency=3, max_attempts=2, max_wait=9
+        model="x",
+        ledger_name="y",
+        concurrency=3,
+        max_attempts=2,
+        max_wait=9,
+        input_usd_per_million=0.15,
+        output_usd_per_million=0.6,
     )
     policy = LabelPolicy.of(given_settings)
     assert (policy.model, policy.concurrency, policy.max_attempts, policy.max_wait) == (
@@ -471,6 +477,7 @@ def test_a_policy_is_what_the_settings_say() -> None:
     )
     assert policy.ledger_name == "y"
     assert policy.prices == Prices(prompt=150_000, completion=600_000)
+    assert LabelPolicy.of(OpenAISettings(model="x")).prices == Prices()
 
 
 behaviours = st.sampled_from(
