@@ -1,11 +1,13 @@
 """The mock endpoint misbehaves as it is told, in that way only, and then no more."""
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from http.client import HTTPException, IncompleteRead
+from http.client import HTTPConnection, HTTPException, IncompleteRead
 from typing import Any
 
 import jsonschema
@@ -15,6 +17,7 @@ from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from reviewstream_testbed.openai_endpoint.faults import KINDS
 from tests.contract.openai_http import (
     LABELS,
+    PATIENCE,
     PUBLISHED_ERROR,
     TEXTS,
     Answer,
@@ -146,6 +149,16 @@ def test_a_cut_ends_the_connection_in_the_midst_of_the_body(
         send(endpoint, body_of(stream=is_stream))
     assert caught.value.partial
     assert send(endpoint, body_of()).status == 200
+
+
+def test_a_cut_ends_a_connection_that_its_client_would_keep(endpoint: OpenAIEndpoint) -> None:
+    endpoint.fault("cut")
+    with closing(HTTPConnection("127.0.0.1", endpoint.port, timeout=PATIENCE)) as connection:
+        path = f"{endpoint.base_url.partition(str(endpoint.port))[2]}/chat/completions"
+        headers = {"Authorization": f"Bearer {endpoint.api_key}"}
+        connection.request("POST", path, json.dumps(body_of()), headers)
+        with pytest.raises(IncompleteRead):
+            connection.getresponse().read()
 
 
 @pytest.mark.parametrize("is_stream", [False, True])
