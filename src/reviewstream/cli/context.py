@@ -60,6 +60,15 @@ class Context:
         """Where a person reads: standard error; rich respects NO_COLOR."""
         return Console(stderr=True, highlight=False)
 
+    def warn_of_prices(self) -> None:
+        """Say so if nobody knows what the model costs: a cost of 0 is no figure then."""
+        from reviewstream.pipeline.limiting import no_price
+        from reviewstream.pipeline.policy import known_prices
+
+        if known_prices(self.settings.openai) is None:
+            sentence = f"{no_price(self.settings.openai)}; until then every cost is counted as 0"
+            self.console.print(sentence, markup=False, soft_wrap=True)
+
     def emit(self, result: Mapping[str, Any] | Sequence[Any]) -> None:
         """Print the result as one line of JSON on standard output."""
         click.echo(json.dumps(result, ensure_ascii=False, default=str))

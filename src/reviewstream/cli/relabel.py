@@ -68,6 +68,7 @@ def command(
     from reviewstream.pipeline.relabel import Order
 
     known_version(prompt_version)
+    context.warn_of_prices()
     order = Order(prompt_version=prompt_version, generation=generation, conditions=conditions)
     with stages(context.progress, context.console) as shown, _opened(context, order) as work:
         survey = work.survey(lambda done, total: shown.update("read", done, total))

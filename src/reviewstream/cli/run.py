@@ -31,6 +31,7 @@ def command(context: Context, *, once: bool, setup: bool) -> None:
 
     use_java()
     settings = context.settings
+    context.warn_of_prices()
     if setup:
         prepare(settings)
     spark = spark_session(settings.spark)

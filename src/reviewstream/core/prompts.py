@@ -26,22 +26,6 @@ TOKENS_PER_LABEL: Final = 64  # one label of the answer, with room to spare
 TOKENS_PER_ANSWER: Final = 64  # what surrounds the labels
 
 
-def _answer_schema(**item: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the schema of `{"labels": [item, ...]}`; `core.answers` reads it."""
-    label = {
-        "type": "object",
-        "properties": item,
-        "required": list(item),
-        "additionalProperties": False,
-    }
-    return {
-        "type": "object",
-        "properties": {"labels": {"type": "array", "items": label}},
-        "required": ["labels"],
-        "additionalProperties": False,
-    }
-
-
 _ID: Final = {"type": "string"}
 _SENTIMENT: Final = {"type": "string", "enum": [one.value for one in Sentiment]}
 
@@ -50,6 +34,7 @@ class _Version(Struct, frozen=True, kw_only=True):
     r"""What a prompt version consists of.
 
     Attributes:
+        fields: JSON schema of each field of a label.
         escaped: Characters of a text that are written as `\uXXXX`: the text stays the same JSON
             string, and no mark that a chat template knows (`<|im_start|>`, `[INST]`) can be in it.
         ids_are_hidden: What a review is called depends on all texts of the request: a review that
@@ -61,7 +46,7 @@ class _Version(Struct, frozen=True, kw_only=True):
     """
 
     instructions: str
-    answer_schema: Mapping[str, Any]
+    fields: Mapping[str, Any]
     escaped: str = ""
     ids_are_hidden: bool = False
     label_tokens: int
@@ -85,9 +70,7 @@ _VERSIONS: Final = MappingProxyType(
                 'Answer with the JSON object {"labels": [{"id", "sentiment", "confidence"}, ...]} '
                 "only."
             ),
-            answer_schema=_answer_schema(
-                id=_ID, sentiment=_SENTIMENT, confidence={"type": "number"}
-            ),
+            fields={"id": _ID, "sentiment": _SENTIMENT, "confidence": {"type": "number"}},
             label_tokens=15,
         ),
         # Fewer tokens, two thirds of those of an answer: it does not ask for a confidence.
@@ -101,7 +84,7 @@ _VERSIONS: Final = MappingProxyType(
                 "Judge what is meant, in any language.\n"
                 'Answer with JSON only: {"labels": [{"id", "sentiment"}, ...]}.'
             ),
-            answer_schema=_answer_schema(id=_ID, sentiment=_SENTIMENT),
+            fields={"id": _ID, "sentiment": _SENTIMENT},
             escaped="<[",
             ids_are_hidden=True,
             label_tokens=10,
@@ -143,13 +126,13 @@ def build_prompt(
     asked = _VERSIONS[version]
     ids = _hidden_ids(texts) if asked.ids_are_hidden else tuple(map(str, range(len(texts))))
     reviews = [
-        {"id": name, "text": _quoted(text, asked.escaped)}
-        for name, text in zip(ids, texts, strict=True)
+        {"id": ids[number], "text": _quoted(text, asked.escaped)}
+        for number, text in enumerate(texts)
     ]
     request = ChatRequest(
         system=asked.instructions,
         user=msgspec.json.encode({"reviews": reviews}).decode(),
-        answer_schema=asked.answer_schema,
+        answer_schema=_answer_schema(asked.fields),
         schema_name=f"review_labels_v{version}",
         max_output_tokens=TOKENS_PER_ANSWER + tokens_per_label * len(texts),
     )
@@ -206,10 +189,26 @@ def as_sent(text: str) -> str:
     return kept.decode(errors="ignore")
 
 
+def _answer_schema(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schema of `{"labels": [{field: ...}, ...]}`; `core.answers` reads it."""
+    label = {
+        "type": "object",
+        "properties": fields,
+        "required": list(fields),
+        "additionalProperties": False,
+    }
+    return {
+        "type": "object",
+        "properties": {"labels": {"type": "array", "items": label}},
+        "required": ["labels"],
+        "additionalProperties": False,
+    }
+
+
 def _hidden_ids(texts: Sequence[str]) -> tuple[str, ...]:
     """Return an id of letters for each text: two of them are a token, or little more."""
     digest = sha256(b"\0".join(as_sent(text).encode() for text in texts)).digest()
-    start = int.from_bytes(digest[:8], "big")
+    start = int.from_bytes(digest[:8])
     length = 2
     while len(texts) * len(ascii_lowercase) > len(ascii_lowercase) ** length:
         length += 1

@@ -145,3 +145,13 @@ def test_a_verb_gets_the_common_options_as_a_context() -> None:
     result = CliRunner().invoke(show, ["--progress", "log", "--json", "--debug", "é"])
     assert (result.exit_code, result.output) == (0, '{"word": "é"}\n')
     assert (seen[0].progress, seen[0].json, seen[0].debug) == (Mode.LOG, True, True)
+
+
+@pytest.mark.parametrize(("model", "lines"), [("gpt-4o-mini", 0), ("llama", 1)])
+def test_a_model_whose_price_nobody_knows_is_told_of(
+    capsys: pytest.CaptureFixture[str], model: str, lines: int
+) -> None:
+    Context(overrides=(f"openai.model={model}",)).warn_of_prices()
+    err = capsys.readouterr().err
+    assert err.count("\n") == lines
+    assert ("no price of llama is known: set openai.input_usd_per_million" in err) == bool(lines)

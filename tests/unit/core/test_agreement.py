@@ -51,3 +51,9 @@ def test_expected_and_label_are_told_apart() -> None:
         (Sentiment.POSITIVE, Sentiment.NEGATIVE): 2,
         (Sentiment.NEGATIVE, Sentiment.POSITIVE): 1,
     }
+
+
+def test_without_a_month_none_is_known() -> None:
+    tally = Tally()
+    tally.add(Sentiment.POSITIVE, Sentiment.POSITIVE)
+    assert (tally.documents, tally.months()) == (1, [])

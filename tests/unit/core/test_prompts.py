@@ -24,6 +24,7 @@ from reviewstream.core.prompts import (
     expected_answer_tokens,
     is_truncated,
     known_version,
+    question_tokens,
 )
 from reviewstream.core.records import Sentiment
 from reviewstream.errors import ConfigError
@@ -207,3 +208,12 @@ def test_what_an_answer_may_take_is_a_setting(
     ceiling = prompt.request.max_output_tokens
     assert ceiling == TOKENS_PER_ANSWER + each * len(given_texts)
     assert prompt.tokens - ceiling == usual.tokens - usual.request.max_output_tokens
+
+
+@given(st.lists(texts, min_size=1, max_size=5), versions)
+def test_a_question_takes_what_its_messages_take_and_three_tokens_for_each(
+    given_texts: list[str], version: int
+) -> None:
+    request = build_prompt(given_texts, version=version).request
+    apart = estimate_tokens(request.system) + estimate_tokens(request.user)
+    assert question_tokens(request) == apart + 2 * 3
