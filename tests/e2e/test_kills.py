@@ -1,0 +1,127 @@
+"""Whatever is killed, and whenever: no label is bought twice, and none is lost.
+
+What was in flight at the kill is asked about again, as nobody knows its answer.
+"""
+
+import contextlib
+import hashlib
+import json
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+import pytest
+
+from reviewstream.samples import write_sample
+from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from tests.e2e.conftest import PATIENCE, Command, Pipeline, await_condition, with_changes
+from tests.e2e.test_pipeline import free_port
+
+REVIEWS: Final = 3_000
+PACK: Final = 10
+CONCURRENCY: Final = 2  # per Spark task
+TASKS: Final = 2
+LATENCY: Final = 100  # milliseconds, so that a kill finds requests in flight
+WORKERS: Final = "pyspark.daemon"  # Spark's Python workers are this process and its forks
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> set[str]:
+    """Write the reviews, and return their different texts."""
+    write_sample(tmp_path / "review.json", REVIEWS, seed=17)
+    lines = (tmp_path / "review.json").read_bytes().splitlines()
+    return {json.loads(line)["text"] for line in lines}
+
+
+@pytest.fixture
+def endpoint() -> Iterator[OpenAIEndpoint]:
+    with OpenAIEndpoint(latency=LATENCY, judge="hash") as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def mine(pipeline: Pipeline, endpoint: OpenAIEndpoint, tmp_path: Path) -> Pipeline:
+    pipeline = with_changes(
+        pipeline,
+        "openai",
+        base_url=endpoint.base_url,
+        concurrency=CONCURRENCY,
+        pack=PACK,
+    )
+    pipeline = with_changes(pipeline, "ledger", enabled=True, file=str(tmp_path / "ledger.sqlite3"))
+    return with_changes(
+        pipeline, "source", port=free_port(), partitions=TASKS, max_rows_per_trigger=REVIEWS // 3
+    )
+
+
+def asked(endpoint: OpenAIEndpoint) -> dict[str, int]:
+    """Return how often each text was asked about, by its SHA-256."""
+    times: dict[str, int] = endpoint.requests()["reviews"]
+    return times
+
+
+def driver(run: Command) -> list[psutil.Process]:
+    """Return the driver's processes: ours, and the JVM that it started."""
+    ours = psutil.Process(run.process.pid)
+    return [ours, *(each for each in ours.children(recursive=True) if each.name() == "java")]
+
+
+def workers(run: Command) -> list[psutil.Process]:
+    """Return the Python workers that label, without the daemon that forks them."""
+    children = psutil.Process(run.process.pid).children(recursive=True)
+    forks = [each for each in children if WORKERS in command_of(each)]
+    return [each for each in forks if each.parent() in forks]
+
+
+def killed(victims: Callable[[Command], list[psutil.Process]], run: Command) -> bool:
+    """Kill what is there, and say whether the run is over."""
+    with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+        for process in victims(run):
+            process.kill()
+    return run.process.poll() is not None
+
+
+def command_of(process: psutil.Process) -> str:
+    """Return a process's command line, empty if it has just ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # a zombie too
+        return ""
+
+
+VICTIMS: Final[dict[str, Any]] = {
+    "driver": driver,
+    "worker": workers,
+    "both": lambda run: [*workers(run), *driver(run)],
+}
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_a_kill_at_any_moment_costs_what_was_in_flight_at_most(
+    mine: Pipeline, endpoint: OpenAIEndpoint, texts: set[str], victim: str
+) -> None:
+    moment = random.SystemRandom().randrange(PACK, len(texts) * 3 // 4)
+    serve = ("serve", "review.json", "--port", str(mine.settings.source.port))
+    with mine.start(*serve) as server:
+        server.await_text("Ready.")
+        with mine.start("run", "--once") as run:
+            await_condition("texts", lambda: len(asked(endpoint)), lambda count: count >= moment)
+            # A worker that had nothing to do is not missed: then the next one is killed.
+            await_condition("end of the run", lambda: killed(VICTIMS[victim], run), bool)
+            assert run.process.wait(PATIENCE) != 0
+        before = asked(endpoint)
+        assert len(before) < len(texts), "the kill came after the end"
+        mine.run("run", "--once")
+
+    times = asked(endpoint)
+    assert times.keys() == {hashlib.sha256(text.encode()).hexdigest() for text in texts}
+    again = sum(times.values()) - len(times)
+    assert again <= TASKS * CONCURRENCY * PACK, f"asked again about {again}, at {moment}"
+    report = await_condition(
+        "documents",
+        lambda: json.loads(mine.run("report", "--json")),
+        lambda found: found["documents"] == REVIEWS,
+    )
+    assert report["documents"] == REVIEWS
