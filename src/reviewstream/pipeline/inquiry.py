@@ -80,7 +80,7 @@ class Inquiry:
         if isinstance(outcome, Ok):
             return [outcome.value[name] for name in prompt.ids]
         alone = len(prompt.ids) == 1
-        if alone and len(self.answers) < BAD_ANSWERS and self.attempts < self._policy.max_attempts:
+        if alone and len(self.answers) < BAD_ANSWERS and not self._is_enough(alone=alone):
             return None
         return Refusal(reason=outcome.reason, detail=outcome.detail)
 
@@ -94,7 +94,13 @@ class Inquiry:
             # A pack that is larger than a whole minute's tokens is never let in.
             return self._throttles >= (most * THROTTLES if alone else most)
         self._failures += 1
-        return self._failures >= (most if alone else min(most, PACK_FAILURES))
+        return self._is_enough(alone=alone)
+
+    def _is_enough(self, *, alone: bool) -> bool:
+        """Say whether as much has failed as may, bad answers included."""
+        most = self._policy.max_attempts
+        most = most if alone else min(most, PACK_FAILURES)
+        return self._failures + len(self.answers) >= most
 
     async def _wait(self, err: TransientError) -> None:
         """Wait as long as the other side asked for, or as long as we guess."""

@@ -3,6 +3,7 @@
 from reviewstream.core.chat import ChatAnswer, RateLimits
 from reviewstream.core.costs import cost_micro_usd
 from reviewstream.core.prompts import Prompt
+from reviewstream.core.usage import believed
 from reviewstream.errors import ReviewStreamError, ThrottledError
 from reviewstream.pipeline.halt import Halt
 from reviewstream.pipeline.policy import LabelPolicy
@@ -61,7 +62,7 @@ class MeteredModel:
             raise
         if answer.limits is not None:
             self._limiter.learn(answer.limits)
-        return answer
+        return believed(answer, prompt.request)
 
     def _slow_down(self, err: ThrottledError) -> None:
         wait = err.retry_after
