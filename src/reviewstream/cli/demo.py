@@ -12,6 +12,7 @@ import click
 from rich.table import Table
 
 from reviewstream.cli.context import DONE, FINDINGS, Context, verb
+from reviewstream.cli.limits import limited
 from reviewstream.cli.local import local_stack, scratch, use_java
 from reviewstream.cli.progress import Stages, stages
 from reviewstream.cli.streaming import Counts, watch
@@ -53,6 +54,7 @@ POLL: Final = 0.5  # seconds
     help="Spark in one process, or a cluster of a master and two workers.",
 )
 @verb
+@limited
 def command(  # noqa: PLR0913 - an argument for each option
     context: Context,
     *,

@@ -5,6 +5,7 @@ from dataclasses import asdict
 import click
 
 from reviewstream.cli.context import Context, verb
+from reviewstream.cli.limits import limited
 from reviewstream.cli.local import use_java
 from reviewstream.cli.progress import stages
 from reviewstream.cli.signals import on_signals
@@ -19,6 +20,7 @@ from reviewstream.cli.streaming import Counts, watch
     help="First create what is missing: topics, index, connector.",
 )
 @verb
+@limited
 def command(context: Context, *, once: bool, setup: bool) -> None:
     """Stream reviews from the review server to Kafka, labelled; Connect indexes them.
 

@@ -44,7 +44,7 @@ def watch(
     """
     from pyspark.errors import StreamingQueryException
 
-    from reviewstream.spark.query import drain_and_stop, failure
+    from reviewstream.spark.query import await_tasks, drain_and_stop, failure
 
     tally = _Tally(running)
     try:
@@ -53,6 +53,7 @@ def watch(
             if stop is not None and stop.is_set():
                 drain_and_stop(running)
     except StreamingQueryException as err:
+        await_tasks(running)
         raise failure(err) from err
     tell(counts := tally.count())
     return counts

@@ -141,6 +141,27 @@ def drain_and_stop(running: RunningQuery, *, timeout: float = 300.0) -> bool:
     return completed
 
 
+def await_tasks(running: RunningQuery, *, timeout: float = 60.0) -> bool:
+    """Wait until nothing runs any more of a query that failed.
+
+    Its other tasks finish the requests that they have in flight, and these are paid for.
+
+    Args:
+        running: The query.
+        timeout: Seconds; after them they are left to themselves.
+
+    Returns:
+        Whether everything ended.
+    """
+    context = running.query._jsq.sparkSession().sparkContext()  # noqa: SLF001 - no other way to it
+    deadline = time.monotonic() + timeout
+    while any(each.numRunningTasks() for each in context.statusTracker().getExecutorInfos()):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL)
+    return True
+
+
 def failure_sentence(error: BaseException) -> str:
     """Return the one sentence that matters of a failed query's exception.
 

@@ -28,6 +28,9 @@ _EVERYWHERE: Final = {
     # A batch of the largest texts (64 KiB each) still fits into a worker.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
     "spark.python.daemon.module": "reviewstream.spark.daemon",
+    # A task that is given up because another one failed has requests in flight: they are paid for,
+    # so that it may wait for them and put their labels into the ledger.
+    "spark.python.task.killTimeout": "60s",
     # What the counts of a run are summed from.
     "spark.sql.streaming.numRecentProgressUpdates": "10000",
 }

@@ -5,8 +5,14 @@ from pathlib import Path
 import pytest
 
 from reviewstream.errors import LimitError, PermanentError, StopError
+from reviewstream.settings import LimitsSettings, Settings, SparkSettings, accounted
 from reviewstream.spark import query
-from reviewstream.spark.query import RunningQuery, drain_and_stop, failure, failure_sentence
+from reviewstream.spark.query import (
+    RunningQuery,
+    drain_and_stop,
+    failure,
+    failure_sentence,
+)
 from reviewstream.spark.source import DRAINED
 
 TRACE = """[STREAM_FAILED] Query [id = 1] terminated with exception: [PYTHON_EXCEPTION] Traceback:
@@ -100,3 +106,22 @@ def test_a_micro_batch_that_takes_too_long_is_cut_off(tmp_path: Path) -> None:
     ended = Ended(tmp_path / "drain")
     assert not drain_and_stop(running(ended), timeout=0.01)
     assert ended.stopped.is_set()
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "given", "account"),
+    [
+        ("here", None, str(Path("here").absolute())),
+        ("/data/checkpoint", None, "/data/checkpoint"),
+        ("hdfs://name/checkpoint", None, "hdfs://name/checkpoint"),
+        ("here", "team", "team"),
+        ("here", "", ""),
+    ],
+)
+def test_a_query_pays_from_the_account_of_its_checkpoint_unless_told_otherwise(
+    checkpoint: str, given: str | None, account: str
+) -> None:
+    settings = Settings(
+        spark=SparkSettings(checkpoint=checkpoint), limits=LimitsSettings(account=given)
+    )
+    assert accounted(settings).limits.account == account

@@ -1,0 +1,46 @@
+"""Options of verbs that ask the model: how much, and for how much money."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+
+import click
+
+from reviewstream.cli.context import Context
+
+
+def limited(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options of the settings `limits`; they win over every other place."""
+
+    @wraps(function)
+    def command(context: Context, **options: object) -> None:
+        told = {name: options.pop(name) for name in _NAMES}
+        overrides = [f"limits.{name}={one}" for name, one in told.items() if one is not None]
+        function(replace(context, overrides=(*context.overrides, *overrides)), **options)
+
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+_NAMES = ("budget_usd", "requests_per_minute", "tokens_per_minute")
+_OPTIONS = (
+    click.option(
+        "--budget-usd",
+        type=click.FloatRange(min=0),
+        metavar="USD",
+        help="Stop, with exit code 3, before this is overdrawn. A larger one goes on.",
+    ),
+    click.option(
+        "--requests-per-minute",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="N",
+        help="Of all tasks together; the endpoint's own limit holds too.",
+    ),
+    click.option(
+        "--tokens-per-minute",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="N",
+        help="Likewise.",
+    ),
+)
