@@ -1,4 +1,4 @@
-"""Options of verbs that ask the model: how much, and for how much money."""
+"""Options of verbs that ask the model: how much at once, how often, and for how much money."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,12 +10,12 @@ from reviewstream.cli.context import Context
 
 
 def limited(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb the options of the settings `limits`; they win over every other place."""
+    """Give a verb these options; they win over every other place of their settings."""
 
     @wraps(function)
     def command(context: Context, **options: object) -> None:
-        told = {name: options.pop(name) for name in _NAMES}
-        overrides = [f"limits.{name}={one}" for name, one in told.items() if one is not None]
+        told = {setting: options.pop(name) for name, setting in _SETTINGS.items()}
+        overrides = [f"{setting}={one}" for setting, one in told.items() if one is not None]
         function(replace(context, overrides=(*context.overrides, *overrides)), **options)
 
     for option in reversed(_OPTIONS):
@@ -23,8 +23,19 @@ def limited(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-_NAMES = ("budget_usd", "requests_per_minute", "tokens_per_minute")
+_SETTINGS = {
+    "pack": "openai.pack",
+    "budget_usd": "limits.budget_usd",
+    "requests_per_minute": "limits.requests_per_minute",
+    "tokens_per_minute": "limits.tokens_per_minute",
+}
 _OPTIONS = (
+    click.option(
+        "--pack",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Reviews in one request, at most.",
+    ),
     click.option(
         "--budget-usd",
         type=click.FloatRange(min=0),

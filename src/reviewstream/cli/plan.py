@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reviewstream.cli.context import FINDINGS, Context, verb
+from reviewstream.cli.limits import limited
 from reviewstream.core.costs import MILLION
 from reviewstream.core.prices import AS_OF
 
@@ -48,6 +49,7 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
 @click.argument("file")
 @click.option("--member", metavar="NAME", help="Which file of a tar archive (or FILE.tar:NAME).")
 @verb
+@limited
 def command(context: Context, *, file: str, member: str | None) -> None:
     """Say what labelling FILE will take: requests, tokens, dollars and minutes. Nobody is asked.
 

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from reviewstream.cli.context import DONE, FINDINGS, Context, verb
+from reviewstream.cli.limits import limited
 from reviewstream.cli.progress import Stages, stages
 from reviewstream.cli.signals import on_signals
 from reviewstream.core.costs import MILLION
@@ -51,6 +52,7 @@ def _conditions(
 )
 @click.option("--dry-run", is_flag=True, help="Say how many there are, and what they may cost.")
 @verb
+@limited
 def command(
     context: Context,
     *,

@@ -15,7 +15,7 @@ from reviewstream.cli.limits import limited
 @limited
 def show(context: Context, *, other: str) -> None:
     """Show what a verb is given."""
-    click.echo(f"{context.settings.limits!r} {other}")
+    click.echo(f"{context.settings.limits!r} {context.settings.openai.pack} {other}")
 
 
 def shown(*arguments: str) -> str:
@@ -35,9 +35,15 @@ def test_the_options_are_settings_and_win_over_others(monkeypatch: pytest.Monkey
     assert "tokens_per_minute=2.5, budget_usd=8.0" in shown(*arguments, "--tokens-per-minute=2.5")
 
 
-@pytest.mark.parametrize("name", ["run", "demo"])
+def test_a_pack_is_as_large_as_was_said() -> None:
+    assert shown("--other", "x").endswith(" 20 x\n")
+    assert shown("--other", "x", "--pack", "7").endswith(" 7 x\n")
+
+
+@pytest.mark.parametrize("name", ["run", "demo", "plan", "relabel"])
 @pytest.mark.parametrize(
-    "wrong", ["--budget-usd=-1", "--requests-per-minute=0", "--tokens-per-minute=many"]
+    "wrong",
+    ["--budget-usd=-1", "--requests-per-minute=0", "--tokens-per-minute=many", "--pack=0"],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_starts(name: str, wrong: str) -> None:
     result = CliRunner().invoke(main, [name, wrong])
