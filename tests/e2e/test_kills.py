@@ -19,6 +19,8 @@ from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from tests.e2e.conftest import PATIENCE, Command, Pipeline, await_condition, with_changes
 from tests.e2e.test_pipeline import free_port
 
+pytestmark = pytest.mark.model
+
 REVIEWS: Final = 3_000
 PACK: Final = 10
 CONCURRENCY: Final = 2  # per Spark task
@@ -98,7 +100,14 @@ VICTIMS: Final[dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("victim", VICTIMS)
+@pytest.mark.parametrize(
+    "victim",
+    [
+        "both",
+        pytest.param("driver", marks=pytest.mark.faults),
+        pytest.param("worker", marks=pytest.mark.faults),
+    ],
+)
 def test_a_kill_at_any_moment_costs_what_was_in_flight_at_most(
     mine: Pipeline, endpoint: OpenAIEndpoint, texts: set[str], victim: str
 ) -> None:

@@ -15,6 +15,8 @@ from reviewstream_testbed.openai_endpoint.faults import KINDS
 from tests.e2e.conftest import Pipeline, await_condition, with_changes
 from tests.e2e.test_pipeline import Topic, free_port
 
+pytestmark = pytest.mark.model
+
 REVIEWS: Final = 3_000
 STOPS: Final = {"401", "403", "quota_429"}  # a person must act
 FAULTS: Final = sorted(KINDS.keys() - STOPS - {"ok"})

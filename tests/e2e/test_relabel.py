@@ -16,6 +16,8 @@ from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from tests.e2e.conftest import Pipeline, await_condition, with_changes
 from tests.e2e.test_pipeline import Topic
 
+pytestmark = pytest.mark.model
+
 REVIEWS = 300
 PACK = 2
 IN_FLIGHT = 4  # requests

@@ -11,6 +11,8 @@ from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from tests.e2e.conftest import Pipeline, with_changes
 from tests.e2e.test_pipeline import Topic, free_port
 
+pytestmark = pytest.mark.model
+
 REVIEWS = 60
 AT_ONCE = 30  # lines in a micro-batch: the first one meets the faults, the second one the 401
 WORD = "Kanarienvogelfutter"  # in every text
