@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ SECRETS = (WORD, KEY, "canary-")
 # is well, or they would be an outage; a second unreadable answer rejects a review.
 FAILURES = ("400", "500", "503", "reset", "html", "truncated_json", "hang", "rate_429")
 ANSWERS = ("refusal", "off_list_label", "not_json", "wrong_id", "length", "content_filter")
-SCRIPT = (
+SCRIPT: tuple[str | dict[str, Any], ...] = (
     *(each for failure in FAILURES for each in (failure, "ok")),
     *(each for answer in ANSWERS for each in (answer, answer)),
     {"kind": "ok", "times": 20},
