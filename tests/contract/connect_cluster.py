@@ -33,8 +33,8 @@ class ConnectClusterContract:
         self, cluster: ConnectCluster, connector: str, config: Config
     ) -> None:
         cluster.apply(connector, config)
-        cluster.apply(connector, config)
-        assert state_of(cluster.status(connector)) == "RUNNING"
+        cluster.apply(connector, config)  # Connect may start it anew, and it is away for a moment
+        eventually(lambda: state_of(cluster.status(connector)), lambda state: state == "RUNNING")
 
     def test_a_valid_configuration_has_no_problems(
         self, cluster: ConnectCluster, connector: str, config: Config
