@@ -62,8 +62,12 @@ def await_empty(folder: Path) -> None:
         time.sleep(0.05)
 
 
-def is_running(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+def await_end(pid: int) -> None:
+    """Wait for a process that has let go of everything, and only has to leave."""
+    deadline = time.monotonic() + PATIENCE
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, f"process {pid} still runs"
+        time.sleep(0.05)
 
 
 def test_a_testbed_in_the_background_is_told_looked_into_and_ended(
@@ -80,7 +84,7 @@ def test_a_testbed_in_the_background_is_told_looked_into_and_ended(
     assert "Ready." in run("logs", PART).stdout
     assert run("logs", "kafka", code=2).stderr.startswith("reviewstream_testbed: kafka is not up")
     run("down")
-    assert not is_running(found["pid"])
+    await_end(found["pid"])
     assert [*(tmp_path / "tmp").iterdir()] == []
     assert status(run, code=1) == {"state": "down"}
 
