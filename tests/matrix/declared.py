@@ -15,6 +15,7 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[2]
 KAFKA = "confluent-kafka"
 FACTOR = re.compile(r"(py|pyspark|openai|elasticsearch)([\d.]+)")  # what a name says of a version
+_PYTHON = "Programming Language :: Python :: "
 _WHEELS = "wheels"  # what the others are made of
 
 
@@ -35,6 +36,11 @@ def _requirements(project: dict[str, Any]) -> Iterator[tuple[str, Requirement]]:
         requirement = Requirement(each)
         if requirement.name != project["name"]:
             yield canonicalize_name(requirement.name), requirement
+
+
+def pythons() -> set[str]:
+    """Return the versions of Python that classifiers name."""
+    return {each.removeprefix(_PYTHON) for each in project()["classifiers"] if _PYTHON in each}
 
 
 def lowest(requirement: Requirement) -> Version:

@@ -1,0 +1,69 @@
+"""What is declared supported is what the matrix ran: the tables of README and docs say so."""
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from tests.matrix.declared import (
+    KAFKA,
+    ROOT,
+    environments,
+    lowest,
+    project,
+    pythons,
+    requirements,
+)
+from tests.matrix.installed import PYTHON, surprises
+from tests.matrix.table import MARKS, NOT_RUN
+
+Row = dict[str, str]
+DECLARED = requirements()
+VARIED = ("pyspark", "openai", "elasticsearch")
+
+
+def rows(page: str, part: str) -> list[Row]:
+    """Return the rows of the table that stands between marks."""
+    text = (ROOT / page).read_text("utf-8")
+    (found,) = (marks[0] for marks in MARKS.finditer(text) if marks[2] == part)
+    head, _, *body = (
+        [cell.strip(" `") for cell in line.split("|")[1:-1]]
+        for line in found.splitlines()
+        if line.startswith("|")
+    )
+    return [dict(zip(head, row, strict=True)) for row in body]
+
+
+TABLE = rows("README.md", "matrix")
+RAN = [row for row in TABLE if row["tests passed"] != NOT_RUN]
+
+
+def test_the_readme_has_a_row_for_each_environment_of_the_matrix() -> None:
+    assert [row["environment"] for row in TABLE] == environments()
+
+
+def test_whatever_could_not_run_is_another_python() -> None:
+    assert all(row["environment"].startswith("py3.") for row in TABLE if row not in RAN)
+    assert all(int(row["tests passed"]) > 0 for row in RAN)
+
+
+@pytest.mark.parametrize("row", RAN, ids=lambda row: row["environment"])
+def test_a_row_holds_what_its_environment_is_called_and_nothing_undeclared(row: Row) -> None:
+    shown = {PYTHON, KAFKA, *VARIED}
+    found = {package: Version(row[package]) for package in shown}
+    declared = {package: DECLARED[package] for package in shown - {PYTHON}}
+    assert surprises(row["environment"], found, declared) == []
+
+
+def test_the_classifiers_name_the_pythons_that_ran_and_no_other() -> None:
+    ran = {".".join(row[PYTHON].split(".")[:2]) for row in RAN}
+    assert pythons() == ran
+    assert project()["requires-python"] == f">={min(ran, key=Version)}"
+
+
+def test_the_lowest_version_of_every_package_is_one_that_ran() -> None:
+    table = {row["package"]: row for row in rows("docs/reference/versions.md", "packages")}
+    assert list(table) == list(DECLARED)
+    for package, requirement in DECLARED.items():
+        assert Requirement(package + table[package]["declared"]).specifier == requirement.specifier
+        assert Version(table[package]["lowest run"]) == lowest(requirement)
+        assert requirement.specifier.contains(table[package]["newest run"])
