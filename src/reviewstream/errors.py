@@ -38,6 +38,10 @@ class ThrottledError(TransientError):
         self.tokens_per_minute = tokens_per_minute
 
 
+class UnansweredError(TransientError):
+    """Nobody knows whether the other side did what was asked; it may have, and send the bill."""
+
+
 class PermanentError(ReviewStreamError):
     """The same call will fail again; other calls may still succeed."""
 

@@ -61,7 +61,8 @@ class ChatModel(Protocol):
 
         Raises:
             ThrottledError: rate limit.
-            TransientError: timeout, outage, or a body that is not a completion.
+            UnansweredError: timeout, a connection that broke, or a body that is not a completion.
+            TransientError: outage.
             StopError: refused credentials; a `LimitError` if the quota is exhausted.
             PermanentError: this request is refused (too long, malformed).
         """

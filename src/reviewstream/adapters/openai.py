@@ -19,6 +19,7 @@ from reviewstream.errors import (
     StopError,
     ThrottledError,
     TransientError,
+    UnansweredError,
 )
 from reviewstream.settings import OpenAISettings
 
@@ -106,11 +107,10 @@ class OpenAIChat:
             raise self._translated(err) from err
         except (openai.APITimeoutError, TimeoutError) as err:
             wait = self._settings.timeout
-            raise TransientError(f"no answer from {self._where} in {wait:g} s") from err
+            raise UnansweredError(f"no answer from {self._where} in {wait:g} s") from err
         except openai.APIConnectionError as err:
-            raise TransientError(
-                f"the connection to {self._where} failed: {err.__cause__ or err}"
-            ) from err
+            kind = TransientError if _is_unsent(err) else UnansweredError
+            raise kind(f"the connection to {self._where} failed: {err.__cause__ or err}") from err
         return _read(response.content, response.headers)
 
     async def aclose(self) -> None:
@@ -143,6 +143,11 @@ class OpenAIChat:
         if status in _TRY_AGAIN or status >= 500:
             return TransientError(f"HTTP {status}: {said}", retry_after=_retry_after(err))
         return PermanentError(f"HTTP {status}: {said}")
+
+
+def _is_unsent(err: openai.APIConnectionError) -> bool:
+    """Say whether there was no connection at all, by whichever HTTP library the client has."""
+    return type(err.__cause__).__name__ == "ConnectError"
 
 
 def _address(base_url: str) -> str:
@@ -183,10 +188,10 @@ def _read(body: bytes, headers: Mapping[str, str]) -> ChatAnswer:
     try:
         completion = _decoder.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError) as err:
-        raise TransientError(f"the endpoint's body is not a completion: {err}") from err
+        raise UnansweredError(f"the endpoint's body is not a completion: {err}") from err
     choice = completion.choices[0] if completion.choices else _Choice()
     if choice.message is None:
-        raise TransientError("the endpoint's completion has no message in it")
+        raise UnansweredError("the endpoint's completion has no message in it")
     usage = completion.usage or _Usage()
     return ChatAnswer(
         text=choice.message.content or "",

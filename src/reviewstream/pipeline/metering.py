@@ -4,7 +4,7 @@ from reviewstream.core.chat import ChatAnswer, RateLimits
 from reviewstream.core.costs import cost_micro_usd
 from reviewstream.core.prompts import Prompt
 from reviewstream.core.usage import believed
-from reviewstream.errors import ReviewStreamError, ThrottledError
+from reviewstream.errors import ReviewStreamError, ThrottledError, UnansweredError
 from reviewstream.pipeline.halt import Halt
 from reviewstream.pipeline.policy import LabelPolicy
 from reviewstream.ports import ChatModel, RateLimiter
@@ -35,9 +35,11 @@ class MeteredModel:
         reserved = cost_micro_usd(prompt.tokens - output, output, self._prices)
         turn = self._limiter.acquire(tokens=prompt.tokens, cost_micro_usd=reserved)
         await self._halt.unless_halted(turn)
-        used, paid = prompt.tokens, reserved  # one that is cancelled may be answered, and billed
+        used, paid = prompt.tokens, reserved  # what is given up may be answered, and billed
         try:
             answer = await self._ask(prompt)
+        except UnansweredError:
+            raise
         except ReviewStreamError:
             used = paid = 0
             raise

@@ -21,6 +21,7 @@ from reviewstream.errors import (
     StopError,
     ThrottledError,
     TransientError,
+    UnansweredError,
 )
 from reviewstream.settings import OpenAISettings
 
@@ -300,6 +301,26 @@ async def test_a_broken_connection_is_transient(failure: str, words: str) -> Non
 
     with pytest.raises(TransientError, match=words):
         await _ask(handler)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("failure", ["ReadTimeout", "ReadError", "RemoteProtocolError"])
+async def test_what_may_have_been_answered_is_told_from_what_was_never_sent(failure: str) -> None:
+    def handler(request: Any) -> Any:
+        raise getattr(http, failure)("gone", request=request)
+
+    with pytest.raises(UnansweredError):
+        await _ask(handler)
+    with pytest.raises(UnansweredError):
+        await _ask(lambda _: http.Response(200, content=b"<html>"))
+    for unsent in (_error(503), _refused_connection):
+        with pytest.raises(TransientError) as caught:
+            await _ask(unsent)
+        assert not isinstance(caught.value, UnansweredError)
+
+
+def _refused_connection(request: Any) -> Any:
+    raise http.ConnectError("refused", request=request)
 
 
 @pytest.mark.anyio

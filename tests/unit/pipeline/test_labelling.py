@@ -35,6 +35,7 @@ from reviewstream.errors import (
     StopError,
     ThrottledError,
     TransientError,
+    UnansweredError,
 )
 from reviewstream.pipeline.breaker import CANARY
 from reviewstream.pipeline.labelling import Labeller, LabelPolicy
@@ -432,6 +433,16 @@ async def test_the_limiter_hears_of_every_refusal_for_the_rate_and_of_the_limits
     assert limiter.pauses == [None, 1.5, longest, None]
     refused = RateLimits(requests_per_minute=60.0, tokens_per_minute=9.0)
     assert limiter.limits == [*[RateLimits()] * 3, refused, told]
+
+
+@pytest.mark.anyio
+async def test_a_request_that_nobody_heard_of_again_stays_charged() -> None:
+    limiter = _CountingLimit()
+    await _label_one(_scripted(UnansweredError("no answer in 30 s"), FINE), limiter=limiter)
+    [lost, (_, used, _, paid)] = limiter.settled
+    assert limiter.reserved[0] == (lost[0], lost[2])
+    assert lost == (lost[0], lost[0], lost[2], lost[2])
+    assert (used, paid) == (110, 120)
 
 
 @pytest.mark.anyio
