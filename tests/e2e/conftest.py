@@ -70,7 +70,15 @@ class Pipeline:
 
     def run(self, *arguments: str, code: int = 0) -> str:
         """Run a command to its end; return what it printed on standard output."""
-        done = subprocess.run(
+        done = self.finished(*arguments)
+        assert done.returncode == code, (
+            f"{arguments}: {done.returncode}\n{done.stderr}\n{done.stdout}"
+        )
+        return done.stdout
+
+    def finished(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to whatever end it comes."""
+        return subprocess.run(
             [sys.executable, "-m", "reviewstream", *arguments],
             env=self.environ(),
             cwd=self.folder,
@@ -79,10 +87,6 @@ class Pipeline:
             check=False,
             timeout=300,
         )
-        assert done.returncode == code, (
-            f"{arguments}: {done.returncode}\n{done.stderr}\n{done.stdout}"
-        )
-        return done.stdout
 
     @contextlib.contextmanager
     def start(self, *arguments: str) -> Iterator[Command]:

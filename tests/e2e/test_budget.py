@@ -1,8 +1,6 @@
 """A run that may spend only so much, as a user sees it."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,16 +16,7 @@ REVIEWS = 600
 
 
 def run_once(pipeline: Pipeline, *more: str) -> tuple[int, str, str]:
-    command = [sys.executable, "-m", "reviewstream", "run", "--once", "--json", *more]
-    done = subprocess.run(
-        command,
-        env=pipeline.environ(),
-        cwd=pipeline.folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    done = pipeline.finished("run", "--once", "--json", *more)
     return done.returncode, done.stdout, done.stderr
 
 

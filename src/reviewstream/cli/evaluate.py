@@ -1,7 +1,5 @@
 """`reviewstream evaluate`: how well the labels agree with the stars, or with a person's labels."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +16,6 @@ from reviewstream.errors import PermanentError
 
 if TYPE_CHECKING:
     from reviewstream.pipeline.evaluation import Evaluation
-    from reviewstream.wire.framing import Line, Oversized
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,26 +108,13 @@ def as_json(result: Result) -> dict[str, Any]:
 
 def _evaluated(context: Context, file: str | None, prompt_version: int | None) -> "Evaluation":
     from reviewstream.app import open_index
+    from reviewstream.cli.reading import lines_of
     from reviewstream.pipeline.evaluation import evaluate_file, evaluate_index
 
     if file is None:
         return evaluate_index(open_index(context.settings), prompt_version=prompt_version)
-    with _lines(context, file) as lines:
+    with lines_of(context, file) as lines:
         return evaluate_file(lines, lambda: open_index(context.settings))
-
-
-@contextmanager
-def _lines(context: Context, file: str) -> "Iterator[Iterator[Line | Oversized]]":
-    from reviewstream.adapters.files import open_log
-    from reviewstream.cli.progress import stages
-
-    with stages(context.progress, context.console) as shown:
-
-        def unpacked(done: int, total: int) -> None:
-            shown.update("unpack", done, total)
-
-        with open_log(file, progress=unpacked) as log:
-            yield log.lines(lambda done, total: shown.update("read", done, total))
 
 
 def _nothing(file: str | None, missing: int) -> str:

@@ -156,17 +156,10 @@ def _ledger(settings: "Settings") -> "Iterator[tuple[LabelLedger, LedgerArchive 
 
 
 def _planned(context: Context, plan: Any, file: str, member: str | None) -> "Plan":  # noqa: ANN401
-    from reviewstream.adapters.files import open_log
-    from reviewstream.cli.progress import stages
+    from reviewstream.cli.reading import lines_of
 
-    with stages(context.progress, context.console) as shown:
-
-        def unpacked(done: int, total: int) -> None:
-            shown.update("unpack", done, total)
-
-        with open_log(file, member=member, progress=unpacked) as log:
-            lines = log.lines(lambda done, total: shown.update("read", done, total))
-            found: Plan = plan(lines, context.settings.source)
+    with lines_of(context, file, member) as lines:
+        found: Plan = plan(lines, context.settings.source)
     return found
 
 

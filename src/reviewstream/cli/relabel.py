@@ -14,8 +14,8 @@ from reviewstream.cli.context import DONE, FINDINGS, Context, verb
 from reviewstream.cli.limits import limited
 from reviewstream.cli.progress import Stages, stages
 from reviewstream.cli.signals import on_signals
+from reviewstream.core.batches import bounded
 from reviewstream.core.costs import MILLION
-from reviewstream.core.packs import make_packs
 from reviewstream.core.selection import Condition, parse_condition
 from reviewstream.errors import ConfigError, ReviewStreamError
 
@@ -155,7 +155,7 @@ class _Run:
         publisher = Publisher(topics, app.open_record_sink(settings.kafka))
         async with app.open_labeller(self._openai, settings.ledger, settings.limits) as labeller:
             relabeller = Relabeller(labeller.label, publisher, self._order)
-            for reviews in make_packs(
+            for reviews in bounded(
                 self._work.due(),
                 lambda review: len(review.text),
                 size=ROUNDS * self._openai.concurrency * self._openai.pack,

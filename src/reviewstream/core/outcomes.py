@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Generic, TypeVar
 
+from reviewstream.core.moments import to_millisecond
 from reviewstream.core.records import Origin, Reason, RejectedReview, Stage
 
 T_co = TypeVar("T_co", covariant=True)
@@ -42,9 +43,5 @@ class Rejected:
             raw=self.raw[:RAW_LIMIT],
             origin=origin,
             attempts=attempts,
-            rejected_at=_to_the_millisecond(rejected_at),
+            rejected_at=to_millisecond(rejected_at),
         )
-
-
-def _to_the_millisecond(moment: datetime) -> datetime:
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

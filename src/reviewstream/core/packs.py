@@ -1,6 +1,5 @@
 """Packs: which texts share a request, and how its bill is shared among them."""
 
-from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from reviewstream.core.prompts import (
@@ -11,30 +10,6 @@ from reviewstream.core.prompts import (
 )
 
 T = TypeVar("T")
-
-
-def make_packs(
-    items: Iterable[T], weigh: Callable[[T], int], *, size: int, room: int
-) -> Iterator[list[T]]:
-    """Deal items into packs, in their order.
-
-    Args:
-        items: As many as there are; no more than one pack of them is held at once.
-        weigh: Returns the tokens that an item takes.
-        size: Items in a pack, at most; at least 1.
-        room: Tokens of a pack's items, at most. An item that is larger goes alone.
-    """
-    pack: list[T] = []
-    taken = 0
-    for item in items:
-        tokens = weigh(item)
-        if pack and (len(pack) == size or taken + tokens > room):
-            yield pack
-            pack, taken = [], 0
-        pack.append(item)
-        taken += tokens
-    if pack:
-        yield pack
 
 
 def tokens_of(

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import TypeAlias
 
 from msgspec import Struct
 
 from reviewstream.core.answers import Label
-from reviewstream.core.packs import halves, make_packs
+from reviewstream.core.moments import to_millisecond
+from reviewstream.core.packs import halves
 from reviewstream.pipeline.bills import Bill, share
 from reviewstream.pipeline.breaker import SteadyModel
 from reviewstream.pipeline.halt import Halt
@@ -62,10 +62,7 @@ class Buyer:
         """Return a result for each text; what is remembered is not bought."""
         results = remembered(await self._ledger.find(texts.keys()))
         unknown = [one for one in texts.items() if one[0] not in results]
-        policy = self._policy
-        packs = make_packs(
-            unknown, lambda one: policy.weight(one[1]), size=policy.pack, room=policy.room
-        )
+        packs = self._policy.packs(unknown, lambda one: one[1])
         work = [asyncio.ensure_future(self._finish(pack)) for pack in packs]
         for done in await asyncio.gather(*work, return_exceptions=True):
             if isinstance(done, BaseException):
@@ -122,7 +119,7 @@ class Buyer:
         self, bills: Mapping[LedgerKey, Bill], labels: Sequence[Label], inquiry: Inquiry
     ) -> dict[LedgerKey, Result]:
         """Keep the labels of a pack before anybody sees them."""
-        last, now = inquiry.answers[-1], _to_millisecond(self._clock.now())
+        last, now = inquiry.answers[-1], to_millisecond(self._clock.now())
         entries = {
             key: LedgerEntry(
                 sentiment=label.sentiment,
@@ -146,7 +143,3 @@ class Buyer:
 def remembered(entries: Mapping[LedgerKey, LedgerEntry]) -> dict[LedgerKey, Result]:
     """Return what is known as results."""
     return {key: Purchase(entry=entry) for key, entry in entries.items()}
-
-
-def _to_millisecond(moment: datetime) -> datetime:
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -33,9 +33,8 @@ class Halt:
         self.end()
         if isinstance(reason, Halted):
             return
-        if self.reason is None or isinstance(reason, StopError) > isinstance(
-            self.reason, StopError
-        ):
+        tells_more = isinstance(reason, StopError) and not isinstance(self.reason, StopError)
+        if self.reason is None or tells_more:
             self.reason = reason
 
     def check(self) -> None:

@@ -10,7 +10,6 @@ from reviewstream.core.batches import batches
 from reviewstream.core.costs import cost_micro_usd
 from reviewstream.core.outcomes import Ok
 from reviewstream.core.pace import MARGIN
-from reviewstream.core.packs import make_packs
 from reviewstream.core.parsing import is_blank, parse_review
 from reviewstream.core.prompts import expected_answer_tokens, is_truncated, question_tokens
 from reviewstream.pipeline.policy import LabelPolicy
@@ -120,12 +119,7 @@ class Planner:
             to_ask=len(unknown),
             truncated=sum(is_truncated(text) for _, text in unknown),
         )
-        for pack in make_packs(
-            unknown,
-            lambda one: self._policy.weight(one[1]),
-            size=self._policy.pack,
-            room=self._policy.room,
-        ):
+        for pack in self._policy.packs(unknown, lambda one: one[1]):
             counted = counted.plus(self._request(pack))
         return counted
 

@@ -1,11 +1,12 @@
 """How reviews are labelled."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
-from typing import Self
+from typing import Self, TypeVar
 
 from msgspec import Struct
 
+from reviewstream.core.batches import bounded
 from reviewstream.core.costs import Prices
 from reviewstream.core.packs import overhead, tokens_of
 from reviewstream.core.prices import prices_of
@@ -20,6 +21,8 @@ from reviewstream.core.prompts import (
 from reviewstream.pipeline.remembering import ledger_name
 from reviewstream.ports import LedgerKey
 from reviewstream.settings import OpenAISettings
+
+T = TypeVar("T")
 
 
 def known_prices(settings: OpenAISettings) -> Prices | None:
@@ -100,11 +103,14 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
             texts, version=self.prompt_version, tokens_per_label=self.tokens_per_label
         )
 
-    def weight(self, text: str) -> int:
-        """Return the tokens that a text takes in a request and in its answer, at most."""
-        return tokens_of(text, version=self.prompt_version, tokens_per_label=self.tokens_per_label)
+    def packs(self, items: Iterable[T], text_of: Callable[[T], str]) -> Iterator[list[T]]:
+        """Deal items into packs, each for one request, in their order."""
+        return bounded(
+            items,
+            lambda item: self._weight(text_of(item)),
+            size=self.pack,
+            room=self.max_pack_tokens - overhead(self.prompt_version),
+        )
 
-    @property
-    def room(self) -> int:
-        """The tokens that a pack's texts may take together."""
-        return self.max_pack_tokens - overhead(self.prompt_version)
+    def _weight(self, text: str) -> int:
+        return tokens_of(text, version=self.prompt_version, tokens_per_label=self.tokens_per_label)

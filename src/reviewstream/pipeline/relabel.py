@@ -12,14 +12,13 @@ import msgspec
 from msgspec import Struct, structs
 
 from reviewstream.core.batches import batches
-from reviewstream.core.costs import Prices, cost_micro_usd
-from reviewstream.core.packs import make_packs, overhead, tokens_of
-from reviewstream.core.prompts import build_prompt, expected_answer_tokens
+from reviewstream.core.costs import cost_micro_usd
+from reviewstream.core.prompts import expected_answer_tokens, question_tokens
 from reviewstream.core.records import LabelledReview, Origin, RejectedReview, Review
 from reviewstream.core.selection import Condition
 from reviewstream.core.versions import GENERATIONS, external_version
 from reviewstream.errors import ConfigError, PermanentError, StopError
-from reviewstream.pipeline.policy import known_prices
+from reviewstream.pipeline.policy import LabelPolicy
 from reviewstream.pipeline.publishing import Publisher
 from reviewstream.ports import NewestVersions, RecordLog, SchemaRegistry, Sighting, StoredRecord
 from reviewstream.settings import OpenAISettings
@@ -243,24 +242,17 @@ class Relabeller:
 
 def estimate(reviews: Iterable[LabelledReview], settings: OpenAISettings) -> Estimate:
     """Return about what it takes to label reviews in packs, with the prompt of the settings."""
-    version, per_label = settings.prompt_version, settings.max_output_tokens_per_label
+    policy = LabelPolicy.of(settings)
     requests = asked = answered = 0
-    for texts in make_packs(
-        (review.text for review in reviews),
-        lambda text: tokens_of(text, version=version, tokens_per_label=per_label),
-        size=settings.pack,
-        room=settings.max_pack_tokens - overhead(version),
-    ):
-        prompt = build_prompt(texts, version=version, tokens_per_label=per_label)
+    for texts in policy.packs((review.text for review in reviews), str):
         requests += 1
-        asked += prompt.tokens - prompt.request.max_output_tokens
-        answered += expected_answer_tokens(len(texts), version=version)
-    prices = known_prices(settings) or Prices()
+        asked += question_tokens(policy.prompt(texts).request)
+        answered += expected_answer_tokens(len(texts), version=policy.prompt_version)
     return Estimate(
         requests=requests,
         prompt_tokens=asked,
         completion_tokens=answered,
-        cost_micro_usd=cost_micro_usd(asked, answered, prices),
+        cost_micro_usd=cost_micro_usd(asked, answered, policy.prices),
     )
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from itertools import chain
 from typing import TypeAlias
 
+from reviewstream.core.batches import bounded
 from reviewstream.core.outcomes import Ok, Rejected
 from reviewstream.core.parsing import MAX_LINE, is_blank, parse_review
 from reviewstream.core.records import Origin, Reason, RejectedReview, Review, Stage
@@ -36,18 +38,12 @@ def in_batches(
     max_bytes: int = MAX_BYTES,
 ) -> Iterator[list[Line | Oversized]]:
     """Cut lines, in whatever chunks they came, into lists of bounded size."""
-    lines: list[Line | Oversized] = []
-    size = 0
-    for chunk in chunks:
-        for line in chunk:
-            length = len(line.head if isinstance(line, Oversized) else line.data)
-            if lines and (len(lines) == max_rows or size + length > max_bytes):
-                yield lines
-                lines, size = [], 0
-            lines.append(line)
-            size += length
-    if lines:
-        yield lines
+    lines = chain.from_iterable(chunks)
+    return bounded(lines, _length, size=max_rows, room=max_bytes)
+
+
+def _length(line: Line | Oversized) -> int:
+    return len(line.head if isinstance(line, Oversized) else line.data)
 
 
 def _too_long(line: Oversized) -> Rejected:
@@ -56,9 +52,4 @@ def _too_long(line: Oversized) -> Rejected:
 
 
 def _rejection(refused: Rejected, origin: Origin, now: datetime) -> RejectedReview:
-    return refused.dead_letter(stage=Stage.PARSE, origin=origin, rejected_at=to_milliseconds(now))
-
-
-def to_milliseconds(time: datetime) -> datetime:
-    """Return the time as our schemas keep it."""
-    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+    return refused.dead_letter(stage=Stage.PARSE, origin=origin, rejected_at=now)

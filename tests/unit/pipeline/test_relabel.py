@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from reviewstream.core.packs import make_packs
+from reviewstream.core.batches import bounded
 from reviewstream.core.records import (
     LabelledReview,
     Origin,
@@ -141,7 +141,7 @@ class Bed:
 
         async def run() -> Progress:
             progress = Progress()
-            for batch in make_packs(work.due(), lambda _: 1, size=slices, room=slices):
+            for batch in bounded(work.due(), lambda _: 1, size=slices, room=slices):
                 progress = await relabeller.relabel(batch, progress)
             return progress
 
