@@ -1,10 +1,15 @@
 """The folder shared by every run on this machine, and the ways to fill it safely."""
 
 import fcntl
+import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+UNUSED: Final = 30 * 24 * 3600.0  # seconds after which what no run asked for is removed
 
 Make = Callable[[Path], None]
 
@@ -47,3 +52,21 @@ def make_once(folder: Path, make: Make, *, on_wait: Callable[[], None] = lambda:
             make(partial)
             partial.rename(folder)
     return folder
+
+
+def keep_used(used: Path, others: str) -> None:
+    """Note that `used` is in use; remove its siblings that no run noted for a month.
+
+    A newer release brings other jars, and a newer Java other class data: the old ones would stay
+    for ever.
+
+    Args:
+        used: A folder in the cache.
+        others: The pattern of the siblings that may go.
+    """
+    os.utime(used)
+    oldest = time.time() - UNUSED
+    for folder in used.parent.glob(others):
+        if folder.is_dir() and folder.stat().st_mtime < oldest:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.with_name(f"{folder.name}.lock").unlink(missing_ok=True)

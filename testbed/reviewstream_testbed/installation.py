@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reviewstream_testbed.building import build
-from reviewstream_testbed.cache import cache_folder, make_once
+from reviewstream_testbed.cache import cache_folder, keep_used, make_once
 from reviewstream_testbed.downloads import show, stderr
 from reviewstream_testbed.errors import TestbedError
 from reviewstream_testbed.jars import fetch
@@ -57,12 +57,10 @@ def install(environ: Mapping[str, str] = os.environ) -> Installation:
     jars = fetch(shared_folder(environ), java, track, on_wait=on_wait, environ=environ)
     homes = build(jars, java)
     archives = homes.with_name(f"{homes.name}-{_identity(java)}")
-    return Installation(
-        java=java / "bin" / "java",
-        jars=jars,
-        homes=homes,
-        archives=make_once(archives, lambda folder: _dump_class_data(java, folder)),
-    )
+    make_once(archives, lambda folder: _dump_class_data(java, folder))
+    for folder in (jars, homes, archives):
+        keep_used(folder, "jars-*")
+    return Installation(java=java / "bin" / "java", jars=jars, homes=homes, archives=archives)
 
 
 def _identity(java: Path) -> str:

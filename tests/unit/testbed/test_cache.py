@@ -4,11 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from reviewstream_testbed.cache import cache_folder, exclusive, make_once
+from reviewstream_testbed.cache import UNUSED, cache_folder, exclusive, keep_used, make_once
 from reviewstream_testbed.errors import TestbedError
 
 # Takes the lock and says so; told to go on, it writes "released" as its last deed.
@@ -106,3 +107,14 @@ def started(script: str, argument: Path) -> subprocess.Popen[str]:
     assert process.stdout is not None
     assert process.stdout.readline()
     return process
+
+
+def test_only_what_no_run_asked_for_in_a_month_is_removed(tmp_path: Path) -> None:
+    for name, age in {"jars-1": 2, "jars-2": 1.01, "jars-3": 0.9, "ivy": 2}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / f"{name}.lock").touch()
+        then = time.time() - age * UNUSED
+        os.utime(tmp_path / name, (then, then))
+    keep_used(tmp_path / "jars-1", "jars-*")
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["ivy", "ivy.lock", "jars-1", "jars-1.lock", "jars-3", "jars-3.lock"]
