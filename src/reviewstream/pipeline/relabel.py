@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import Final
 
-import msgspec
 from msgspec import Struct, structs
 
 from reviewstream.core.batches import batches
@@ -17,16 +16,13 @@ from reviewstream.core.prompts import expected_answer_tokens, question_tokens
 from reviewstream.core.records import LabelledReview, Origin, RejectedReview, Review
 from reviewstream.core.selection import Condition
 from reviewstream.core.versions import GENERATIONS, external_version
-from reviewstream.errors import ConfigError, PermanentError, StopError
 from reviewstream.pipeline.policy import LabelPolicy
 from reviewstream.pipeline.publishing import Publisher
+from reviewstream.pipeline.reading import Places, labelled_reader
 from reviewstream.ports import NewestVersions, RecordLog, SchemaRegistry, Sighting, StoredRecord
 from reviewstream.settings import OpenAISettings
-from reviewstream.wire.avro import AvroCodec, labelled_of_avro, schema_id_of
-from reviewstream.wire.schemas import schema_text
 
 BATCH: Final = 1_000  # records between two looks at what was seen
-SHOWN: Final = 20  # records named, of those that cannot be read
 
 Outcome = LabelledReview | RejectedReview
 Label = Callable[[Sequence[tuple[Review, Origin]]], Awaitable[list[Outcome]]]
@@ -145,7 +141,7 @@ class Relabelling:
     ) -> None:
         self._log = log
         self._topic = topic
-        self._reader = _Reader(registry)
+        self._reader = labelled_reader(registry)
         self._newest = newest
         self._order = order
 
@@ -160,7 +156,7 @@ class Relabelling:
             TransientError: the log or the registry is away.
         """
         total = sum(self._log.end_offsets(self._topic).values())
-        records, places = 0, _Places()
+        records, places = 0, Places()
         for batch in batches(self._log.read_all(self._topic), BATCH):
             self._newest.see(self._sightings(batch, places))
             records += len(batch)
@@ -176,7 +172,7 @@ class Relabelling:
 
     def due(self) -> Iterator[LabelledReview]:
         """Read the topic once more, after `survey`: the reviews that are to be labelled."""
-        places = _Places()
+        places = Places()
         for batch in batches(self._log.read_all(self._topic), BATCH):
             found = [(record, self._reader.read(record, places)) for record in batch]
             mine = [
@@ -189,7 +185,7 @@ class Relabelling:
                 if _is_at(newest.get(review.review_id), record):
                     yield review
 
-    def _sightings(self, batch: Iterable[StoredRecord], places: "_Places") -> Iterator[Sighting]:
+    def _sightings(self, batch: Iterable[StoredRecord], places: Places) -> Iterator[Sighting]:
         for record in batch:
             if record.value is None:
                 yield _sighting(record, (record.key or b"").decode(errors="replace"), None)
@@ -254,47 +250,6 @@ def estimate(reviews: Iterable[LabelledReview], settings: OpenAISettings) -> Est
         completion_tokens=answered,
         cost_micro_usd=cost_micro_usd(asked, answered, policy.prices),
     )
-
-
-class _Places:
-    """Counts places, and keeps the first of them."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.first: list[str] = []
-
-    def add(self, record: StoredRecord) -> None:
-        self.count += 1
-        if len(self.first) < SHOWN:
-            self.first.append(f"{record.partition}@{record.offset}")
-
-
-class _Reader:
-    """Reads labelled reviews, whichever version of the schema they were written with."""
-
-    def __init__(self, registry: SchemaRegistry) -> None:
-        self._registry = registry
-        self._codec = AvroCodec(schema_text("labelled_review"))
-        self._writers: dict[int, str] = {}
-
-    def read(self, record: StoredRecord, unreadable: _Places) -> LabelledReview | None:
-        """Return the review; None, and a place more that is unreadable, if it is none."""
-        if record.value is None:
-            return None
-        try:
-            _, fields = self._codec.decode(record.value, writer=self._writer(record.value))
-            return labelled_of_avro(fields)
-        except (StopError, ConfigError):
-            raise
-        except (PermanentError, msgspec.ValidationError):
-            unreadable.add(record)
-            return None
-
-    def _writer(self, value: bytes) -> str:
-        schema_id = schema_id_of(value)
-        if schema_id not in self._writers:
-            self._writers[schema_id] = self._registry.schema(schema_id)
-        return self._writers[schema_id]
 
 
 def _sighting(
