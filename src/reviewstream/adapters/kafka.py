@@ -1,61 +1,23 @@
 # ruff: noqa: SLF001 - confluent-kafka names librdkafka's own error codes with an underscore
 """Kafka by confluent-kafka (librdkafka): writing records, and reading them back to check."""
 
-import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import Any, Final, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from reviewstream.errors import (
-    ConfigError,
-    PermanentError,
-    ReviewStreamError,
-    StopError,
-    TransientError,
-)
+from reviewstream.adapters.kafka_errors import Problems, error_in
+from reviewstream.errors import PermanentError, ReviewStreamError, StopError, TransientError
 from reviewstream.ports import OutgoingRecord, StoredRecord
 from reviewstream.settings import KafkaSettings
 
 REQUEST_TIMEOUT: Final = 10.0  # seconds for one question to the brokers
 QUEUE_SIZE: Final = 64 << 10  # KiB of records waiting in one sink
 _DEFAULT_LIMIT: Final = "1000000"  # librdkafka's own `message.max.bytes`
-
-_log = logging.getLogger("reviewstream.kafka")
-_log.addHandler(logging.NullHandler())  # or Python prints librdkafka's warnings to stderr
-# librdkafka repeats every second that a broker is away; our errors say it once.
-_log.addFilter(lambda _: _log.isEnabledFor(logging.DEBUG))
-
-_AWAY: Final = frozenset(
-    {
-        KafkaError._ALL_BROKERS_DOWN,
-        KafkaError._MSG_TIMED_OUT,
-        KafkaError._RESOLVE,
-        KafkaError._TIMED_OUT,
-        KafkaError._TRANSPORT,
-    }
-)
-_MOVING: Final = frozenset(  # a partition's leader is being found; librdkafka calls none retriable
-    {
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.REPLICA_NOT_AVAILABLE,
-    }
-)
-_REFUSED: Final = frozenset(
-    {
-        KafkaError._AUTHENTICATION,
-        KafkaError._SSL,
-        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-        KafkaError.SASL_AUTHENTICATION_FAILED,
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.UNSUPPORTED_SASL_MECHANISM,
-    }
-)
 
 
 def client_config(settings: KafkaSettings) -> dict[str, Any]:
@@ -92,7 +54,7 @@ class KafkaRecordSink:
         config = producer_config(settings)
         self._limit = int(config.get("message.max.bytes", _DEFAULT_LIMIT))
         self._timeout = settings.delivery_timeout
-        self._problems = _Problems(settings)
+        self._problems = Problems(settings)
         self._acknowledged = 0
         self._failed: list[ReviewStreamError] = []
         with self._problems.translated("make a producer"):
@@ -138,7 +100,7 @@ class KafkaRecordSink:
             return False
         except KafkaException as err:
             what = self._describe(record.topic, record.key, len(record.key) + len(record.value))
-            raise self._problems.error(what, _error_in(err)) from err
+            raise self._problems.error(what, error_in(err)) from err
         return True
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
@@ -159,7 +121,7 @@ class KafkaLog:
     def __init__(self, settings: KafkaSettings, *, timeout: float = REQUEST_TIMEOUT) -> None:
         self._settings = settings
         self._timeout = timeout
-        self._problems = _Problems(settings)
+        self._problems = Problems(settings)
 
     def ensure(self, topics: Sequence[str]) -> Sequence[str]:
         """Create the topics that do not exist, and return those."""
@@ -238,7 +200,7 @@ class KafkaLog:
             try:
                 future.result(timeout=3 * self._timeout)
             except KafkaException as err:
-                if _error_in(err).code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                if error_in(err).code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise
 
     def _await(self, topics: Sequence[str]) -> None:
@@ -272,60 +234,6 @@ class KafkaLog:
         }
         with self._problems.translated("make a consumer"):
             return Consumer(client_config(self._settings) | reading | self._problems.hooks)
-
-
-class _Problems:
-    """Turns librdkafka's errors into ours, with what it told the side channel about the cause."""
-
-    def __init__(self, settings: KafkaSettings) -> None:
-        self._servers = settings.bootstrap_servers
-        self._last: KafkaError | None = None
-        self.hooks: dict[str, Any] = {"error_cb": self._note, "logger": _log}
-
-    def _note(self, error: KafkaError) -> None:
-        if self._last is None or self._last.code() not in _REFUSED:
-            self._last = error
-
-    @contextmanager
-    def translated(self, what: str, client: AdminClient | Consumer | None = None) -> Iterator[None]:
-        """Translate what is raised inside; `client` is then asked for the cause."""
-        try:
-            yield
-        except KafkaException as err:
-            if isinstance(client, AdminClient):
-                client.poll(0)
-            raise self.error(what, _error_in(err)) from err
-        except TimeoutError as err:
-            raise self.away(what) from err
-        except (TypeError, ValueError) as err:  # a setting of the wrong type
-            raise ConfigError(f"cannot {what} for Kafka: {err}; see kafka.client") from err
-
-    def error(self, what: str, error: KafkaError) -> ReviewStreamError:
-        """Return our error for theirs."""
-        code = error.code()
-        if code in _AWAY:
-            return self.away(what)
-        text = f"{what}: {error.str()} ({error.name()})"
-        if code in _REFUSED:
-            return StopError(f"Kafka at {self._servers} refuses us: {text}")
-        if code == KafkaError._INVALID_ARG:
-            return ConfigError(f"{text}; see the settings under kafka")
-        passes = error.retriable() or error.fatal() or code in _MOVING
-        return TransientError(text) if passes else PermanentError(text)
-
-    def away(self, what: str) -> ReviewStreamError:
-        """Return the error of brokers that do not answer, or refused us on the way."""
-        cause = self._last.str() if self._last else "no answer"
-        if self._last and self._last.code() in _REFUSED:
-            return StopError(f"Kafka at {self._servers} refuses us ({what}): {cause}")
-        return TransientError(
-            f"Kafka at {self._servers} cannot be reached ({what}): {cause}; "
-            "is it running, and is kafka.bootstrap_servers right?"
-        )
-
-
-def _error_in(err: KafkaException) -> KafkaError:
-    return cast("KafkaError", err.args[0])
 
 
 def _stored(message: Message) -> StoredRecord:

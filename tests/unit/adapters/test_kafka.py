@@ -10,10 +10,10 @@ from pydantic import SecretStr
 from reviewstream.adapters.kafka import (
     KafkaLog,
     KafkaRecordSink,
-    _Problems,
     client_config,
     producer_config,
 )
+from reviewstream.adapters.kafka_errors import Problems
 from reviewstream.errors import (
     ConfigError,
     PermanentError,
@@ -162,11 +162,11 @@ def test_librdkafka_speaks_only_to_who_debugs(
 def test_each_error_says_whether_to_try_again(
     error: KafkaError, kind: type[ReviewStreamError]
 ) -> None:
-    assert type(_Problems(KafkaSettings()).error("write", error)) is kind
+    assert type(Problems(KafkaSettings()).error("write", error)) is kind
 
 
 def test_refused_credentials_are_the_cause_though_the_brokers_seem_away() -> None:
-    problems = _Problems(KafkaSettings())
+    problems = Problems(KafkaSettings())
     problems.hooks["error_cb"](KafkaError(KafkaError._AUTHENTICATION, "SASL says no"))
     problems.hooks["error_cb"](KafkaError(KafkaError._ALL_BROKERS_DOWN, "all are down"))
     error = problems.error("list topics", KafkaError(KafkaError._TRANSPORT))

@@ -1,0 +1,106 @@
+# ruff: noqa: SLF001 - confluent-kafka names librdkafka's own error codes with an underscore
+"""librdkafka's errors as ours."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, cast
+
+from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+
+from reviewstream.errors import (
+    ConfigError,
+    PermanentError,
+    ReviewStreamError,
+    StopError,
+    TransientError,
+)
+from reviewstream.settings import KafkaSettings
+
+_log = logging.getLogger("reviewstream.kafka")
+_log.addHandler(logging.NullHandler())  # or Python prints librdkafka's warnings to stderr
+# librdkafka repeats every second that a broker is away; our errors say it once.
+_log.addFilter(lambda _: _log.isEnabledFor(logging.DEBUG))
+
+_AWAY: Final = frozenset(
+    {
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._MSG_TIMED_OUT,
+        KafkaError._RESOLVE,
+        KafkaError._TIMED_OUT,
+        KafkaError._TRANSPORT,
+    }
+)
+_MOVING: Final = frozenset(  # a partition's leader is being found; librdkafka calls none retriable
+    {
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+    }
+)
+_REFUSED: Final = frozenset(
+    {
+        KafkaError._AUTHENTICATION,
+        KafkaError._SSL,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.UNSUPPORTED_SASL_MECHANISM,
+    }
+)
+
+
+class Problems:
+    """Turns librdkafka's errors into ours, with what it told the side channel about the cause."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._servers = settings.bootstrap_servers
+        self._last: KafkaError | None = None
+        self.hooks: dict[str, Any] = {"error_cb": self._note, "logger": _log}
+
+    def _note(self, error: KafkaError) -> None:
+        if self._last is None or self._last.code() not in _REFUSED:
+            self._last = error
+
+    @contextmanager
+    def translated(self, what: str, client: AdminClient | Consumer | None = None) -> Iterator[None]:
+        """Translate what is raised inside; `client` is then asked for the cause."""
+        try:
+            yield
+        except KafkaException as err:
+            if isinstance(client, AdminClient):
+                client.poll(0)
+            raise self.error(what, error_in(err)) from err
+        except TimeoutError as err:
+            raise self.away(what) from err
+        except (TypeError, ValueError) as err:  # a setting of the wrong type
+            raise ConfigError(f"cannot {what} for Kafka: {err}; see kafka.client") from err
+
+    def error(self, what: str, error: KafkaError) -> ReviewStreamError:
+        """Return our error for theirs."""
+        code = error.code()
+        if code in _AWAY:
+            return self.away(what)
+        text = f"{what}: {error.str()} ({error.name()})"
+        if code in _REFUSED:
+            return StopError(f"Kafka at {self._servers} refuses us: {text}")
+        if code == KafkaError._INVALID_ARG:
+            return ConfigError(f"{text}; see the settings under kafka")
+        passes = error.retriable() or error.fatal() or code in _MOVING
+        return TransientError(text) if passes else PermanentError(text)
+
+    def away(self, what: str) -> ReviewStreamError:
+        """Return the error of brokers that do not answer, or refused us on the way."""
+        cause = self._last.str() if self._last else "no answer"
+        if self._last and self._last.code() in _REFUSED:
+            return StopError(f"Kafka at {self._servers} refuses us ({what}): {cause}")
+        return TransientError(
+            f"Kafka at {self._servers} cannot be reached ({what}): {cause}; "
+            "is it running, and is kafka.bootstrap_servers right?"
+        )
+
+
+def error_in(err: KafkaException) -> KafkaError:
+    """Return what a librdkafka exception says."""
+    return cast("KafkaError", err.args[0])
