@@ -181,7 +181,10 @@ class RateLimiter(Protocol):
         ...
 
     def learn(self, limits: RateLimits) -> None:
-        """Keep to what the endpoint says that it allows."""
+        """Keep to what the endpoint says that it allows.
+
+        It is told of every answer, of those that say nothing too: nobody need wait for it then.
+        """
         ...
 
 

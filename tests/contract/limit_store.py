@@ -28,7 +28,7 @@ from reviewstream.core.limits import (
     Terms,
     apply,
 )
-from reviewstream.core.pace import BURST, LONGEST_PAUSE, MARGIN, MINUTE, Place
+from reviewstream.core.pace import BURST, HEARING, LISTEN, LONGEST_PAUSE, MARGIN, MINUTE, Place
 from reviewstream.pipeline.limiting import SharedLimiter
 from reviewstream.ports import LimitStore, RateLimiter
 from reviewstream.settings import LedgerSettings
@@ -73,6 +73,25 @@ operations = st.one_of(
 )
 steps = st.sampled_from([0.0, 0.0, 0.001, 0.1, 0.9, 3.0, 11.0, 25.0, 700.0, -0.5, -90.0])
 numbers = iter(range(10**9))
+# Nobody has heard of the endpoint: one asks, others look, it fails, another asks, is away for
+# long, and those who waited are gone; the next one hears of a limit.
+_TAKE, _LOOK = Take(tokens=9, micro_usd=1), Look(place=Place(requests=2.0, tokens=18.0))
+UNHEARD: list[tuple[float, Operation]] = [
+    (0.0, _TAKE),
+    (0.1, _TAKE),
+    (0.1, _TAKE),
+    (0.1, GiveBack(requests=1, tokens=9)),
+    (0.1, _LOOK),
+    (0.1, GiveBack(tokens=4)),
+    (0.0, _LOOK),
+    (HEARING - 0.1, _LOOK),
+    (HEARING, _TAKE),
+    (HEARING + 0.1, _TAKE),
+    (0.1, _TAKE),
+    (0.2, Learn(limits=RateLimits(requests_per_minute=60.0))),
+    (0.0, _LOOK),
+    (0.0, _TAKE),
+]
 
 
 class LimitStoreContract:
@@ -87,6 +106,7 @@ class LimitStoreContract:
         history=st.lists(st.tuples(steps, operations), max_size=25),
     )
     @example(own=RateLimits(), budget=None, history=[(0.1, Take(tokens=9, micro_usd=1))] * 20)
+    @example(own=RateLimits(), budget=None, history=UNHEARD)
     @settings(max_examples=60, suppress_health_check=SHARED, deadline=None)
     def test_it_does_what_the_arithmetic_says(
         self,
@@ -103,6 +123,18 @@ class LimitStoreContract:
             time.moment += timedelta(seconds=step)
             kept, expected = apply(kept, operation, terms, time.seconds())
             assert_same(store.apply(operation, terms), expected)
+
+    def test_of_an_unknown_endpoint_one_request_is_made_and_the_next_when_it_has_failed(
+        self, store: LimitStore
+    ) -> None:
+        terms = Terms(model="unheard of")
+        first, second = take(store, terms, 1), take(store, terms, 1)
+        assert (first.wait, second.wait) == (0.0, LISTEN)
+        store.apply(GiveBack(tokens=1), terms)
+        assert store.apply(Look(place=second.place), terms).wait == 0
+        assert take(store, terms, 1).wait == LISTEN
+        store.apply(Learn(limits=RateLimits()), terms)
+        assert [take(store, terms, 1).wait for _ in range(9)] == [0.0] * 9
 
     def test_what_the_budget_does_not_hold_is_not_taken(self, store: LimitStore) -> None:
         terms = structs.replace(TERMS, budget_micro_usd=100)

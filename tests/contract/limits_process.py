@@ -41,6 +41,7 @@ async def pay(store: LimitStore, budget: float, _: float) -> int:
     """Spend until the budget is spent; say what each request cost in the end."""
     terms = Terms(model="m", account="a", budget_micro_usd=int(budget))
     limiter = SharedLimiter(store, terms, SystemClock(), attempts=1)
+    limiter.learn(RateLimits())  # or the processes would ask one after the other
     try:
         while True:
             cost = random.randrange(1, DEAREST)  # noqa: S311 - no secret

@@ -16,6 +16,7 @@ class RateLimiterContract:
 
     @pytest.mark.anyio
     async def test_many_may_ask_at_once(self, limiter: RateLimiter) -> None:
+        limiter.learn(RateLimits())
         await asyncio.gather(*(limiter.acquire(tokens=1, cost_micro_usd=1) for _ in range(20)))
 
     @pytest.mark.anyio

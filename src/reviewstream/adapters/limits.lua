@@ -11,6 +11,7 @@ local FIELDS = {
   'window', 'window_before',
   'requests_issued', 'requests_released', 'requests_recent', 'requests_before',
   'tokens_issued', 'tokens_released', 'tokens_recent', 'tokens_before',
+  'is_heard', 'hearing',
 }
 local own_requests, own_tokens = tonumber(ARGV[4]), tonumber(ARGV[5])
 local pace = {}
@@ -47,6 +48,15 @@ local function rates()
   return requests, tokens, 1
 end
 
+local function is_free()
+  local requests, tokens = rates()
+  return requests == 0 and tokens == 0
+end
+
+local function is_unknown()
+  return pace.is_heard == 0 and is_free()
+end
+
 local function gain(factor, seconds, cap)
   local growing = math.min((cap - factor) * RECOVERY, seconds)
   return factor * growing + growing * growing / (2 * RECOVERY) + cap * (seconds - growing)
@@ -70,6 +80,7 @@ local function cap_queue(name, rate)
 end
 
 local function capped()
+  if is_unknown() then return end
   local requests, tokens = rates()
   cap_queue('requests', requests)
   cap_queue('tokens', tokens)
@@ -99,6 +110,9 @@ local function advance(now)
   local passed = math.max(now - pace.at, 0)
   local is_behind = pace.at - STEP_BACK <= now and now < pace.at
   if passed > STALE then pace.guess, pace.factor = 0, 1 end
+  if passed > HEARING and is_unknown() then
+    pace.requests_released, pace.tokens_released = pace.requests_issued, pace.tokens_issued
+  end
   local requests, tokens, cap = rates()
   local active = math.max(passed - pace.pause, 0)
   local factor = math.min(pace.factor, cap)
@@ -107,6 +121,7 @@ local function advance(now)
   pace.factor = math.min(factor + active / RECOVERY, cap)
   pace.pause = math.max(pace.pause - passed, 0)
   pace.calm = math.max(pace.calm - passed, 0)
+  pace.hearing = math.max(pace.hearing - passed, 0)
   add('requests', requests * grown)
   add('tokens', tokens * grown)
   turned(passed)
@@ -132,6 +147,14 @@ local function wait_for(requests_place, tokens_place)
   return wait > NEAR and wait or 0
 end
 
+local function called(requests_place, tokens_place)
+  local wait = wait_for(requests_place, tokens_place)
+  if not is_unknown() then return wait end
+  if pace.hearing > 0 then return math.max(wait, math.min(LISTEN, pace.hearing)) end
+  pace.hearing = HEARING
+  return wait
+end
+
 local function spacing()
   local requests = rates()
   return requests > 0 and 1 / (requests * pace.factor) or 0
@@ -141,8 +164,7 @@ local function refused(retry_after)
   pace.pause = math.max(pace.pause, math.min(retry_after, LONGEST_PAUSE))
   if pace.calm > 0 then return end
   pace.calm = CALM
-  local requests, tokens = rates()
-  if requests == 0 and tokens == 0 then
+  if is_free() then
     local seen = (pace.requests_recent + pace.requests_before)
       / math.max(pace.window + pace.window_before, 1)
     pace.guess, pace.factor = math.max(seen, LOWEST_GUESS), GUESS
@@ -160,12 +182,16 @@ end
 
 local function learned(requests_told, tokens_told)
   local old_requests, old_tokens = rates()
+  local was_unknown = is_unknown()
+  pace.is_heard = 1
   if requests_told ~= 0 then pace.requests_limit = requests_told end
   if tokens_told ~= 0 then pace.tokens_limit = tokens_told end
   local requests, tokens, cap = rates()
   pace.factor = math.min(pace.factor, cap)
-  indebted('requests', old_requests, requests)
-  indebted('tokens', old_tokens, tokens)
+  if not was_unknown then
+    indebted('requests', old_requests, requests)
+    indebted('tokens', old_tokens, tokens)
+  end
   capped()
 end
 
@@ -196,13 +222,14 @@ else
     spent = math.max(spent - three, 0)
     add('requests', one)
     add('tokens', two)
+    if one == 0 then pace.hearing = 0 end
     capped()
   elseif kind == 'refusal' then
     refused(one)
   elseif kind == 'learn' then
     learned(one, two)
   end
-  if kind == 'take' or kind == 'look' then wait = wait_for(requests_place, tokens_place) end
+  if kind == 'take' or kind == 'look' then wait = called(requests_place, tokens_place) end
   gap = spacing()
 end
 redis.call('HSET', KEYS[1], ARGV[2], written(), ARGV[3], string.format('%.0f', spent))

@@ -20,8 +20,8 @@ from reviewstream.core.limits import (
 LIMITS: Final = "reviewstream:limits"  # a hash: what it is of -> a pace, or micro-dollars
 SCRIPT: Final = "limits.lua"
 _CONSTANTS: Final = (
-    *("BURST", "CALM", "CUT", "GUESS", "HIGHEST", "LONGEST_PAUSE", "LOWEST", "LOWEST_GUESS"),
-    *("MARGIN", "MINUTE", "NEAR", "RECOVERY", "SEEN", "STALE", "STEP_BACK"),
+    *("BURST", "CALM", "CUT", "GUESS", "HEARING", "HIGHEST", "LISTEN", "LONGEST_PAUSE", "LOWEST"),
+    *("LOWEST_GUESS", "MARGIN", "MINUTE", "NEAR", "RECOVERY", "SEEN", "STALE", "STEP_BACK"),
 )
 
 

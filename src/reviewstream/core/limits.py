@@ -13,12 +13,12 @@ from reviewstream.core.pace import (
     Pace,
     Place,
     advanced,
+    called,
     given_back,
     learned,
     queued,
     refused,
     spacing,
-    wait_for,
 )
 
 
@@ -81,7 +81,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
 
 
 class Learn(Struct, frozen=True, kw_only=True):
-    """The endpoint says what it allows."""
+    """The endpoint has answered, and says what it allows, or nothing of it."""
 
     limits: RateLimits
 
@@ -136,7 +136,8 @@ def apply(shared: Shared, operation: Operation, terms: Terms, now: float) -> tup
             pace = learned(pace, own, operation.limits)
     reply = Reply(spent=spent, spacing=spacing(pace, own))
     if place is not None:
-        reply = structs.replace(reply, place=place, wait=wait_for(pace, own, place))
+        pace, wait = called(pace, own, place)
+        reply = structs.replace(reply, place=place, wait=wait)
     return Shared(pace=pace, spent=spent), reply
 
 

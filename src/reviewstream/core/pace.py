@@ -4,6 +4,9 @@ Everybody who asks takes a place in one queue and is told how long to wait for h
 falls by a factor when the endpoint refuses, and grows back. Times are in seconds, and durations are
 kept rather than moments, so that a clock that is set back does no harm.
 
+Of an endpoint that nobody has heard of yet only one request at a time is made: its answer may say
+what is allowed.
+
 The Lua script of `adapters.limits_redis` says the same once more; a test holds them together.
 """
 
@@ -29,6 +32,8 @@ LONGEST_PAUSE: Final = 3600.0  # seconds
 STALE: Final = 600.0  # seconds without a word, after which guesses and cuts are forgotten
 STEP_BACK: Final = 1.0  # seconds; a clock that is set back by less is waited for
 NEAR: Final = 0.001  # seconds; who would have to wait for less is let go
+HEARING: Final = 10.0  # seconds for the very first answer; then another one asks beside it
+LISTEN: Final = 0.25  # seconds between two looks whether the first answer has come
 
 
 class Queue(Struct, frozen=True, kw_only=True):
@@ -60,6 +65,8 @@ class Pace(Struct, frozen=True, kw_only=True):
         tokens_limit: The same.
         window: Seconds since the window for `Queue.recent` began.
         window_before: Seconds that the window before took; 0 if there was none.
+        is_heard: The endpoint has answered, be it without a word of limits.
+        hearing: Seconds for which others wait for the first answer; 0 if nobody has asked.
     """
 
     at: float = 0.0
@@ -73,6 +80,8 @@ class Pace(Struct, frozen=True, kw_only=True):
     window_before: float = 0.0
     requests: Queue = Queue()
     tokens: Queue = Queue()
+    is_heard: bool = False
+    hearing: float = 0.0
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -105,12 +114,19 @@ def rates(pace: Pace, own: RateLimits) -> Rates:
     return Rates(requests=requests, tokens=tokens, cap=1.0)
 
 
+def is_unknown(pace: Pace, own: RateLimits) -> bool:
+    """Say whether an endpoint without a limit might only not have told it yet."""
+    return not pace.is_heard and _is_free(rates(pace, own))
+
+
 def advanced(pace: Pace, own: RateLimits, now: float) -> Pace:
     """Return the pace at another time: what was released meanwhile, and what was forgotten."""
     passed = max(now - pace.at, 0.0)
     is_behind = pace.at - STEP_BACK <= now < pace.at
     if passed > STALE:
         pace = structs.replace(pace, guess=0.0, factor=1.0)
+    if passed > HEARING and is_unknown(pace, own):  # whoever waited would have looked
+        pace = structs.replace(pace, requests=_all(pace.requests), tokens=_all(pace.tokens))
     rate = rates(pace, own)
     active = max(passed - pace.pause, 0.0)
     factor = min(pace.factor, rate.cap)
@@ -121,6 +137,7 @@ def advanced(pace: Pace, own: RateLimits, now: float) -> Pace:
         factor=min(factor + active / RECOVERY, rate.cap),
         pause=max(pace.pause - passed, 0.0),
         calm=max(pace.calm - passed, 0.0),
+        hearing=max(pace.hearing - passed, 0.0),
         requests=_add(pace.requests, rate.requests * grown),
         tokens=_add(pace.tokens, rate.tokens * grown),
     )
@@ -144,6 +161,8 @@ def time_for(worth: float, factor: float, cap: float) -> float:
 
 def capped(pace: Pace, own: RateLimits) -> Pace:
     """Return the pace with no more released than is allowed at once; all, where nothing limits."""
+    if is_unknown(pace, own):
+        return pace
     rate = rates(pace, own)
     return structs.replace(
         pace,
@@ -175,6 +194,19 @@ def wait_for(pace: Pace, own: RateLimits, place: Place) -> float:
     return wait if wait > NEAR else 0.0
 
 
+def called(pace: Pace, own: RateLimits, place: Place) -> tuple[Pace, float]:
+    """Return the seconds until the turn comes, as `wait_for`, or until one must look again.
+
+    Of an unknown endpoint one who asks is let go, in no order, and the pace remembers it.
+    """
+    wait = wait_for(pace, own, place)
+    if not is_unknown(pace, own):
+        return pace, wait
+    if pace.hearing > 0:
+        return pace, max(wait, min(LISTEN, pace.hearing))
+    return structs.replace(pace, hearing=HEARING), wait
+
+
 def spacing(pace: Pace, own: RateLimits) -> float:
     """Return the seconds between two turns; 0 where nothing limits."""
     rate = rates(pace, own)
@@ -182,9 +214,15 @@ def spacing(pace: Pace, own: RateLimits) -> float:
 
 
 def given_back(pace: Pace, own: RateLimits, *, requests: float, tokens: float) -> Pace:
-    """Return the pace after some of what was taken was not used; a negative number: more was."""
+    """Return the pace after some of what was taken was not used; a negative number: more was.
+
+    Whoever gives back no request has made it, and is heard no more.
+    """
     after = structs.replace(
-        pace, requests=_add(pace.requests, requests), tokens=_add(pace.tokens, tokens)
+        pace,
+        requests=_add(pace.requests, requests),
+        tokens=_add(pace.tokens, tokens),
+        hearing=pace.hearing if requests else 0.0,
     )
     return capped(after, own)
 
@@ -195,8 +233,7 @@ def refused(pace: Pace, own: RateLimits, retry_after: float) -> Pace:
     pace = structs.replace(pace, pause=pause)
     if pace.calm > 0:
         return pace
-    rate = rates(pace, own)
-    if rate.requests == 0 and rate.tokens == 0:
+    if _is_free(rates(pace, own)):
         seen = (pace.requests.recent + pace.requests.before) / max(
             pace.window + pace.window_before, 1.0
         )
@@ -207,20 +244,29 @@ def refused(pace: Pace, own: RateLimits, retry_after: float) -> Pace:
 
 
 def learned(pace: Pace, own: RateLimits, told: RateLimits) -> Pace:
-    """Return the pace with the endpoint's limits; what was asked without one is a debt."""
+    """Return the pace with the endpoint's limits; what was asked without one is a debt.
+
+    That it tells none is something to have heard, too.
+    """
     after = structs.replace(
         pace,
+        is_heard=True,
         requests_limit=told.requests_per_minute or pace.requests_limit,
         tokens_limit=told.tokens_per_minute or pace.tokens_limit,
     )
     old, new = rates(pace, own), rates(after, own)
-    after = structs.replace(
-        after,
-        factor=min(pace.factor, new.cap),
-        requests=_indebted(pace.requests, old.requests, new.requests),
-        tokens=_indebted(pace.tokens, old.tokens, new.tokens),
-    )
+    after = structs.replace(after, factor=min(pace.factor, new.cap))
+    if not is_unknown(pace, own):  # those who wait for the first answer have not asked
+        after = structs.replace(
+            after,
+            requests=_indebted(pace.requests, old.requests, new.requests),
+            tokens=_indebted(pace.tokens, old.tokens, new.tokens),
+        )
     return capped(after, own)
+
+
+def _is_free(rate: Rates) -> bool:
+    return rate.requests == 0 and rate.tokens == 0
 
 
 def _smaller(one: float, other: float) -> float:
@@ -236,9 +282,13 @@ def _issue(queue: Queue, count: float) -> Queue:
     return structs.replace(queue, issued=queue.issued + count, recent=queue.recent + count)
 
 
+def _all(queue: Queue) -> Queue:
+    return structs.replace(queue, released=queue.issued)
+
+
 def _cap(queue: Queue, rate: float, factor: float) -> Queue:
     if rate == 0:
-        return structs.replace(queue, released=queue.issued)
+        return _all(queue)
     most = queue.issued + max(rate * factor * BURST, 1.0)
     return structs.replace(queue, released=min(queue.released, most))
 

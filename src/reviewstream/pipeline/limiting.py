@@ -111,7 +111,7 @@ class SharedLimiter:
     ) -> None:
         """See `RateLimiter.settle`."""
         tokens, cost = reserved_tokens - used_tokens, reserved_micro_usd - used_micro_usd
-        if tokens or cost:
+        if tokens or cost or self._told is None:  # others wait for the first answer
             self._tell(GiveBack(tokens=tokens, micro_usd=cost))
 
     def throttled(self, retry_after: float | None) -> None:
@@ -121,7 +121,7 @@ class SharedLimiter:
     def learn(self, limits: RateLimits) -> None:
         """See `RateLimiter.learn`."""
         now = self._clock.now()
-        if limits == RateLimits() or self._is_known(limits, now):
+        if self._is_known(limits, now):
             return
         self._told = limits, now
         self._tell(Learn(limits=limits))
@@ -130,7 +130,7 @@ class SharedLimiter:
         if self._told is None:
             return False
         told, at = self._told
-        return limits == told and now < at + RELEARN
+        return limits == RateLimits() or (limits == told and now < at + RELEARN)
 
     def _tell(self, operation: Operation) -> None:
         """Do what can wait for the next time; what is not given back stays charged."""

@@ -4,7 +4,7 @@ from reviewstream.core.chat import ChatAnswer, RateLimits
 from reviewstream.core.costs import cost_micro_usd
 from reviewstream.core.prompts import Prompt
 from reviewstream.core.usage import believed
-from reviewstream.errors import ReviewStreamError, ThrottledError, UnansweredError
+from reviewstream.errors import PermanentError, ReviewStreamError, ThrottledError, UnansweredError
 from reviewstream.pipeline.halt import Halt
 from reviewstream.pipeline.policy import LabelPolicy
 from reviewstream.ports import ChatModel, RateLimiter
@@ -62,16 +62,19 @@ class MeteredModel:
         except ThrottledError as err:
             self._slow_down(err)
             raise
-        if answer.limits is not None:
-            self._limiter.learn(answer.limits)
+        except PermanentError:
+            self._limiter.learn(RateLimits())
+            raise
+        self._limiter.learn(answer.limits or RateLimits())
         return believed(answer, prompt.request)
 
     def _slow_down(self, err: ThrottledError) -> None:
-        wait = err.retry_after
-        self._limiter.throttled(None if wait is None else min(wait, self._longest))
+        """Tell of a 429: first what it says is allowed, so that the rate need not be guessed."""
         self._limiter.learn(
             RateLimits(
                 requests_per_minute=err.requests_per_minute,
                 tokens_per_minute=err.tokens_per_minute,
             )
         )
+        wait = err.retry_after
+        self._limiter.throttled(None if wait is None else min(wait, self._longest))

@@ -1,6 +1,7 @@
 """The shared rate: never more than is allowed, never much less, and nobody waits for ever."""
 
 from collections.abc import Sequence
+from heapq import heapify, heappop, heappush
 from itertools import pairwise
 
 import pytest
@@ -14,7 +15,9 @@ from reviewstream.core.pace import (
     CALM,
     CUT,
     GUESS,
+    HEARING,
     HIGHEST,
+    LISTEN,
     LONGEST_PAUSE,
     LOWEST,
     LOWEST_GUESS,
@@ -28,6 +31,7 @@ from reviewstream.core.pace import (
     Pace,
     Place,
     advanced,
+    called,
     gain,
     given_back,
     learned,
@@ -47,12 +51,13 @@ def per_minute(requests: float | None = None, tokens: float | None = None) -> Ra
 
 
 def fresh(own: RateLimits, now: float = NOW) -> Pace:
-    return advanced(Pace(), own, now)
+    """Return the pace of an endpoint that has answered, without a word of limits."""
+    return learned(advanced(Pace(), own, now), own, FREE)
 
 
 def take(pace: Pace, own: RateLimits, tokens: float = 0) -> tuple[Pace, float]:
     pace, place = queued(pace, own, tokens)
-    return pace, wait_for(pace, own, place)
+    return called(pace, own, place)
 
 
 def take_many(pace: Pace, own: RateLimits, count: int, tokens: float = 0) -> list[float]:
@@ -197,7 +202,7 @@ def test_the_rate_never_falls_below_the_lowest_and_is_back_within_a_minute() -> 
 
 
 def test_without_a_limit_half_of_what_was_refused_is_tried_and_then_more_and_more() -> None:
-    pace = Pace()
+    pace = fresh(FREE, NOW)
     for number in range(1, 200):  # ten in a second
         pace, _ = take(advanced(pace, FREE, NOW + number / 10), FREE)
     pace = refused(pace, FREE, 0)
@@ -228,6 +233,111 @@ def test_once_the_endpoint_says_its_limit_what_was_asked_before_is_a_debt() -> N
     assert take(pace, FREE, 100)[1] == pytest.approx(33 / (600 * MARGIN / MINUTE))
     assert learned(pace, FREE, told) == pace
     assert learned(pace, FREE, FREE) == pace
+
+
+def first_turns(
+    count: int, answers: Sequence[RateLimits | None], latency: float, until: float
+) -> list[float]:
+    """Return when each of some, who all come at once, asks an endpoint that nobody has heard of.
+
+    Args:
+        count: How many come.
+        answers: Of the endpoint, to one request after the other: what it tells of limits, or None
+            for a failure. There is never an answer to those beyond.
+        latency: Seconds until each answer.
+        until: Seconds after which nobody looks on.
+    """
+    pace = Pace()
+    found: list[float] = []
+    places: dict[int, Place] = {}
+    due = [(0.0, number, -1) for number in range(count)]
+    heapify(due)
+    while due and due[0][0] <= until:
+        at, number, answer = heappop(due)
+        pace = advanced(pace, FREE, NOW + at)
+        if answer >= 0:
+            told = answers[answer]
+            pace = pace if told is None else learned(pace, FREE, told)
+            pace = given_back(pace, FREE, requests=0, tokens=0)
+            continue
+        if number not in places:
+            pace, places[number] = queued(pace, FREE, 1)
+        pace, wait = called(pace, FREE, places[number])
+        if wait > 0:
+            heappush(due, (at + wait, number, -1))
+            continue
+        if len(found) < len(answers):
+            heappush(due, (at + latency, number, len(found)))
+        found.append(at)
+    return found
+
+
+@given(
+    count=st.integers(1, 60),
+    failures=st.integers(0, 4),
+    latency=st.floats(0.01, HEARING),
+    limit=st.sampled_from([3, 60, 600]),
+)
+def test_until_the_endpoint_first_answers_one_at_a_time_asks_and_then_nobody_rushes(
+    count: int, failures: int, latency: float, limit: int
+) -> None:
+    answers = [*[None] * failures, *[per_minute(limit)] * count]
+    asked = first_turns(count, answers, latency, 2 * MINUTE)
+    gaps = [later - sooner for sooner, later in pairwise(asked[: failures + 1])]
+    assert all(latency - 1e-6 <= gap <= latency + LISTEN + 1e-6 for gap in gaps)
+    heard = failures * (latency + LISTEN) + latency
+    late = [at for at in asked if at > heard]
+    assert most_in_a_minute([(at, 0) for at in late])[0] <= limit
+    turns = int((2 * MINUTE - heard - 1) * limit * MARGIN / MINUTE)
+    assert len(asked) >= min(count, turns), "those who waited have their turns"
+
+
+def test_while_a_first_answer_takes_long_few_ask_and_then_nobody_rushes() -> None:
+    asked = first_turns(60, [per_minute(600)] * 60, 3 * SEEN, MINUTE)
+    heard = [at for at in asked if at > 3 * SEEN]
+    assert len(asked) - len(heard) == 3 * SEEN / HEARING
+    assert all(later - sooner > 0.09 for sooner, later in pairwise(heard))
+    assert len(asked) == 60
+
+
+def test_once_the_endpoint_has_answered_without_a_limit_nobody_waits_any_more() -> None:
+    asked = first_turns(40, [FREE] * 40, 1.0, MINUTE)
+    assert asked[0] == 0.0
+    assert len(asked) == 40
+    assert 1.0 <= asked[1] <= asked[-1] <= 1.0 + LISTEN
+
+
+def test_whoever_dies_before_the_first_answer_holds_nobody_for_long() -> None:
+    assert first_turns(3, [], 1.0, MINUTE) == [0.0, HEARING, 2 * HEARING]
+
+
+def test_of_those_who_waited_for_a_first_answer_and_are_gone_nothing_is_left() -> None:
+    pace = advanced(Pace(), FREE, NOW)
+    for _ in range(30):
+        pace, _ = queued(pace, FREE, 1)
+    told = per_minute(3)
+    gone = learned(advanced(pace, FREE, NOW + HEARING + 1), FREE, told)
+    assert take(gone, FREE)[1] <= MINUTE / (3 * MARGIN)
+    waiting = learned(advanced(pace, FREE, NOW + HEARING - 1), FREE, told)
+    assert take(waiting, FREE)[1] > 9 * MINUTE
+
+
+def test_whoever_gives_his_turn_back_does_not_end_the_wait_for_the_first_answer() -> None:
+    pace, _ = take(advanced(Pace(), FREE, NOW), FREE)
+    assert take(given_back(pace, FREE, requests=1, tokens=0), FREE)[1] == LISTEN
+    assert take(given_back(pace, FREE, requests=0, tokens=0), FREE)[1] == 0.0
+
+
+@pytest.mark.parametrize("own", [per_minute(600), per_minute(None, 10**6)])
+def test_where_a_limit_is_known_nobody_waits_for_the_first_answer(own: RateLimits) -> None:
+    pace = advanced(Pace(), own, NOW)
+    assert take_many(pace, own, 2, 1) == [0.0, 0.0]
+
+
+def test_an_unknown_endpoint_that_refuses_is_left_alone_as_long_as_it_wants() -> None:
+    pace, place = queued(advanced(Pace(), FREE, NOW), FREE, 1)
+    pace = refused(learned(pace, FREE, FREE), FREE, 7.0)
+    assert called(pace, FREE, place)[1] >= 7.0
 
 
 @given(wait=st.floats(0.01, 100), others=st.integers(1, 40))

@@ -420,7 +420,8 @@ async def test_the_limiter_hears_of_every_attempt_what_it_took() -> None:
     assert limiter.reserved == [(tokens, cost)] * 3
     used = [(0, 0), (105, 110), (110, 120)]
     assert limiter.settled == [(tokens, some, cost, paid) for some, paid in used]
-    assert (limiter.pauses, limiter.limits) == ([], [])
+    assert limiter.pauses == []
+    assert limiter.limits == [RateLimits()] * 2, "an outage is no answer"
 
 
 @pytest.mark.anyio

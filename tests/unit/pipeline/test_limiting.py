@@ -116,8 +116,9 @@ async def test_what_is_settled_can_be_spent() -> None:
 
 def test_where_everything_was_used_there_is_no_trip_to_settle() -> None:
     limiter, store = _limiter(FakeClock())
+    limiter.learn(RateLimits())
     limiter.settle(reserved_tokens=9, used_tokens=9, reserved_micro_usd=5, used_micro_usd=5)
-    assert store.operations == []
+    assert store.operations == ["Learn"]
 
 
 def test_a_refusal_slows_everybody_down() -> None:
@@ -134,9 +135,9 @@ def test_a_refusal_slows_everybody_down() -> None:
 async def test_what_is_learned_is_told_once_in_a_while() -> None:
     limiter, store = _limiter(clock := FakeClock(), Terms(model="m"))
     told = RateLimits(requests_per_minute=500.0)
+    limiter.learn(told)
+    limiter.learn(told)
     limiter.learn(RateLimits())
-    limiter.learn(told)
-    limiter.learn(told)
     assert store.operations == ["Learn"]
     assert store.paces["m"].requests_limit == 500.0
     limiter.learn(RateLimits(requests_per_minute=60.0))
@@ -144,6 +145,25 @@ async def test_what_is_learned_is_told_once_in_a_while() -> None:
     await clock.sleep(RELEARN.total_seconds())
     limiter.learn(RateLimits(requests_per_minute=60.0))
     assert store.operations == ["Learn"] * 3
+
+
+@pytest.mark.anyio
+async def test_that_nothing_is_said_of_limits_is_told_once() -> None:
+    limiter, store = _limiter(FakeClock(), Terms(model="m"))
+    limiter.learn(RateLimits())
+    limiter.learn(RateLimits())
+    assert store.operations == ["Learn"]
+    limiter.learn(RateLimits(requests_per_minute=60.0))
+    assert store.operations == ["Learn"] * 2
+
+
+@pytest.mark.anyio
+async def test_whoever_asks_first_and_fails_lets_the_next_one_ask() -> None:
+    limiter, store = _limiter(clock := FakeClock(), Terms(model="m"))
+    await _ask(limiter)
+    limiter.settle(reserved_tokens=9, used_tokens=9, reserved_micro_usd=5, used_micro_usd=5)
+    await _ask(limiter)
+    assert (clock.sleeps, store.operations) == ([], ["Take", "GiveBack", "Take"])
 
 
 AWAY = TransientError("the ledger is away")
