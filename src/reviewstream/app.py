@@ -30,6 +30,7 @@ from reviewstream.settings import (
     OpenAISettings,
     RegistrySettings,
     Settings,
+    SourceSettings,
 )
 
 VENDORS = (
@@ -49,11 +50,13 @@ def preload() -> None:
             import_module(f"reviewstream.adapters.{name}")
 
 
-def open_reader(host: str, port: int, *, timeout: float) -> LineReader:
+def open_reader(settings: SourceSettings, *, timeout: float) -> LineReader:
     """Return a reader of the review server; it connects when it is first asked."""
+    from reviewstream.adapters.access import Access
     from reviewstream.adapters.tcp_client import ReviewClient
 
-    return ReviewClient(host, port, timeout=timeout)
+    access = Access(tls=settings.tls, ca_location=settings.ca_location, token=settings.token)
+    return ReviewClient(settings.host, settings.port, timeout=timeout, access=access)
 
 
 @asynccontextmanager

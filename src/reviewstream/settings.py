@@ -2,12 +2,13 @@
 
 Order of precedence: argument, environment, env file, `reviewstream.toml`, default. The names in
 the environment are `REVIEWSTREAM_<SECTION>__<NAME>`; `OPENAI_API_KEY`, `OPENAI_BASE_URL` and
-`REVIEWSTREAM_LEDGER_URL` are read too.
+`REVIEWSTREAM_LEDGER_URL` are read too. Any of these that holds a secret may have `_FILE` at its
+end: then it names a file that holds it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import (
     BaseModel,
@@ -27,7 +28,10 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from reviewstream.errors import ConfigError
+
 SETTINGS_FILE = "reviewstream.toml"
+_FILE = "_file"  # at the end of a variable: it names a file that holds the secret
 
 
 class _Section(BaseModel):
@@ -41,6 +45,9 @@ class SourceSettings(_Section):
         max_rows_per_trigger: Lines in one micro-batch.
         max_bytes_per_trigger: Bytes in one micro-batch.
         partitions: Ranges of a micro-batch that are read and labelled in parallel.
+        tls: Speak TLS, and check the server's certificate.
+        ca_location: File of the certificates to trust; None: those of the system.
+        token: What the server asks for, and what `reviewstream serve` asks for.
     """
 
     host: str = "127.0.0.1"
@@ -48,6 +55,9 @@ class SourceSettings(_Section):
     max_rows_per_trigger: PositiveInt = 2_000
     max_bytes_per_trigger: PositiveInt = 64 << 20
     partitions: PositiveInt = 2
+    tls: bool = False
+    ca_location: str | None = None
+    token: SecretStr | None = None
 
 
 class OpenAISettings(_Section):
@@ -258,11 +268,12 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - their signature
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Put the sources in order."""
-        env_file = getattr(dotenv_settings, "env_vars", {})
+        environ = _read_files(settings_cls, getattr(env_settings, "env_vars", {}))
+        env_file = _read_files(settings_cls, getattr(dotenv_settings, "env_vars", {}))
         return (
             init_settings,
-            env_settings,
-            _ShortNames(settings_cls, getattr(env_settings, "env_vars", {})),
+            _Variables(settings_cls, environ),
+            _ShortNames(settings_cls, environ),
             _Variables(settings_cls, env_file),
             _ShortNames(settings_cls, env_file),
             TomlConfigSettingsSource(settings_cls),
@@ -292,3 +303,45 @@ class _ShortNames(_Variables):
             if value := self.env_vars.get(variable):
                 given.setdefault(section, {})[name] = value
         return given
+
+
+def _read_files(
+    settings: type[BaseSettings], variables: Mapping[str, str | None]
+) -> dict[str, str | None]:
+    """Replace the names of files that hold a secret by the secret; who has both is told one thing.
+
+    Raises:
+        ConfigError: A file cannot be read, or holds nothing.
+    """
+    secrets = {*_secret_names(settings)}
+    found = {name: value for name, value in variables.items() if not _names_file(name, secrets)}
+    for name in variables.keys() - found.keys():
+        found.setdefault(name.removesuffix(_FILE), _read_secret(name, variables[name] or ""))
+    return found
+
+
+def _names_file(variable: str, secrets: set[str]) -> bool:
+    return variable.endswith(_FILE) and variable.removesuffix(_FILE) in secrets
+
+
+def _secret_names(settings: type[BaseSettings]) -> Iterator[str]:
+    """Give the variables that hold a secret, in lower case as pydantic has them."""
+    yield from (variable for variable, _, _ in _ShortNames.NAMES)
+    for section, field in settings.model_fields.items():
+        model = field.annotation
+        assert isinstance(model, type)  # noqa: S101 - every field is a section
+        assert issubclass(model, BaseModel)  # noqa: S101 - likewise
+        for name, inner in model.model_fields.items():
+            if SecretStr in {inner.annotation, *get_args(inner.annotation)}:
+                yield f"reviewstream_{section}__{name}"
+
+
+def _read_secret(variable: str, file: str) -> str:
+    try:
+        secret = Path(file).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as err:
+        why = err.strerror if isinstance(err, OSError) else "is not text in UTF-8"
+        raise ConfigError(f"{variable.upper()}: {file}: {why}") from err
+    if not secret:
+        raise ConfigError(f"{variable.upper()}: {file}: is empty")
+    return secret

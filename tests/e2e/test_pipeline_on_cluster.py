@@ -73,7 +73,7 @@ def busy(session: SparkSession) -> list[str]:
 
 
 def source_of(settings: Settings) -> Source:
-    with app.open_reader(settings.source.host, settings.source.port, timeout=30) as reader:
+    with app.open_reader(settings.source, timeout=30) as reader:
         return read_source(reader)
 
 

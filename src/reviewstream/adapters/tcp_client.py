@@ -6,7 +6,8 @@ from collections.abc import Generator
 from types import TracebackType
 from typing import Any, Final, NoReturn, Self, TypeAlias
 
-from reviewstream.errors import ProtocolError, SourceReplacedError, TransientError
+from reviewstream.adapters.access import Access
+from reviewstream.errors import ProtocolError, SourceReplacedError, StopError, TransientError
 from reviewstream.wire import protocol
 from reviewstream.wire.framing import Line, LineFramer, Oversized
 from reviewstream.wire.protocol import Data, End, ErrorCode, Heartbeat, Hello, Latest
@@ -22,14 +23,18 @@ class ReviewClient:
     a connection of its own.
     """
 
-    def __init__(self, host: str, port: int, *, timeout: float = 30.0) -> None:
+    def __init__(
+        self, host: str, port: int, *, timeout: float = 30.0, access: Access | None = None
+    ) -> None:
         """Remember the address.
 
         Args:
             host: Of the server.
             port: Of the server's protocol, not of its plain lines.
             timeout: Seconds without a sign from the server after which it counts as away.
+            access: How to get in; by default without TLS and token.
         """
+        self._access = access or Access()
         self._address = (host, port)
         self._timeout = timeout
         self._fingerprint: str | None = None
@@ -69,6 +74,8 @@ class ReviewClient:
         Raises:
             SourceReplacedError: the server has another file now.
             TransientError: the server is away.
+            StopError: it asks for a token, or for another one.
+            ConfigError: TLS is not spoken, or the server's certificate is not trusted.
             ProtocolError: it is no such server.
         """
         self._fingerprint = fingerprint or self._fingerprint
@@ -155,11 +162,12 @@ class ReviewClient:
 
     def _connect(self) -> Hello:
         try:
-            self._socket = socket.create_connection(self._address, self._timeout)
+            self._socket = self._access.open(*self._address, self._timeout)
         except OSError as err:
             self._away(err)
         self._decoder = protocol.reply_decoder()
-        self._send(protocol.HelloRequest(fingerprint=self._fingerprint))
+        token = self._access.revealed
+        self._send(protocol.HelloRequest(fingerprint=self._fingerprint, token=token))
         reply = self._reply()
         if not isinstance(reply, Hello):
             self._unexpected(reply)
@@ -219,6 +227,8 @@ class ReviewClient:
                 raise SourceReplacedError(text)
             case ErrorCode.UNAVAILABLE:
                 raise TransientError(text)
+            case ErrorCode.UNAUTHORIZED:
+                raise StopError(text)
             case _:
                 raise ProtocolError(text)
 

@@ -3,27 +3,33 @@
 import asyncio
 import contextlib
 import errno
-import ipaddress
 import logging
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from reviewstream.adapters.access import Door, is_loopback, numeric
 from reviewstream.adapters.arrivals import Arrivals
+from reviewstream.adapters.channels import Channel, NotTls, PlainChannel, TlsChannel
 from reviewstream.adapters.files import open_log
 from reviewstream.adapters.review_log import ReviewLog
-from reviewstream.adapters.tcp_sessions import Served, answer_requests, send_plain_lines
+from reviewstream.adapters.tcp_plain import send_plain_lines
+from reviewstream.adapters.tcp_sessions import GREETING, Guest, Served, answer_requests, turn_away
 from reviewstream.errors import ConfigError
 from reviewstream.wire import protocol
 
 BACKLOG: Final = 128  # clients waiting to be accepted
 ACCEPT_PAUSE: Final = 0.1  # seconds
 
-Session: TypeAlias = Callable[[Served, socket.socket], Coroutine[Any, Any, None]]
+UNAUTHORIZED: Final = protocol.ErrorCode.UNAUTHORIZED
+_SPEAK_TLS: Final = "the server speaks TLS alone: set source.tls = true, and source.ca_location"
+
+Session: TypeAlias = Callable[[socket.socket, str], Coroutine[Any, Any, None]]
 
 logger = logging.getLogger(__name__)
 
@@ -33,13 +39,18 @@ class ServeOptions:
     """How to serve.
 
     Attributes:
-        host: A loopback address.
+        host: A loopback address; any other with a door that has TLS and a token.
         port: Of the protocol; 0 takes a free one.
         plain_port: Of the plain lines; 0 takes a free one, None serves none.
         chunk_bytes: Bytes of the file in one message, at most 1 MiB.
         rate: Lines per second that become readable; None for all at once.
         heartbeat: Seconds of silence after which a tailing client is sent a heartbeat.
         poll: Seconds between looks for new lines.
+        door: Whom to let in.
+        max_connections: Of all clients together; more are hung up on.
+        max_per_client: Connections of one address; more are told so.
+        greeting: Seconds that a client has for TLS and to say hello.
+        idle: Seconds without a request, or in which nothing that is sent is taken.
     """
 
     host: str = "127.0.0.1"
@@ -49,6 +60,11 @@ class ServeOptions:
     rate: float | None = None
     heartbeat: float = 2.0
     poll: float = 0.05
+    door: Door = field(default_factory=Door)
+    max_connections: int = 1024
+    max_per_client: int = 256
+    greeting: float = GREETING
+    idle: float = 600.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.chunk_bytes <= protocol.MAX_CHUNK:
@@ -59,10 +75,28 @@ class ServeOptions:
                 raise ConfigError(f"{flag} {port}: give 0 to 65535")
         if self.rate is not None and not 0 < self.rate < float("inf"):
             raise ConfigError(f"--rate {self.rate:g}: give a number of lines per second above 0")
-        if not _is_loopback(self.host):
+        for flag, most in (
+            ("--max-connections", self.max_connections),
+            ("--max-per-client", self.max_per_client),
+        ):
+            if most < 1:
+                raise ConfigError(f"{flag} {most}: give 1 or more")
+        if not 0 < self.idle < float("inf"):
+            raise ConfigError(f"--idle {self.idle:g}: give a number of seconds above 0")
+        self._check_access()
+
+    def _check_access(self) -> None:
+        if not is_loopback(self.host) and not self.door.is_locked:
             raise ConfigError(
-                f"--host {self.host} is open to others, and the server asks for no token yet:"
-                " listen on 127.0.0.1 and reach it through an SSH tunnel"
+                f"--host {self.host} is open to others: give --tls-cert, --tls-key and a token"
+                " (REVIEWSTREAM_SOURCE__TOKEN), or listen on 127.0.0.1"
+            )
+        if self.plain_port is not None and (
+            not is_loopback(self.host) or self.door.token is not None
+        ):
+            raise ConfigError(
+                "--plain-port lets in everyone, unasked and unencrypted: it is for loopback"
+                " addresses, and for a server without a token"
             )
 
 
@@ -93,9 +127,14 @@ class ReviewServer:
             chunk_bytes=self._options.chunk_bytes,
             heartbeat=self._options.heartbeat,
             poll=self._options.poll,
+            door=self._options.door,
+            greeting=self._options.greeting,
+            idle=self._options.idle,
             clock=clock,
         )
+        self._tls = self._options.door.context()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._connections: Counter[str] = Counter()
 
     async def start(self) -> ServerAddress:
         """Listen.
@@ -111,7 +150,7 @@ class ReviewServer:
         except ConfigError:
             listeners[0].close()
             raise
-        for listener, session in zip(listeners, (answer_requests, send_plain_lines), strict=False):
+        for listener, session in zip(listeners, (self._speak, self._send_lines), strict=False):
             self._spawn(self._accept(listener, session))
         port, *plain = (int(listener.getsockname()[1]) for listener in listeners)
         return ServerAddress(host=host, port=port, plain_port=plain[0] if plain else None)
@@ -133,18 +172,58 @@ class ReviewServer:
         with listener:
             while True:
                 try:
-                    client, _ = await asyncio.get_running_loop().sock_accept(listener)
+                    client, peer = await asyncio.get_running_loop().sock_accept(listener)
                 except OSError as err:  # too many open files; or a client gone already
                     logger.warning("cannot accept a client: %s", err)
                     await asyncio.sleep(ACCEPT_PAUSE)
                 else:
-                    self._spawn(self._serve(client, session))
+                    self._spawn(self._serve(client, str(peer[0]), session))
 
-    async def _serve(self, client: socket.socket, session: Session) -> None:
-        with client, contextlib.suppress(ConnectionError):  # it will resume, or not
-            client.setblocking(False)  # noqa: FBT003 - the socket module's own signature
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await session(self._served, client)
+    async def _serve(self, client: socket.socket, where: str, session: Session) -> None:
+        with client:
+            if self._connections.total() >= self._options.max_connections:
+                logger.warning("hung up on %s: all connections are taken", where)
+                return
+            self._connections[where] += 1
+            try:
+                client.setblocking(False)  # noqa: FBT003 - the socket module's own signature
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                # It will resume, or not.
+                with contextlib.suppress(ConnectionError, TimeoutError):
+                    await session(client, where)
+            finally:
+                self._connections[where] -= 1
+                self._connections += Counter()  # who has none left is forgotten
+
+    async def _speak(self, client: socket.socket, where: str) -> None:
+        guest = Guest(where=where, channel=await self._channel(client))
+        if why := self._crowd(where):
+            await turn_away(self._served, guest, why)
+        else:
+            await answer_requests(self._served, guest)
+
+    async def _send_lines(self, client: socket.socket, where: str) -> None:
+        if not self._crowd(where):
+            await send_plain_lines(self._served, client)
+
+    def _crowd(self, where: str) -> str:
+        """Return the complaint about a client with too many connections."""
+        taken, most = self._connections[where], self._options.max_per_client
+        return f"{where} has {most} connections already (--max-per-client)" if taken > most else ""
+
+    async def _channel(self, client: socket.socket) -> Channel:
+        """Agree on TLS, where it is spoken."""
+        plain = PlainChannel(client)
+        if self._tls is None:
+            return plain
+        channel = TlsChannel(client, self._tls)
+        try:
+            async with asyncio.timeout(self._options.greeting):
+                await channel.handshake()
+        except NotTls:
+            await plain.send(protocol.Error(code=UNAUTHORIZED, message=_SPEAK_TLS).encode())
+            raise
+        return channel
 
 
 @contextlib.contextmanager
@@ -179,21 +258,10 @@ def serving(
             loop.close()
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(_address(host)).is_loopback
-    except ValueError:
-        return False
-
-
-def _address(host: str) -> str:
-    return "127.0.0.1" if host == "localhost" else host  # else it is two addresses, two ports
-
-
 def _listen(flag: str, host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((_address(host), port), family=family, backlog=BACKLOG)
+        listener = socket.create_server((numeric(host), port), family=family, backlog=BACKLOG)
     except OSError as err:
         why = f"cannot listen on {host} port {port} ({err.strerror}): give another {flag}"
         if err.errno == errno.EADDRINUSE:

@@ -1,8 +1,7 @@
-"""What the server says to one client: `wire.protocol`, or plain lines."""
+"""What the server says to one client, by `wire.protocol`."""
 
 import asyncio
 import logging
-import socket
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable
@@ -10,14 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, ParamSpec, TypeVar, assert_never
 
+from reviewstream.adapters.access import Door
 from reviewstream.adapters.arrivals import Arrivals
+from reviewstream.adapters.channels import Channel
 from reviewstream.adapters.review_log import ReviewLog
 from reviewstream.errors import ProtocolError, SourceReplacedError
 from reviewstream.wire import protocol
 from reviewstream.wire.framing import NEWLINE
 from reviewstream.wire.protocol import ErrorCode
 
-RECEIVED: Final = 16 << 10  # bytes taken from a socket at once
+GREETING: Final = 10.0  # seconds that a client has to say hello
 LOADED: Final = 1 << 20  # bytes read from the file at once: each read costs a hop to a thread
 READERS: Final = 4  # threads that read the file
 
@@ -35,6 +36,9 @@ class Served:
         chunk_bytes: Bytes of the file in one message.
         heartbeat: Seconds of silence after which a tailing client is sent a heartbeat.
         poll: Seconds between looks for new lines.
+        door: Whom to let in.
+        greeting: Seconds that a client has to say hello.
+        idle: Seconds without a request, or in which nothing that is sent is taken.
         clock: Seconds.
     """
 
@@ -43,6 +47,9 @@ class Served:
     chunk_bytes: int
     heartbeat: float
     poll: float
+    door: Door = field(default_factory=Door)
+    greeting: float = GREETING
+    idle: float = 600.0
     clock: Callable[[], float] = time.monotonic
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(READERS))
 
@@ -71,44 +78,66 @@ class Served:
                 await asyncio.sleep(self.poll)
 
 
-async def send_plain_lines(served: Served, client: socket.socket) -> None:
-    """Send the file from its beginning, as `nc` and Spark's `socket` source want it."""
-    try:
-        async for start, stop in served.ranges(0):
-            await _send_file(served.log, client, start, stop - start)
-    except SourceReplacedError as err:
-        logger.warning("hung up on a reader of plain lines: %s", err)  # which cannot be told
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guest:
+    """One client.
+
+    Attributes:
+        where: Its address.
+        channel: Its bytes.
+    """
+
+    where: str
+    channel: Channel
 
 
-async def _send_file(log: ReviewLog, client: socket.socket, start: int, size: int) -> None:
-    file, position = log.locate(start)
-    loop = asyncio.get_running_loop()
-    if size and await loop.sock_sendfile(client, file, position, size) < size:
-        raise SourceReplacedError(f"{log.source} was cut short")
-
-
-async def answer_requests(served: Served, client: socket.socket) -> None:
-    """Speak the protocol until the client hangs up or breaks it."""
-    loop = asyncio.get_running_loop()
-    session = _Session(served, client)
+async def answer_requests(served: Served, guest: Guest) -> None:
+    """Speak the protocol until the client hangs up, breaks it, or keeps us waiting."""
+    session = _Session(served, guest)
     decoder = protocol.request_decoder()
-    while data := await loop.sock_recv(client, RECEIVED):
-        decoder.feed(data)
-        try:
-            while (request := decoder.next_message()) is not None:
+    try:
+        while data := await session.receive():
+            decoder.feed(data)
+            while not session.is_over and (request := decoder.next_message()) is not None:
                 await session.answer(request)
-        except ProtocolError as err:
-            await session.refuse(ErrorCode.BAD_REQUEST, err)
-            return
+            if session.is_over:
+                return
+    except ProtocolError as err:
+        await session.refuse(ErrorCode.BAD_REQUEST, err)
+
+
+async def turn_away(served: Served, guest: Guest, why: str) -> None:
+    """Say why there is no room for a client."""
+    await _Session(served, guest).refuse(ErrorCode.UNAVAILABLE, why)
 
 
 class _Session:
     """Answers the requests of one client, one after the other."""
 
-    def __init__(self, served: Served, client: socket.socket) -> None:
+    def __init__(self, served: Served, guest: Guest) -> None:
+        self.is_over = False
         self._served = served
-        self._client = client
+        self._guest = guest
         self._is_greeted = False
+        self._greet_by = asyncio.get_running_loop().time() + served.greeting
+
+    async def receive(self) -> bytes:
+        """Return what the client says next; nothing if it is to be hung up on."""
+        now = asyncio.get_running_loop().time()
+        until = now + self._served.idle if self._is_greeted else self._greet_by
+        try:
+            async with asyncio.timeout_at(until):
+                return await self._guest.channel.receive()
+        except TimeoutError:
+            await self._give_up()
+            return b""
+
+    async def _give_up(self) -> None:
+        idle, greeting = self._served.idle, self._served.greeting
+        if self._is_greeted:
+            await self.refuse(ErrorCode.UNAVAILABLE, f"nothing was asked for {idle:g} s")
+        else:
+            await self.refuse(ErrorCode.BAD_REQUEST, f"no HelloRequest within {greeting:g} s")
 
     async def answer(self, request: protocol.Request) -> None:
         """Answer one request.
@@ -121,7 +150,7 @@ class _Session:
             await self._answer(request)
         except SourceReplacedError as err:
             await self.refuse(ErrorCode.REPLACED, err)
-        except ConnectionError:
+        except (ConnectionError, TimeoutError):
             raise
         except OSError as err:
             await self.refuse(ErrorCode.UNAVAILABLE, f"cannot read the file: {err}")
@@ -146,10 +175,14 @@ class _Session:
                 assert_never(request)
 
     async def _send(self, data: bytes | memoryview) -> None:
-        """Wait until the socket has taken everything; nothing is kept for a slow client."""
-        await asyncio.get_running_loop().sock_sendall(self._client, data)
+        """Wait until the socket has taken everything, though not for ever."""
+        async with asyncio.timeout(self._served.idle):
+            await self._guest.channel.send(data)
 
     async def _hello(self, request: protocol.HelloRequest) -> None:
+        if not self._served.door.lets_in(request.token):
+            await self._forbid(has_token=request.token is not None)
+            return
         if request.version != protocol.VERSION:
             versions = f"the client speaks version {request.version}, the server {protocol.VERSION}"
             await self.refuse(ErrorCode.VERSION, f"{versions}: upgrade the older one")
@@ -157,6 +190,16 @@ class _Session:
         reply = await self._served.in_thread(_description, self._served.log, request.fingerprint)
         self._is_greeted = True
         await self._send(reply.encode())
+
+    async def _forbid(self, *, has_token: bool) -> None:
+        """Hang up: nothing of the file, not even its name, is for those without the token."""
+        what = "another token than the client's" if has_token else "a token"
+        logger.warning("refused %s: it has no token, or a wrong one", self._guest.where)
+        self.is_over = True
+        await self.refuse(
+            ErrorCode.UNAUTHORIZED,
+            f"the server asks for {what}: see source.token (REVIEWSTREAM_SOURCE__TOKEN)",
+        )
 
     async def _latest(self, request: protocol.LatestRequest) -> None:
         if not await self._is_beyond(request.start):

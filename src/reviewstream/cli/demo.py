@@ -154,8 +154,7 @@ class _Flow:
         from reviewstream.app import open_reader
         from reviewstream.pipeline.reconcile import read_source
 
-        where = self._settings.source
-        with open_reader(where.host, where.port, timeout=30) as reader:
+        with open_reader(self._settings.source, timeout=30) as reader:
             return read_source(reader)
 
     def _tell(self, counts: Counts, total: int) -> None:

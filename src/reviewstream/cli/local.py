@@ -20,10 +20,12 @@ from reviewstream.settings import (
     OpenAISettings,
     RegistrySettings,
     Settings,
+    SourceSettings,
     SparkSettings,
 )
 
 if TYPE_CHECKING:
+    from reviewstream.adapters.tcp_server import ServerAddress
     from reviewstream_testbed import KafkaConnect, SparkCluster
 
 PARTS: Final = ("kafka", "schema_registry", "kafka_connect", "elasticsearch")
@@ -117,7 +119,7 @@ def local_stack(
             for part in as_completed(starting):
                 part.result()
             return Settings.model_construct(
-                source=_with(settings.source, host=served.host, port=served.port),
+                source=_served_at(settings.source, served),
                 openai=openai,
                 ledger=settings.ledger if real_model else _ledger(folder),
                 limits=settings.limits,
@@ -129,6 +131,12 @@ def local_stack(
             )
 
         yield Stack(spark=spark, settings=wait)
+
+
+def _served_at(settings: SourceSettings, served: "ServerAddress") -> SourceSettings:
+    """Return settings for a server of this process, on loopback and open."""
+    changes = {"tls": False, "ca_location": None, "token": None}
+    return _with(settings, host=served.host, port=served.port, **changes)
 
 
 @contextmanager

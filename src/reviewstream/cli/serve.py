@@ -2,9 +2,11 @@
 
 import asyncio
 import signal
+from pathlib import Path
 
 import click
 
+from reviewstream.adapters.access import Door
 from reviewstream.adapters.files import open_log
 from reviewstream.adapters.review_log import ReviewLog
 from reviewstream.adapters.tcp_server import ReviewServer, ServeOptions, ServerAddress
@@ -12,18 +14,24 @@ from reviewstream.cli.context import Context, verb
 from reviewstream.cli.progress import stages
 
 PORT = click.IntRange(0, 65535)
+PEM = click.Path(path_type=Path)
 
 
 @click.command()
 @click.argument("file")
 @click.option("--member", metavar="NAME", help="Which file of a tar archive (or FILE.tar:NAME).")
 @click.option("--name", help="The source's name in every record's origin (default: the file's).")
-@click.option("--host", help="Loopback address to listen on (default: setting source.host).")
+@click.option("--host", help="Address to listen on (default: setting source.host).")
 @click.option("--port", type=PORT, help="0 takes a free one (default: setting source.port).")
 @click.option("--plain-port", type=PORT, help="Serve plain lines here too, for `nc`.")
 @click.option("--rate", type=float, metavar="N", help="Lines per second (default: no limit).")
 @click.option("--chunk-bytes", type=int, default=256 << 10, show_default=True)
 @click.option("--follow", is_flag=True, help="The file grows; wait for its new lines.")
+@click.option("--tls-cert", type=PEM, help="Speak TLS: PEM file of the certificate chain.")
+@click.option("--tls-key", type=PEM, help="PEM file of its key (default: in the same file).")
+@click.option("--max-connections", type=int, default=1024, show_default=True)
+@click.option("--max-per-client", type=int, default=256, show_default=True)
+@click.option("--idle", type=float, default=600, show_default=True, metavar="SECONDS")
 @verb
 def command(  # noqa: PLR0913 - one for each option
     context: Context,
@@ -37,8 +45,17 @@ def command(  # noqa: PLR0913 - one for each option
     rate: float | None,
     chunk_bytes: int,
     follow: bool,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    max_connections: int,
+    max_per_client: int,
+    idle: float,
 ) -> None:
-    """Serve FILE (.json, .jsonl, also in .gz, .zst or tar) to any number of readers."""
+    """Serve FILE (.json, .jsonl, also in .gz, .zst or tar) to any number of readers.
+
+    The setting source.token (REVIEWSTREAM_SOURCE__TOKEN, or REVIEWSTREAM_SOURCE__TOKEN_FILE) is
+    asked of every reader. An address that is not loopback needs it, and TLS.
+    """
     source = context.settings.source
     options = ServeOptions(
         host=source.host if host is None else host,
@@ -46,6 +63,10 @@ def command(  # noqa: PLR0913 - one for each option
         plain_port=plain_port,
         rate=rate,
         chunk_bytes=chunk_bytes,
+        door=Door(tls_cert=tls_cert, tls_key=tls_key, token=source.token),
+        max_connections=max_connections,
+        max_per_client=max_per_client,
+        idle=idle,
     )
     with stages(context.progress, context.console) as shown:
         log = open_log(

@@ -24,6 +24,9 @@ _SOURCE_NAMES: Final = (
     "partitions",
     "timeout",
     "retryTimeout",
+    "tls",
+    "caLocation",
+    "token",
     "drainFile",
 )
 _SINK_NAMES: Final = (
@@ -47,6 +50,7 @@ class SourceOptions:
     """Options of `format("reviews")`.
 
     Attributes:
+        server: Where it is, and how to get in.
         starting_offset: `earliest`, `latest`, or bytes from the start of the file; only the first
             start of a query looks at it.
         timeout: Seconds for one answer of the server.
@@ -54,8 +58,7 @@ class SourceOptions:
         drain_file: While this file exists, no new micro-batch begins; see `drain_and_stop`.
     """
 
-    host: str
-    port: int
+    server: SourceSettings
     max_rows: int
     max_bytes: int
     starting_offset: int | str = EARLIEST
@@ -74,8 +77,7 @@ class SourceOptions:
         given = _Options("reviews", options, _SOURCE_NAMES)
         default = SourceSettings()
         return cls(
-            host=given.text("host", default.host),
-            port=given.whole("port", default.port, most=65_535),
+            server=_server_settings(given),
             max_rows=given.whole("maxRowsPerTrigger", default.max_rows_per_trigger),
             max_bytes=given.whole("maxBytesPerTrigger", default.max_bytes_per_trigger),
             starting_offset=given.offset("startingOffset"),
@@ -123,6 +125,17 @@ class SinkOptions:
         )
 
 
+def _server_settings(given: "_Options") -> SourceSettings:
+    default = SourceSettings()
+    return SourceSettings(
+        host=given.text("host", default.host),
+        port=given.whole("port", default.port, most=65_535),
+        tls=given.flag("tls"),
+        ca_location=given.maybe("caLocation"),
+        token=given.secret("token"),
+    )
+
+
 def _kafka_settings(given: "_Options", client: dict[str, str]) -> KafkaSettings:
     default = KafkaSettings()
     servers = client.pop("bootstrap.servers", None)
@@ -141,11 +154,10 @@ def _kafka_settings(given: "_Options", client: dict[str, str]) -> KafkaSettings:
 
 
 def _registry_settings(given: "_Options") -> RegistrySettings:
-    password = given.maybe("schemaRegistryPassword")
     return RegistrySettings(
         url=given.text("schemaRegistryUrl", RegistrySettings().url),
         username=given.maybe("schemaRegistryUsername"),
-        password=None if password is None else SecretStr(password),
+        password=given.secret("schemaRegistryPassword"),
         ca_location=given.maybe("schemaRegistryCaLocation"),
         auto_register=given.flag("registerSchemas"),
     )
@@ -153,14 +165,12 @@ def _registry_settings(given: "_Options") -> RegistrySettings:
 
 def sink_options(kafka: KafkaSettings, registry: RegistrySettings) -> dict[str, str]:
     """Return the options of `format("reviews-kafka")` that say what the settings say."""
-    password = registry.password
-    sasl = kafka.sasl_password
     options: dict[str, str | None] = {
         "kafka.bootstrap.servers": kafka.bootstrap_servers,
         "kafka.security.protocol": kafka.security_protocol,
         "kafka.sasl.mechanism": kafka.sasl_mechanism,
         "kafka.sasl.username": kafka.sasl_username,
-        "kafka.sasl.password": sasl.get_secret_value() if sasl else None,
+        "kafka.sasl.password": _revealed(kafka.sasl_password),
         "kafka.ssl.ca.location": kafka.ssl_ca_location,
         **{f"{_KAFKA}{name}": value for name, value in kafka.client.items()},
         "labelledTopic": kafka.labelled_topic,
@@ -168,7 +178,7 @@ def sink_options(kafka: KafkaSettings, registry: RegistrySettings) -> dict[str, 
         "deliveryTimeout": str(kafka.delivery_timeout),
         "schemaRegistryUrl": registry.url,
         "schemaRegistryUsername": registry.username,
-        "schemaRegistryPassword": password.get_secret_value() if password else None,
+        "schemaRegistryPassword": _revealed(registry.password),
         "schemaRegistryCaLocation": registry.ca_location,
         "registerSchemas": str(registry.auto_register).lower(),
     }
@@ -177,13 +187,21 @@ def sink_options(kafka: KafkaSettings, registry: RegistrySettings) -> dict[str, 
 
 def source_options(source: SourceSettings) -> dict[str, str]:
     """Return the options of `format("reviews")` that say what the settings say."""
-    return {
+    options = {
         "host": source.host,
         "port": str(source.port),
         "maxRowsPerTrigger": str(source.max_rows_per_trigger),
         "maxBytesPerTrigger": str(source.max_bytes_per_trigger),
         "partitions": str(source.partitions),
+        "tls": str(source.tls).lower(),
+        "caLocation": source.ca_location,
+        "token": _revealed(source.token),
     }
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 class _Options:
@@ -200,6 +218,10 @@ class _Options:
 
     def maybe(self, name: str) -> str | None:
         return self._given.get(name.lower())
+
+    def secret(self, name: str) -> SecretStr | None:
+        value = self.maybe(name)
+        return None if value is None else SecretStr(value)
 
     def text(self, name: str, default: str) -> str:
         return self._given.get(name.lower(), default)

@@ -91,7 +91,7 @@ class _RangeReader:
 
     def server(self) -> PatientReader:
         """Return the server, not connected yet."""
-        who = f"the review server at {self.options.host}:{self.options.port}"
+        who = f"the review server at {self.options.server.host}:{self.options.server.port}"
         limit = self.options.retry_timeout
         patience = Patience(who, limit, now=time.monotonic, jitter=random.random)
         return PatientReader(self.connect, patience, now=time.monotonic, sleep=time.sleep)
@@ -217,7 +217,7 @@ def _offset(offset: int, hello: Hello, latest: Latest) -> Offset:
 
 
 def _connector(options: SourceOptions) -> Connect:
-    return partial(wiring().open_reader, options.host, options.port, timeout=options.timeout)
+    return partial(wiring().open_reader, options.server, timeout=options.timeout)
 
 
 def _now() -> datetime:

@@ -16,6 +16,7 @@ from reviewstream.settings import (
     LimitsSettings,
     OpenAISettings,
     RegistrySettings,
+    SourceSettings,
 )
 
 ROOT: Final = "reviewstream.app"
@@ -24,7 +25,7 @@ ROOT: Final = "reviewstream.app"
 class Wiring(Protocol):
     """What the composition root provides; functions of a module, so that they can be pickled."""
 
-    def open_reader(self, host: str, port: int, *, timeout: float) -> LineReader:
+    def open_reader(self, settings: SourceSettings, *, timeout: float) -> LineReader:
         """Return a reader of the review server."""
         ...
 

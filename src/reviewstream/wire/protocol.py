@@ -33,6 +33,7 @@ class ErrorCode(StrEnum):
     REPLACED = "REPLACED"
     BEYOND_END = "BEYOND_END"
     UNAVAILABLE = "UNAVAILABLE"
+    UNAUTHORIZED = "UNAUTHORIZED"
 
 
 class _Message(Struct, frozen=True, kw_only=True):
@@ -61,11 +62,17 @@ class HelloRequest(_Message, frozen=True, kw_only=True):
 
     Attributes:
         fingerprint: Of the file that the client began with; None if it has none yet.
+        token: What lets the client in, where the server asks for one.
     """
 
     TYPE: ClassVar = b"h"
     version: int = VERSION
     fingerprint: str | None = None
+    token: str | None = None
+
+    def __repr__(self) -> str:
+        """Leave the token out: it must not get into a log."""
+        return f"HelloRequest(version={self.version}, fingerprint={self.fingerprint!r})"
 
 
 class LatestRequest(_Message, frozen=True, kw_only=True):

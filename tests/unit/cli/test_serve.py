@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from reviewstream.adapters.tcp_client import ReviewClient
 from reviewstream.cli import main
+from reviewstream.errors import StopError
 
 COMMAND = (sys.executable, "-c", "from reviewstream.cli import main; main()", "serve")
 
@@ -73,6 +74,8 @@ def test_json_gives_one_object(path: Path) -> None:
         (["{path}", "--host", "192.0.2.1"], "--host 192.0.2.1 is open to others"),
         (["{path}", "--rate", "0"], "--rate 0: give"),
         (["{path}", "--chunk-bytes", "0"], "--chunk-bytes 0: give"),
+        (["{path}", "--max-per-client", "0"], "--max-per-client 0: give"),
+        (["{path}", "--tls-cert", "none.pem"], "--tls-cert none.pem: No such file"),
         (["{path}", "--member", "x"], "is not a tar archive"),
     ],
 )
@@ -111,3 +114,26 @@ def test_a_server_killed_while_it_serves_a_packed_file_leaves_nothing(tmp_path: 
         assert "review.json (4000 bytes)" in process.stdout.readline()
         process.kill()
     assert list(spool.iterdir()) == []
+
+
+def test_a_token_comes_from_the_environment_and_is_asked_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (file := tmp_path / "token").write_text("0123456789abcdef\n")
+    monkeypatch.setenv("REVIEWSTREAM_SOURCE__TOKEN_FILE", str(file))
+    with running(str(path), "--port", "0") as (line, process):
+        with ReviewClient("127.0.0.1", int(line.rpartition(":")[2])) as client:
+            with pytest.raises(StopError, match="asks for a token"):
+                client.hello()
+        process.terminate()
+        assert process.stderr is not None
+        assert "0123456789abcdef" not in line + process.stderr.read()
+
+
+def test_a_token_that_is_empty_by_mistake_opens_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REVIEWSTREAM_SOURCE__TOKEN", "")
+    result = CliRunner().invoke(main, ["serve", str(path), "--port", "0"])
+    assert result.exit_code == 2
+    assert "the token must have 16 to 1024" in result.stderr

@@ -10,7 +10,7 @@ SERVERS = {"kafka.bootstrap.servers": "127.0.0.1:1"}
 
 def test_without_options_the_source_has_the_defaults_of_the_settings() -> None:
     options = SourceOptions.of({})
-    assert (options.host, options.port, options.partitions) == ("127.0.0.1", 9999, 2)
+    assert (options.server.host, options.server.port, options.partitions) == ("127.0.0.1", 9999, 2)
     assert (options.starting_offset, options.retry_timeout) == ("earliest", 600.0)
 
 
@@ -29,7 +29,11 @@ def test_names_of_options_have_no_case() -> None:
         ("retryTimeout", "0", "option \"retryTimeout\" is '0', not a number of seconds above 0"),
         ("timeout", "nan", "option \"timeout\" is 'nan', not a number of seconds above 0"),
         ("startingOffset", "-1", "is '-1', not earliest, latest or a byte offset"),
-        ("maxRowPerTrigger", "1", 'unknown option "maxrowpertrigger"; there are drainFile, host'),
+        (
+            "maxRowPerTrigger",
+            "1",
+            'unknown option "maxrowpertrigger"; there are caLocation, drainFile',
+        ),
     ],
 )
 def test_a_wrong_option_is_named_with_what_it_should_be(
@@ -83,6 +87,9 @@ def test_settings_survive_as_options() -> None:
     )
     options = SinkOptions.of(sink_options(kafka, registry))
     assert (options.kafka, options.registry) == (kafka, registry)
-    source = SourceSettings(port=1, max_rows_per_trigger=2, max_bytes_per_trigger=3, partitions=4)
+    limits = {"max_rows_per_trigger": 2, "max_bytes_per_trigger": 3, "partitions": 4}
+    secure = {"tls": True, "ca_location": "ca.pem", "token": SecretStr("0123456789abcdef")}
+    source = SourceSettings.model_validate({"port": 1, **limits, **secure})
     read = SourceOptions.of(source_options(source))
-    assert (read.port, read.max_rows, read.max_bytes, read.partitions) == (1, 2, 3, 4)
+    assert read.server == SourceSettings.model_validate({"port": 1, **secure})
+    assert (read.max_rows, read.max_bytes, read.partitions) == (2, 3, 4)

@@ -221,4 +221,9 @@ def test_the_bytes_are_those_of_the_reference() -> None:
     assert TailRequest(start=5).encode() == b't\x00\x00\x00\x0b{"start":5}'
     assert Data(offset=258, data=b"ab").encode() == b"D\x00\x00\x00\x0a" + bytes(6) + b"\x01\x02ab"
     payload = HelloRequest().encode()[HEADER:]
-    assert json.loads(payload) == {"version": 1, "fingerprint": None}
+    assert json.loads(payload) == {"version": 1, "fingerprint": None, "token": None}
+
+
+def test_a_token_is_not_in_the_text_of_a_hello() -> None:
+    shown = repr(HelloRequest(fingerprint="8-00", token="never-shown"))
+    assert shown == "HelloRequest(version=1, fingerprint='8-00')"

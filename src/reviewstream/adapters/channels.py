@@ -1,0 +1,102 @@
+"""The bytes of one client, plain or by TLS, with back-pressure: nothing is kept for a slow one."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Final, Protocol, TypeVar
+
+RECEIVED: Final = 16 << 10  # bytes taken from a socket at once
+HANDSHAKE: Final = 0x16  # the first byte of everyone who begins to speak TLS
+
+T = TypeVar("T")
+
+
+class NotTls(ConnectionError):
+    """A client does not speak TLS at all."""
+
+
+class Channel(Protocol):
+    """A client."""
+
+    async def receive(self) -> bytes:
+        """Return what comes next; nothing when the client has said all."""
+        ...
+
+    async def send(self, data: bytes | memoryview) -> None:
+        """Wait until the socket has taken everything."""
+        ...
+
+
+class PlainChannel:
+    """Bytes as they are."""
+
+    def __init__(self, client: socket.socket) -> None:
+        self._client = client
+
+    async def receive(self) -> bytes:
+        """Return what comes next; nothing when the client has said all."""
+        return await asyncio.get_running_loop().sock_recv(self._client, RECEIVED)
+
+    async def send(self, data: bytes | memoryview) -> None:
+        """Wait until the socket has taken everything."""
+        await asyncio.get_running_loop().sock_sendall(self._client, data)
+
+
+class TlsChannel:
+    """Bytes inside TLS: a machine without a socket, between two buffers in memory."""
+
+    def __init__(self, client: socket.socket, context: ssl.SSLContext) -> None:
+        self._wire = PlainChannel(client)
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._first: int | None = None
+
+    async def handshake(self) -> None:
+        """Agree on keys.
+
+        Raises:
+            NotTls: the client began with something else.
+            ConnectionError: the client does not trust us, or is gone.
+        """
+        try:
+            await self._step(self._tls.do_handshake)
+        except ConnectionError as err:
+            if self._first not in {None, HANDSHAKE}:
+                raise NotTls("it speaks no TLS") from err
+            raise
+
+    async def receive(self) -> bytes:
+        """Return what comes next; nothing when the client has said all."""
+        return await self._step(lambda: self._tls.read(RECEIVED))
+
+    async def send(self, data: bytes | memoryview) -> None:
+        """Wait until the socket has taken everything."""
+        await self._step(lambda: self._tls.write(data))
+
+    async def _step(self, step: Callable[[], T]) -> T:
+        """Do it as soon as the bytes that it needs are here, and send what it says."""
+        while True:
+            try:
+                done = step()
+            except ssl.SSLWantReadError:
+                await self._flush()
+                await self._fill()
+            except ssl.SSLError as err:
+                await self._flush()  # the reason, in TLS's own words
+                raise ConnectionAbortedError(f"TLS failed: {err.reason or err}") from err
+            else:
+                await self._flush()
+                return done
+
+    async def _fill(self) -> None:
+        data = await self._wire.receive()
+        if not data:
+            raise ConnectionResetError("the client hung up without TLS's goodbye")
+        self._first = data[0] if self._first is None else self._first
+        self._incoming.write(data)
+
+    async def _flush(self) -> None:
+        if self._outgoing.pending:
+            await self._wire.send(self._outgoing.read())

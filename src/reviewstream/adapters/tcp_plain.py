@@ -1,0 +1,32 @@
+"""Plain lines: a file from its beginning, for tools that know no protocol."""
+
+import asyncio
+import logging
+import socket
+from typing import Final
+
+from reviewstream.adapters.review_log import ReviewLog
+from reviewstream.adapters.tcp_sessions import Served
+from reviewstream.errors import SourceReplacedError
+
+PIECE: Final = 16 << 20  # bytes that a client must take within the idle time
+
+logger = logging.getLogger(__name__)
+
+
+async def send_plain_lines(served: Served, client: socket.socket) -> None:
+    """Send the file from its beginning, as `nc` and Spark's `socket` source want it."""
+    try:
+        async for start, stop in served.ranges(0):
+            for begin in range(start, stop, PIECE):
+                async with asyncio.timeout(served.idle):
+                    await _send_file(served.log, client, begin, min(PIECE, stop - begin))
+    except SourceReplacedError as err:
+        logger.warning("hung up on a reader of plain lines: %s", err)  # which cannot be told
+
+
+async def _send_file(log: ReviewLog, client: socket.socket, start: int, size: int) -> None:
+    file, position = log.locate(start)
+    loop = asyncio.get_running_loop()
+    if await loop.sock_sendfile(client, file, position, size) < size:
+        raise SourceReplacedError(f"{log.source} was cut short")

@@ -1,0 +1,86 @@
+"""Secrets that are in files, as container engines and secret stores hand them over."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, SecretStr
+
+from reviewstream import ConfigError
+from reviewstream.cli.context import load_settings
+from reviewstream.settings import Settings
+
+SECRETS = {
+    "REVIEWSTREAM_SOURCE__TOKEN",
+    "REVIEWSTREAM_OPENAI__API_KEY",
+    "OPENAI_API_KEY",
+    "REVIEWSTREAM_LEDGER__URL",
+    "REVIEWSTREAM_LEDGER_URL",
+    "REVIEWSTREAM_KAFKA__SASL_PASSWORD",
+    "REVIEWSTREAM_REGISTRY__PASSWORD",
+    "REVIEWSTREAM_CONNECT__PASSWORD",
+    "REVIEWSTREAM_ELASTICSEARCH__PASSWORD",
+    "REVIEWSTREAM_ELASTICSEARCH__API_KEY",
+}
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (file := tmp_path / "secret").write_text("from a file\n")
+    return file
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    sections: list[dict[str, Any]] = [
+        dict(each) for _, each in settings if isinstance(each, BaseModel)
+    ]
+    found = [value for section in sections for value in section.values()]
+    return [value.get_secret_value() for value in found if isinstance(value, SecretStr)]
+
+
+@pytest.mark.parametrize("variable", sorted(SECRETS))
+def test_every_secret_may_be_in_a_file(
+    file: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setenv(f"{variable}_FILE", str(file))
+    assert secrets_of(load_settings(None, None)) == ["from a file"]
+
+
+def test_an_env_file_may_name_one_too(file: Path) -> None:
+    (env_file := file.with_name("env")).write_text(f"REVIEWSTREAM_SOURCE__TOKEN_FILE={file}\n")
+    assert secrets_of(load_settings(None, env_file))[-1:] == ["from a file"]
+
+
+def test_the_secret_itself_beats_its_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REVIEWSTREAM_SOURCE__TOKEN_FILE", str(file))
+    monkeypatch.setenv("REVIEWSTREAM_SOURCE__TOKEN", "itself")
+    token = load_settings(None, None).source.token
+    assert token is not None
+    assert token.get_secret_value() == "itself"
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [(None, "No such file"), (b"\n", "is empty"), (b"\xff", "is not text in UTF-8")],
+)
+def test_a_file_without_a_secret_is_named_with_its_variable(
+    file: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, complaint: str
+) -> None:
+    file.unlink() if content is None else file.write_bytes(content)
+    monkeypatch.setenv("REVIEWSTREAM_SOURCE__TOKEN_FILE", str(file))
+    with pytest.raises(ConfigError, match=complaint) as caught:
+        load_settings(None, None)
+    assert str(caught.value).startswith(f"REVIEWSTREAM_SOURCE__TOKEN_FILE: {file}: ")
+
+
+def test_other_names_that_end_alike_are_left_alone(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REVIEWSTREAM_LEDGER__FILE", "labels.sqlite3")
+    monkeypatch.setenv("REVIEWSTREAM_KAFKA__SASL_USERNAME_FILE", str(file))
+    with pytest.raises(ConfigError, match=r"kafka.sasl_username_file .*Extra inputs"):
+        load_settings(None, None)
+    monkeypatch.delenv("REVIEWSTREAM_KAFKA__SASL_USERNAME_FILE")
+    assert load_settings(None, None).ledger.file == "labels.sqlite3"
