@@ -6,9 +6,10 @@ the environment are `REVIEWSTREAM_<SECTION>__<NAME>`; `OPENAI_API_KEY`, `OPENAI_
 end: then it names a file that holds it.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from pydantic import (
     BaseModel,
@@ -19,6 +20,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     SecretStr,
+    field_validator,
 )
 from pydantic_settings import (
     BaseSettings,
@@ -31,11 +33,35 @@ from pydantic_settings import (
 from reviewstream.errors import ConfigError
 
 SETTINGS_FILE = "reviewstream.toml"
-_FILE = "_file"  # at the end of a variable: it names a file that holds the secret
+SECRET_WORDS: Final = (  # in the names of settings whose values nobody may see
+    "password",
+    "secret",
+    "passphrase",
+    "jaas",
+    "user.info",
+    "key.pem",
+)
+_HAS_USER: Final = re.compile(r"[^/?#]*//[^/?#]*@")
+_FILE: Final = "_file"  # at the end of a variable: it names a file that holds the secret
+
+
+def is_secret(name: str) -> bool:
+    """Say whether a setting of librdkafka, Connect or a connector holds a secret, by its name."""
+    return any(word in name.lower() for word in SECRET_WORDS)
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("url", "base_url", "oauth_token_url", check_fields=False)
+    @classmethod
+    def _has_no_credentials(cls, url: object) -> object:
+        """Refuse a URL with a password in it, but for one that is a secret as a whole."""
+        if isinstance(url, str) and _HAS_USER.match(url):
+            raise ValueError(
+                "leave user and password out of the URL: they have settings of their own"
+            )
+        return url
 
 
 class SourceSettings(_Section):
@@ -143,10 +169,17 @@ class KafkaSettings(_Section):
 
     Attributes:
         security_protocol: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.
+        sasl_mechanism: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER.
+        ssl_ca_location: File of the certificates to trust; None: those of the system.
+        oauth_token_url: Where OAUTHBEARER's tokens come from (OpenID Connect).
+        oauth_client_id: Of the application, as the token's issuer knows it.
+        oauth_client_secret: Its password there.
+        oauth_scope: What is asked for, if the issuer wants to know.
         partitions: Of a topic that we create.
         replication_factor: Of a topic that we create.
         delivery_timeout: Seconds until an unacknowledged record is an error.
         client: Any other librdkafka setting, verbatim.
+        client_secrets: The same for what nobody may see, such as `ssl.key.password`.
     """
 
     bootstrap_servers: str = "127.0.0.1:9092"
@@ -155,6 +188,10 @@ class KafkaSettings(_Section):
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
     ssl_ca_location: str | None = None
+    oauth_token_url: str | None = None
+    oauth_client_id: str | None = None
+    oauth_client_secret: SecretStr | None = None
+    oauth_scope: str | None = None
     labelled_topic: str = "reviews.labelled"
     rejected_topic: str = "reviews.rejected"
     dead_letter_topic: str = "reviews.labelled.dlq"
@@ -162,18 +199,33 @@ class KafkaSettings(_Section):
     replication_factor: PositiveInt = 1
     delivery_timeout: PositiveFloat = 120.0
     client: dict[str, str] = Field(default_factory=dict)
+    client_secrets: dict[str, SecretStr] = Field(default_factory=dict)
+
+    @field_validator("client")
+    @classmethod
+    def _has_no_secret(cls, client: dict[str, str]) -> dict[str, str]:
+        if secrets := [name for name in client if is_secret(name)]:
+            raise ValueError(
+                f"{secrets[0]} is a secret: set kafka.sasl_password, kafka.oauth_client_secret or"
+                f' kafka.client_secrets."{secrets[0]}"'
+            )
+        return client
 
 
 class RegistrySettings(_Section):
     """The Schema Registry.
 
     Attributes:
+        token: Sent as bearer token, instead of user and password.
+        logical_cluster: That the token is for; Confluent Cloud wants its id (`lsrc-...`).
         auto_register: Register our schemas when a query starts (development only).
     """
 
     url: str = "http://127.0.0.1:8081"
     username: str | None = None
     password: SecretStr | None = None
+    token: SecretStr | None = None
+    logical_cluster: str | None = None
     ca_location: str | None = None
     auto_register: bool = False
 
@@ -182,6 +234,7 @@ class ConnectSettings(_Section):
     """Kafka Connect and the sink connector.
 
     Attributes:
+        ca_location: File of the certificates to trust; None: those of the system.
         value_converter: Converter class for Avro values.
         value_converter_config: Its settings, without the prefix `value.converter.`.
         connector: Settings added to the connector, verbatim; they win over ours.
@@ -190,6 +243,7 @@ class ConnectSettings(_Section):
     url: str = "http://127.0.0.1:8083"
     username: str | None = None
     password: SecretStr | None = None
+    ca_location: str | None = None
     name: str = "reviews-elasticsearch"
     connector_class: str = "io.confluent.connect.elasticsearch.ElasticsearchSinkConnector"
     value_converter: str = "io.confluent.connect.avro.AvroConverter"

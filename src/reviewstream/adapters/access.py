@@ -10,6 +10,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
+from reviewstream.adapters.trust import trusting
 from reviewstream.errors import ConfigError
 
 MIN_TOKEN: Final = 16  # characters: what nobody guesses
@@ -51,7 +52,7 @@ class Access:
             raise ConfigError(
                 f"the token would travel to {host} for everyone to read: set source.tls = true"
             )
-        context = client_context(self.ca_location) if self.tls else None
+        context = trusting(self.ca_location, setting="source.ca_location") if self.tls else None
         connected = socket.create_connection((host, port), timeout)
         if context is None:
             return connected
@@ -112,19 +113,6 @@ class Door:
             ConfigError: certificate and key cannot be used.
         """
         return server_context(self.tls_cert, self.tls_key) if self.tls_cert else None
-
-
-def client_context(ca_location: str | None) -> ssl.SSLContext:
-    """Return what checks a server's certificate and name.
-
-    Raises:
-        ConfigError: the file cannot be used.
-    """
-    try:
-        return ssl.create_default_context(cafile=ca_location)  # TLS 1.2 at least
-    except OSError as err:
-        why = err.strerror or "there is no certificate in it"
-        raise ConfigError(f"source.ca_location {ca_location}: {why}") from err
 
 
 def server_context(cert: Path, key: Path | None) -> ssl.SSLContext:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import httpx2
 
+from reviewstream.adapters.trust import trusting
 from reviewstream.errors import (
     ConfigError,
     PermanentError,
@@ -43,6 +44,7 @@ class KafkaConnectCluster:
         self._client = httpx2.Client(
             base_url=self._url,
             timeout=timeout,
+            verify=trusting(settings.ca_location, setting="connect.ca_location"),
             auth=(settings.username, password) if settings.username is not None else None,
         )
         self._closing = weakref.finalize(self, self._client.close)

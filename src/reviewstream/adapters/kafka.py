@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+from pydantic import SecretStr
 
 from reviewstream.adapters.kafka_errors import Problems, error_in
 from reviewstream.errors import PermanentError, ReviewStreamError, StopError, TransientError
@@ -22,17 +23,36 @@ _DEFAULT_LIMIT: Final = "1000000"  # librdkafka's own `message.max.bytes`
 
 def client_config(settings: KafkaSettings) -> dict[str, Any]:
     """Return librdkafka's configuration; what `settings.client` says wins."""
-    password = settings.sasl_password
     ours = {
         "bootstrap.servers": settings.bootstrap_servers,
         "client.id": "reviewstream",
         "security.protocol": settings.security_protocol,
         "sasl.mechanism": settings.sasl_mechanism,
         "sasl.username": settings.sasl_username,
-        "sasl.password": password.get_secret_value() if password else None,
+        "sasl.password": _revealed(settings.sasl_password),
         "ssl.ca.location": settings.ssl_ca_location,
+        **_oauth(settings),
     }
-    return {name: value for name, value in ours.items() if value is not None} | settings.client
+    secrets = {name: secret.get_secret_value() for name, secret in settings.client_secrets.items()}
+    given = {name: value for name, value in ours.items() if value is not None}
+    return given | settings.client | secrets
+
+
+def _oauth(settings: KafkaSettings) -> dict[str, str | None]:
+    """Return how librdkafka gets its tokens itself, by OpenID Connect's client credentials."""
+    if settings.oauth_token_url is None:
+        return {}
+    return {
+        "sasl.oauthbearer.method": "oidc",
+        "sasl.oauthbearer.token.endpoint.url": settings.oauth_token_url,
+        "sasl.oauthbearer.client.id": settings.oauth_client_id,
+        "sasl.oauthbearer.client.secret": _revealed(settings.oauth_client_secret),
+        "sasl.oauthbearer.scope": settings.oauth_scope,
+    }
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret is not None else None
 
 
 def producer_config(settings: KafkaSettings) -> dict[str, Any]:

@@ -138,7 +138,7 @@ class ConfluentRegistry:
         status = err.http_status_code
         text = f"the schema registry at {self._url} cannot {what}: {err}"
         if status in {401, 403}:
-            return StopError(f"{text}; see registry.username and registry.password")
+            return StopError(f"{text}; see registry.username, registry.password and registry.token")
         if status == 429 or status >= 500:
             return TransientError(text)
         return PermanentError(text)
@@ -155,7 +155,11 @@ def _config(settings: RegistrySettings, timeout: float) -> dict[str, Any]:
     config: dict[str, Any] = {"url": settings.url, "timeout": timeout, "max.retries": 0}
     if settings.ca_location is not None:
         config["ssl.ca.location"] = settings.ca_location
-    if settings.username is not None:
+    if settings.token is not None:
+        config["bearer.auth.credentials.source"] = "STATIC_TOKEN"
+        config["bearer.auth.token"] = settings.token.get_secret_value()
+        config["bearer.auth.logical.cluster"] = settings.logical_cluster or ""
+    elif settings.username is not None:
         password = settings.password.get_secret_value() if settings.password else ""
         config["basic.auth.user.info"] = f"{settings.username}:{password}"
     return config

@@ -6,14 +6,15 @@ Source: Confluent, "Elasticsearch Service Sink Connector: configuration referenc
 "Sink connector configs".
 """
 
-from typing import Final
-
 from pydantic import SecretStr
 
 from reviewstream.core.versions import VERSION_HEADER
-from reviewstream.settings import ElasticsearchSettings, RegistrySettings, Settings
-
-_SECRETS: Final = ("password", "secret", "jaas", "user.info")  # words in a setting's name
+from reviewstream.settings import (
+    ElasticsearchSettings,
+    RegistrySettings,
+    Settings,
+    is_secret,
+)
 
 
 def connector_config(settings: Settings) -> dict[str, str]:
@@ -28,11 +29,7 @@ def connector_config(settings: Settings) -> dict[str, str]:
 
 def without_secrets(config: dict[str, str]) -> dict[str, str]:
     """Return a configuration that may be shown."""
-    return {name: "***" if _is_secret(name) else value for name, value in config.items()}
-
-
-def _is_secret(name: str) -> bool:
-    return any(word in name.lower() for word in _SECRETS)
+    return {name: "***" if is_secret(name) else value for name, value in config.items()}
 
 
 def _reading(settings: Settings) -> dict[str, str]:

@@ -7,7 +7,12 @@ from typing import Final, Self
 from pydantic import SecretStr
 
 from reviewstream.errors import ConfigError
-from reviewstream.settings import KafkaSettings, RegistrySettings, SourceSettings
+from reviewstream.settings import (
+    KafkaSettings,
+    RegistrySettings,
+    SourceSettings,
+    is_secret,
+)
 
 EARLIEST: Final = "earliest"
 LATEST: Final = "latest"
@@ -36,6 +41,8 @@ _SINK_NAMES: Final = (
     "schemaRegistryUrl",
     "schemaRegistryUsername",
     "schemaRegistryPassword",
+    "schemaRegistryToken",
+    "schemaRegistryLogicalCluster",
     "schemaRegistryCaLocation",
     "registerSchemas",
     "labelledSchemaId",
@@ -142,6 +149,7 @@ def _kafka_settings(given: "_Options", client: dict[str, str]) -> KafkaSettings:
     if servers is None:
         raise ConfigError('reviews-kafka: option "kafka.bootstrap.servers" is missing')
     password = client.pop("sasl.password", None)
+    secrets = {name: SecretStr(value) for name, value in client.items() if is_secret(name)}
     return KafkaSettings(
         bootstrap_servers=servers,
         security_protocol=client.pop("security.protocol", default.security_protocol),
@@ -149,7 +157,8 @@ def _kafka_settings(given: "_Options", client: dict[str, str]) -> KafkaSettings:
         labelled_topic=given.text("labelledTopic", default.labelled_topic),
         rejected_topic=given.text("rejectedTopic", default.rejected_topic),
         delivery_timeout=given.seconds("deliveryTimeout", default.delivery_timeout),
-        client=client,
+        client={name: value for name, value in client.items() if name not in secrets},
+        client_secrets=secrets,
     )
 
 
@@ -158,6 +167,8 @@ def _registry_settings(given: "_Options") -> RegistrySettings:
         url=given.text("schemaRegistryUrl", RegistrySettings().url),
         username=given.maybe("schemaRegistryUsername"),
         password=given.secret("schemaRegistryPassword"),
+        token=given.secret("schemaRegistryToken"),
+        logical_cluster=given.maybe("schemaRegistryLogicalCluster"),
         ca_location=given.maybe("schemaRegistryCaLocation"),
         auto_register=given.flag("registerSchemas"),
     )
@@ -172,17 +183,31 @@ def sink_options(kafka: KafkaSettings, registry: RegistrySettings) -> dict[str, 
         "kafka.sasl.username": kafka.sasl_username,
         "kafka.sasl.password": _revealed(kafka.sasl_password),
         "kafka.ssl.ca.location": kafka.ssl_ca_location,
-        **{f"{_KAFKA}{name}": value for name, value in kafka.client.items()},
+        **_passed_through(kafka),
         "labelledTopic": kafka.labelled_topic,
         "rejectedTopic": kafka.rejected_topic,
         "deliveryTimeout": str(kafka.delivery_timeout),
         "schemaRegistryUrl": registry.url,
         "schemaRegistryUsername": registry.username,
         "schemaRegistryPassword": _revealed(registry.password),
+        "schemaRegistryToken": _revealed(registry.token),
+        "schemaRegistryLogicalCluster": registry.logical_cluster,
         "schemaRegistryCaLocation": registry.ca_location,
         "registerSchemas": str(registry.auto_register).lower(),
     }
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _passed_through(kafka: KafkaSettings) -> dict[str, str | None]:
+    oauth = {
+        "sasl.oauthbearer.method": "oidc" if kafka.oauth_token_url else None,
+        "sasl.oauthbearer.token.endpoint.url": kafka.oauth_token_url,
+        "sasl.oauthbearer.client.id": kafka.oauth_client_id,
+        "sasl.oauthbearer.client.secret": _revealed(kafka.oauth_client_secret),
+        "sasl.oauthbearer.scope": kafka.oauth_scope,
+    }
+    secrets = {name: _revealed(secret) for name, secret in kafka.client_secrets.items()}
+    return {f"{_KAFKA}{name}": value for name, value in (oauth | kafka.client | secrets).items()}
 
 
 def source_options(source: SourceSettings) -> dict[str, str]:

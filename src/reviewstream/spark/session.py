@@ -31,6 +31,10 @@ _EVERYWHERE: Final = {
     # A task that is given up because another one failed has requests in flight: they are paid for,
     # so that it may wait for them and put their labels into the ledger.
     "spark.python.task.killTimeout": "60s",
+    # Spark hides options of such names in plans, logs and its page; the first four are its own.
+    "spark.redaction.regex": (
+        "(?i)secret|password|token|access[.]?key|passphrase|jaas|user.info|key.pem"
+    ),
     # What the counts of a run are summed from.
     "spark.sql.streaming.numRecentProgressUpdates": "10000",
 }

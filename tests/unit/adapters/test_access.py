@@ -298,7 +298,7 @@ def test_a_file_that_holds_no_authority_is_named(tmp_path: Path, content: str | 
         file.write_text(content)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         where = ServerAddress(host="127.0.0.1", port=listener.getsockname()[1])
-        assert f"source.ca_location {file}" in str(
+        assert f"source.ca_location: {file}" in str(
             refusal(where, Access(tls=True, ca_location=str(file)))
         )
 

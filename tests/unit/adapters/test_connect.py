@@ -1,5 +1,6 @@
 """What Kafka Connect answers, and what we say of it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -148,3 +149,13 @@ def test_credentials_are_sent_and_never_shown() -> None:
         ((_, headers, _),) = server.requests
     assert headers["authorization"].startswith("Basic ")
     assert "hush" not in str(refused.value)
+
+
+def test_a_file_that_holds_no_authority_is_named(tmp_path: Path) -> None:
+    (empty := tmp_path / "empty.pem").write_text("")
+    for file, why in (
+        (empty, " holds no certificate in PEM"),
+        (tmp_path / "none", ": No such file"),
+    ):
+        with pytest.raises(ConfigError, match=f"connect.ca_location: {file}{why}"):
+            KafkaConnectCluster(ConnectSettings(url="https://127.0.0.1:1", ca_location=str(file)))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from confluent_kafka import KafkaError, Producer
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from reviewstream.adapters.kafka import (
     KafkaLog,
@@ -65,6 +65,33 @@ def test_confluent_cloud_needs_settings_alone() -> None:
     assert config["sasl.mechanism"] == "PLAIN"
     assert (config["sasl.username"], config["sasl.password"]) == ("key", "secret")
     assert config["ssl.ca.location"] == "ca.pem"
+
+
+def test_oauthbearer_needs_settings_alone() -> None:
+    settings = KafkaSettings(
+        security_protocol="SASL_SSL",
+        sasl_mechanism="OAUTHBEARER",
+        oauth_token_url="https://login.example.com/token",
+        oauth_client_id="app",
+        oauth_client_secret=SecretStr("hidden"),
+    )
+    config = client_config(settings)
+    assert config["sasl.oauthbearer.method"] == "oidc"
+    assert config["sasl.oauthbearer.client.secret"] == "hidden"
+    assert config["sasl.oauthbearer.token.endpoint.url"] == "https://login.example.com/token"
+    assert "sasl.oauthbearer.scope" not in config
+    assert "hidden" not in repr(settings)
+
+
+def test_a_secret_among_the_client_s_own_settings_is_kept_apart() -> None:
+    settings = KafkaSettings(client_secrets={"ssl.key.password": SecretStr("hidden")})
+    assert client_config(settings)["ssl.key.password"] == "hidden"
+    assert "hidden" not in repr(settings)
+    with pytest.raises(ValueError, match=r'kafka.client_secrets."ssl.key.password"') as refused:
+        KafkaSettings(client={"ssl.key.password": "visible"})
+    assert isinstance(refused.value, ValidationError)
+    said = refused.value.errors(include_input=False, include_url=False)[0]["msg"]
+    assert "visible" not in said
 
 
 def test_librdkafkas_own_settings_win() -> None:

@@ -131,3 +131,16 @@ def test_credentials_are_sent_and_never_shown() -> None:
         ((_, headers, _),) = server.requests
     assert headers["authorization"].startswith("Basic ")
     assert "hush" not in str(refused.value)
+
+
+def test_a_token_is_sent_instead_of_user_and_password() -> None:
+    secret = SecretStr("hidden")
+    settings = {"username": "me", "password": secret, "token": secret, "logical_cluster": "lsrc-1"}
+    with canned({"GET /subjects": (200, [])}) as server:
+        registry = ConfluentRegistry(
+            RegistrySettings.model_validate({"url": server.url, **settings})
+        )
+        assert registry.subjects() == []
+        headers = server.requests[-1][1]
+    assert headers["authorization"] == "Bearer hidden"
+    assert headers["target-sr-cluster"] == "lsrc-1"

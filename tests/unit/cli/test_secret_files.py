@@ -17,7 +17,9 @@ SECRETS = {
     "REVIEWSTREAM_LEDGER__URL",
     "REVIEWSTREAM_LEDGER_URL",
     "REVIEWSTREAM_KAFKA__SASL_PASSWORD",
+    "REVIEWSTREAM_KAFKA__OAUTH_CLIENT_SECRET",
     "REVIEWSTREAM_REGISTRY__PASSWORD",
+    "REVIEWSTREAM_REGISTRY__TOKEN",
     "REVIEWSTREAM_CONNECT__PASSWORD",
     "REVIEWSTREAM_ELASTICSEARCH__PASSWORD",
     "REVIEWSTREAM_ELASTICSEARCH__API_KEY",
@@ -84,3 +86,18 @@ def test_other_names_that_end_alike_are_left_alone(
         load_settings(None, None)
     monkeypatch.delenv("REVIEWSTREAM_KAFKA__SASL_USERNAME_FILE")
     assert load_settings(None, None).ledger.file == "labels.sqlite3"
+
+
+@pytest.mark.parametrize(
+    "name", ["registry.url", "connect.url", "elasticsearch.url", "openai.base_url"]
+)
+def test_a_password_in_a_url_is_refused_and_not_shown(name: str) -> None:
+    with pytest.raises(ConfigError, match="leave user and password out of the URL") as caught:
+        load_settings(None, None, [f"{name}=https://me:hidden@example.com"])
+    assert "hidden" not in str(caught.value)
+
+
+def test_a_secret_among_settings_that_are_shown_is_refused_and_not_shown() -> None:
+    with pytest.raises(ConfigError, match=r"is a secret: set kafka\.sasl_password") as caught:
+        load_settings(None, None, ["kafka.client.sasl.password=hidden"])
+    assert "hidden" not in str(caught.value)

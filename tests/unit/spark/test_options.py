@@ -1,9 +1,13 @@
+import re
+
 import pytest
 from pydantic import SecretStr
 
+from reviewstream.adapters.kafka import client_config
 from reviewstream.errors import ConfigError
-from reviewstream.settings import KafkaSettings, RegistrySettings, SourceSettings
+from reviewstream.settings import KafkaSettings, RegistrySettings, SourceSettings, SparkSettings
 from reviewstream.spark.options import SinkOptions, SourceOptions, sink_options, source_options
+from reviewstream.spark.session import configuration
 
 SERVERS = {"kafka.bootstrap.servers": "127.0.0.1:1"}
 
@@ -81,15 +85,40 @@ def test_settings_survive_as_options() -> None:
         rejected_topic="b",
         delivery_timeout=5.0,
         client={"linger.ms": "5"},
+        client_secrets={"ssl.key.password": SecretStr("secret")},
     )
     registry = RegistrySettings(
-        url="http://127.0.0.1:2", username="me", password=SecretStr("secret"), auto_register=True
+        url="http://127.0.0.1:2",
+        username="me",
+        password=SecretStr("secret"),
+        token=SecretStr("secret"),
+        logical_cluster="lsrc-1",
+        auto_register=True,
     )
     options = SinkOptions.of(sink_options(kafka, registry))
     assert (options.kafka, options.registry) == (kafka, registry)
+    oauth = KafkaSettings(oauth_token_url="https://t", oauth_client_secret=SecretStr("secret"))
+    read_oauth = SinkOptions.of(sink_options(oauth, registry)).kafka
+    assert client_config(read_oauth) == client_config(oauth)
     limits = {"max_rows_per_trigger": 2, "max_bytes_per_trigger": 3, "partitions": 4}
     secure = {"tls": True, "ca_location": "ca.pem", "token": SecretStr("0123456789abcdef")}
     source = SourceSettings.model_validate({"port": 1, **limits, **secure})
     read = SourceOptions.of(source_options(source))
     assert read.server == SourceSettings.model_validate({"port": 1, **secure})
     assert (read.max_rows, read.max_bytes, read.partitions) == (2, 3, 4)
+
+
+def test_spark_hides_every_option_that_is_a_secret() -> None:
+    secret = SecretStr("secret")
+    kafka = KafkaSettings(
+        sasl_password=secret,
+        oauth_token_url="https://t",
+        oauth_client_secret=secret,
+        client_secrets=dict.fromkeys(("ssl.key.pem", "ssl.key.password"), secret),
+    )
+    registry = RegistrySettings(password=secret, token=secret)
+    options = sink_options(kafka, registry) | source_options(SourceSettings(token=secret))
+    hidden = re.compile(configuration(SparkSettings())["spark.redaction.regex"])
+    secrets = {name for name, value in options.items() if value == "secret"}
+    assert len(secrets) == 7
+    assert [name for name in secrets if not hidden.search(name)] == []
