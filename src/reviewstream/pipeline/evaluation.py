@@ -177,7 +177,7 @@ def _month(written_at: object) -> str:
     """Return the month of a time in milliseconds or as ISO 8601; empty if it is neither."""
     if isinstance(written_at, int):
         try:
-            return f"{EPOCH + timedelta(milliseconds=written_at):%Y-%m}"
+            return (EPOCH + timedelta(milliseconds=written_at)).isoformat()[:7]
         except OverflowError:  # a year that no calendar of Python's has
             return ""
     found = _MONTH.match(written_at) if isinstance(written_at, str) else None

@@ -126,6 +126,7 @@ def test_no_lines_are_no_labels() -> None:
 @given(st.integers() | st.text() | st.none() | st.floats() | st.booleans())
 @example(10**30)
 @example(-62_135_596_800_001)
+@example(-30_610_224_000_001)  # of the year 999
 @example("0000-00-00")
 def test_no_time_is_too_strange_to_count_the_review(written_at: object) -> None:
     try:
