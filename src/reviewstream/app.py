@@ -21,6 +21,7 @@ from reviewstream.ports import (
     RecordSink,
     SchemaRegistry,
     SearchIndex,
+    Sorter,
 )
 from reviewstream.settings import (
     ConnectSettings,
@@ -156,6 +157,13 @@ def open_versions() -> NewestVersions:
     from reviewstream.adapters.versions_sqlite import SqliteVersions
 
     return SqliteVersions()
+
+
+def open_sorter(width: int) -> Sorter:
+    """Return a sorter of rows of so many values that ends with this process."""
+    from reviewstream.adapters.sorter_sqlite import SqliteSorter
+
+    return SqliteSorter(width)
 
 
 def open_connect(settings: ConnectSettings) -> ConnectCluster:

@@ -330,6 +330,29 @@ class NewestVersions(Protocol):
         ...
 
 
+Row = tuple[int | str, ...]
+
+
+class Sorter(Protocol):
+    """Sorts rows of one width, maybe more of them than memory holds."""
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Take rows; a column holds numbers alone (below 2^63), or texts alone.
+
+        Raises:
+            ConfigError: there is no more room on the disk.
+        """
+        ...
+
+    def rows(self) -> Iterator[Row]:
+        """Return all rows so far, in ascending order; may be called again."""
+        ...
+
+    def close(self) -> None:
+        """Forget everything."""
+        ...
+
+
 class SchemaRegistry(Protocol):
     """Keeps schemas by subject (the Confluent Schema Registry's API)."""
 
@@ -450,8 +473,8 @@ class SearchIndex(Protocol):
         """Return the number of documents."""
         ...
 
-    def ids(self) -> Iterator[str]:
-        """Return every document's id, in no order."""
+    def versions(self) -> Iterator[tuple[str, int]]:
+        """Return the id and the version of every document, in no order."""
         ...
 
     def search(self, body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -64,18 +64,32 @@ class SearchIndexContract:
     def test_a_new_index_is_empty(self, search_index: SearchIndex) -> None:
         search_index.setup(MAPPING)
         assert search_index.count() == 0
-        assert list(search_index.ids()) == []
+        assert list(search_index.versions()) == []
 
     def test_an_index_that_was_not_set_up_is_a_permanent_error(
         self, search_index: SearchIndex
     ) -> None:
-        for ask in (search_index.count, search_index.refresh, lambda: list(search_index.ids())):
+        for ask in (
+            search_index.count,
+            search_index.refresh,
+            lambda: list(search_index.versions()),
+        ):
             with pytest.raises(PermanentError, match="reviewstream index setup"):
                 ask()
 
     def test_every_document_is_counted_and_named(self, index_of_four: SearchIndex) -> None:
         assert index_of_four.count() == 4
-        assert sorted(index_of_four.ids()) == ["bad", "good", "late", "soup"]
+        assert sorted(index_of_four.versions()) == [
+            (name, 1) for name in ("bad", "good", "late", "soup")
+        ]
+
+    def test_the_version_of_a_document_is_that_of_its_newest_write(
+        self, index_of_four: SearchIndex, write: Write
+    ) -> None:
+        write(document("good"), 2**53)
+        write(document("good"), 7)
+        index_of_four.refresh()
+        assert dict(index_of_four.versions())["good"] == 2**53
 
     def test_a_field_that_the_index_lacks_is_added(self, search_index: SearchIndex) -> None:
         fields = {name: each for name, each in MAPPING["properties"].items() if name != "cool"}

@@ -12,17 +12,13 @@ from pyspark.sql import SparkSession
 
 from reviewstream import app
 from reviewstream.adapters.tcp_server import serving
-from reviewstream.pipeline.reconcile import (
-    Reconciliation,
-    Source,
-    read_published,
-    read_rejected,
-    read_source,
-    reconcile,
-)
+from reviewstream.cli.reading import served_source
+from reviewstream.cli.reconcile import comparison
+from reviewstream.core.audit import Fault
+from reviewstream.pipeline.reconcile import Reconciliation
 from reviewstream.samples import write_sample
 from reviewstream.settings import Settings, SparkSettings
-from reviewstream.spark import RunningQuery, batch_counts, start_query
+from reviewstream.spark import batch_counts, start_query
 from reviewstream.spark.session import configuration
 from reviewstream_testbed import SparkCluster
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
@@ -72,29 +68,11 @@ def busy(session: SparkSession) -> list[str]:
     return [each["id"] for each in executors(session) if each["isActive"] and each["activeTasks"]]
 
 
-def source_of(settings: Settings) -> Source:
-    with app.open_reader(settings.source, timeout=30) as reader:
-        return read_source(reader)
-
-
-def sums_of(settings: Settings, running: RunningQuery) -> Reconciliation:
-    """Wait for the index, and compare the stages as the demo does."""
-    log, index = app.open_log(settings.kafka), app.open_index(settings)
-    published = [*read_published(log, settings.kafka.labelled_topic)]
-    distinct = len({review_id for review_id, _ in published})
-
-    def documents() -> int:
-        index.refresh()
-        return index.count()
-
-    await_condition("documents", documents, lambda count: count >= distinct)
-    return reconcile(
-        source_of(settings),
-        labelled=sum(batch.labelled for batch in batch_counts(running.query)),
-        published=published,
-        rejected=read_rejected(log, settings.kafka.rejected_topic),
-        indexed=index.ids(),
-    )
+def sums_of(settings: Settings) -> Reconciliation:
+    """Wait for the index, and compare the stages as the command does."""
+    compared = comparison(settings, lambda _stage, _done, _total: None, seconds=PATIENCE)
+    with served_source(settings.source) as (name, lines):
+        return compared.run(name, lines)
 
 
 @pytest.mark.usefixtures("kafka", "schema_registry", "kafka_connect", "elasticsearch")  # together
@@ -118,16 +96,18 @@ def test_a_killed_executor_loses_no_review_and_doubles_none_in_the_index(
         openai_endpoint.resume()
     assert running.query.awaitTermination(int(PATIENCE)), running.query.lastProgress
 
-    sums = sums_of(settings, running)
-    assert sums.missing == ()
-    assert (sums.read, sums.labelled) == (REVIEWS + BAD, REVIEWS)
-    assert sums.distinct == sums.indexed == REVIEWS
+    sums = sums_of(settings)
+    assert sums.ids(Fault.MISSING) == ()
+    assert sums.source.lines == REVIEWS + BAD
+    assert (sums.labelled.lines, sums.labelled.reviews, sums.documents) == (REVIEWS,) * 3
     # At least once: what the batch that was hit had written may be on its topic again, no more.
     ends = [batch.offset for batch in batch_counts(running.query)]
     hit = next(((low, high) for low, high in pairwise(ends) if low == done[-1].offset))
-    in_hit_batch = [i for at, i in source_of(settings).ids.items() if hit[0] <= at < hit[1]]
-    assert {*sums.doubled} <= {*in_hit_batch}
-    assert sums.published + sums.rejected <= sums.read + len(in_hit_batch)
+    for finding in sums.named:
+        assert finding.fault is Fault.DOUBLED
+        assert finding.offset is not None
+        assert hit[0] <= finding.offset < hit[1]
+    assert sums.labelled.records + sums.rejected.records <= sums.source.lines + AT_ONCE
 
     worked = {each["id"] for each in executors(session) if each["completedTasks"]}
     assert {*both} <= worked

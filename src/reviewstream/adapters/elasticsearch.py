@@ -79,12 +79,12 @@ class ElasticsearchIndex:
         with self._translated(f"count the documents of {self._alias}"):
             return int(self._client.count(index=self._alias)["count"])
 
-    def ids(self) -> Iterator[str]:
-        """Return every document's id, in no order."""
+    def versions(self) -> Iterator[tuple[str, int]]:
+        """Return the id and the version of every document, in no order."""
+        query = {"_source": False, "version": True}
         with self._translated(f"list the documents of {self._alias}"):
-            found = scan(self._client, index=self._alias, query={"_source": False}, size=_PAGE)
-            for hit in found:
-                yield hit["_id"]
+            for hit in scan(self._client, index=self._alias, query=query, size=_PAGE):
+                yield hit["_id"], hit["_version"]
 
     def search(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Run a search request and return the answer's body."""

@@ -1,15 +1,13 @@
 """`NewestVersions` in a nameless file that SQLite keeps: memory stays the same however many."""
 
-import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
-from reviewstream.errors import ConfigError
+from reviewstream.adapters.sqlite_temporary import open_temporary, plain_errors
 from reviewstream.ports import Sighting
 
-NAMELESS: Final = ""  # a file in SQLite's temporary folder that ends with the connection
 CACHE: Final = 32 << 10  # KiB of it in memory
+_WHAT: Final = "the newest versions"
 
 _TABLE: Final = """
 CREATE TABLE newest (
@@ -34,14 +32,12 @@ class SqliteVersions:
     """`NewestVersions` on disk, for as long as it is open; nothing is left behind by a kill."""
 
     def __init__(self) -> None:
-        with _plain_errors():
-            self._connection = sqlite3.connect(NAMELESS, isolation_level=None)
-            self._connection.execute(f"PRAGMA cache_size = -{CACHE}")
-            self._connection.execute(_TABLE)
+        with plain_errors(_WHAT):
+            self._connection = open_temporary(_TABLE, cache=CACHE)
 
     def see(self, sightings: Iterable[Sighting]) -> None:
         """See `NewestVersions.see`."""
-        with _plain_errors():
+        with plain_errors(_WHAT):
             self._connection.execute("BEGIN")
             for one in sightings:
                 if one.version is None:
@@ -53,13 +49,13 @@ class SqliteVersions:
 
     def newest(self, review_ids: Collection[str]) -> Mapping[str, Sighting]:
         """See `NewestVersions.newest`."""
-        with _plain_errors():
+        with plain_errors(_WHAT):
             found = (self._connection.execute(_FIND, (name,)).fetchone() for name in review_ids)
             return {row[0]: _sighting(row) for row in found if row is not None}
 
     def count(self) -> Mapping[str, int]:
         """See `NewestVersions.count`."""
-        with _plain_errors():
+        with plain_errors(_WHAT):
             return dict(self._connection.execute(_COUNT).fetchall())
 
     def close(self) -> None:
@@ -72,14 +68,3 @@ def _sighting(row: tuple[Any, ...]) -> Sighting:
     return Sighting(
         review_id=review_id, version=version, partition=partition, offset=offset, mark=mark
     )
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as err:
-        raise ConfigError(
-            f"the list of the newest versions cannot be kept: {err}; it is a temporary file: "
-            "is there room, or name another folder by SQLITE_TMPDIR"
-        ) from err

@@ -17,6 +17,7 @@ VERBS: Final = (
     "index",
     "ledger",
     "plan",
+    "reconcile",
     "relabel",
     "report",
     "run",

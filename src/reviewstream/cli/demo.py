@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Final
@@ -15,14 +16,16 @@ from reviewstream.cli.context import DONE, FINDINGS, Context, verb
 from reviewstream.cli.limits import limited
 from reviewstream.cli.local import local_stack, scratch, use_java
 from reviewstream.cli.progress import Stages, stages
+from reviewstream.cli.reconcile import comparison, findings
 from reviewstream.cli.streaming import Counts, watch
+from reviewstream.core.audit import Fault
 from reviewstream.errors import ConfigError
 from reviewstream.settings import Settings, SparkSettings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from reviewstream.pipeline.reconcile import Reconciliation, Source
+    from reviewstream.pipeline.reconcile import Reconciliation
 
 COUNTS: Final = ("read", "blank", "labelled", "rejected", "published", "indexed")
 LOCAL: Final = "local"
@@ -31,9 +34,7 @@ COUNT: Final = 500  # reviews, unless told otherwise
 SEED: Final = 7
 QUERY: Final = "delicious | friendly | terrible"
 HITS: Final = 3
-SHOWN: Final = 20  # ids
 QUIET: Final = 60.0  # seconds without a new document until the index counts as complete
-POLL: Final = 0.5  # seconds
 
 
 @click.command("demo")
@@ -90,14 +91,14 @@ def command(  # noqa: PLR0913 - an argument for each option
         context.console.print(f"Spark runs on {spark.sparkContext.master}.")
         settings = servers.settings()
         with stages(context.progress, context.console) as shown:
-            sums = _Flow(settings, shown).run(spark)
+            result = _Flow(settings, shown).run(spark)
         seconds = round(time.monotonic() - started, 1)
-        _present(context, settings, sums, seconds)
+        _present(context, settings, result, seconds)
         if context.json:
-            context.emit(_as_json(sums, seconds))
+            context.emit(_as_json(result, seconds))
         if keep:
             _keep(context, settings)
-    sys.exit(DONE if sums.adds_up else FINDINGS)
+    sys.exit(DONE if result.adds_up else FINDINGS)
 
 
 def _sample(file: Path, count: int) -> Path:
@@ -118,6 +119,23 @@ def _spark(settings: SparkSettings) -> "Iterator[SparkSession]":
         spark.stop()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What became of the reviews.
+
+    Attributes:
+        labelled: As the query counted them.
+    """
+
+    sums: "Reconciliation"
+    labelled: int
+
+    @property
+    def adds_up(self) -> bool:
+        """Say whether nothing is lost and nothing is there twice."""
+        return self.sums.adds_up and self.labelled == self.sums.labelled.records
+
+
 class _Flow:
     """One run from the file to the index."""
 
@@ -129,33 +147,28 @@ class _Flow:
         self._log = app.open_log(settings.kafka)
         self._index = app.open_index(settings)
 
-    def run(self, spark: "SparkSession") -> "Reconciliation":
+    def run(self, spark: "SparkSession") -> Result:
         """Stream everything, wait for the index, and compare the stages."""
         from reviewstream.app import prepare
-        from reviewstream.pipeline.reconcile import read_published, read_rejected, reconcile
+        from reviewstream.cli.reading import served_source
         from reviewstream.spark.query import start_query
 
         prepare(self._settings)
-        source = self._source()
+        total = self._lines()
         running = start_query(spark, self._settings, available_now=True)
-        counts = watch(running, lambda so_far: self._tell(so_far, len(source.ids)))
-        topics = self._settings.kafka
-        published = list(read_published(self._log, topics.labelled_topic))
-        self._await_index(len({review_id for review_id, _ in published}))
-        return reconcile(
-            source,
-            labelled=counts.labelled,
-            published=published,
-            rejected=read_rejected(self._log, topics.rejected_topic),
-            indexed=self._index.ids(),
-        )
+        counts = watch(running, lambda so_far: self._tell(so_far, total))
+        wanted = comparison(self._settings, self._tell_index, seconds=QUIET)
+        with served_source(self._settings.source) as (name, lines):
+            return Result(sums=wanted.run(name, lines), labelled=counts.labelled)
 
-    def _source(self) -> "Source":
-        from reviewstream.app import open_reader
-        from reviewstream.pipeline.reconcile import read_source
+    def _lines(self) -> int:
+        """Return how many lines there are that are not blank."""
+        from reviewstream.cli.reading import served_source
+        from reviewstream.core.parsing import is_blank
+        from reviewstream.wire.framing import Oversized
 
-        with open_reader(self._settings.source, timeout=30) as reader:
-            return read_source(reader)
+        with served_source(self._settings.source) as (_, lines):
+            return sum(isinstance(line, Oversized) or not is_blank(line.data) for line in lines)
 
     def _tell(self, counts: Counts, total: int) -> None:
         good = total - counts.rejected
@@ -165,33 +178,23 @@ class _Flow:
         self._shown.update("published", sum(published.values()), good)
         self._shown.update("indexed", self._index.count(), good)
 
-    def _await_index(self, expected: int) -> None:
-        """Wait until the index holds every review, or nothing has come for a while."""
-        found, changed = -1, time.monotonic()
-        while found < expected and time.monotonic() - changed < QUIET:
-            self._index.refresh()
-            now = self._index.count()
-            if now != found:
-                found, changed = now, time.monotonic()
-                self._shown.update("indexed", found, expected)
-            else:
-                time.sleep(POLL)
+    def _tell_index(self, stage: str, done: int, total: int) -> None:
+        if stage == "index":
+            self._shown.update("indexed", done, total)
 
 
-def _present(context: Context, settings: Settings, sums: "Reconciliation", seconds: float) -> None:
+def _present(context: Context, settings: Settings, result: Result, seconds: float) -> None:
     console = context.console
-    table = Table(title=f"{sums.read} reviews in {seconds:g} s", title_justify="left")
-    counts = {name: value for name, value in _as_json(sums, seconds).items() if name in COUNTS}
+    counts = {name: value for name, value in _as_json(result, seconds).items() if name in COUNTS}
+    table = Table(title=f"{counts['read']} reviews in {seconds:g} s", title_justify="left")
     for name in counts:
         table.add_column(name, justify="right")
     table.add_row(*map(str, counts.values()))
     console.print(table)
     _present_index(context, settings)
-    for name, ids in (("missing", sums.missing), ("doubled", sums.doubled)):
-        if ids:
-            console.print(f"[bold red]{len(ids)} {name}:[/] {', '.join(ids[:SHOWN])}")
+    console.print(*findings(result.sums), sep="\n", end="")
     console.print(
-        "[green]Everything adds up.[/]" if sums.adds_up else "[red]It does not add up.[/]"
+        "[green]Everything adds up.[/]" if result.adds_up else "[red]It does not add up.[/]"
     )
 
 
@@ -228,15 +231,16 @@ def _keep(context: Context, settings: Settings) -> None:
         Event().wait()
 
 
-def _as_json(sums: "Reconciliation", seconds: float) -> dict[str, object]:
+def _as_json(result: Result, seconds: float) -> dict[str, object]:
+    sums = result.sums
     return {
-        "read": sums.read,
-        "blank": sums.blank,
-        "labelled": sums.labelled,
-        "rejected": sums.rejected,
-        "published": sums.published,
-        "indexed": sums.indexed,
-        "missing": list(sums.missing),
-        "doubled": list(sums.doubled),
+        "read": sums.source.lines,
+        "blank": sums.source.blank,
+        "labelled": result.labelled,
+        "rejected": sums.rejected.records,
+        "published": sums.labelled.records,
+        "indexed": sums.documents,
+        "missing": sums.ids(Fault.MISSING),
+        "doubled": sums.ids(Fault.DOUBLED),
         "seconds": seconds,
     }

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
+from reviewstream.core.lineage import Cause, cause_header
 from reviewstream.core.records import LabelledReview, RejectedReview
 from reviewstream.core.versions import VERSION_HEADER, external_version
 from reviewstream.errors import ConfigError
@@ -12,6 +13,8 @@ from reviewstream.ports import OutgoingRecord, RecordSink, SchemaRegistry
 from reviewstream.settings import KafkaSettings, RegistrySettings
 from reviewstream.wire.avro import AvroCodec, to_avro
 from reviewstream.wire.schemas import SchemaName, schema_text
+
+Headers: TypeAlias = tuple[tuple[str, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +36,25 @@ class Publisher:
         self._labelled = AvroCodec(schema_text("labelled_review"))
         self._rejected = AvroCodec(schema_text("rejected_review"))
 
-    def publish(self, outcome: LabelledReview | RejectedReview) -> None:
-        """Queue a record; see `RecordSink.write`."""
-        write = self.labelled if isinstance(outcome, LabelledReview) else self.rejected
-        write(to_avro(outcome))
+    def publish(
+        self,
+        outcome: LabelledReview | RejectedReview,
+        *,
+        cause: Cause = Cause.LINE,
+        place: str = "",
+    ) -> None:
+        """Queue a record; see `RecordSink.write`.
 
-    def labelled(self, fields: Mapping[str, Any]) -> None:
+        Args:
+            outcome: What became of a line.
+            cause: What it was made from, if not from its line.
+            place: Of the record that it was made from; see `core.lineage`.
+        """
+        headers = () if cause is Cause.LINE else (cause_header(cause, place),)
+        write = self.labelled if isinstance(outcome, LabelledReview) else self.rejected
+        write(to_avro(outcome), headers)
+
+    def labelled(self, fields: Mapping[str, Any], headers: Headers = ()) -> None:
         """Queue a labelled review, given as its schema's fields.
 
         An edited or relabelled review has a higher version.
@@ -48,17 +64,18 @@ class Publisher:
             topic=self._topics.labelled,
             key=fields["review_id"].encode(),
             value=self._labelled.encode(fields, self._topics.labelled_id),
-            headers=((VERSION_HEADER, str(version).encode("ascii")),),
+            headers=((VERSION_HEADER, str(version).encode("ascii")), *headers),
         )
         self._sink.write(record)
 
-    def rejected(self, fields: Mapping[str, Any]) -> None:
+    def rejected(self, fields: Mapping[str, Any], headers: Headers = ()) -> None:
         """Queue a rejected review, given as its schema's fields."""
         origin = fields["origin"]
         record = OutgoingRecord(
             topic=self._topics.rejected,
             key=f"{origin['source']}@{origin['offset']}".encode(),
             value=self._rejected.encode(fields, self._topics.rejected_id),
+            headers=headers,
         )
         self._sink.write(record)
 

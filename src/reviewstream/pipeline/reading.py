@@ -52,8 +52,12 @@ class RecordReader(Generic[T]):
         self._convert = convert
         self._writers: dict[int, str] = {}
 
-    def read(self, record: StoredRecord, unreadable: Places) -> T | None:
-        """Return what a record says; None if it deletes, or, with a place more, if it is foreign.
+    def read(self, record: StoredRecord, foreign: Callable[[StoredRecord], None]) -> T | None:
+        """Return what a record says; None if it deletes, or is none of ours.
+
+        Args:
+            record: Of the topic.
+            foreign: Told a record that is none of ours.
 
         Raises:
             TransientError: the registry is away.
@@ -67,7 +71,7 @@ class RecordReader(Generic[T]):
         except (StopError, ConfigError):
             raise
         except (PermanentError, msgspec.ValidationError):
-            unreadable.add(record)
+            foreign(record)
             return None
 
     def _writer(self, value: bytes) -> str:

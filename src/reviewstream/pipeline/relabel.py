@@ -12,6 +12,7 @@ from msgspec import Struct, structs
 
 from reviewstream.core.batches import batches
 from reviewstream.core.costs import cost_micro_usd
+from reviewstream.core.lineage import Cause
 from reviewstream.core.prompts import expected_answer_tokens, question_tokens
 from reviewstream.core.records import LabelledReview, Origin, RejectedReview, Review
 from reviewstream.core.selection import Condition
@@ -174,7 +175,7 @@ class Relabelling:
         """Read the topic once more, after `survey`: the reviews that are to be labelled."""
         places = Places()
         for batch in batches(self._log.read_all(self._topic), BATCH):
-            found = [(record, self._reader.read(record, places)) for record in batch]
+            found = [(record, self._reader.read(record, places.add)) for record in batch]
             mine = [
                 (record, review)
                 for record, review in found
@@ -190,7 +191,7 @@ class Relabelling:
             if record.value is None:
                 yield _sighting(record, (record.key or b"").decode(errors="replace"), None)
                 continue
-            review = self._reader.read(record, places)
+            review = self._reader.read(record, places.add)
             if review is not None:
                 version = external_version(review.written_at, review.provenance.generation)
                 mark = self._order.standing(review)
@@ -223,7 +224,7 @@ class Relabeller:
         """
         outcomes = await self._label([(_review(one), one.origin) for one in reviews])
         for old, outcome in zip(reviews, outcomes, strict=True):
-            self._publisher.publish(self._raised(outcome, old))
+            self._publisher.publish(self._raised(outcome, old), cause=Cause.RELABELLED)
             so_far = _counted(so_far, old, outcome)
         self._publisher.flush()
         return so_far

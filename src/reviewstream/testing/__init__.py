@@ -12,6 +12,7 @@ from reviewstream.testing.ledger import MemoryLedger
 from reviewstream.testing.limits import MemoryLimits
 from reviewstream.testing.log import MemoryLog, MemorySink
 from reviewstream.testing.registry import MemoryRegistry
+from reviewstream.testing.sorter import MemorySorter
 from reviewstream.testing.versions import MemoryVersions
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "MemoryLog",
     "MemoryRegistry",
     "MemorySink",
+    "MemorySorter",
     "MemoryVersions",
     "NoLedger",
     "NoLimit",

@@ -44,10 +44,10 @@ class MemoryIndex:
         self._there()
         return len(self._documents)
 
-    def ids(self) -> Iterator[str]:
-        """See `SearchIndex.ids`."""
+    def versions(self) -> Iterator[tuple[str, int]]:
+        """See `SearchIndex.versions`."""
         self._there()
-        yield from list(self._documents)
+        yield from [(name, version) for name, (version, _) in self._documents.items()]
 
     def search(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """See `SearchIndex.search`."""

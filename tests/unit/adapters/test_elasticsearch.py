@@ -53,7 +53,7 @@ def test_an_answer_without_a_reason_is_named_by_its_status() -> None:
 
 def test_a_server_that_is_away_is_one_sentence() -> None:
     index = ElasticsearchIndex(ElasticsearchSettings(url="http://127.0.0.1:1"))
-    for ask in (index.count, lambda: list(index.ids()), lambda: index.search({})):
+    for ask in (index.count, lambda: list(index.versions()), lambda: index.search({})):
         with pytest.raises(TransientError, match=r"cannot be reached: .*elasticsearch\.url right"):
             ask()
 

@@ -1,0 +1,35 @@
+"""A nameless file that SQLite keeps: memory stays the same however much is in it."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from reviewstream.errors import ConfigError
+
+NAMELESS: Final = ""  # a file in SQLite's temporary folder that ends with the connection
+
+
+def open_temporary(table: str, *, cache: int) -> sqlite3.Connection:
+    """Return a connection to a new file, of which nothing is left behind even by a kill.
+
+    Args:
+        table: Statement that makes its table.
+        cache: KiB of it in memory.
+    """
+    connection = sqlite3.connect(NAMELESS, isolation_level=None)
+    connection.execute(f"PRAGMA cache_size = -{cache}")
+    connection.execute(table)
+    return connection
+
+
+@contextmanager
+def plain_errors(what: str) -> Iterator[None]:
+    """Translate what is raised inside; `what` is in the file, for the message."""
+    try:
+        yield
+    except sqlite3.Error as err:
+        raise ConfigError(
+            f"the list of {what} cannot be kept: {err}; it is a temporary file: "
+            "is there room, or name another folder by SQLITE_TMPDIR"
+        ) from err

@@ -1,0 +1,162 @@
+"""`reviewstream reconcile`: is everything there that was read, and once?"""
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import click
+import msgspec
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from reviewstream.cli.context import DONE, FINDINGS, Context, verb
+from reviewstream.cli.patience import Patience
+from reviewstream.cli.progress import stages
+from reviewstream.cli.search import plain
+from reviewstream.core.audit import Fault, Finding, Stage
+
+if TYPE_CHECKING:
+    from reviewstream.pipeline.reconcile import Reconciliation
+    from reviewstream.pipeline.stages import Comparison, Tell
+    from reviewstream.settings import Settings
+
+SENTENCES: Final = {
+    (Stage.TOPICS, Fault.MISSING): "lines are on no topic",
+    (Stage.TOPICS, Fault.DOUBLED): "lines are on the topics more than once",
+    (Stage.TOPICS, Fault.UNKNOWN): "records are of no such line of the source",
+    (Stage.TOPICS, Fault.UNREADABLE): "records are none of ours",
+    (Stage.INDEX, Fault.MISSING): "reviews are not in the index",
+    (Stage.INDEX, Fault.DOUBLED): "reviews are in the index more than once",
+    (Stage.INDEX, Fault.UNKNOWN): "documents are of no review on the topic",
+    (Stage.INDEX, Fault.OUTDATED): "documents are older than the review on the topic",
+}
+
+
+@click.command("reconcile")
+@click.argument("file", required=False)
+@click.option("--member", metavar="NAME", help="Which file of a tar archive (or FILE.tar:NAME).")
+@click.option("--name", help="The source's name in every origin, as of `serve --name`.")
+@click.option(
+    "--wait",
+    "seconds",
+    type=click.FloatRange(0),
+    default=0.0,
+    metavar="SECONDS",
+    help="While the index lags behind, wait until it has not grown for so long.",
+)
+@click.option(
+    "--out",
+    type=click.File("w", encoding="utf-8", lazy=False),
+    metavar="FILE",
+    help="Write all that does not add up here, a line of JSON each.",
+)
+@verb
+def command(  # noqa: PLR0913 - an argument for each option
+    context: Context,
+    *,
+    file: str | None,
+    member: str | None,
+    name: str | None,
+    seconds: float,
+    out: IO[str] | None,
+) -> None:
+    """Compare the source with the topics and these with the index: is all there, and once?
+
+    FILE is what `serve` takes; without it the review server is asked. The first 100 of each kind
+    that do not add up are named, and then the exit code is 1. Nothing may be streaming meanwhile.
+    """
+    from reviewstream.cli.reading import served_source, source_file
+
+    if file is None and (member or name):
+        raise click.UsageError("--member and --name go with a FILE")
+    settings = context.settings
+    with stages(context.progress, context.console) as shown:
+        opened = (
+            served_source(settings.source)
+            if file is None
+            else source_file(shown, file, member=member, name=name)
+        )
+        with opened as (source, lines):
+            wanted = comparison(settings, shown.update, seconds=seconds, found=_writer(out))
+            sums = wanted.run(source, lines)
+    if context.json:
+        context.emit(as_json(sums))
+    else:
+        Console(highlight=False).print(sums_table(sums))
+    sys.exit(DONE if sums.adds_up else FINDINGS)
+
+
+def comparison(
+    settings: "Settings",
+    tell: "Tell",
+    *,
+    seconds: float = 0.0,
+    found: Callable[[Finding], None] = lambda _: None,
+) -> "Comparison":
+    """Return a comparison of what the settings name.
+
+    Args:
+        settings: Of Kafka, the registry and Elasticsearch.
+        tell: Told how far the reading of each stage is.
+        seconds: To wait for an index that does not change, if something is not there yet.
+        found: Told everything that does not add up.
+    """
+    from reviewstream import app
+    from reviewstream.pipeline.stages import Comparison, Stages
+
+    stages = Stages(
+        log=app.open_log(settings.kafka),
+        registry=app.open_registry(settings.registry),
+        index=app.open_index(settings),
+        topics=settings.kafka,
+    )
+    wait = Patience(stages.index.count, seconds)
+    return Comparison(stages, app.open_sorter, found=found, tell=tell, wait=wait)
+
+
+def sums_table(sums: "Reconciliation") -> RenderableType:
+    """Return a reconciliation for a terminal."""
+    verdict = (
+        Text("Everything adds up.", "green")
+        if sums.adds_up
+        else Text("It does not add up.", "bold red")
+    )
+    return Group(_counts_table(sums), *findings(sums), verdict)
+
+
+def as_json(sums: "Reconciliation") -> dict[str, Any]:
+    """Return a reconciliation as plain values."""
+    return {"adds_up": sums.adds_up, **msgspec.to_builtins(sums)}
+
+
+def _counts_table(sums: "Reconciliation") -> Table:
+    source, labelled, rejected = sums.source, sums.labelled, sums.rejected
+    table = Table("stage", title=Text(plain(source.name)), title_justify="left")
+    for name in ("lines", "records", "reviews"):
+        table.add_column(name, justify="right")
+    table.add_row("source", f"{source.lines:,}", "", f"{source.reviews:,}")
+    counts = (labelled.lines, labelled.records, labelled.reviews)
+    table.add_row("labelled", *(f"{count:,}" for count in counts))
+    table.add_row("rejected", f"{rejected.lines:,}", f"{rejected.records:,}")
+    table.add_row("index", "", "", f"{sums.documents:,}")
+    return table
+
+
+def findings(sums: "Reconciliation") -> Iterator[Text]:
+    """Return what does not add up, a text for each kind."""
+    for (stage, fault), sentence in SENTENCES.items():
+        if count := sums.faults[stage][fault]:
+            names = [
+                plain(one.id) for one in sums.named if (one.stage, one.fault) == (stage, fault)
+            ]
+            more = f" and {count - len(names):,} more" if count > len(names) else ""
+            yield Text.assemble((f"{count:,} {sentence}: ", "bold"), f"{', '.join(names)}{more}")
+
+
+def _writer(out: IO[str] | None) -> Callable[[Finding], None]:
+    def write(finding: Finding) -> None:
+        if out is not None:
+            out.write(msgspec.json.encode(finding).decode() + "\n")
+
+    return write
