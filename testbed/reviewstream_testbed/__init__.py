@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from reviewstream_testbed.elasticsearch import Elasticsearch
     from reviewstream_testbed.kafka import Kafka
     from reviewstream_testbed.kafka_connect import KafkaConnect
+    from reviewstream_testbed.link import Link
     from reviewstream_testbed.review_server import ReviewServer
     from reviewstream_testbed.schema_registry import SchemaRegistry
     from reviewstream_testbed.server import Server
@@ -23,6 +24,7 @@ else:
         "Elasticsearch": "elasticsearch",
         "Kafka": "kafka",
         "KafkaConnect": "kafka_connect",
+        "Link": "link",
         "ReviewServer": "review_server",
         "SchemaRegistry": "schema_registry",
         "Server": "server",
@@ -41,6 +43,7 @@ __all__ = [
     "Index",
     "Kafka",
     "KafkaConnect",
+    "Link",
     "ReviewServer",
     "SchemaRegistry",
     "Server",

@@ -1,0 +1,166 @@
+"""A network between a client and a server on loopback, which can be slow, broken or silent.
+
+with Link("127.0.0.1", server.port) as link:
+    client = connect(link.host, link.port)
+    link.latency = 0.2
+    link.cut(after=10_000)
+    link.silence()
+    link.heal()
+"""
+
+import asyncio
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Final, Self
+
+from reviewstream_testbed.ports import LOOPBACK
+
+_CHUNK: Final = 64 << 10  # bytes
+_RESET: Final = struct.pack("ii", 1, 0)  # linger for 0 s: closing sends RST
+
+
+class Link:
+    """Passes bytes on between its own port and a server's.
+
+    Args:
+        host: Of the server.
+        port: Of the server; it need not be up yet.
+
+    Attributes:
+        host: Loopback.
+        port: What clients connect to.
+        latency: Seconds that each piece of up to 64 KiB is held back, in either direction.
+        passed: Bytes passed on so far, in both directions.
+    """
+
+    host: Final = LOOPBACK
+
+    def __init__(self, host: str, port: int) -> None:
+        self._server = (host, port)
+        self._listener = socket.create_server((LOOPBACK, 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.latency = 0.0
+        self.passed = 0
+        self._cut_at: int | None = None
+        self._loop = asyncio.new_event_loop()
+        self._talking = asyncio.Event()
+        self._talking.set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._thread = threading.Thread(target=self._run, name="link", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def cut(self, after: int = 0) -> None:
+        """Reset every connection, open or to come, as soon as `after` more bytes have passed."""
+
+        def act() -> None:
+            self._cut_at = self.passed + after
+            if not after:
+                self._reset()
+
+        self._tell(act)
+
+    def silence(self) -> None:
+        """Pass nothing on: connections are taken and kept, and nothing comes."""
+        self._tell(self._talking.clear)
+
+    def heal(self) -> None:
+        """Undo `cut`, `silence` and `latency`; what was held back is passed on."""
+
+        def act() -> None:
+            self.latency, self._cut_at = 0.0, None
+            self._talking.set()
+
+        self._tell(act)
+
+    def _tell(self, act: Callable[[], None]) -> None:
+        """Let the link's own thread act, and wait until it has."""
+
+        async def run() -> None:
+            act()
+
+        asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        server = self._loop.run_until_complete(
+            asyncio.start_server(self._accept, sock=self._listener)
+        )
+        self._loop.run_forever()
+        server.close()
+        self._reset()
+        self._loop.run_until_complete(self._end())
+
+    async def _end(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        await self._talking.wait()
+        if self._is_cut():
+            return self._drop(writer)
+        try:
+            theirs, onward = await asyncio.open_connection(*self._server)
+        except OSError:  # the server is away: so is its port
+            return self._drop(writer)
+        self._writers.add(onward)
+        try:
+            await asyncio.gather(self._pass(reader, onward), self._pass(theirs, writer))
+        finally:
+            self._drop(onward)
+            self._drop(writer)
+        return None
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while piece := await reader.read(_CHUNK):
+                if self.latency:
+                    await asyncio.sleep(self.latency)
+                await self._talking.wait()
+                writer.write(self._allowed(piece))
+                await writer.drain()
+                if self._is_cut():
+                    return self._reset()
+            writer.write_eof()
+        return None
+
+    def _allowed(self, piece: bytes) -> bytes:
+        """Return what may still pass of a piece."""
+        if self._cut_at is not None:
+            piece = piece[: max(0, self._cut_at - self.passed)]
+        self.passed += len(piece)
+        return piece
+
+    def _is_cut(self) -> bool:
+        return self._cut_at is not None and self.passed >= self._cut_at
+
+    def _reset(self) -> None:
+        for writer in [*self._writers]:
+            self._drop(writer)
+
+    def _drop(self, writer: asyncio.StreamWriter) -> None:
+        """Close a connection; if the network is cut, the peer is told by RST."""
+        self._writers.discard(writer)
+        if self._is_cut() and (raw := writer.get_extra_info("socket")):
+            with suppress(OSError):
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        writer.close()
