@@ -1,6 +1,7 @@
 """`ChatModel` over any endpoint that speaks OpenAI's chat completions."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Final, Self, cast
@@ -24,6 +25,7 @@ from reviewstream.errors import (
 from reviewstream.settings import OpenAISettings
 
 MAX_MESSAGE: Final = 300  # characters of the endpoint's own words that are kept
+ECHO: Final = 8  # characters that are in the question too, and so may be a review's
 MAX_TOKENS: Final = 1 << 24  # more than any context holds; a larger count is nonsense
 NO_KEY: Final = "not-needed"  # sent to endpoints of one's own, which ask for none
 
@@ -104,7 +106,8 @@ class OpenAIChat:
                     temperature=self._temperature,
                 )
         except openai.APIStatusError as err:
-            raise self._translated(err) from err
+            # Not `from err`: a traceback would show its whole body, which may repeat a review.
+            raise self._translated(err, request) from None
         except (openai.APITimeoutError, TimeoutError) as err:
             wait = self._settings.timeout
             raise UnansweredError(f"no answer from {self._where} in {wait:g} s") from err
@@ -117,9 +120,9 @@ class OpenAIChat:
         """See `ChatModel.aclose`."""
         await self._client.close()
 
-    def _translated(self, err: openai.APIStatusError) -> Exception:
+    def _translated(self, err: openai.APIStatusError, request: ChatRequest) -> Exception:
         """Return our error for an answer that is not 200."""
-        status, said = err.status_code, _said(err)
+        status, said = err.status_code, _said(err, request)
         if status == 402 or (status == 429 and {err.code, err.type} & _SPENT):
             return LimitError(f"the quota at {self._where} is spent: add credit, then go on")
         if status in {401, 403}:
@@ -218,11 +221,27 @@ def _limits(headers: Mapping[str, str]) -> RateLimits | None:
     return RateLimits(requests_per_minute=requests or None, tokens_per_minute=tokens or None)
 
 
-def _said(err: openai.APIStatusError) -> str:
-    """Return the endpoint's own words, cut short."""
+def _said(err: openai.APIStatusError, request: ChatRequest) -> str:
+    """Return the endpoint's own words, cut short, and without what it repeats of the question."""
     body = err.body
     words = body.get("message") if isinstance(body, dict) else None
-    return (words if isinstance(words, str) else err.message)[:MAX_MESSAGE]
+    said = words if isinstance(words, str) else err.message
+    question = f"{request.user}\n{json.dumps(request.user)}"  # it may be repeated as it was sent
+    return without_echo(said[: 4 * MAX_MESSAGE], question)[:MAX_MESSAGE]
+
+
+def without_echo(said: str, question: str) -> str:
+    """Return a text without the passages of `ECHO` characters or more that are in another one."""
+    kept, at = "", 0
+    while at < len(said):
+        end = at + ECHO
+        if said[at:end] not in question or end > len(said):
+            kept, at = kept + said[at], at + 1
+            continue
+        while end < len(said) and said[at : end + 1] in question:
+            end += 1
+        kept, at = f"{kept}[...]", end
+    return kept
 
 
 def _retry_after(err: openai.APIStatusError) -> float | None:

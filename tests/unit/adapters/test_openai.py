@@ -4,14 +4,17 @@ import asyncio
 import importlib
 import json
 import pickle
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 import openai
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from reviewstream.adapters.openai import MAX_MESSAGE, MAX_TOKENS, OpenAIChat
+from reviewstream.adapters.openai import ECHO, MAX_MESSAGE, MAX_TOKENS, OpenAIChat, without_echo
 from reviewstream.core.chat import ChatAnswer, ChatRequest, RateLimits
 from reviewstream.core.prompts import build_prompt
 from reviewstream.errors import (
@@ -345,6 +348,51 @@ async def test_no_error_tells_the_key_or_the_password(status: int) -> None:
         await OpenAIChat(_client(_error(status)), settings).answer(REQUEST)
     assert KEY not in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+SECRET_TEXT = 'Kanarienvogelfutter, "жуткий суп"\nand a \N{PILE OF POO}, 1 star'
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422, 429, 500, 503])
+@pytest.mark.parametrize("spell", [str, json.dumps, repr], ids=["as it is", "JSON", "Python"])
+async def test_no_error_repeats_a_review_that_the_endpoint_repeats(
+    status: int, spell: Callable[[str], str]
+) -> None:
+    request = build_prompt([SECRET_TEXT]).request
+    said = f"Cannot read {spell(request.user)}: {SECRET_TEXT}"
+    for handler in (_error(status, message=said), lambda _: http.Response(status, text=said)):
+        with pytest.raises(Exception, match=r".") as caught:
+            await _ask(handler, request)
+        told = "".join(traceback.format_exception(caught.value))
+        for word in ("Kanarien", "жуткий", r"\u0436\u0443", "and a", "1 star"):
+            assert word not in told
+        assert len(str(caught.value)) < MAX_MESSAGE + 100
+
+
+@given(st.text(max_size=40), st.text(max_size=40), st.text(max_size=40))
+@example("", "", "")
+def test_what_is_left_of_a_message_has_no_passage_of_the_question(
+    before: str, question: str, after: str
+) -> None:
+    kept = without_echo(before + question + after, question)
+    for piece in kept.split("[...]"):
+        passages = [piece[at : at + ECHO] for at in range(len(piece) - ECHO + 1)]
+        assert not [passage for passage in passages if passage in question]
+
+
+def test_a_message_that_repeats_nothing_stays_as_it_is() -> None:
+    assert without_echo("This model's maximum is 5.", "cold soup") == "This model's maximum is 5."
+    assert without_echo("a cold soup, b", "cold soup") == "a [...], b"
+    assert without_echo("cold sou", "cold soup") == "[...]"
+    assert without_echo("cold so", "cold soup") == "cold so"
+
+
+@pytest.mark.anyio
+async def test_what_is_wrong_is_told_beside_what_is_repeated() -> None:
+    request = build_prompt([SECRET_TEXT]).request
+    with pytest.raises(PermanentError, match=r"(?s)^HTTP 400: Cannot read '.*\[...\].*' here$"):
+        await _ask(_error(400, message=f"Cannot read '{SECRET_TEXT}' here"), request)
 
 
 @pytest.mark.anyio
