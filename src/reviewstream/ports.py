@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self
 from msgspec import Struct
 
 from reviewstream.core.chat import ChatAnswer, ChatRequest, RateLimits
-from reviewstream.core.limits import Operation, Reply, Terms
+from reviewstream.core.limits import Amount, Operation, Reply, Terms
 from reviewstream.core.records import Sentiment
 from reviewstream.wire.framing import Line, Oversized
 from reviewstream.wire.protocol import Hello, Latest
@@ -153,7 +153,7 @@ class LedgerArchive(LabelLedger, Protocol):
 class RateLimiter(Protocol):
     """One limit and one budget for everyone who asks the model."""
 
-    async def acquire(self, *, tokens: int, cost_micro_usd: int) -> None:
+    async def acquire(self, most: Amount) -> None:
         """Wait until one request of this much may be made, and reserve that much.
 
         Raises:
@@ -161,14 +161,7 @@ class RateLimiter(Protocol):
         """
         ...
 
-    def settle(
-        self,
-        *,
-        reserved_tokens: int,
-        used_tokens: int,
-        reserved_micro_usd: int,
-        used_micro_usd: int,
-    ) -> None:
+    def settle(self, reserved: Amount, used: Amount) -> None:
         """Replace what was reserved for one request by what it used."""
         ...
 

@@ -12,7 +12,7 @@ from contextlib import closing
 from reviewstream.adapters.clock import SystemClock
 from reviewstream.app import open_limits
 from reviewstream.core.chat import RateLimits
-from reviewstream.core.limits import Terms
+from reviewstream.core.limits import Amount, Terms
 from reviewstream.errors import LimitError
 from reviewstream.pipeline.limiting import SharedLimiter
 from reviewstream.ports import LimitStore
@@ -30,7 +30,7 @@ async def ask(store: LimitStore, rate: float, seconds: float) -> int:
 
     async def work() -> None:
         while time.time() < end:
-            await limiter.acquire(tokens=1, cost_micro_usd=0)
+            await limiter.acquire(Amount(tokens=1))
             say(time.time())
 
     await asyncio.gather(*(work() for _ in range(AT_ONCE)))
@@ -45,13 +45,8 @@ async def pay(store: LimitStore, budget: float, _: float) -> int:
     try:
         while True:
             cost = random.randrange(1, DEAREST)  # noqa: S311 - no secret
-            await limiter.acquire(tokens=1, cost_micro_usd=DEAREST)
-            limiter.settle(
-                reserved_tokens=1,
-                used_tokens=1,
-                reserved_micro_usd=DEAREST,
-                used_micro_usd=cost,
-            )
+            await limiter.acquire(Amount(tokens=1, micro_usd=DEAREST))
+            limiter.settle(Amount(tokens=1, micro_usd=DEAREST), Amount(tokens=1, micro_usd=cost))
             say(cost)
     except LimitError:
         return 3

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from reviewstream.core.chat import ChatAnswer, RateLimits
+from reviewstream.core.limits import Amount
 from reviewstream.core.prompts import build_prompt
 from reviewstream.core.records import Sentiment
 from reviewstream.ports import ChatModel, Clock, LabelLedger, LedgerEntry, LedgerKey, RateLimiter
@@ -80,8 +81,8 @@ async def test_no_limit_lets_everything_through() -> None:
     limiter: RateLimiter = NoLimit()
     limiter.learn(RateLimits(requests_per_minute=1.0))
     limiter.throttled(3600.0)
-    await limiter.acquire(tokens=10**9, cost_micro_usd=10**12)
-    limiter.settle(reserved_tokens=1, used_tokens=1, reserved_micro_usd=0, used_micro_usd=10**12)
+    await limiter.acquire(Amount(tokens=10**9, micro_usd=10**12))
+    limiter.settle(Amount(tokens=1), Amount(tokens=1, micro_usd=10**12))
 
 
 @pytest.mark.anyio

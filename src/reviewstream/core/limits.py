@@ -38,6 +38,13 @@ class Terms(Struct, frozen=True, kw_only=True):
     budget_micro_usd: int | None = None
 
 
+class Amount(Struct, frozen=True, kw_only=True):
+    """What one request takes, or may take at most."""
+
+    tokens: int = 0
+    micro_usd: int = 0
+
+
 class Shared(Struct, frozen=True, kw_only=True):
     """What is kept.
 

@@ -8,6 +8,7 @@ from reviewstream.core.backoff import backoff
 from reviewstream.core.chat import RateLimits
 from reviewstream.core.costs import budget_micro_usd
 from reviewstream.core.limits import (
+    Amount,
     GiveBack,
     Learn,
     Look,
@@ -81,16 +82,16 @@ class SharedLimiter:
         self._attempts = attempts
         self._told: tuple[RateLimits, datetime] | None = None
 
-    async def acquire(self, *, tokens: int, cost_micro_usd: int) -> None:
+    async def acquire(self, most: Amount) -> None:
         """See `RateLimiter.acquire`.
 
         Raises:
             LimitError: It would overdraw the budget.
             StopError: The store stays away.
         """
-        reply = await self._insist(Take(tokens=tokens, micro_usd=cost_micro_usd))
+        reply = await self._insist(Take(tokens=most.tokens, micro_usd=most.micro_usd))
         if reply.is_spent:
-            raise LimitError(spent_sentence(self._terms, reply, cost_micro_usd))
+            raise LimitError(spent_sentence(self._terms, reply, most.micro_usd))
         try:
             while reply.wait > 0:
                 await self._clock.sleep(
@@ -98,20 +99,13 @@ class SharedLimiter:
                 )
                 reply = await self._insist(Look(place=reply.place))
         except BaseException:
-            self._tell(GiveBack(requests=1, tokens=tokens, micro_usd=cost_micro_usd))
+            self._tell(GiveBack(requests=1, tokens=most.tokens, micro_usd=most.micro_usd))
             raise
 
-    def settle(
-        self,
-        *,
-        reserved_tokens: int,
-        used_tokens: int,
-        reserved_micro_usd: int,
-        used_micro_usd: int,
-    ) -> None:
+    def settle(self, reserved: Amount, used: Amount) -> None:
         """See `RateLimiter.settle`."""
-        tokens, cost = reserved_tokens - used_tokens, reserved_micro_usd - used_micro_usd
-        if tokens or cost or self._told is None:  # others wait for the first answer
+        if reserved != used or self._told is None:  # others wait for the first answer
+            tokens, cost = reserved.tokens - used.tokens, reserved.micro_usd - used.micro_usd
             self._tell(GiveBack(tokens=tokens, micro_usd=cost))
 
     def throttled(self, retry_after: float | None) -> None:

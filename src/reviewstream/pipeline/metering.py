@@ -2,6 +2,7 @@
 
 from reviewstream.core.chat import ChatAnswer, RateLimits
 from reviewstream.core.costs import cost_micro_usd
+from reviewstream.core.limits import Amount
 from reviewstream.core.prompts import Prompt
 from reviewstream.core.usage import believed
 from reviewstream.errors import PermanentError, ReviewStreamError, ThrottledError, UnansweredError
@@ -32,28 +33,27 @@ class MeteredModel:
         """
         self._halt.check()
         output = prompt.request.max_output_tokens
-        reserved = cost_micro_usd(prompt.tokens - output, output, self._prices)
-        turn = self._limiter.acquire(tokens=prompt.tokens, cost_micro_usd=reserved)
-        await self._halt.unless_halted(turn)
-        used, paid = prompt.tokens, reserved  # what is given up may be answered, and billed
+        most = cost_micro_usd(prompt.tokens - output, output, self._prices)
+        reserved = Amount(tokens=prompt.tokens, micro_usd=most)
+        await self._halt.unless_halted(self._limiter.acquire(reserved))
+        used = reserved  # what is given up may be answered, and billed
         try:
             answer = await self._ask(prompt)
         except UnansweredError:
             raise
         except ReviewStreamError:
-            used = paid = 0
+            used = Amount()
             raise
         else:
-            used = answer.prompt_tokens + answer.completion_tokens
-            paid = cost_micro_usd(answer.prompt_tokens, answer.completion_tokens, self._prices)
+            used = self._used(answer)
             return answer
         finally:
-            self._limiter.settle(
-                reserved_tokens=prompt.tokens,
-                used_tokens=used,
-                reserved_micro_usd=reserved,
-                used_micro_usd=paid,
-            )
+            self._limiter.settle(reserved, used)
+
+    def _used(self, answer: ChatAnswer) -> Amount:
+        asked, said = answer.prompt_tokens, answer.completion_tokens
+        cost = cost_micro_usd(asked, said, self._prices)
+        return Amount(tokens=asked + said, micro_usd=cost)
 
     async def _ask(self, prompt: Prompt) -> ChatAnswer:
         """Make the request, and tell the limiter what the endpoint says of its limits."""

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from reviewstream.core.chat import RateLimits
+from reviewstream.core.limits import Amount
 from reviewstream.ports import LedgerEntry, LedgerKey
 
 
@@ -31,17 +32,10 @@ class NoLedger:
 class NoLimit:
     """`RateLimiter` that lets everything through at once."""
 
-    async def acquire(self, *, tokens: int, cost_micro_usd: int) -> None:
+    async def acquire(self, most: Amount) -> None:
         """Do not wait."""
 
-    def settle(
-        self,
-        *,
-        reserved_tokens: int,
-        used_tokens: int,
-        reserved_micro_usd: int,
-        used_micro_usd: int,
-    ) -> None:
+    def settle(self, reserved: Amount, used: Amount) -> None:
         """Count nothing."""
 
     def throttled(self, retry_after: float | None) -> None:

@@ -16,6 +16,7 @@ from msgspec import structs
 
 from reviewstream.core.chat import ChatAnswer, ChatRequest, RateLimits
 from reviewstream.core.costs import Prices, cost_micro_usd
+from reviewstream.core.limits import Amount
 from reviewstream.core.outcomes import Ok
 from reviewstream.core.parsing import parse_review
 from reviewstream.core.prompts import BYTES_PER_TOKEN, MAX_TEXT_TOKENS, PROMPT_VERSION, build_prompt
@@ -384,23 +385,16 @@ class _CountingLimit:
     """`RateLimiter` that remembers what it was told."""
 
     def __init__(self) -> None:
-        self.reserved: list[tuple[int, int]] = []
-        self.settled: list[tuple[int, int, int, int]] = []
+        self.reserved: list[Amount] = []
+        self.settled: list[tuple[Amount, Amount]] = []
         self.pauses: list[float | None] = []
         self.limits: list[RateLimits] = []
 
-    async def acquire(self, *, tokens: int, cost_micro_usd: int) -> None:
-        self.reserved.append((tokens, cost_micro_usd))
+    async def acquire(self, most: Amount) -> None:
+        self.reserved.append(most)
 
-    def settle(
-        self,
-        *,
-        reserved_tokens: int,
-        used_tokens: int,
-        reserved_micro_usd: int,
-        used_micro_usd: int,
-    ) -> None:
-        self.settled.append((reserved_tokens, used_tokens, reserved_micro_usd, used_micro_usd))
+    def settle(self, reserved: Amount, used: Amount) -> None:
+        self.settled.append((reserved, used))
 
     def throttled(self, retry_after: float | None) -> None:
         self.pauses.append(retry_after)
@@ -417,9 +411,10 @@ async def test_the_limiter_hears_of_every_attempt_what_it_took() -> None:
     tokens, answer = prompt.tokens, prompt.request.max_output_tokens
     cost = cost_micro_usd(tokens - answer, answer, POLICY.prices)
     assert cost > 120
-    assert limiter.reserved == [(tokens, cost)] * 3
-    used = [(0, 0), (105, 110), (110, 120)]
-    assert limiter.settled == [(tokens, some, cost, paid) for some, paid in used]
+    reserved = Amount(tokens=tokens, micro_usd=cost)
+    assert limiter.reserved == [reserved] * 3
+    used = [Amount(), Amount(tokens=105, micro_usd=110), Amount(tokens=110, micro_usd=120)]
+    assert limiter.settled == [(reserved, one) for one in used]
     assert limiter.pauses == []
     assert limiter.limits == [RateLimits()] * 2, "an outage is no answer"
 
@@ -440,10 +435,9 @@ async def test_the_limiter_hears_of_every_refusal_for_the_rate_and_of_the_limits
 async def test_a_request_that_nobody_heard_of_again_stays_charged() -> None:
     limiter = _CountingLimit()
     await _label_one(_scripted(UnansweredError("no answer in 30 s"), FINE), limiter=limiter)
-    [lost, (_, used, _, paid)] = limiter.settled
-    assert limiter.reserved[0] == (lost[0], lost[2])
-    assert lost == (lost[0], lost[0], lost[2], lost[2])
-    assert (used, paid) == (110, 120)
+    [lost, (_, used)] = limiter.settled
+    assert lost == (limiter.reserved[0], limiter.reserved[0])
+    assert used == Amount(tokens=110, micro_usd=120)
 
 
 @pytest.mark.anyio
@@ -451,16 +445,17 @@ async def test_the_limiter_is_not_told_nonsense() -> None:
     limiter = _CountingLimit()
     boasting = structs.replace(FINE, prompt_tokens=1 << 24, completion_tokens=1 << 24)
     outcome = _labelled(await _label_one(_scripted(boasting), limiter=limiter))
-    [(_, used, _, paid)] = limiter.settled
-    assert used == outcome.provenance.prompt_tokens + outcome.provenance.completion_tokens < 10_000
-    assert paid == outcome.provenance.cost_micro_usd < 10_000
+    [(_, used)] = limiter.settled
+    found = outcome.provenance
+    assert used.tokens == found.prompt_tokens + found.completion_tokens < 10_000
+    assert used.micro_usd == found.cost_micro_usd < 10_000
 
 
 @pytest.mark.anyio
 async def test_a_spent_budget_stops_before_the_request() -> None:
     class Spent(_CountingLimit):
-        async def acquire(self, *, tokens: int, cost_micro_usd: int) -> None:
-            raise LimitError(f"the budget is spent ({tokens}, {cost_micro_usd})")
+        async def acquire(self, most: Amount) -> None:
+            raise LimitError(f"the budget is spent ({most})")
 
     model, limiter = _scripted(FINE), Spent()
     with pytest.raises(LimitError, match="budget"):
@@ -485,7 +480,7 @@ async def test_cancelling_leaves_nothing_running_and_nothing_reserved() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert limiter.settled == [(tokens, tokens, cost, cost) for tokens, cost in limiter.reserved]
+    assert limiter.settled == [(most, most) for most in limiter.reserved]
     assert asyncio.all_tasks() == before
 
 

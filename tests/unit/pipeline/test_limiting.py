@@ -6,13 +6,14 @@ from collections.abc import Callable
 import pytest
 
 from reviewstream.core.chat import RateLimits
-from reviewstream.core.limits import Operation, Refusal, Reply, Terms
+from reviewstream.core.limits import Amount, Operation, Refusal, Reply, Terms
 from reviewstream.core.pace import CUT, MARGIN, MINUTE
 from reviewstream.errors import ConfigError, LimitError, StopError, TransientError
 from reviewstream.pipeline.limiting import JITTER, RELEARN, SharedLimiter, terms_of
 from reviewstream.settings import LimitsSettings, OpenAISettings
 from reviewstream.testing import FakeClock, MemoryLimits
 
+ALL = Amount(tokens=9, micro_usd=5)
 GAP = MINUTE / (60 * MARGIN)
 TERMS = Terms(model="m", limits=RateLimits(requests_per_minute=60.0), budget_micro_usd=1_000)
 
@@ -40,7 +41,7 @@ def _limiter(
 
 
 async def _ask(limiter: SharedLimiter, *, cost: int = 0) -> None:
-    await limiter.acquire(tokens=10, cost_micro_usd=cost)
+    await limiter.acquire(Amount(tokens=10, micro_usd=cost))
 
 
 @pytest.mark.anyio
@@ -109,7 +110,7 @@ async def test_what_is_settled_can_be_spent() -> None:
     await _ask(limiter, cost=900)
     with pytest.raises(LimitError, match=r"the budget is spent: \$0\.0009 of \$0\.001, and"):
         await _ask(limiter, cost=101)
-    limiter.settle(reserved_tokens=10, used_tokens=4, reserved_micro_usd=900, used_micro_usd=850)
+    limiter.settle(Amount(tokens=10, micro_usd=900), Amount(tokens=4, micro_usd=850))
     await _ask(limiter, cost=101)
     assert store.spent == {"": 951}
 
@@ -117,7 +118,7 @@ async def test_what_is_settled_can_be_spent() -> None:
 def test_where_everything_was_used_there_is_no_trip_to_settle() -> None:
     limiter, store = _limiter(FakeClock())
     limiter.learn(RateLimits())
-    limiter.settle(reserved_tokens=9, used_tokens=9, reserved_micro_usd=5, used_micro_usd=5)
+    limiter.settle(ALL, ALL)
     assert store.operations == ["Learn"]
 
 
@@ -161,7 +162,7 @@ async def test_that_nothing_is_said_of_limits_is_told_once() -> None:
 async def test_whoever_asks_first_and_fails_lets_the_next_one_ask() -> None:
     limiter, store = _limiter(clock := FakeClock(), Terms(model="m"))
     await _ask(limiter)
-    limiter.settle(reserved_tokens=9, used_tokens=9, reserved_micro_usd=5, used_micro_usd=5)
+    limiter.settle(ALL, ALL)
     await _ask(limiter)
     assert (clock.sleeps, store.operations) == ([], ["Take", "GiveBack", "Take"])
 
@@ -193,9 +194,7 @@ async def test_without_its_store_nobody_is_let_through() -> None:
     [
         lambda limiter: limiter.throttled(1.0),
         lambda limiter: limiter.learn(RateLimits(requests_per_minute=1.0)),
-        lambda limiter: limiter.settle(
-            reserved_tokens=1, used_tokens=0, reserved_micro_usd=1, used_micro_usd=0
-        ),
+        lambda limiter: limiter.settle(ALL, Amount()),
     ],
 )
 async def test_what_cannot_be_told_is_no_reason_to_stop_but_a_damaged_store_is(

@@ -13,6 +13,7 @@ from msgspec import structs
 
 from reviewstream.core.chat import ChatAnswer, ChatRequest
 from reviewstream.core.costs import Prices, cost_micro_usd
+from reviewstream.core.limits import Amount
 from reviewstream.core.packs import overhead, tokens_of
 from reviewstream.core.prompts import PROMPT_VERSION
 from reviewstream.core.records import LabelledReview, Reason, RejectedReview, Sentiment
@@ -263,8 +264,8 @@ class SpentAfter(NoLimit):
     def __init__(self, requests: int) -> None:
         self.left = requests
 
-    async def acquire(self, *, tokens: int, cost_micro_usd: int) -> None:
-        del tokens, cost_micro_usd
+    async def acquire(self, most: Amount) -> None:
+        del most
         self.left -= 1
         if self.left < 0:
             raise LimitError("the budget is spent")
