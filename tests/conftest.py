@@ -1,6 +1,7 @@
 """Shared by every test."""
 
 import os
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +22,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 # No test reads or fills the ledger of whoever runs it; the tests of the ledger have their own.
 os.environ["REVIEWSTREAM_LEDGER__ENABLED"] = "false"
 os.environ.pop("REVIEWSTREAM_LEDGER_URL", None)
+# Nor what it shares of limits and budgets; a process that a test starts has this one's.
+_STATE = TemporaryDirectory(prefix="reviewstream-tests-")
+os.environ.setdefault("REVIEWSTREAM_LIMITS__FILE", f"{_STATE.name}/limits.sqlite3")
 
 pytest_plugins = ["pytester"]
 # The contracts are no test modules by name: without this, a failed assertion shows no values.

@@ -68,8 +68,8 @@ async def open_labeller(
 
     Args:
         settings: Of the model.
-        ledger: The limits are shared where the labels are, even if the ledger is switched off.
-        limits: Of everyone who asks.
+        ledger: Where the labels are.
+        limits: Of everyone who asks, with the ledger or without it.
     """
     from reviewstream.adapters.clock import SystemClock
     from reviewstream.adapters.openai import OpenAIChat
@@ -77,20 +77,29 @@ async def open_labeller(
     model, clock = OpenAIChat.connect(settings), SystemClock()
     policy, terms = LabelPolicy.of(settings), terms_of(settings, limits)
     try:
-        with closing(open_ledger(ledger)) as labels, closing(open_limits(ledger)) as shared:
+        with closing(open_ledger(ledger)) as labels, closing(open_limits(limits, ledger)) as shared:
             limiter = SharedLimiter(shared, terms, clock, attempts=policy.max_attempts)
             yield Labeller(model, labels, limiter, clock, policy)
     finally:
         await model.aclose()
 
 
-def located(settings: LedgerSettings) -> LedgerSettings:
-    """Return settings that mean the same ledger in every process of this machine."""
-    if settings.file is None:
+def located(
+    ledger: LedgerSettings, limits: LimitsSettings
+) -> tuple[LedgerSettings, LimitsSettings]:
+    """Return settings that mean the same ledger and limits in every process of this machine."""
+    if ledger.file is None:
         from reviewstream.adapters.ledger_sqlite import default_file
 
-        return settings.model_copy(update={"file": str(default_file())})
-    return settings.model_copy(update={"file": str(Path(settings.file).expanduser().absolute())})
+        file = str(default_file())
+    else:
+        file = _absolute(ledger.file)
+    shared = f"{file}-limits" if limits.file is None else _absolute(limits.file)
+    return ledger.model_copy(update={"file": file}), limits.model_copy(update={"file": shared})
+
+
+def _absolute(file: str) -> str:
+    return str(Path(file).expanduser().absolute())
 
 
 def open_ledger(settings: LedgerSettings) -> LabelLedger:
@@ -116,19 +125,20 @@ def open_archive(settings: LedgerSettings) -> LedgerArchive:
         )
     from reviewstream.adapters.ledger_sqlite import SqliteLedger
 
-    return SqliteLedger(Path(str(located(settings).file)), timeout=settings.timeout)
+    ledger, _ = located(settings, LimitsSettings())
+    return SqliteLedger(Path(str(ledger.file)), timeout=settings.timeout)
 
 
-def open_limits(settings: LedgerSettings) -> LimitStore:
-    """Return what is shared by all who have the same ledger."""
-    if settings.url is not None:
+def open_limits(limits: LimitsSettings, ledger: LedgerSettings) -> LimitStore:
+    """Return what is shared by everyone who asks a model, or pays from the same account."""
+    if ledger.url is not None:
         from reviewstream.adapters.limits_redis import RedisLimits
 
-        return RedisLimits(settings.url.get_secret_value(), timeout=settings.timeout)
+        return RedisLimits(ledger.url.get_secret_value(), timeout=ledger.timeout)
     from reviewstream.adapters.limits_sqlite import SqliteLimits
 
-    file = Path(str(located(settings).file))
-    return SqliteLimits(file.with_name(f"{file.name}-limits"), timeout=settings.timeout)
+    _, shared = located(ledger, limits)
+    return SqliteLimits(Path(str(shared.file)), timeout=ledger.timeout)
 
 
 def open_record_sink(settings: KafkaSettings) -> RecordSink:

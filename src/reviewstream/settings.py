@@ -147,17 +147,20 @@ class LedgerSettings(_Section):
 
 
 class LimitsSettings(_Section):
-    """What the model may be asked and cost, shared by all who use the same ledger.
+    """What the model may be asked and cost.
 
     Attributes:
+        file: SQLite file of what all processes of a machine share of it. By default beside the
+            ledger's, as `<ledger.file>-limits`; where `ledger.url` is set, all is in Redis.
         requests_per_minute: Of all who ask the same model; the endpoint's own limit, if it tells
             one, holds too.
         tokens_per_minute: Likewise.
         budget_usd: US dollars that the account may spend in all; None: as much as it takes.
         account: Who pays; every name has a budget of its own. By default, for a query, the path of
-            its checkpoint.
+            its checkpoint, and each relabelling has its own.
     """
 
+    file: str | None = None
     requests_per_minute: PositiveFloat | None = None
     tokens_per_minute: PositiveFloat | None = None
     budget_usd: NonNegativeFloat | None = None

@@ -16,7 +16,7 @@ from reviewstream.core.limits import Amount, Terms
 from reviewstream.errors import LimitError
 from reviewstream.pipeline.limiting import SharedLimiter
 from reviewstream.ports import LimitStore
-from reviewstream.settings import LedgerSettings
+from reviewstream.settings import LedgerSettings, LimitsSettings
 
 AT_ONCE = 8  # who wait in one process
 DEAREST = 100  # micro-dollars
@@ -59,5 +59,6 @@ def say(number: float) -> None:
 
 if __name__ == "__main__":
     role, settings, one, two = sys.argv[1:]
-    with closing(open_limits(LedgerSettings.model_validate_json(settings))) as opened:
+    ledger = LedgerSettings.model_validate_json(settings)
+    with closing(open_limits(LimitsSettings(), ledger)) as opened:
         sys.exit(asyncio.run({"ask": ask, "pay": pay}[role](opened, float(one), float(two))))

@@ -15,7 +15,7 @@ from reviewstream.app import open_limits
 from reviewstream.core.limits import Look
 from reviewstream.errors import ConfigError, TransientError
 from reviewstream.ports import LimitStore
-from reviewstream.settings import LedgerSettings
+from reviewstream.settings import LedgerSettings, LimitsSettings
 from reviewstream.testing import MemoryLimits
 from tests.contract.limit_store import (
     TERMS,
@@ -51,7 +51,7 @@ def again(shared: LedgerSettings) -> Iterator[OpenAgain]:
     opened: list[LimitStore] = []
 
     def open_again() -> LimitStore:
-        opened.append(open_limits(shared))
+        opened.append(open_limits(LimitsSettings(), shared))
         return opened[-1]
 
     yield open_again

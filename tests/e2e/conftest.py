@@ -19,6 +19,7 @@ from reviewstream.settings import (
     ConnectSettings,
     ElasticsearchSettings,
     KafkaSettings,
+    LimitsSettings,
     RegistrySettings,
     Settings,
 )
@@ -137,6 +138,7 @@ def pipeline(tmp_path: Path, testbed: Testbed, openai_endpoint: OpenAIEndpoint) 
             connector={"connection.url": testbed.elasticsearch.internal_url},
         ),
         elasticsearch=ElasticsearchSettings(url=testbed.elasticsearch.url, index=name),
+        limits=LimitsSettings(file=str(tmp_path / "limits.sqlite3")),
     )
     return with_changes(Pipeline(settings, tmp_path), "openai", base_url=openai_endpoint.base_url)
 

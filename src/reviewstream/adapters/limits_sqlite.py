@@ -42,7 +42,7 @@ class SqliteLimits:
         self._name = file
         self._now = now
         self._file = SqliteFile(
-            file, setting="ledger.file", schema=_TABLE, version=VERSION, timeout=timeout
+            file, setting="limits.file", schema=_TABLE, version=VERSION, timeout=timeout
         )
 
     def apply(self, operation: Operation, terms: Terms) -> Reply:

@@ -193,7 +193,7 @@ def _left(settings: "Settings") -> float | None:
     if settings.limits.budget_usd is None:
         return None
     terms = terms_of(settings.openai, accounted(settings).limits)
-    with closing(open_limits(settings.ledger)) as store:
+    with closing(open_limits(settings.limits, settings.ledger)) as store:
         return settings.limits.budget_usd - spent_micro_usd(store, terms) / MILLION
 
 

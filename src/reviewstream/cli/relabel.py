@@ -153,7 +153,8 @@ class _Run:
             settings.kafka, settings.registry, app.open_registry(settings.registry)
         )
         publisher = Publisher(topics, app.open_record_sink(settings.kafka))
-        async with app.open_labeller(self._openai, settings.ledger, settings.limits) as labeller:
+        limits = settings.limits.model_copy(update={"account": self._account()})
+        async with app.open_labeller(self._openai, settings.ledger, limits) as labeller:
             relabeller = Relabeller(labeller.label, publisher, self._order)
             for reviews in bounded(
                 self._work.due(),
@@ -167,6 +168,14 @@ class _Run:
                 self._shown.update(
                     "labelled", self._progress.labelled + self._progress.rejected, self._due
                 )
+
+    def _account(self) -> str:
+        """Return who pays: by default the order, so that a second start has the same budget."""
+        if self._settings.limits.account is not None:
+            return self._settings.limits.account
+        topic, order = self._settings.kafka.labelled_topic, self._order
+        generation = "" if order.generation is None else f", generation {order.generation}"
+        return f"relabel {topic}: prompt {order.prompt_version}{generation}"
 
 
 def _as_json(survey: "Survey", done: "Estimate | Progress") -> dict[str, Any]:

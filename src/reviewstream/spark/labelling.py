@@ -54,7 +54,8 @@ def _label(
     settings: OpenAISettings, ledger: LedgerSettings, limits: LimitsSettings, reviews: DataFrame
 ) -> DataFrame:
     columns = labelled_columns(reviews.schema)
-    open_labeller = partial(wiring().open_labeller, settings, wiring().located(ledger), limits)
+    shared = wiring().located(ledger, limits)
+    open_labeller = partial(wiring().open_labeller, settings, *shared)
     size = settings.pack * settings.concurrency
     return reviews.mapInArrow(partial(label_batches, open_labeller, size), columns)
 

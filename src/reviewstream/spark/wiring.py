@@ -35,8 +35,10 @@ class Wiring(Protocol):
         """Return a labeller for one task, on the running event loop."""
         ...
 
-    def located(self, settings: LedgerSettings) -> LedgerSettings:
-        """Return settings that mean the same ledger in every process of this machine."""
+    def located(
+        self, ledger: LedgerSettings, limits: LimitsSettings
+    ) -> tuple[LedgerSettings, LimitsSettings]:
+        """Return settings that mean the same ledger and limits in every process of this machine."""
         ...
 
     def open_record_sink(self, settings: KafkaSettings) -> RecordSink:

@@ -30,8 +30,9 @@ def bed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bed]:
 
     @asynccontextmanager
     async def open_labeller(
-        settings: OpenAISettings, _: LedgerSettings, _limits: LimitsSettings
+        settings: OpenAISettings, _: LedgerSettings, limits: LimitsSettings
     ) -> AsyncIterator[Labeller]:
+        bed.accounts.append(limits.account)
         policy = LabelPolicy.of(settings)
         yield Labeller(bed.model, bed.ledger, NoLimit(), FakeClock(), policy)
 
@@ -47,6 +48,21 @@ def bed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bed]:
 
 def relabel(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["relabel", "--prompt-version", "2", *OPTIONS, *arguments])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "account"),
+    [
+        ((), "relabel reviews.labelled: prompt 2"),
+        (("--generation", "3"), "relabel reviews.labelled: prompt 2, generation 3"),
+        (("-s", "limits.account=mine"), "mine"),
+    ],
+)
+def test_each_order_pays_from_an_account_of_its_own_unless_one_is_named(
+    bed: Bed, arguments: tuple[str, ...], account: str
+) -> None:
+    assert relabel(*arguments).exit_code == 0
+    assert bed.accounts == [account]
 
 
 def test_everything_is_labelled_and_counted(bed: Bed) -> None:

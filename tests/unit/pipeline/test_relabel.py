@@ -96,6 +96,7 @@ class Bed:
 
     def __init__(self, *history: LabelledReview | str) -> None:
         self.log = MemoryLog()
+        self.accounts: list[str | None] = []  # whoever pays for a start
         self.registry = MemoryRegistry()
         self.ledger = MemoryLedger()
         self.model = FakeChatModel(judging(lambda _: Sentiment.POSITIVE))

@@ -1,0 +1,39 @@
+"""The composition root: one ledger and one set of limits, wherever a process runs."""
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from reviewstream.adapters.ledger_sqlite import default_file
+from reviewstream.app import located, open_limits
+from reviewstream.core.limits import GiveBack, Take, Terms
+from reviewstream.settings import LedgerSettings, LimitsSettings
+
+TERMS = Terms(model="m", account="a")
+
+
+def test_every_process_means_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ledger, limits = located(LedgerSettings(file="a/ledger"), LimitsSettings())
+    assert ledger.file == str(tmp_path / "a" / "ledger")
+    assert limits.file == str(tmp_path / "a" / "ledger-limits")
+    assert located(ledger, limits) == (ledger, limits)
+    ledger, limits = located(LedgerSettings(), LimitsSettings(file="b"))
+    assert (ledger.file, limits.file) == (str(default_file()), str(tmp_path / "b"))
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_limits_are_kept_where_the_settings_say_with_a_ledger_or_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, enabled: bool
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
+    limits, ledger = LimitsSettings(file=str(tmp_path / "mine")), LedgerSettings(enabled=enabled)
+    for _ in range(2):
+        with closing(open_limits(limits, ledger)) as store:
+            store.apply(Take(tokens=1, micro_usd=5), TERMS)
+    with closing(open_limits(limits, ledger)) as store:
+        assert store.apply(GiveBack(), TERMS).spent == 10
+    assert not (tmp_path / "home").exists()
