@@ -22,6 +22,7 @@ from reviewstream.ports import (
     SchemaRegistry,
     SearchIndex,
     Sorter,
+    TransactionalSink,
 )
 from reviewstream.settings import (
     ConnectSettings,
@@ -37,6 +38,7 @@ from reviewstream.settings import (
 VENDORS = (
     "openai",
     "kafka",
+    "kafka_transactions",
     "ledger_sqlite",
     "ledger_redis",
     "limits_sqlite",
@@ -146,6 +148,13 @@ def open_record_sink(settings: KafkaSettings) -> RecordSink:
     from reviewstream.adapters.kafka import KafkaRecordSink
 
     return KafkaRecordSink(settings)
+
+
+def open_transactional_sink(settings: KafkaSettings, name: str) -> TransactionalSink:
+    """Return a sink with a producer of its own, of which one of each name can write."""
+    from reviewstream.adapters.kafka_transactions import KafkaTransactionalSink
+
+    return KafkaTransactionalSink(settings, name)
 
 
 def open_registry(settings: RegistrySettings) -> SchemaRegistry:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from reviewstream.core.chat import ChatAnswer, ChatRequest, RateLimits
 from reviewstream.core.limits import Amount, Operation, Reply, Terms
+from reviewstream.core.markers import Marker
 from reviewstream.core.records import Sentiment
 from reviewstream.wire.framing import Line, Oversized
 from reviewstream.wire.protocol import Hello, Latest
@@ -242,6 +243,47 @@ class RecordSink(Protocol):
             TransientError: some records were not acknowledged in time.
             PermanentError: a record was refused.
         """
+        ...
+
+
+class TransactionalSink(Protocol):
+    """Writes records and a marker together, or none of them. Of a name, one at a time can write.
+
+    Every method raises a `TransientError` where another sink of the name has been fenced in since,
+    or the log is away: a new sink may succeed.
+    """
+
+    def fence(self) -> None:
+        """Shut out every other sink of this name, and undo what it has not committed."""
+        ...
+
+    def marker(self) -> Marker | None:
+        """Return the marker that was committed last under this name, or None."""
+        ...
+
+    def begin(self) -> None:
+        """Begin a transaction; after `fence`."""
+        ...
+
+    def write(self, record: OutgoingRecord) -> None:
+        """Add a record to the transaction; see `RecordSink.write`."""
+        ...
+
+    def commit(self, marker: Marker) -> None:
+        """Make the records and the marker visible, all at once.
+
+        Raises:
+            TransientError: not done, or nobody knows: the next sink of the name will see.
+            PermanentError: a record was refused; nothing is visible.
+        """
+        ...
+
+    def abort(self) -> None:
+        """End the transaction without a trace."""
+        ...
+
+    def close(self) -> None:
+        """Free the connections; a transaction that is open stays so until somebody fences."""
         ...
 
 

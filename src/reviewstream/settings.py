@@ -9,7 +9,7 @@ end: then it names a file that holds it.
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 from pydantic import (
     BaseModel,
@@ -33,6 +33,7 @@ from pydantic_settings import (
 from reviewstream.errors import ConfigError
 
 SETTINGS_FILE = "reviewstream.toml"
+Delivery: TypeAlias = Literal["exactly_once", "at_least_once"]
 SECRET_WORDS: Final = (  # in the names of settings whose values nobody may see
     "password",
     "secret",
@@ -180,6 +181,9 @@ class KafkaSettings(_Section):
         oauth_scope: What is asked for, if the issuer wants to know.
         partitions: Of a topic that we create.
         replication_factor: Of a topic that we create.
+        delivery: `exactly_once`, or `at_least_once`: a crash may then write records twice.
+        stream_name: Tells the stream from others that write to the same topics; by default the path
+            of its checkpoint.
         delivery_timeout: Seconds until an unacknowledged record is an error.
         client: Any other librdkafka setting, verbatim.
         client_secrets: The same for what nobody may see, such as `ssl.key.password`.
@@ -200,6 +204,8 @@ class KafkaSettings(_Section):
     dead_letter_topic: str = "reviews.labelled.dlq"
     partitions: PositiveInt = 3
     replication_factor: PositiveInt = 1
+    delivery: Delivery = "exactly_once"
+    stream_name: str | None = Field(default=None, min_length=1)
     delivery_timeout: PositiveFloat = 120.0
     client: dict[str, str] = Field(default_factory=dict)
     client_secrets: dict[str, SecretStr] = Field(default_factory=dict)
@@ -288,10 +294,14 @@ def accounted(settings: "Settings") -> "Settings":
     """
     if settings.limits.account is not None:
         return settings
-    checkpoint = settings.spark.checkpoint
-    account = checkpoint if "://" in checkpoint else str(Path(checkpoint).absolute())
+    account = located(settings.spark.checkpoint)
     limits = settings.limits.model_copy(update={"account": account})
     return settings.model_copy(update={"limits": limits})
+
+
+def located(checkpoint: str) -> str:
+    """Return the path or URL of a checkpoint so that it means the same from every folder."""
+    return checkpoint if "://" in checkpoint else str(Path(checkpoint).absolute())
 
 
 class Settings(BaseSettings):

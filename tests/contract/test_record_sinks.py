@@ -1,5 +1,7 @@
 """The log in memory and Kafka."""
 
+from contextlib import closing
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from reviewstream.adapters.kafka import KafkaLog, KafkaRecordSink
+from reviewstream.adapters.kafka_transactions import KafkaTransactionalSink
 from reviewstream.errors import ReviewStreamError
 from reviewstream.ports import OutgoingRecord, RecordLog, RecordSink
 from reviewstream.settings import KafkaSettings
@@ -17,6 +20,7 @@ from reviewstream.wire.avro import AvroCodec, to_avro
 from reviewstream.wire.schemas import schema_text
 from reviewstream_testbed import Kafka, SchemaRegistry
 from tests.contract.record_sink import RecordSinkContract, of
+from tests.contract.transactional_sink import OpenSink, TransactionalSinkContract, marker
 from tests.unit.wire.test_avro import REVIEW
 
 
@@ -28,6 +32,16 @@ class TestMemory(RecordSinkContract):
     @pytest.fixture
     def sink(self, log: MemoryLog) -> MemorySink:
         return log.sink()
+
+
+class TestTransactionsInMemory(TransactionalSinkContract):
+    @pytest.fixture
+    def log(self) -> MemoryLog:
+        return MemoryLog()
+
+    @pytest.fixture
+    def open_sink(self, log: MemoryLog) -> OpenSink:
+        return partial(log.transactional_sink, "name")
 
 
 @pytest.fixture
@@ -103,3 +117,27 @@ class TestReal(RecordSinkContract):
         sink.write(of(topic, "k"))
         with pytest.raises(ReviewStreamError, match=topic):
             sink.flush()
+
+
+class TestTransactions(TransactionalSinkContract):
+    @pytest.fixture
+    def log(self, settings: KafkaSettings) -> RecordLog:
+        return KafkaLog(settings)
+
+    @pytest.fixture
+    def open_sink(self, settings: KafkaSettings, topic: str) -> OpenSink:
+        mine = settings.model_copy(update={"labelled_topic": topic})
+        return partial(KafkaTransactionalSink, mine, topic)
+
+    def test_a_topic_that_nobody_made_is_an_error_and_not_a_wait(
+        self, settings: KafkaSettings, topic: str
+    ) -> None:
+        missing = settings.model_copy(
+            update={"labelled_topic": f"{topic}-missing", "delivery_timeout": 5.0}
+        )
+        with closing(KafkaTransactionalSink(missing, topic)) as sink:
+            sink.fence()
+            sink.begin()
+            sink.write(of(f"{topic}-missing", "k"))
+            with pytest.raises(ReviewStreamError, match=f"{topic}-missing"):
+                sink.commit(marker(0))

@@ -1,5 +1,6 @@
 import os
 import runpy
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,6 +107,69 @@ def test_a_query_that_is_drained_and_started_again_writes_every_row_once(
         version = int(review["written_at"].timestamp()) * 1000
         assert record.headers == (("reviewstream.version", str(version).encode()),)
         assert record.key == review["review_id"].encode()
+
+
+def run_to_the_end(spark: SparkSession, settings: Settings, file: Path) -> None:
+    with serving(file) as server:
+        running = start_query(spark, served_at(settings, server.port), available_now=True)
+        assert running.query.awaitTermination(120)
+
+
+def failing(spark: SparkSession, settings: Settings, file: Path) -> str:
+    """Run the query, and return the sentence that it ends with."""
+    with pytest.raises(StreamingQueryException) as caught:
+        run_to_the_end(spark, settings, file)
+    return failure_sentence(caught.value)
+
+
+def forget_the_last_commit(settings: Settings) -> None:
+    """Make the last micro-batch one whose end did not reach the checkpoint: a crash."""
+    commits = Path(settings.spark.checkpoint) / "commits"
+    last = max(int(each.name) for each in commits.iterdir() if each.name.isdigit())
+    for name in (f"{last}", f".{last}.crc"):
+        (commits / name).unlink()
+
+
+def test_a_micro_batch_that_is_run_again_after_a_crash_is_not_written_again(
+    spark: SparkSession, settings: Settings, file: Path
+) -> None:
+    register_schemas(open_registry(settings.registry), settings.kafka)
+    run_to_the_end(spark, settings, file)
+    forget_the_last_commit(settings)
+    run_to_the_end(spark, settings, file)
+    assert keys(settings, settings.kafka.labelled_topic) == expected(file)
+    assert keys(settings, settings.kafka.rejected_topic).total() == len(BAD)
+
+
+def test_a_lost_checkpoint_is_noticed_and_a_name_of_its_own_writes_all_once_more(
+    spark: SparkSession, settings: Settings, file: Path
+) -> None:
+    register_schemas(open_registry(settings.registry), settings.kafka)
+    run_to_the_end(spark, settings, file)
+    shutil.rmtree(settings.spark.checkpoint)
+    assert "was its checkpoint lost?" in failing(spark, settings, file)
+    labelled = settings.kafka.labelled_topic
+    assert keys(settings, labelled) == expected(file)
+    shutil.rmtree(settings.spark.checkpoint)
+    kafka = settings.kafka.model_copy(update={"stream_name": "once more"})
+    run_to_the_end(spark, settings.model_copy(update={"kafka": kafka}), file)
+    assert keys(settings, labelled) == expected(file) + expected(file)
+
+
+def test_an_old_copy_of_the_checkpoint_is_noticed(
+    spark: SparkSession, settings: Settings, file: Path, tmp_path: Path
+) -> None:
+    register_schemas(open_registry(settings.registry), settings.kafka)
+    lines = file.read_bytes()
+    file.write_bytes(lines[: len(lines) // 2])
+    run_to_the_end(spark, settings, file)
+    shutil.copytree(settings.spark.checkpoint, tmp_path / "copy")
+    file.write_bytes(lines)
+    run_to_the_end(spark, settings, file)
+    shutil.rmtree(settings.spark.checkpoint)
+    shutil.copytree(tmp_path / "copy", settings.spark.checkpoint)
+    assert "comes too late" in failing(spark, settings, file)
+    assert keys(settings, settings.kafka.labelled_topic) == expected(file)
 
 
 def test_a_schema_that_the_registry_lacks_is_named_before_a_row_is_labelled(

@@ -68,38 +68,57 @@ def producer_config(settings: KafkaSettings) -> dict[str, Any]:
 
 
 class KafkaRecordSink:
-    """`RecordSink` over an idempotent producer. Records of one key keep their order."""
+    """`RecordSink` over an idempotent producer. Records of one key keep their order.
 
-    def __init__(self, settings: KafkaSettings) -> None:
-        config = producer_config(settings)
+    Args:
+        settings: Of Kafka.
+        config: librdkafka's, instead of `producer_config`.
+
+    Attributes:
+        producer: librdkafka's.
+    """
+
+    def __init__(self, settings: KafkaSettings, config: Mapping[str, Any] | None = None) -> None:
+        config = producer_config(settings) if config is None else config
         self._limit = int(config.get("message.max.bytes", _DEFAULT_LIMIT))
         self._timeout = settings.delivery_timeout
         self._problems = Problems(settings)
         self._acknowledged = 0
         self._failed: list[ReviewStreamError] = []
         with self._problems.translated("make a producer"):
-            self._producer = Producer(config | self._problems.hooks)
+            self.producer = Producer({**config, **self._problems.hooks})
 
     def write(self, record: OutgoingRecord) -> None:
         """Queue a record; waits while the queue is full."""
         deadline = time.monotonic() + self._timeout
         while not self._queued(record):
             if time.monotonic() > deadline:
-                raise self._problems.away(f"{len(self._producer)} records wait")
-            self._producer.poll(0.1)
+                raise self._problems.away(f"{len(self.producer)} records wait")
+            self._poll(0.1)
             if self._failed:  # the queue empties because nobody takes the records
                 raise self._failure()
-        self._producer.poll(0)
+        self._poll(0)
 
     def flush(self) -> int:
         """Wait until everything queued is acknowledged, and return how many records were."""
-        left = self._producer.flush(self._timeout + REQUEST_TIMEOUT)
+        with self._problems.translated("write records"):
+            left = self.producer.flush(self._timeout + REQUEST_TIMEOUT)
         acknowledged, self._acknowledged = self._acknowledged, 0
         if self._failed:
             raise self._failure()
         if left:
             raise self._problems.away(f"{left} records are not acknowledged")
         return acknowledged
+
+    def forget(self) -> None:
+        """Forget what became of the records so far: their transaction was aborted."""
+        with self._problems.translated("abort"):
+            self.producer.flush(REQUEST_TIMEOUT)
+        self._failed, self._acknowledged = [], 0
+
+    def _poll(self, timeout: float) -> None:
+        with self._problems.translated("write records"):
+            self.producer.poll(timeout)
 
     def _failure(self) -> ReviewStreamError:
         """Return the error for the records that were not written; each is named once."""
@@ -109,7 +128,7 @@ class KafkaRecordSink:
 
     def _queued(self, record: OutgoingRecord) -> bool:
         try:
-            self._producer.produce(
+            self.producer.produce(
                 record.topic,
                 key=record.key,
                 value=record.value,
@@ -160,6 +179,7 @@ class KafkaLog:
 
     def read_all(self, topic: str) -> Iterator[StoredRecord]:
         """Read every committed record that was there at the start of the call."""
+        self._settle(topic)
         with closing(self._consumer()) as consumer:
             bounds = self._bounds(consumer, topic)
             unread = {part: end for part, (start, end) in bounds.items() if start < end}
@@ -176,6 +196,21 @@ class KafkaLog:
                         yield record
                     if record.offset + 1 >= unread[part]:
                         del unread[part]
+
+    def _settle(self, topic: str) -> None:
+        """Wait for the transactions that are being committed, as that takes brokers a moment.
+
+        One that nobody ends is waited for no longer than the timeout: it is not committed.
+        """
+        with closing(self._consumer(isolation="read_uncommitted")) as consumer:
+            ends = {part: end for part, (_, end) in self._bounds(consumer, topic).items()}
+        deadline = time.monotonic() + self._timeout
+        with closing(self._consumer()) as consumer:
+            while time.monotonic() < deadline:
+                stable = self._bounds(consumer, topic)
+                if all(stable[part][1] >= end for part, end in ends.items()):
+                    return
+                time.sleep(0.02)
 
     def _next(self, consumer: Consumer, topic: str) -> Message:
         """Return the next record, or the event that a partition has no more."""
@@ -244,12 +279,12 @@ class KafkaLog:
         with self._problems.translated("make a client"):
             return AdminClient(client_config(self._settings) | self._problems.hooks)
 
-    def _consumer(self) -> Consumer:
+    def _consumer(self, isolation: str = "read_committed") -> Consumer:
         reading = {
             "group.id": "reviewstream-reader",  # never joined: partitions are assigned by hand
             "enable.auto.commit": False,
             "enable.partition.eof": True,
-            "isolation.level": "read_committed",
+            "isolation.level": isolation,
             "auto.offset.reset": "earliest",
         }
         with self._problems.translated("make a consumer"):

@@ -39,13 +39,29 @@ _MOVING: Final = frozenset(  # a partition's leader is being found; librdkafka c
         KafkaError.REPLICA_NOT_AVAILABLE,
     }
 )
+_SUPERSEDED: Final = frozenset(  # this producer is done for; another one may succeed
+    {
+        KafkaError._FENCED,
+        KafkaError._PURGE_INFLIGHT,
+        KafkaError._PURGE_QUEUE,
+        KafkaError._STATE,
+        KafkaError.CONCURRENT_TRANSACTIONS,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.INVALID_TXN_STATE,
+        KafkaError.PRODUCER_FENCED,
+        KafkaError.TRANSACTION_ABORTABLE,
+    }
+)
+_MISTAKES: Final = frozenset({KafkaError._INVALID_ARG, KafkaError.INVALID_TRANSACTION_TIMEOUT})
 _REFUSED: Final = frozenset(
     {
         KafkaError._AUTHENTICATION,
         KafkaError._SSL,
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
         KafkaError.SASL_AUTHENTICATION_FAILED,
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
         KafkaError.UNSUPPORTED_SASL_MECHANISM,
     }
 )
@@ -72,6 +88,11 @@ class Problems:
             if isinstance(client, AdminClient):
                 client.poll(0)
             raise self.error(what, error_in(err)) from err
+        except SystemError as err:
+            # What confluent-kafka raises in a callback, for a producer that was fenced, comes so.
+            if not isinstance(err.__cause__, KafkaException):
+                raise
+            raise self.error(what, error_in(err.__cause__)) from err
         except TimeoutError as err:
             raise self.away(what) from err
         except (TypeError, ValueError) as err:  # a setting of the wrong type
@@ -85,9 +106,10 @@ class Problems:
         text = f"{what}: {error.str()} ({error.name()})"
         if code in _REFUSED:
             return StopError(f"Kafka at {self._servers} refuses us: {text}")
-        if code == KafkaError._INVALID_ARG:
+        if code in _MISTAKES:
             return ConfigError(f"{text}; see the settings under kafka")
-        passes = error.retriable() or error.fatal() or code in _MOVING
+        passes = error.retriable() or error.fatal() or error.txn_requires_abort()
+        passes = passes or code in _MOVING or code in _SUPERSEDED
         return TransientError(text) if passes else PermanentError(text)
 
     def away(self, what: str) -> ReviewStreamError:

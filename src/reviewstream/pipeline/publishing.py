@@ -27,14 +27,48 @@ class Topics:
     rejected_id: int
 
 
+class Encoder:
+    """Makes records of their topics."""
+
+    def __init__(self, topics: Topics) -> None:
+        self._topics = topics
+        self._labelled = AvroCodec(schema_text("labelled_review"))
+        self._rejected = AvroCodec(schema_text("rejected_review"))
+
+    def labelled(self, fields: Mapping[str, Any], headers: Headers = ()) -> OutgoingRecord:
+        """Return the record of a labelled review, given as its schema's fields.
+
+        An edited or relabelled review has a higher version.
+        """
+        version = external_version(fields["written_at"], fields["provenance"]["generation"])
+        return OutgoingRecord(
+            topic=self._topics.labelled,
+            key=fields["review_id"].encode(),
+            value=self._labelled.encode(fields, self._topics.labelled_id),
+            headers=((VERSION_HEADER, str(version).encode("ascii")), *headers),
+        )
+
+    def rejected(self, fields: Mapping[str, Any], headers: Headers = ()) -> OutgoingRecord:
+        """Return the record of a rejected review, given as its schema's fields."""
+        return OutgoingRecord(
+            topic=self._topics.rejected,
+            key=origin_text(fields["origin"]).encode(),
+            value=self._rejected.encode(fields, self._topics.rejected_id),
+            headers=headers,
+        )
+
+
+def origin_text(origin: Mapping[str, Any]) -> str:
+    """Return an origin as one word."""
+    return f"{origin['source']}@{origin['offset']}"
+
+
 class Publisher:
     """Writes to the topics; what was written is there for certain after `flush`."""
 
     def __init__(self, topics: Topics, sink: RecordSink) -> None:
-        self._topics = topics
+        self._encoder = Encoder(topics)
         self._sink = sink
-        self._labelled = AvroCodec(schema_text("labelled_review"))
-        self._rejected = AvroCodec(schema_text("rejected_review"))
 
     def publish(
         self,
@@ -51,33 +85,9 @@ class Publisher:
             place: Of the record that it was made from; see `core.lineage`.
         """
         headers = () if cause is Cause.LINE else (cause_header(cause, place),)
-        write = self.labelled if isinstance(outcome, LabelledReview) else self.rejected
-        write(to_avro(outcome), headers)
-
-    def labelled(self, fields: Mapping[str, Any], headers: Headers = ()) -> None:
-        """Queue a labelled review, given as its schema's fields.
-
-        An edited or relabelled review has a higher version.
-        """
-        version = external_version(fields["written_at"], fields["provenance"]["generation"])
-        record = OutgoingRecord(
-            topic=self._topics.labelled,
-            key=fields["review_id"].encode(),
-            value=self._labelled.encode(fields, self._topics.labelled_id),
-            headers=((VERSION_HEADER, str(version).encode("ascii")), *headers),
-        )
-        self._sink.write(record)
-
-    def rejected(self, fields: Mapping[str, Any], headers: Headers = ()) -> None:
-        """Queue a rejected review, given as its schema's fields."""
-        origin = fields["origin"]
-        record = OutgoingRecord(
-            topic=self._topics.rejected,
-            key=f"{origin['source']}@{origin['offset']}".encode(),
-            value=self._rejected.encode(fields, self._topics.rejected_id),
-            headers=headers,
-        )
-        self._sink.write(record)
+        labelled = isinstance(outcome, LabelledReview)
+        encode = self._encoder.labelled if labelled else self._encoder.rejected
+        self._sink.write(encode(to_avro(outcome), headers))
 
     def flush(self) -> int:
         """Wait until everything queued is acknowledged; see `RecordSink.flush`."""

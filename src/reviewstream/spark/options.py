@@ -8,10 +8,12 @@ from pydantic import SecretStr
 
 from reviewstream.errors import ConfigError
 from reviewstream.settings import (
+    Delivery,
     KafkaSettings,
     RegistrySettings,
     SourceSettings,
     is_secret,
+    located,
 )
 
 EARLIEST: Final = "earliest"
@@ -37,7 +39,9 @@ _SOURCE_NAMES: Final = (
 _SINK_NAMES: Final = (
     "labelledTopic",
     "rejectedTopic",
+    "delivery",
     "deliveryTimeout",
+    "streamName",
     "schemaRegistryUrl",
     "schemaRegistryUsername",
     "schemaRegistryPassword",
@@ -156,7 +160,9 @@ def _kafka_settings(given: "_Options", client: dict[str, str]) -> KafkaSettings:
         sasl_password=None if password is None else SecretStr(password),
         labelled_topic=given.text("labelledTopic", default.labelled_topic),
         rejected_topic=given.text("rejectedTopic", default.rejected_topic),
+        delivery=given.delivery("delivery", default.delivery),
         delivery_timeout=given.seconds("deliveryTimeout", default.delivery_timeout),
+        stream_name=given.maybe("streamName") or given.checkpoint(),
         client={name: value for name, value in client.items() if name not in secrets},
         client_secrets=secrets,
     )
@@ -186,7 +192,9 @@ def sink_options(kafka: KafkaSettings, registry: RegistrySettings) -> dict[str, 
         **_passed_through(kafka),
         "labelledTopic": kafka.labelled_topic,
         "rejectedTopic": kafka.rejected_topic,
+        "delivery": kafka.delivery,
         "deliveryTimeout": str(kafka.delivery_timeout),
+        "streamName": kafka.stream_name,
         "schemaRegistryUrl": registry.url,
         "schemaRegistryUsername": registry.username,
         "schemaRegistryPassword": _revealed(registry.password),
@@ -277,6 +285,18 @@ class _Options:
         if not (value.isascii() and value.isdigit()):
             raise self._wrong(name, value, f"{EARLIEST}, {LATEST} or a byte offset")
         return int(value)
+
+    def checkpoint(self) -> str | None:
+        """Return where the checkpoint is; None if Spark was told by its own settings."""
+        given = self.maybe("checkpointLocation")
+        return None if given is None else located(given)
+
+    def delivery(self, name: str, default: Delivery) -> Delivery:
+        match value := self.text(name, default).lower():
+            case "exactly_once" | "at_least_once":
+                return value
+            case _:
+                raise self._wrong(name, value, "exactly_once or at_least_once")
 
     def flag(self, name: str) -> bool:
         value = self.text(name, "false").lower()

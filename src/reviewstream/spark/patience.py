@@ -26,6 +26,7 @@ class Patience:
         timeout: Seconds.
         now: Seconds on a clock that only goes forward.
         jitter: A random number in [0, 1).
+        option: Name of the timeout.
     """
 
     def __init__(
@@ -35,8 +36,10 @@ class Patience:
         *,
         now: Callable[[], float],
         jitter: Callable[[], float],
+        option: str = "retryTimeout",
     ) -> None:
         self._who = who
+        self._option = option
         self._timeout = timeout
         self._now = now
         self._jitter = jitter
@@ -60,7 +63,7 @@ class Patience:
         away = self._now() - self._since
         if away >= self._timeout:
             raise TransientError(
-                f"{self._who} has been away for {away:.0f} s (limit: retryTimeout = "
+                f"{self._who} has been away for {away:.0f} s (limit: {self._option} = "
                 f"{self._timeout:g}): {error}; start it and then the query, which resumes "
                 "from its checkpoint"
             ) from error

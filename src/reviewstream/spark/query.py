@@ -16,7 +16,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from reviewstream import errors
 from reviewstream.errors import PermanentError, ReviewStreamError
-from reviewstream.settings import Settings, accounted
+from reviewstream.settings import Settings, accounted, located
 from reviewstream.spark.labelling import label_reviews
 from reviewstream.spark.options import SinkOptions, sink_options, source_options
 from reviewstream.spark.registration import register
@@ -192,7 +192,9 @@ def _is_drained(running: RunningQuery) -> bool:
 
 def _sink_options(settings: Settings) -> dict[str, str]:
     """Return the sink's options, with the schemas' ids: the registry is asked once, now."""
-    options = sink_options(settings.kafka, settings.registry)
+    name = settings.kafka.stream_name or located(settings.spark.checkpoint)
+    kafka = settings.kafka.model_copy(update={"stream_name": name})
+    options = sink_options(kafka, settings.registry)
     topics = find_topics(SinkOptions.of(options), wiring().open_registry)
     ids = {"labelledSchemaId": topics.labelled_id, "rejectedSchemaId": topics.rejected_id}
     return options | {name: str(value) for name, value in ids.items()}

@@ -1,20 +1,27 @@
 """`format("reviews-kafka")`: labelled and rejected reviews to their topics, in Confluent's Avro."""
 
+import random
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import pyarrow as pa
+from pyspark import TaskContext
 from pyspark.sql.datasource import DataSource, DataSourceStreamArrowWriter, WriterCommitMessage
 from pyspark.sql.types import StructType
 
-from reviewstream.errors import ConfigError
+from reviewstream.core.markers import Marker, checksum, writer_name
+from reviewstream.errors import ConfigError, TransientError
 from reviewstream.pipeline import publishing
-from reviewstream.pipeline.publishing import Publisher, Topics
-from reviewstream.ports import RecordSink, SchemaRegistry
-from reviewstream.settings import RegistrySettings
+from reviewstream.pipeline.delivery import deliver
+from reviewstream.pipeline.publishing import Encoder, Topics, origin_text
+from reviewstream.ports import OutgoingRecord, RecordSink, SchemaRegistry, TransactionalSink
+from reviewstream.settings import KafkaSettings, RegistrySettings
 from reviewstream.spark.columns import LABELLED, missing, rows_of
 from reviewstream.spark.options import SinkOptions
+from reviewstream.spark.patience import Patience
 from reviewstream.spark.wiring import wiring
 from reviewstream.wire.avro import labelled_of_row, rejected_of_row
 
@@ -49,10 +56,25 @@ class ReviewsKafkaDataSource(DataSource):
         return ReviewsKafkaWriter(SinkOptions.of(self.options))
 
 
-class ReviewsKafkaWriter(DataSourceStreamArrowWriter):
-    """Writes each task's rows with an idempotent producer, at least once.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """Which part of a query's work a task is; all attempts at it are the same task.
 
-    A task that Spark runs again writes its records again.
+    Attributes:
+        query: Spark's id of the query; it is in the checkpoint.
+        batch: Number of the micro-batch.
+        partition: Number of the task in it.
+    """
+
+    query: str
+    batch: int
+    partition: int
+
+
+class ReviewsKafkaWriter(DataSourceStreamArrowWriter):
+    """Writes each task's rows, by default in one transaction that leaves a marker.
+
+    With `at_least_once` a task that Spark runs again writes its records again.
     """
 
     def __init__(self, options: SinkOptions, topics: Topics | None = None) -> None:
@@ -70,26 +92,92 @@ class ReviewsKafkaWriter(DataSourceStreamArrowWriter):
         return type(self), (self.options, self.topics)
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> Written:  # type: ignore[override] # pyspark's own override of a supertype, too
-        """Write one task's rows; on return Kafka has acknowledged them."""
+        """Write one task's rows; on return they are on their topics."""
         assert self.topics is not None  # noqa: S101 - it is pickled on the way here
-        sink = wiring().open_record_sink(self.options.kafka)
+        kafka = self.options.kafka
         rows = (row for batch in iterator for row in rows_of(batch, LABELLED))
-        return publish(rows, self.topics, sink)
+        if kafka.delivery == "at_least_once":
+            return publish(rows, self.topics, wiring().open_record_sink(kafka))
+        task = current_task()
+        name = writer_name(kafka.labelled_topic, kafka.stream_name or task.query, task.partition)
+        open_sink = partial(wiring().open_transactional_sink, kafka, name)
+        return publish_once(rows, self.topics, task, open_sink, patient(kafka))
+
+
+def current_task() -> Task:
+    """Return the task that this process works on.
+
+    Raises:
+        ConfigError: It is not one of a streaming query.
+    """
+    context = TaskContext.get()
+    query = context.getLocalProperty("sql.streaming.queryId") if context else None
+    batch = context.getLocalProperty("streaming.sql.batchId") if context else None
+    if context is None or query is None or batch is None:
+        raise ConfigError("reviews-kafka: exactly once needs a streaming query: writeStream")
+    return Task(query=query, batch=int(batch), partition=context.partitionId())
+
+
+def patient(kafka: KafkaSettings) -> Callable[[TransientError], None]:
+    """Return a function that waits after a failed attempt, and raises after too many."""
+    patience = Patience(
+        f"Kafka at {kafka.bootstrap_servers}",
+        kafka.delivery_timeout,
+        now=time.monotonic,
+        jitter=random.random,
+        option="deliveryTimeout",
+    )
+    return lambda error: time.sleep(patience.failed(error))
 
 
 def publish(rows: Iterable[dict[str, Any]], topics: Topics, sink: RecordSink) -> Written:
     """Write rows to their topics and wait until they are acknowledged."""
-    publisher = Publisher(topics, sink)
     written = Written()
+    for _, record in encoded(rows, topics, written):
+        sink.write(record)
+    sink.flush()
+    return written
+
+
+def publish_once(
+    rows: Iterable[dict[str, Any]],
+    topics: Topics,
+    task: Task,
+    open_sink: Callable[[], TransactionalSink],
+    wait: Callable[[TransientError], None],
+) -> Written:
+    """Write a task's rows to their topics in one transaction, unless an earlier attempt has.
+
+    Nothing is written before the last row is there: a transaction that waited for the model would
+    hold up everyone who reads the topics.
+    """
+    written = Written()
+    records: list[OutgoingRecord] = []
+    origins: list[str] = []
+    for origin, record in encoded(rows, topics, written):
+        origins.append(origin)
+        records.append(record)
+    if records:
+        marker = Marker(
+            query=task.query, batch=task.batch, count=len(records), checksum=checksum(origins)
+        )
+        deliver(open_sink, marker, records, wait)
+    return written
+
+
+def encoded(
+    rows: Iterable[dict[str, Any]], topics: Topics, written: Written
+) -> Iterator[tuple[str, OutgoingRecord]]:
+    """Yield each row's origin and record, and count them."""
+    encoder = Encoder(topics)
     for row in rows:
+        origin = origin_text(row["origin"])
         if row["rejection"] is None:
-            publisher.labelled(labelled_of_row(row))
+            yield origin, encoder.labelled(labelled_of_row(row))
             written.labelled += 1
         else:
-            publisher.rejected(rejected_of_row(row))
+            yield origin, encoder.rejected(rejected_of_row(row))
             written.rejected += 1
-    publisher.flush()
-    return written
 
 
 def find_topics(

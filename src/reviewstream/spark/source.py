@@ -42,11 +42,16 @@ Connect = Callable[[], LineReader]
 
 
 class Offset(TypedDict):
-    """What is in the checkpoint; empty names until the query has met the server."""
+    """What is in the checkpoint; empty names until the query has met the server.
+
+    `partitions` is there so that a micro-batch which is run again has the same tasks, whatever the
+    options say by then: exactly once depends on it.
+    """
 
     offset: int
     source: str
     fingerprint: str
+    partitions: int
 
 
 class ReviewsDataSource(DataSource):
@@ -128,7 +133,8 @@ class ReviewStreamReader(_RangeReader, DataSourceStreamReader, SupportsTriggerAv
         starting = {EARLIEST: 0, LATEST: AT_HEAD}
         start = self.options.starting_offset
         offset = start if isinstance(start, int) else starting[start]
-        return {**Offset(offset=offset, source="", fingerprint="")}
+        parts = self.options.partitions
+        return {**Offset(offset=offset, source="", fingerprint="", partitions=parts)}
 
     def getDefaultReadLimit(self) -> ReadLimit:  # noqa: N802 - Spark's name
         """Return the limit of one micro-batch; the limit in bytes comes on top of it."""
@@ -143,14 +149,14 @@ class ReviewStreamReader(_RangeReader, DataSourceStreamReader, SupportsTriggerAv
         if admitted is None:
             return start
         hello, latest = admitted
-        self._last_seen = _offset(latest.head, hello, latest)
+        self._last_seen = self._offset(latest.head, hello, latest)
         end = latest.head if start["offset"] == AT_HEAD else latest.offset
         if self._target is not None:
             end = min(end, self._target)
         if end == start["offset"]:
             time.sleep(IDLE)
             return start
-        return {**_offset(end, hello, latest)}
+        return {**self._offset(end, hello, latest)}
 
     def reportLatestOffset(self) -> dict[str, Any] | None:  # noqa: N802 - Spark's name
         """Return the end of everything there was to read when the server was last asked."""
@@ -166,11 +172,20 @@ class ReviewStreamReader(_RangeReader, DataSourceStreamReader, SupportsTriggerAv
         """Return the tasks' ranges."""
         first = end["offset"] if start["offset"] == AT_HEAD else start["offset"]
         whole = ByteRange(first, end["offset"], end["source"], end["fingerprint"])
-        return split(whole, self.options.partitions)
+        # An offset from before version 0.2 does not say.
+        return split(whole, end.get("partitions", self.options.partitions))
 
     def stop(self) -> None:
         """Close the connection."""
         self._server.close()
+
+    def _offset(self, offset: int, hello: Hello, latest: Latest) -> Offset:
+        return Offset(
+            offset=offset,
+            source=hello.source,
+            fingerprint=latest.fingerprint or hello.fingerprint,
+            partitions=self.options.partitions,
+        )
 
     def _ask(self, start: dict[str, Any], limit: ReadLimit) -> tuple[Hello, Latest] | None:
         position = max(0, start["offset"])
@@ -209,11 +224,6 @@ class ReviewStreamReader(_RangeReader, DataSourceStreamReader, SupportsTriggerAv
             return False
         drain_file.write_text(DRAINED)
         return True
-
-
-def _offset(offset: int, hello: Hello, latest: Latest) -> Offset:
-    fingerprint = latest.fingerprint or hello.fingerprint
-    return Offset(offset=offset, source=hello.source, fingerprint=fingerprint)
 
 
 def _connector(options: SourceOptions) -> Connect:

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Final, Protocol, cast
 
 from reviewstream.pipeline.labelling import Labeller
-from reviewstream.ports import LineReader, RecordSink, SchemaRegistry
+from reviewstream.ports import LineReader, RecordSink, SchemaRegistry, TransactionalSink
 from reviewstream.settings import (
     KafkaSettings,
     LedgerSettings,
@@ -43,6 +43,10 @@ class Wiring(Protocol):
 
     def open_record_sink(self, settings: KafkaSettings) -> RecordSink:
         """Return a sink for one task."""
+        ...
+
+    def open_transactional_sink(self, settings: KafkaSettings, name: str) -> TransactionalSink:
+        """Return a sink for one attempt at a task; all attempts have the same name."""
         ...
 
     def open_registry(self, settings: RegistrySettings) -> SchemaRegistry:

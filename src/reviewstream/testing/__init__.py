@@ -10,7 +10,7 @@ from reviewstream.testing.connect import MemoryConnect
 from reviewstream.testing.index import MemoryIndex
 from reviewstream.testing.ledger import MemoryLedger
 from reviewstream.testing.limits import MemoryLimits
-from reviewstream.testing.log import MemoryLog, MemorySink
+from reviewstream.testing.log import MemoryLog, MemorySink, MemoryTransactionalSink
 from reviewstream.testing.registry import MemoryRegistry
 from reviewstream.testing.sorter import MemorySorter
 from reviewstream.testing.versions import MemoryVersions
@@ -26,6 +26,7 @@ __all__ = [
     "MemoryRegistry",
     "MemorySink",
     "MemorySorter",
+    "MemoryTransactionalSink",
     "MemoryVersions",
     "NoLedger",
     "NoLimit",

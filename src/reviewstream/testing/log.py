@@ -1,9 +1,11 @@
 """Topics in memory."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from zlib import crc32
 
-from reviewstream.errors import PermanentError
+from reviewstream.core.markers import Marker
+from reviewstream.errors import PermanentError, TransientError
 from reviewstream.ports import OutgoingRecord, StoredRecord
 
 
@@ -12,15 +14,25 @@ class MemoryLog:
 
     Args:
         partitions: Of each topic.
+
+    Attributes:
+        epochs: How often each name was fenced.
+        markers: The last that was committed under each name.
     """
 
     def __init__(self, partitions: int = 3) -> None:
         self._partitions = partitions
         self._topics: dict[str, list[list[StoredRecord]]] = {}
+        self.epochs: Counter[str] = Counter()
+        self.markers: dict[str, Marker] = {}
 
     def sink(self) -> "MemorySink":
         """Return a new `RecordSink` into it."""
         return MemorySink(self)
+
+    def transactional_sink(self, name: str) -> "MemoryTransactionalSink":
+        """Return a new `TransactionalSink` into it."""
+        return MemoryTransactionalSink(self, name)
 
     def ensure(self, topics: Sequence[str]) -> Sequence[str]:
         """See `RecordLog.ensure`."""
@@ -73,9 +85,7 @@ class MemorySink:
 
     def write(self, record: OutgoingRecord) -> None:
         """See `RecordSink.write`."""
-        size = len(record.key) + len(record.value)
-        if size > self.LIMIT:
-            raise PermanentError(f"topic {record.topic}: {size:,} bytes (limit {self.LIMIT:,})")
+        _check_size(record, self.LIMIT)
         self._queue.append(record)
 
     def flush(self) -> int:
@@ -93,3 +103,59 @@ class MemorySink:
         except PermanentError as error:
             return error
         return None
+
+
+class MemoryTransactionalSink:
+    """`TransactionalSink` into a `MemoryLog`; what is not committed is not in the log."""
+
+    def __init__(self, log: MemoryLog, name: str) -> None:
+        self._log = log
+        self._name = name
+        self._epoch = 0
+        self._open: list[OutgoingRecord] = []
+
+    def fence(self) -> None:
+        """See `TransactionalSink.fence`."""
+        self._log.epochs[self._name] += 1
+        self._epoch = self._log.epochs[self._name]
+
+    def marker(self) -> Marker | None:
+        """See `TransactionalSink.marker`."""
+        return self._log.markers.get(self._name)
+
+    def begin(self) -> None:
+        """See `TransactionalSink.begin`."""
+        self._check_epoch()
+        self._open = []
+
+    def write(self, record: OutgoingRecord) -> None:
+        """See `TransactionalSink.write`."""
+        _check_size(record, MemorySink.LIMIT)
+        self._open.append(record)
+
+    def commit(self, marker: Marker) -> None:
+        """See `TransactionalSink.commit`."""
+        self._check_epoch()
+        for record in self._open:
+            self._log.end_offsets(record.topic)  # raises if there is no such topic
+        for record in self._open:
+            self._log.append(record)
+        self._log.markers[self._name] = marker
+
+    def abort(self) -> None:
+        """See `TransactionalSink.abort`."""
+        self._check_epoch()
+        self._open = []
+
+    def close(self) -> None:
+        """See `TransactionalSink.close`."""
+
+    def _check_epoch(self) -> None:
+        if self._epoch != self._log.epochs[self._name]:
+            raise TransientError(f"{self._name}: another sink has been fenced in")
+
+
+def _check_size(record: OutgoingRecord, limit: int) -> None:
+    size = len(record.key) + len(record.value)
+    if size > limit:
+        raise PermanentError(f"topic {record.topic}: {size:,} bytes (limit {limit:,})")

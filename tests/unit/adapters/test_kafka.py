@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from pydantic import SecretStr, ValidationError
 
+from reviewstream.adapters import kafka_transactions
 from reviewstream.adapters.kafka import (
     KafkaLog,
     KafkaRecordSink,
@@ -14,6 +16,7 @@ from reviewstream.adapters.kafka import (
     producer_config,
 )
 from reviewstream.adapters.kafka_errors import Problems
+from reviewstream.adapters.kafka_transactions import KafkaTransactionalSink, transaction_config
 from reviewstream.errors import (
     ConfigError,
     PermanentError,
@@ -199,3 +202,55 @@ def test_refused_credentials_are_the_cause_though_the_brokers_seem_away() -> Non
     error = problems.error("list topics", KafkaError(KafkaError._TRANSPORT))
     assert isinstance(error, StopError)
     assert "SASL says no" in str(error)
+
+
+def test_a_transaction_ends_before_kafka_ends_it() -> None:
+    config = transaction_config(KafkaSettings(delivery_timeout=300), "name")
+    assert config["transactional.id"] == "name"
+    assert config["delivery.timeout.ms"] == config["transaction.timeout.ms"] == 60_000
+    assert (
+        transaction_config(KafkaSettings(delivery_timeout=7), "n")["delivery.timeout.ms"] == 7_000
+    )
+    own = KafkaSettings(client={"transaction.timeout.ms": "9000", "transactional.id": "mine"})
+    config = transaction_config(own, "name")
+    assert (config["delivery.timeout.ms"], config["transactional.id"]) == (9_000, "name")
+
+
+def test_a_time_that_is_none_is_named() -> None:
+    wrong = KafkaSettings(client={"transaction.timeout.ms": "soon"})
+    with pytest.raises(ConfigError, match="soon"):
+        KafkaTransactionalSink(wrong, "name")
+
+
+def test_brokers_that_are_away_when_a_transaction_begins_are_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kafka_transactions, "FENCE_TIMEOUT", 1.0)
+    with closing(KafkaTransactionalSink(AWAY, "name")) as sink:
+        with pytest.raises(TransientError, match=r"cannot be reached \(fence for name\)"):
+            sink.fence()
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (KafkaError.PRODUCER_FENCED, TransientError),
+        (KafkaError._PURGE_QUEUE, TransientError),
+        (KafkaError.INVALID_TRANSACTION_TIMEOUT, ConfigError),
+        (KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, StopError),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, StopError),
+    ],
+)
+def test_each_error_of_a_transaction_says_whether_to_try_again(
+    code: int, kind: type[ReviewStreamError]
+) -> None:
+    assert type(Problems(KafkaSettings()).error("commit", KafkaError(code))) is kind
+
+
+def test_a_fatal_error_that_comes_out_of_a_callback_is_ours_too() -> None:
+    problems = Problems(KafkaSettings())
+    with pytest.raises(TransientError, match="fenced"), problems.translated("write"):
+        cause = KafkaException(KafkaError(KafkaError._FENCED, "fenced", fatal=True))
+        raise SystemError("returned a result with an exception set") from cause
+    with pytest.raises(SystemError), problems.translated("write"):
+        raise SystemError

@@ -2,25 +2,31 @@ import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 from pyspark.sql.types import StructType
 
-from reviewstream.errors import ConfigError
+from reviewstream.errors import ConfigError, TransientError
 from reviewstream.pipeline.publishing import Topics
-from reviewstream.ports import OutgoingRecord, SchemaRegistry
-from reviewstream.settings import RegistrySettings
+from reviewstream.ports import OutgoingRecord, SchemaRegistry, TransactionalSink
+from reviewstream.settings import KafkaSettings, RegistrySettings
 from reviewstream.spark.columns import SOURCE
 from reviewstream.spark.options import SinkOptions
 from reviewstream.spark.sink import (
     ReviewsKafkaDataSource,
     ReviewsKafkaWriter,
+    Task,
     Written,
+    current_task,
     find_topics,
+    patient,
     publish,
+    publish_once,
 )
+from reviewstream.testing import MemoryLog
 from reviewstream.wire.avro import AvroCodec, AvroEncodeError
 from reviewstream.wire.schemas import SchemaName, schema_text
 
@@ -213,3 +219,74 @@ def test_unlabelled_reviews_are_refused_with_the_way_to_label_them() -> None:
         "reviews-kafka: no column sentiment, confidence, provenance; "
         "label first: reviews.transform(label_reviews(settings))"
     )
+
+
+TASK = Task(query="q", batch=3, partition=1)
+
+
+def once(rows: list[dict[str, Any]], log: MemoryLog, task: Task = TASK) -> Written:
+    log.ensure(["labelled", "rejected"])
+
+    def never(error: TransientError) -> None:
+        raise error
+
+    return publish_once(rows, TOPICS, task, lambda: log.transactional_sink("name"), never)
+
+
+def test_a_task_that_is_run_again_counts_its_rows_and_writes_nothing() -> None:
+    log = MemoryLog()
+    for _ in range(2):
+        assert once([LABELLED, REJECTED], log) == Written(labelled=1, rejected=1)
+    assert sum(log.end_offsets("labelled").values()) == 1
+    assert sum(log.end_offsets("rejected").values()) == 1
+
+
+def test_a_review_that_is_rejected_when_it_is_asked_about_again_is_not_written_again() -> None:
+    log = MemoryLog()
+    once([LABELLED], log)
+    assert once([LABELLED | {"sentiment": None, "rejection": REJECTION}], log) == Written(
+        rejected=1
+    )
+    assert sum(log.end_offsets("rejected").values()) == 0
+
+
+def test_a_task_without_rows_leaves_kafka_alone() -> None:
+    def no_sink() -> TransactionalSink:
+        raise AssertionError
+
+    assert publish_once([], TOPICS, TASK, no_sink, print) == Written()
+
+
+def test_a_task_with_other_rows_behind_its_marker_is_refused() -> None:
+    log = MemoryLog()
+    once([LABELLED, REJECTED], log)
+    with pytest.raises(ConfigError, match="was cut otherwise"):
+        once([LABELLED], log)
+
+
+def test_exactly_once_needs_a_streaming_query() -> None:
+    with pytest.raises(ConfigError, match="needs a streaming query"):
+        current_task()
+
+
+def test_kafka_is_waited_for_as_long_as_the_option_says() -> None:
+    wait = patient(KafkaSettings(bootstrap_servers="b:1", delivery_timeout=1e-9))
+    with pytest.raises(TransientError, match=r"Kafka at b:1 .*deliveryTimeout = 1e-09.*: gone"):
+        wait(TransientError("gone"))
+
+
+def test_a_stream_is_called_by_its_checkpoint_or_by_a_name(tmp_path: Path) -> None:
+    options = sink_options(checkpointLocation=str(tmp_path))
+    assert options.kafka.stream_name == str(tmp_path)
+    assert sink_options(checkpointLocation="s3a://b/c").kafka.stream_name == "s3a://b/c"
+    assert sink_options(checkpointLocation="c").kafka.stream_name == str(Path("c").absolute())
+    named = sink_options(checkpointLocation=str(tmp_path), streamName="mine")
+    assert named.kafka.stream_name == "mine"
+    assert sink_options().kafka.stream_name is None
+
+
+def test_delivery_is_exactly_once_unless_told_otherwise() -> None:
+    assert sink_options().kafka.delivery == "exactly_once"
+    assert sink_options(delivery="AT_LEAST_ONCE").kafka.delivery == "at_least_once"
+    with pytest.raises(ConfigError, match="'twice', not exactly_once or at_least_once"):
+        sink_options(delivery="twice")

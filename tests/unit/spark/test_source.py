@@ -6,6 +6,7 @@ import pytest
 from pyspark.sql.streaming.datasource import ReadAllAvailable, ReadMaxBytes, ReadMaxRows
 
 from reviewstream.errors import SourceReplacedError
+from reviewstream.settings import SourceSettings
 from reviewstream.spark import source
 from reviewstream.spark.columns import SOURCE, arrow_type, rows_of
 from reviewstream.spark.options import SourceOptions
@@ -34,14 +35,27 @@ def offset(position: int, data: bytes = LINES) -> dict[str, Any]:
         "offset": position,
         "source": "reviews.json",
         "fingerprint": fingerprint_of(data[:64]),
+        "partitions": SourceSettings().partitions,
     }
 
 
 def test_a_new_query_starts_without_asking_the_server(served: Served) -> None:
-    assert stream(served).initialOffset() == {"offset": 0, "source": "", "fingerprint": ""}
+    offset = stream(served, partitions="7").initialOffset()
+    assert offset == {"offset": 0, "source": "", "fingerprint": "", "partitions": 7}
     start = stream(served, startingOffset="20").initialOffset()
     assert start["offset"] == 20
     assert served.connections == 0
+
+
+def test_a_micro_batch_that_is_run_again_has_the_tasks_that_it_had() -> None:
+    served = Served(LINES * 1_000)
+    before, after = stream(served, partitions="4"), stream(served, partitions="7")
+    start = before.initialOffset()
+    end = before.latestOffset(start, ReadAllAvailable())
+    assert after.partitions(start, end) == before.partitions(start, end)
+    assert len(before.partitions(start, end)) == 4
+    of_version_0_1 = {name: value for name, value in end.items() if name != "partitions"}
+    assert len(after.partitions(start, of_version_0_1)) == 7
 
 
 def test_a_micro_batch_ends_at_the_limit_of_rows(served: Served) -> None:

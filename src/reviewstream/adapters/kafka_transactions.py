@@ -1,0 +1,114 @@
+"""Kafka's transactions: records, and in the same transaction an offset that says so."""
+
+from contextlib import AbstractContextManager
+from typing import Any, Final
+
+from confluent_kafka import Consumer, TopicPartition
+
+from reviewstream.adapters.kafka import (
+    REQUEST_TIMEOUT,
+    KafkaRecordSink,
+    client_config,
+    producer_config,
+)
+from reviewstream.adapters.kafka_errors import Problems
+from reviewstream.core.markers import Marker
+from reviewstream.ports import OutgoingRecord
+from reviewstream.settings import KafkaSettings
+from reviewstream.wire.markers import marker_of, marker_text
+
+FENCE_TIMEOUT: Final = 30.0  # seconds: undoing a dead attempt's transaction takes a moment
+TRANSACTION_TIMEOUT: Final = 60_000  # milliseconds
+_MARKER_PARTITION: Final = 0  # of the labelled topic: any will do, and every topic has this one
+
+
+def transaction_config(settings: KafkaSettings, name: str) -> dict[str, Any]:
+    """Return the configuration of a producer of transactions; one of each name can write."""
+    config: dict[str, Any] = {
+        "transaction.timeout.ms": TRANSACTION_TIMEOUT,
+        **producer_config(settings),
+        "transactional.id": name,
+    }
+    # A record that is not acknowledged by then cannot be committed any more.
+    longest = min(int(config["delivery.timeout.ms"]), int(config["transaction.timeout.ms"]))
+    return config | {"delivery.timeout.ms": longest}
+
+
+class KafkaTransactionalSink:
+    """`TransactionalSink`: the marker is the offset that a group of the same name commits.
+
+    It is kept with the labelled topic, and goes with it.
+    """
+
+    def __init__(self, settings: KafkaSettings, name: str) -> None:
+        self._settings = settings
+        self._name = name
+        self._problems = Problems(settings)
+        with self._problems.translated("make a producer"):
+            config = transaction_config(settings, name)
+        self._sink = KafkaRecordSink(settings, config)
+        self._producer = self._sink.producer
+        self._consumer = self._make_consumer()
+
+    def fence(self) -> None:
+        """Shut out every other sink of this name, and undo what it has not committed."""
+        with self._translated("fence"):
+            self._producer.init_transactions(FENCE_TIMEOUT)
+
+    def marker(self) -> Marker | None:
+        """Return the marker that was committed last under this name, or None."""
+        with self._translated("look for the marker"):
+            [found] = self._consumer.committed([self._place()], timeout=REQUEST_TIMEOUT)
+        if found.error is not None:
+            raise self._problems.error(f"look for the marker of {self._name}", found.error)
+        return None if found.offset < 0 else marker_of(found.metadata or "")
+
+    def begin(self) -> None:
+        """Begin a transaction; after `fence`."""
+        with self._translated("begin"):
+            self._producer.begin_transaction()
+
+    def write(self, record: OutgoingRecord) -> None:
+        """Add a record to the transaction; see `RecordSink.write`."""
+        self._sink.write(record)
+
+    def commit(self, marker: Marker) -> None:
+        """Make the records and the marker visible, all at once."""
+        self._sink.flush()  # it names the record that was refused; a commit would not
+        place = self._place(marker)
+        with self._translated("commit"):
+            group = self._consumer.consumer_group_metadata()
+            self._producer.send_offsets_to_transaction([place], group, REQUEST_TIMEOUT)
+            self._producer.commit_transaction(FENCE_TIMEOUT)
+
+    def abort(self) -> None:
+        """End the transaction without a trace."""
+        with self._translated("abort"):
+            self._producer.abort_transaction(REQUEST_TIMEOUT)
+        self._sink.forget()
+
+    def close(self) -> None:
+        """Free the consumer's connections; the producer's end with this object.
+
+        Its own `close` raises a `SystemError` after it was fenced (confluent-kafka 2.16).
+        """
+        self._consumer.close()
+
+    def _place(self, marker: Marker | None = None) -> TopicPartition:
+        topic = self._settings.labelled_topic
+        if marker is None:
+            return TopicPartition(topic, _MARKER_PARTITION)
+        text = marker_text(marker)
+        return TopicPartition(topic, _MARKER_PARTITION, marker.batch + 1, metadata=text)
+
+    def _translated(self, what: str) -> AbstractContextManager[None]:
+        return self._problems.translated(f"{what} for {self._name}")
+
+    def _make_consumer(self) -> Consumer:
+        reading = {
+            "group.id": self._name,  # never joined: it only keeps the marker
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+        }
+        with self._problems.translated("make a consumer"):
+            return Consumer(client_config(self._settings) | reading | self._problems.hooks)

@@ -1,0 +1,79 @@
+"""Exactly once: one task's records in one transaction, with a marker that a replay finds."""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, suppress
+from typing import TypeAlias
+
+from reviewstream.core.markers import Marker, is_written
+from reviewstream.errors import PermanentError, ReviewStreamError, TransientError
+from reviewstream.ports import OutgoingRecord, TransactionalSink
+
+Attempt: TypeAlias = Generator[None, None, bool]
+
+
+def attempt(sink: TransactionalSink, task: Marker, records: Sequence[OutgoingRecord]) -> Attempt:
+    """Write a task's records unless they are written; a generator, so that tests may crash it.
+
+    It yields wherever a process may die or another attempt at the same task may come between.
+
+    Returns:
+        Whether it wrote.
+
+    Raises:
+        ConfigError: See `core.markers.is_written`.
+        ReviewStreamError: See `TransactionalSink`.
+    """
+    # In this order: an attempt that is thought dead could commit between the look and the fence.
+    sink.fence()
+    yield
+    last = sink.marker()
+    yield
+    if is_written(task, last):
+        return False
+    sink.begin()
+    try:
+        for record in records:
+            yield
+            sink.write(record)
+        yield
+        sink.commit(task)
+    except PermanentError:
+        # Whoever reads waits for the end of an open transaction; nobody tries this one again.
+        with suppress(ReviewStreamError):
+            sink.abort()
+        raise
+    return True
+
+
+def deliver(
+    open_sink: Callable[[], TransactionalSink],
+    task: Marker,
+    records: Sequence[OutgoingRecord],
+    wait: Callable[[TransientError], None],
+) -> bool:
+    """Write a task's records exactly once, trying again while that may help.
+
+    Args:
+        open_sink: Called for each attempt.
+        task: Its marker.
+        records: All of the task's.
+        wait: Called after each failed attempt; it raises when it was the last.
+
+    Returns:
+        Whether they were written now; otherwise they were there already.
+    """
+    while True:
+        with closing(open_sink()) as sink:
+            try:
+                return _end(attempt(sink, task, records))
+            except TransientError as error:
+                failed = error
+        wait(failed)
+
+
+def _end(steps: Attempt) -> bool:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return bool(end.value)
