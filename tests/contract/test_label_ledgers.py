@@ -16,6 +16,7 @@ from reviewstream.testing import MemoryLedger
 from tests.contract.label_ledger import LabelLedgerContract, OpenAgain, SharedLedgerContract
 from tests.contract.ledger_entries import entries, key_of
 from tests.contract.redis_server import MISSING, RedisServer, redis_program
+from tests.contract.waiting import eventually
 
 
 class TestMemory(LabelLedgerContract):
@@ -81,6 +82,33 @@ class TestRedis(_Opened):
         ledger.release([key_of(1)])  # nobody is there to be told, which is fine
         redis_server.start()
         assert dict(ledger.entries()) == entries(*range(100))
+
+    def test_a_claim_is_renewed_as_long_as_its_process_lives_and_holds_it(
+        self, ledger: LedgerArchive, redis_server: RedisServer, again: OpenAgain
+    ) -> None:
+        assert ledger.claim([key_of(1), key_of(2)])
+        with redis.Redis.from_url(redis_server.url) as client:
+            claims = client.keys("reviewstream:buying:*")
+            assert len(claims) == 2
+            for claim in claims:
+                client.pexpire(claim, 1_000)  # half of the lease is gone
+            eventually(lambda: min(map(client.pttl, claims)), lambda left: left > 1_000)
+            ledger.release([key_of(1)])
+            assert client.exists(*claims) == 1
+            other = again()
+            assert other.claim([key_of(1), key_of(2)]) == {key_of(1)}
+            ledger.close()
+            eventually(lambda: client.exists(*claims), lambda count: count == 1)
+            assert other.claim([key_of(2)]) == {key_of(2)}
+
+    def test_a_claim_that_is_anothers_by_now_is_not_renewed(
+        self, ledger: LedgerArchive, redis_server: RedisServer
+    ) -> None:
+        assert ledger.claim([key_of(1)])
+        with redis.Redis.from_url(redis_server.url) as client:
+            [claim] = client.keys("reviewstream:buying:*")
+            client.set(claim, "another", px=1_500)
+            eventually(lambda: client.exists(claim), lambda count: count == 0)
 
     def test_a_claim_that_ran_out_is_given_back_by_its_new_holder_alone(
         self, ledger: LedgerArchive, redis_server: RedisServer, again: OpenAgain

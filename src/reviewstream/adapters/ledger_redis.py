@@ -1,24 +1,17 @@
 """`LedgerArchive` in a Redis: for all machines of a cluster."""
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
 from typing import Final, cast
-from uuid import uuid4
 
 import msgspec
-import redis
 
+from reviewstream.adapters.claims_redis import RedisClaims
 from reviewstream.adapters.redis_client import RedisClient
 from reviewstream.ports import LedgerEntry, LedgerKey
 
 LABELS: Final = "reviewstream:labels"  # a hash: key of a label -> label, both as JSON
-CLAIM: Final = b"reviewstream:buying:"  # what the key of a claim begins with
 SCAN: Final = 1_000  # fields of the hash that are read at once
 
-# A claim that has run out may be another's by now: only its holder's is removed.
-_RELEASE: Final = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-"""
 _keys: Final = msgspec.json.Decoder(LedgerKey)
 _entries: Final = msgspec.json.Decoder(LedgerEntry)
 
@@ -26,23 +19,19 @@ _entries: Final = msgspec.json.Decoder(LedgerEntry)
 class RedisLedger:
     """`LedgerArchive` in one hash; it connects when it is first asked.
 
-    A claim is a key that Redis itself removes after `lease`, since a process that is killed gives
-    nothing back. A text whose requests take longer than that may be bought twice.
-
     Args:
         url: `redis://`, `rediss://` or `unix://`; never shown, since it may hold a password.
         timeout: Seconds to wait for an answer.
-        lease: Seconds.
+        lease: Seconds after which a dead process' claims end.
 
     Raises:
         ConfigError: The URL is malformed.
     """
 
     def __init__(self, url: str, *, timeout: float = 30.0, lease: float = 60.0) -> None:
-        self._lease = round(lease * 1000)  # milliseconds
-        self._holder = uuid4().hex.encode()
         self._redis = RedisClient(url, timeout=timeout)
         self._client = self._redis.client
+        self._claims = RedisClaims(self._client, lease=lease)
 
     def find(self, keys: Collection[LedgerKey]) -> Mapping[LedgerKey, LedgerEntry]:
         """See `LabelLedger.find`."""
@@ -62,20 +51,17 @@ class RedisLedger:
 
     def claim(self, keys: Collection[LedgerKey]) -> set[LedgerKey]:
         """See `LabelLedger.claim`."""
-        with self._redis.plain_errors(LABELS), self._client.pipeline(transaction=False) as batch:
-            for key in keys:
-                batch.set(CLAIM + _field(key), self._holder, nx=True, px=self._lease)
-            return {key for key, mine in zip(keys, batch.execute(), strict=True) if mine}
+        names = {_field(key): key for key in keys}
+        with self._redis.plain_errors(LABELS):
+            return {names[name] for name in self._claims.take(names)}
 
     def release(self, keys: Collection[LedgerKey]) -> None:
         """See `LabelLedger.release`."""
-        with suppress(redis.RedisError), self._client.pipeline(transaction=False) as batch:
-            for key in keys:  # where Redis is away, claims run out by themselves
-                batch.eval(_RELEASE, 1, CLAIM + _field(key), self._holder)
-            batch.execute()
+        self._claims.give_back([_field(key) for key in keys])
 
     def close(self) -> None:
         """See `LabelLedger.close`; claims that were not given back run out."""
+        self._claims.close()
         self._client.close()
 
     def entries(self) -> Iterator[tuple[LedgerKey, LedgerEntry]]:
