@@ -1,6 +1,8 @@
 """No key, no password and no word of a review is in any log, whatever goes wrong."""
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import pytest
 
 from reviewstream.samples import expand
+from reviewstream_testbed import SparkCluster
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from tests.e2e.conftest import Pipeline, with_changes
 from tests.e2e.test_pipeline import Topic, free_port
@@ -63,11 +66,20 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def canary(pipeline: Pipeline, tmp_path: Path) -> Canary:
+def cluster(request: pytest.FixtureRequest) -> SparkCluster | None:
+    """The cluster where tasks run, or None if it is this machine."""
+    where: str = getattr(request, "param", "local")
+    return None if where == "local" else request.getfixturevalue("spark_cluster")
+
+
+@pytest.fixture
+def canary(pipeline: Pipeline, tmp_path: Path, cluster: SparkCluster | None) -> Canary:
     (events := tmp_path / "events").mkdir()
     config = {"spark.eventLog.enabled": "true", "spark.eventLog.dir": events.as_uri()}
     config |= {"spark.eventLog.compress": "false"}  # it is searched
-    spark = {"checkpoint": str(tmp_path / "checkpoint"), "config": config}
+    spark: dict[str, object] = {"checkpoint": str(tmp_path / "checkpoint"), "config": config}
+    if cluster is not None:
+        spark |= {"master": cluster.master_url, "config": cluster.client_config | config}
     model = {"pack": 1, "concurrency": 1, "timeout": 2, "max_wait": 0.2}
     lines = {"partitions": 1, "max_rows_per_trigger": AT_ONCE}
     pipeline = with_changes(pipeline, "openai", **model)
@@ -99,9 +111,19 @@ def context(data: bytes, secret: str) -> str:
     return data[max(0, at - 200) : at + 100].decode(errors="replace")
 
 
+def keep_logs(cluster: SparkCluster, folder: Path) -> None:
+    """Put what its processes logged, executors included, where it is searched."""
+    logs = cluster.logs()
+    assert "Executor" in logs
+    (folder / "cluster.log").write_text(logs)
+
+
+@pytest.mark.parametrize(
+    "cluster", ["local", pytest.param("cluster", marks=pytest.mark.faults)], indirect=True
+)
 @pytest.mark.usefixtures("kafka", "schema_registry", "kafka_connect", "elasticsearch")  # together
 def test_nothing_that_is_logged_or_kept_holds_a_secret_or_a_word_of_a_review(
-    canary: Canary, file: Path, openai_endpoint: OpenAIEndpoint
+    canary: Canary, file: Path, openai_endpoint: OpenAIEndpoint, cluster: SparkCluster | None
 ) -> None:
     port = str(canary.settings.source.port)
     with canary.start("serve", str(file), "--port", port) as server:
@@ -119,7 +141,53 @@ def test_nothing_that_is_logged_or_kept_holds_a_secret_or_a_word_of_a_review(
     everything = "".join(log.read_text() for log in canary.folder.glob("*.log"))
     assert "refuses the API key (HTTP 401)" in everything
     assert list((canary.folder / "events").rglob("*"))
+    if cluster is not None:
+        keep_logs(cluster, canary.folder)
     (canary.folder / "endpoint.log").write_text(openai_endpoint.logs())
     assert len(found_in(file.parent, besides=canary.folder / "printed")) == 1  # it does find
     assert found_in(canary.folder, besides=file.parent) == []
     assert (canary.folder / "ledger.sqlite3").exists()
+
+
+LEAK = f"""
+import logging, os, sys
+from reviewstream.settings import SparkSettings
+from reviewstream.spark import spark_session
+
+
+def leak(batches):
+    logging.warning("an executor's logger tells {WORD}")
+    print("an executor prints Authorization: Bearer", "{KEY}", file=sys.stderr)
+    yield from batches
+
+
+session = spark_session(SparkSettings.model_validate_json(sys.argv[1]))
+session.range(2).repartition(2).mapInArrow(leak, "id long").collect()
+logging.warning("the driver's logger tells {WORD}")
+print("the driver prints Authorization: Bearer", "{KEY}")
+session.stop()
+"""
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("cluster", ["cluster"], indirect=True)
+def test_what_the_driver_or_an_executor_logs_of_a_secret_is_found(
+    canary: Canary, cluster: SparkCluster
+) -> None:
+    told = canary.settings.spark.model_dump_json()
+    leaking = subprocess.run(
+        [sys.executable, "-c", LEAK, told],
+        env=canary.environ(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    logs = canary.folder / "logs"
+    logs.mkdir()
+    (logs / "driver.log").write_text(leaking.stdout + leaking.stderr)
+    keep_logs(cluster, logs)
+    found = "\n".join(found_in(logs, besides=canary.folder / "printed"))
+    for who in ("the driver", "an executor"):
+        assert f"{who}'s logger tells {WORD}" in found
+        assert f"{who} prints Authorization: Bearer {KEY}" in found
