@@ -9,13 +9,13 @@ from reviewstream.core.answers import read_answer
 from reviewstream.core.chat import ChatAnswer
 from reviewstream.core.outcomes import Ok
 from reviewstream.core.parsing import parse_review, to_line
+from reviewstream.errors import ProtocolError
 from reviewstream.wire.avro import AvroCodec, AvroDecodeError
 from reviewstream.wire.framing import LineFramer
 from reviewstream.wire.protocol import (
     HEADER,
     MessageDecoder,
     MessageT,
-    ProtocolError,
     reply_decoder,
     request_decoder,
 )

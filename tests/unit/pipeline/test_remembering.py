@@ -24,7 +24,7 @@ KEY, ENTRY = key_of(1), entry_of(1)
         ("https://api.openai.com.evil.example/v1", "m at api.openai.com.evil.example/v1"),
         ("https://notapi.openai.com", "m at notapi.openai.com"),
         ("http://127.0.0.1:8089/v1/", "m at 127.0.0.1:8089/v1"),
-        ("https://user:secret@gate.example/v1?key=secret", "m at gate.example/v1"),
+        ("https://gate.example/v1?key=secret", "m at gate.example/v1"),
     ],
 )
 def test_a_model_of_another_endpoint_has_another_name(base_url: str, name: str) -> None:
