@@ -288,7 +288,11 @@ class TransactionalSink(Protocol):
 
 
 class StoredRecord(Struct, frozen=True, kw_only=True):
-    """One Kafka record as it was read."""
+    """One Kafka record as it was read.
+
+    Attributes:
+        stored_at: UTC, to the millisecond; None if the log does not say.
+    """
 
     topic: str
     partition: int
@@ -296,6 +300,7 @@ class StoredRecord(Struct, frozen=True, kw_only=True):
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
+    stored_at: datetime | None = None
 
 
 class RecordLog(Protocol):

@@ -4,9 +4,18 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import (
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from pydantic import SecretStr
@@ -300,4 +309,14 @@ def _stored(message: Message) -> StoredRecord:
         key=message.key(),
         value=message.value(),
         headers=tuple((name, value or b"") for name, value in headers),
+        stored_at=_moment(*message.timestamp()),
     )
+
+
+def _moment(kind: int, milliseconds: int) -> datetime | None:
+    if kind == TIMESTAMP_NOT_AVAILABLE:
+        return None
+    try:
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)
+    except OverflowError:  # whoever wrote the record said when, and may have said anything
+        return None

@@ -18,6 +18,7 @@ VERBS: Final = (
     "ledger",
     "plan",
     "reconcile",
+    "rejects",
     "relabel",
     "report",
     "run",

@@ -19,10 +19,14 @@ class Cause(StrEnum):
 _KNOWN: Final = {cause.value.encode(): cause for cause in Cause}
 
 
-def cause_of(headers: Iterable[tuple[str, bytes]]) -> Cause:
-    """Return what a record with these headers was made from; LINE if it is a word of nobody's."""
+def made_from(headers: Iterable[tuple[str, bytes]]) -> tuple[Cause, str]:
+    """Return what a record with these headers was made from, and the place of that.
+
+    It is LINE if the header says a word of nobody's.
+    """
     value = next((value for name, value in headers if name == CAUSE_HEADER), b"")
-    return _KNOWN.get(value.partition(b" ")[0], Cause.LINE)
+    word, _, place = value.partition(b" ")
+    return _KNOWN.get(word, Cause.LINE), place.decode(errors="replace")
 
 
 def cause_header(cause: Cause, place: str = "") -> tuple[str, bytes]:

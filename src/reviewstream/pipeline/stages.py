@@ -16,7 +16,7 @@ from reviewstream.core.audit import (
     Stage,
 )
 from reviewstream.core.batches import batches
-from reviewstream.core.lineage import cause_of, place_of
+from reviewstream.core.lineage import made_from, place_of
 from reviewstream.core.records import LabelledReview, RejectedReview
 from reviewstream.core.versions import external_version
 from reviewstream.pipeline.reading import labelled_reader, rejected_reader
@@ -144,7 +144,7 @@ def _labelled(record: StoredRecord, review: LabelledReview | None) -> Seen:
         deleted = ReviewRow(name, About.LABELLED, *place, DELETED)
         return Seen("", None, deleted if record.value is None else None)
     version = external_version(review.written_at, review.provenance.generation)
-    cause, name = cause_of(record.headers), review.review_id
+    (cause, _), name = made_from(record.headers), review.review_id
     return Seen(
         review.origin.source,
         LineRow(review.origin.offset, About.LABELLED, version, cause, name),
@@ -156,5 +156,5 @@ def _rejected(record: StoredRecord, rejection: RejectedReview | None) -> Seen:
     if rejection is None:
         return Seen("", None, None)
     origin = rejection.origin
-    row = LineRow(origin.offset, About.REJECTED, 0, cause_of(record.headers), "")
+    row = LineRow(origin.offset, About.REJECTED, 0, made_from(record.headers)[0], "")
     return Seen(origin.source, row, None)

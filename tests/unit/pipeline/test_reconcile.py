@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from typing import Self
 
 import pytest
 from hypothesis import given
@@ -65,12 +66,12 @@ class Bed:
         self.index = MemoryIndex()
         self.index.setup(index_mapping(schema_text("labelled_review")))
         self.log.ensure([KAFKA.labelled_topic, KAFKA.rejected_topic])
-        topics = find_topics(KAFKA, RegistrySettings(auto_register=True), self.registry)
-        self.publisher = Publisher(topics, self.log.sink())
+        self.topics = find_topics(KAFKA, RegistrySettings(auto_register=True), self.registry)
+        self.publisher = Publisher(self.topics, self.log.sink())
         self.found: list[Finding] = []
         self.told: list[tuple[str, int, int]] = []
 
-    def stream(self) -> "Bed":
+    def stream(self) -> Self:
         """Give every line its outcome."""
         for number, name in self.ids.items():
             if name:

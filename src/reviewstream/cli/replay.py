@@ -1,0 +1,141 @@
+"""`reviewstream rejects replay`: what did not get through is sent again."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from threading import Event
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
+
+from reviewstream.cli.context import DONE, FINDINGS, Context
+from reviewstream.cli.progress import Stages, stages
+from reviewstream.cli.search import plain
+from reviewstream.cli.signals import on_signals
+from reviewstream.core.batches import bounded
+from reviewstream.core.costs import MILLION
+from reviewstream.errors import ReviewStreamError
+from reviewstream.pipeline.replay import Refusal, Repeater, Replayed, Replayer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from reviewstream.pipeline.rejects import Reject, Rejects, Survey, Wanted
+
+ROUNDS: Final = 8  # requests, one after the other, between two moments at which all is published
+BYTES: Final = 16 << 20  # of lines in memory, about
+NAMED: Final = 100  # refusals
+
+
+class Sender(Protocol):
+    """Sends some rejects again: `Replayer` or `Repeater`."""
+
+    async def replay(self, rejects: "Sequence[Reject]") -> Replayed:
+        """Send some; on return those that get through are on their topic."""
+        ...
+
+
+class Replay:
+    """One start of the verb.
+
+    Args:
+        context: Of the verb.
+        rejects: Where they are.
+        letters: They are the connector's dead letters.
+        repaired: Lines that take the place of those that were rejected, by their id.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        rejects: "Rejects",
+        *,
+        letters: bool,
+        repaired: "Mapping[str, bytes]",
+    ) -> None:
+        self._context = context
+        self._rejects = rejects
+        self._letters = letters
+        self._repaired = repaired
+        self._done = Replayed()
+        self._refusals: list[Refusal] = []
+
+    def run(self, wanted: "Wanted", *, dry: bool) -> int:
+        """Send what is meant, say what became of it, and return the exit code."""
+        survey = self._rejects.survey(wanted)
+        if not dry and survey.places:
+            self._context.warn_of_prices()
+            with stages(self._context.progress, self._context.console) as shown:
+                self._send_all(survey, shown)
+        if self._context.json:
+            self._context.emit(self._as_json(survey))
+        else:
+            for sentence in self._told(survey, dry=dry):
+                self._context.console.print(sentence, markup=False, soft_wrap=True)
+        return DONE if dry or self._done.sent == len(survey.places) else FINDINGS
+
+    def _send_all(self, survey: "Survey", shown: Stages) -> None:
+        try:
+            asyncio.run(self._send(survey, shown, on_signals()))
+        except ReviewStreamError:
+            self._context.console.print(
+                f"{self._done.sent} of {len(survey.places)} got through; start again to go on."
+            )
+            raise
+
+    async def _send(self, survey: "Survey", shown: Stages, stop: Event) -> None:
+        model, total = self._context.settings.openai, len(survey.places)
+        size = ROUNDS * model.concurrency * model.pack
+        async with self._sender() as sender:
+            found = self._rejects.at(survey.places)
+            for some in bounded(found, lambda one: len(one.raw), size=size, room=BYTES):
+                if stop.is_set():
+                    break
+                self._done = self._done.plus(await sender.replay(some))
+                shown.update("replayed", self._done.sent + self._done.refused, total)
+
+    @asynccontextmanager
+    async def _sender(self) -> AsyncIterator[Sender]:
+        from reviewstream import app
+        from reviewstream.pipeline.publishing import Publisher, find_topics
+
+        settings = self._context.settings
+        sink = app.open_record_sink(settings.kafka)
+        if self._letters:
+            topic = settings.kafka.labelled_topic
+            yield Repeater(sink, topic, self._rejects.labelled, self._refuse)
+            return
+        registry = app.open_registry(settings.registry)
+        topics = find_topics(settings.kafka, settings.registry, registry)
+        # By default all replays of a topic have one budget, and a second start no new one.
+        account = settings.limits.account or f"replay {settings.kafka.labelled_topic}"
+        limits = settings.limits.model_copy(update={"account": account})
+        async with app.open_labeller(settings.openai, settings.ledger, limits) as labeller:
+            publisher = Publisher(topics, sink)
+            yield Replayer(labeller.label, publisher, self._refuse, self._repaired)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        if len(self._refusals) < NAMED:
+            self._refusals.append(refusal)
+
+    def _as_json(self, survey: "Survey") -> dict[str, Any]:
+        return {
+            "rejects": len(survey.places),
+            "through_already": survey.through,
+            **msgspec.to_builtins(self._done),
+            "refusals": msgspec.to_builtins(self._refusals),
+        }
+
+    def _told(self, survey: "Survey", *, dry: bool) -> Iterator[str]:
+        total, done = len(survey.places), self._done
+        yield f"{total} rejects to be sent again; {survey.through} have got through already."
+        if dry:
+            return
+        yield (
+            f"{done.sent} got through, of them {done.from_ledger} with a label from the ledger, "
+            f"for {done.cost_micro_usd / MILLION:.6f} US dollars; {done.refused} did not."
+        )
+        for one in self._refusals:
+            yield f"{plain(one.id)}: {one.reason}: {plain(one.detail)}"
+        if left := total - done.sent - done.refused:
+            yield f"Stopped with {left} left; start again to go on."

@@ -1,0 +1,193 @@
+"""`reviewstream rejects` shows what did not get through, and sends it again."""
+
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from reviewstream import app
+from reviewstream.cli import main
+from reviewstream.core.chat import ChatAnswer, ChatRequest
+from reviewstream.core.parsing import to_line
+from reviewstream.core.records import Sentiment
+from reviewstream.errors import LimitError
+from reviewstream.pipeline.labelling import Labeller, LabelPolicy
+from reviewstream.ports import OutgoingRecord
+from reviewstream.settings import LedgerSettings, LimitsSettings, OpenAISettings
+from reviewstream.testing import FakeChatModel, FakeClock, NoLimit, judging
+from tests.unit.pipeline.test_reconcile import review
+from tests.unit.pipeline.test_replay import LETTERS, Pipeline
+
+OPTIONS = ("-s", "openai.pack=1", "-s", "openai.concurrency=1", "-s", "registry.auto_register=true")
+WELL = judging(lambda _: Sentiment.NEGATIVE)
+
+
+@pytest.fixture
+def bed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
+    """Two lines with a label, two that are none, twenty that the model refused."""
+    bed = Pipeline("a", "b", "", "", *(f"r{number:02}" for number in range(20)))
+    for number in bed.ids:
+        if number < 2:
+            bed.label(number)
+        elif number < 4:
+            bed.reject(number)
+        else:
+            bed.refuse(number)
+
+    @asynccontextmanager
+    async def open_labeller(
+        settings: OpenAISettings, _: LedgerSettings, _limits: LimitsSettings
+    ) -> AsyncIterator[Labeller]:
+        policy = LabelPolicy.of(settings)
+        yield Labeller(bed.model, bed.ledger, NoLimit(), FakeClock(), policy)
+
+    monkeypatch.setattr(app, "open_log", lambda _: bed.log)
+    monkeypatch.setattr(app, "open_registry", lambda _: bed.registry)
+    monkeypatch.setattr(app, "open_record_sink", lambda _: bed.log.sink())
+    monkeypatch.setattr(app, "open_labeller", open_labeller)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield bed
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def rejects(verb: str, *arguments: str | Path) -> Result:
+    options = ("--progress", "none", *(OPTIONS if verb == "replay" else ()))
+    return CliRunner().invoke(main, ["rejects", verb, *options, *map(str, arguments)])
+
+
+@pytest.mark.usefixtures("bed")
+def test_the_newest_are_listed_and_all_are_counted() -> None:
+    result = rejects("list", "--limit", "3")
+    assert result.exit_code == 0, result.output
+    assert "22 rejects, the newest 3" in result.stdout
+    found = json.loads(rejects("list", "--json", "--reason", "not_json").stdout)
+    assert found["total"] == 2
+    assert sorted(one["id"] for one in found["rejects"]) == ["review.json@200", "review.json@300"]
+    assert {one["line"] for one in found["rejects"]} == {"{"}
+
+
+def test_only_what_has_not_got_through_is_listed_if_so_asked(bed: Pipeline) -> None:
+    bed.label(4)
+    assert json.loads(rejects("list", "--open", "--json").stdout)["total"] == 21
+
+
+def test_what_a_line_holds_cannot_control_the_terminal(bed: Pipeline) -> None:
+    bed.refuse(1, raw=b"\x1b[31mred\xff")
+    assert "\x1b" not in rejects("list", "--limit", "100").stdout
+    assert "\x1b" not in rejects("show", "review.json@100").stdout
+
+
+def test_one_is_shown_with_all_there_is(bed: Pipeline) -> None:
+    bed.refuse(1, raw=b"\xff")
+    shown = rejects("show", "review.json@400")
+    assert shown.exit_code == 0
+    for part in ("stage: LABEL", "reason: MODEL_REFUSED", "key: review.json@400", '"r00"'):
+        assert part in shown.stdout
+    assert rejects("show", "--raw", "review.json@100").stdout_bytes == b"\xff"
+    found = json.loads(rejects("show", "--json", "review.json@100").stdout)
+    assert found["line_base64"] == "/w=="
+
+
+def test_a_dead_letter_is_shown_with_its_headers_and_its_review(bed: Pipeline) -> None:
+    for record, labelled in bed.labels():
+        bed.letter(record, message=f"no {labelled.review_id}")
+    assert json.loads(rejects("list", "--dlq", "--json").stdout)["total"] == 2
+    first = json.loads(rejects("list", "--dlq", "--json").stdout)["rejects"][0]
+    found = json.loads(rejects("show", "--dlq", "--json", first["id"]).stdout)
+    assert found["detail"] == f"no {found['review']['review_id']}"
+    assert found["headers"]["__connect.errors.topic"] == "reviews.labelled"
+
+
+@pytest.mark.usefixtures("bed")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("show", "nobody@1"), "there is no reject 'nobody@1': see `reviewstream rejects list`"),
+        (("replay", "nobody@1"), "no such reject: nobody@1"),
+        (("replay", "x", "--file", os.devnull), "give IDs, or a --file that has them"),
+        (("replay", "--dlq", "--file", os.devnull), "records of --dlq are sent as they are"),
+        (("replay", "--file", os.devnull), "has no repaired line"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(arguments: tuple[str, ...], said: str) -> None:
+    result = rejects(*arguments)
+    assert result.exit_code == 2
+    assert said in " ".join(result.output.split())
+
+
+def test_a_dry_run_counts_and_asks_nobody(bed: Pipeline) -> None:
+    result = rejects("replay", "--dry-run")
+    assert result.exit_code == 0
+    assert "22 rejects to be sent again; 0 have got through already." in result.output
+    assert bed.model.requests == []
+    assert len(bed.labels()) == 2
+
+
+def test_all_are_sent_and_a_second_start_sends_what_is_left(bed: Pipeline) -> None:
+    result = rejects("replay", "--json")
+    assert result.exit_code == 1  # two lines are none still
+    found = json.loads(result.stdout)
+    assert (found["rejects"], found["sent"], found["refused"]) == (22, 20, 2)
+    assert [one["reason"] for one in found["refusals"]] == ["NOT_JSON"] * 2
+    assert len(bed.labels()) == 22
+    again = rejects("replay", "--reason", "MODEL_REFUSED")
+    assert again.exit_code == 0
+    assert "0 rejects to be sent again; 20 have got through already." in again.output
+    assert "review.json@200: NOT_JSON: $: " in rejects("replay").output
+    assert len(bed.labels()) == 22
+
+
+def test_a_list_that_was_repaired_is_sent(bed: Pipeline, tmp_path: Path) -> None:
+    file = tmp_path / "rejects.jsonl"
+    assert rejects("list", "--reason", "NOT_JSON", "--out", file).exit_code == 0
+    listed = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    for number, one in enumerate(listed):
+        one["line"] = to_line(review(f"repaired{number}")).decode()
+    file.write_text("\n".join(map(json.dumps, listed)), encoding="utf-8")
+    result = rejects("replay", "--file", file)
+    assert result.exit_code == 0, result.output
+    assert {found.review_id for _, found in bed.labels()} == {"a", "b", "repaired0", "repaired1"}
+
+
+def test_a_spent_limit_ends_with_its_code_and_the_next_start_goes_on(bed: Pipeline) -> None:
+    bed.model = FakeChatModel(lambda _: LimitError("broke"))
+    result = rejects("replay", "--reason", "MODEL_REFUSED")
+    assert result.exit_code == 3
+    assert "0 of 20 got through; start again to go on." in result.output
+    assert "reviewstream: broke" in result.output
+    bed.model = FakeChatModel(WELL)
+    assert rejects("replay", "--reason", "MODEL_REFUSED").exit_code == 0
+    assert len(bed.labels()) == 22
+
+
+def test_a_signal_ends_it_between_two_moments_at_which_all_is_published(bed: Pipeline) -> None:
+    def answer(request: ChatRequest) -> ChatAnswer | Exception:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return WELL(request)
+
+    bed.model = FakeChatModel(answer)
+    result = rejects("replay", "--reason", "MODEL_REFUSED")
+    assert result.exit_code == 1
+    assert "start again to go on." in result.output
+    assert 2 < len(bed.labels()) < 22
+    bed.model = FakeChatModel(WELL)
+    assert rejects("replay", "--reason", "MODEL_REFUSED").exit_code == 0
+    assert len(bed.labels()) == 22
+
+
+def test_dead_letters_are_put_on_their_topic_once_more(bed: Pipeline) -> None:
+    for record, _ in bed.labels():
+        bed.letter(record)
+    result = rejects("replay", "--dlq")
+    assert result.exit_code == 0, result.output
+    assert len(bed.labels()) == 4
+    assert "0 rejects to be sent again; 2" in rejects("replay", "--dlq").output
+    bed.log.append(OutgoingRecord(topic=LETTERS, key=b"k", value=b"v"))
+    assert rejects("replay", "--dlq").exit_code == 1
+    assert bed.model.requests == []
