@@ -7,7 +7,7 @@ between the marks of `docs/reference/faults.md`.
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -26,20 +26,20 @@ def rows(ran: Iterable[Mapping[str, Any]]) -> list[tuple[object, ...]]:
     return [row(fault, [one for one in told if one["fault"] == fault.name]) for fault in FAULTS]
 
 
-def row(fault: Fault, ran: list[Mapping[str, Any]]) -> tuple[object, ...]:
+def row(fault: Fault, ran: Sequence[Mapping[str, Any]]) -> tuple[object, ...]:
     """Return the row of a fault: how often it was tried, and what came of it."""
     sums = sum(one["found"]["adds_up"] for one in ran)
     return fault.part, fault.what, len(ran), "; ".join(ends(ran)), f"{sums} of {len(ran)}"
 
 
-def ends(ran: list[Mapping[str, Any]]) -> list[str]:
+def ends(ran: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return what became of the runs: a part for each thing that happened at all."""
     ended = sum(bool(one["ended"]) for one in ran)
     parts = {"went on": len(ran) - ended, "ended, and was started again": ended}
     return [f"{what} ({count})" for what, count in parts.items() if count]
 
 
-def rewritten(page: str, ran: list[Mapping[str, Any]], day: str) -> str:
+def rewritten(page: str, ran: Sequence[Mapping[str, Any]], day: str) -> str:
     """Return the page with what ran, and when, between its marks."""
     text = table(HEAD, rows(ran))
     return MARKS.sub(lambda marks: f"{marks[1]}\nRun on {day}.\n\n{text}\n{marks[2]}", page)
