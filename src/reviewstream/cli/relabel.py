@@ -20,7 +20,8 @@ from reviewstream.core.selection import Condition, parse_condition
 from reviewstream.errors import ConfigError, ReviewStreamError
 
 if TYPE_CHECKING:
-    from reviewstream.pipeline.relabel import Estimate, Order, Progress, Relabelling, Survey
+    from reviewstream.pipeline.relabel import Estimate, Progress
+    from reviewstream.pipeline.survey import Order, Survey, Surveyor
 
 ROUNDS: Final = 8  # requests, one after the other, between two moments at which all is published
 CHARACTERS: Final = 16 << 20  # of texts in memory, about
@@ -67,7 +68,7 @@ def command(
     on where the first one ended. The exit code is 1 if a review could not be labelled or read.
     """
     from reviewstream.core.prompts import known_version
-    from reviewstream.pipeline.relabel import Order
+    from reviewstream.pipeline.survey import Order
 
     known_version(prompt_version)
     context.warn_of_prices()
@@ -86,14 +87,14 @@ def command(
 
 
 @contextmanager
-def _opened(context: Context, order: "Order") -> "Iterator[Relabelling]":
+def _opened(context: Context, order: "Order") -> "Iterator[Surveyor]":
     from reviewstream import app
-    from reviewstream.pipeline.relabel import Relabelling
+    from reviewstream.pipeline.survey import Surveyor
 
     settings = context.settings
     log, registry = app.open_log(settings.kafka), app.open_registry(settings.registry)
     with closing(app.open_versions()) as newest:
-        yield Relabelling(log, settings.kafka.labelled_topic, registry, newest, order)
+        yield Surveyor(log, settings.kafka.labelled_topic, registry, newest, order)
 
 
 def _refuse_spent(survey: "Survey") -> None:
@@ -108,7 +109,7 @@ class _Run:
     """What is due, estimated or done."""
 
     def __init__(
-        self, context: Context, work: "Relabelling", order: "Order", due: int, shown: Stages
+        self, context: Context, work: "Surveyor", order: "Order", due: int, shown: Stages
     ) -> None:
         self._settings = context.settings
         # What a label is asked for with is of the order alone.

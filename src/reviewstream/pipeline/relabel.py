@@ -1,101 +1,24 @@
-"""Labels reviews again: the newest version of each is read back, and a newer one published.
+"""Labels reviews again that a survey found, and publishes the newer versions.
 
 Whatever happens in between, the next start goes on: what has its new label already is known by its
 record on the topic, and what was paid for and not yet published by the ledger.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from enum import StrEnum
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from msgspec import Struct, structs
 
-from reviewstream.core.batches import batches
 from reviewstream.core.costs import cost_micro_usd
 from reviewstream.core.lineage import Cause
 from reviewstream.core.prompts import expected_answer_tokens, question_tokens
 from reviewstream.core.records import LabelledReview, Origin, RejectedReview, Review
-from reviewstream.core.selection import Condition
-from reviewstream.core.versions import GENERATIONS, external_version
 from reviewstream.pipeline.policy import LabelPolicy
 from reviewstream.pipeline.publishing import Publisher
-from reviewstream.pipeline.reading import Places, labelled_reader
-from reviewstream.ports import NewestVersions, RecordLog, SchemaRegistry, Sighting, StoredRecord
+from reviewstream.pipeline.survey import Order
 from reviewstream.settings import OpenAISettings
-
-BATCH: Final = 1_000  # records between two looks at what was seen
 
 Outcome = LabelledReview | RejectedReview
 Label = Callable[[Sequence[tuple[Review, Origin]]], Awaitable[list[Outcome]]]
-
-
-class Standing(StrEnum):
-    """What is to happen to the newest version of a review."""
-
-    OTHER = "other"  # not selected
-    DONE = "done"  # has its new label
-    SPENT = "spent"  # there is no higher generation
-    DUE = "due"
-
-
-class Order(Struct, frozen=True, kw_only=True):
-    """What is to be labelled again.
-
-    Attributes:
-        prompt_version: To label with.
-        generation: Of the new labels. None: one above that of the label which is replaced, unless
-            that is of this prompt version already.
-        conditions: All of them hold for a review that is selected.
-    """
-
-    prompt_version: int
-    generation: int | None = None
-    conditions: tuple[Condition, ...] = ()
-
-    def standing(self, review: LabelledReview) -> Standing:
-        """Say what is to happen to a review of which this is the newest version."""
-        if not all(condition.takes(review) for condition in self.conditions):
-            return Standing.OTHER
-        if self._is_done(review):
-            return Standing.DONE
-        return Standing.DUE if self.generation_of(review) < GENERATIONS else Standing.SPENT
-
-    def generation_of(self, review: LabelledReview) -> int:
-        """Return the generation of the new label."""
-        return review.provenance.generation + 1 if self.generation is None else self.generation
-
-    def _is_done(self, review: LabelledReview) -> bool:
-        if self.generation is None:
-            return review.provenance.prompt_version == self.prompt_version
-        return review.provenance.generation >= self.generation
-
-
-class Survey(Struct, frozen=True, kw_only=True):
-    """What the topic holds.
-
-    Attributes:
-        records: All that were read.
-        unreadable: Of them, those that are no labelled reviews.
-        places: `partition@offset` of the first of the unreadable ones.
-        reviews: Different reviews, without those that were deleted.
-        selected: Of them, those for which all conditions hold.
-        done: Of the selected, those that have the new label.
-        spent: Of the selected, those that have the highest generation there is.
-        due: Of the selected, those to be labelled.
-    """
-
-    records: int
-    unreadable: int
-    places: tuple[str, ...]
-    reviews: int
-    done: int
-    spent: int
-    due: int
-
-    @property
-    def selected(self) -> int:
-        """See above."""
-        return self.done + self.spent + self.due
 
 
 class Progress(Struct, frozen=True, kw_only=True):
@@ -127,75 +50,6 @@ class Estimate(Struct, frozen=True, kw_only=True):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_micro_usd: int = 0
-
-
-class Relabelling:
-    """One order on one topic."""
-
-    def __init__(
-        self,
-        log: RecordLog,
-        topic: str,
-        registry: SchemaRegistry,
-        newest: NewestVersions,
-        order: Order,
-    ) -> None:
-        self._log = log
-        self._topic = topic
-        self._reader = labelled_reader(registry)
-        self._newest = newest
-        self._order = order
-
-    def survey(self, tell: Callable[[int, int], None] = lambda _done, _total: None) -> Survey:
-        """Read the topic once and find the newest version of each review.
-
-        Args:
-            tell: Called now and then with the records read and those there are about.
-
-        Raises:
-            PermanentError: no such topic.
-            TransientError: the log or the registry is away.
-        """
-        total = sum(self._log.end_offsets(self._topic).values())
-        records, places = 0, Places()
-        for batch in batches(self._log.read_all(self._topic), BATCH):
-            self._newest.see(self._sightings(batch, places))
-            records += len(batch)
-            tell(records, max(total, records))
-        marks = self._newest.count()
-        return Survey(
-            records=records,
-            unreadable=places.count,
-            places=tuple(places.first),
-            reviews=sum(marks.values()),
-            **{one.value: marks.get(one, 0) for one in Standing if one is not Standing.OTHER},
-        )
-
-    def due(self) -> Iterator[LabelledReview]:
-        """Read the topic once more, after `survey`: the reviews that are to be labelled."""
-        places = Places()
-        for batch in batches(self._log.read_all(self._topic), BATCH):
-            found = [(record, self._reader.read(record, places.add)) for record in batch]
-            mine = [
-                (record, review)
-                for record, review in found
-                if review is not None and self._order.standing(review) is Standing.DUE
-            ]
-            newest = self._newest.newest({review.review_id for _, review in mine})
-            for record, review in mine:
-                if _is_at(newest.get(review.review_id), record):
-                    yield review
-
-    def _sightings(self, batch: Iterable[StoredRecord], places: Places) -> Iterator[Sighting]:
-        for record in batch:
-            if record.value is None:
-                yield _sighting(record, (record.key or b"").decode(errors="replace"), None)
-                continue
-            review = self._reader.read(record, places.add)
-            if review is not None:
-                version = external_version(review.written_at, review.provenance.generation)
-                mark = self._order.standing(review)
-                yield _sighting(record, review.review_id, version, mark)
 
 
 class Relabeller:
@@ -250,25 +104,6 @@ def estimate(reviews: Iterable[LabelledReview], settings: OpenAISettings) -> Est
         prompt_tokens=asked,
         completion_tokens=answered,
         cost_micro_usd=cost_micro_usd(asked, answered, policy.prices),
-    )
-
-
-def _sighting(
-    record: StoredRecord, review_id: str, version: int | None, mark: str = ""
-) -> Sighting:
-    return Sighting(
-        review_id=review_id,
-        version=version,
-        partition=record.partition,
-        offset=record.offset,
-        mark=mark,
-    )
-
-
-def _is_at(sighting: Sighting | None, record: StoredRecord) -> bool:
-    return sighting is not None and (sighting.partition, sighting.offset) == (
-        record.partition,
-        record.offset,
     )
 
 

@@ -23,15 +23,8 @@ from reviewstream.core.versions import VERSION_HEADER, external_version
 from reviewstream.errors import PermanentError, TransientError
 from reviewstream.pipeline.labelling import Labeller, LabelPolicy
 from reviewstream.pipeline.publishing import Publisher, find_topics
-from reviewstream.pipeline.relabel import (
-    Estimate,
-    Order,
-    Progress,
-    Relabeller,
-    Relabelling,
-    Survey,
-    estimate,
-)
+from reviewstream.pipeline.relabel import Estimate, Progress, Relabeller, estimate
+from reviewstream.pipeline.survey import Order, Survey, Surveyor
 from reviewstream.ports import OutgoingRecord, StoredRecord
 from reviewstream.settings import KafkaSettings, OpenAISettings, RegistrySettings
 from reviewstream.testing import (
@@ -124,11 +117,11 @@ class Bed:
             if partition and partition[-1].value == b"":
                 partition[-1] = structs.replace(partition[-1], value=None)
 
-    def relabelling(self, order: Order) -> Relabelling:
-        return Relabelling(self.log, TOPIC, self.registry, MemoryVersions(), order)
+    def surveyor(self, order: Order) -> Surveyor:
+        return Surveyor(self.log, TOPIC, self.registry, MemoryVersions(), order)
 
     def survey(self, order: Order) -> Survey:
-        return self.relabelling(order).survey()
+        return self.surveyor(order).survey()
 
     def relabel(self, order: Order, *, slices: int = 2, failing_at: int | None = None) -> Progress:
         """Do what one start of the command does."""
@@ -137,7 +130,7 @@ class Bed:
         publisher = self.publisher()
         publisher.failing_at = failing_at
         relabeller = Relabeller(labeller.label, publisher, order)
-        work = self.relabelling(order)
+        work = self.surveyor(order)
         work.survey()
 
         async def run() -> Progress:
@@ -325,7 +318,7 @@ def test_a_record_of_another_version_of_the_schema_is_read() -> None:
 def test_the_progress_of_reading_is_told() -> None:
     bed = Bed(*(labelled(f"r{number}") for number in range(5)))
     told: list[tuple[int, int]] = []
-    bed.relabelling(SECOND).survey(lambda done, total: told.append((done, total)))
+    bed.surveyor(SECOND).survey(lambda done, total: told.append((done, total)))
     assert told == [(5, 5)]
 
 
