@@ -174,8 +174,8 @@ local function refused(retry_after)
   capped()
 end
 
-local function indebted(name, old, new)
-  if old > 0 or new == 0 then return end
+local function indebted(name, old)
+  if old > 0 then return end
   pace[name .. '_released'] = pace[name .. '_issued'] - pace[name .. '_recent']
     - pace[name .. '_before']
 end
@@ -186,11 +186,11 @@ local function learned(requests_told, tokens_told)
   pace.is_heard = 1
   if requests_told ~= 0 then pace.requests_limit = requests_told end
   if tokens_told ~= 0 then pace.tokens_limit = tokens_told end
-  local requests, tokens, cap = rates()
+  local _, _, cap = rates()
   pace.factor = math.min(pace.factor, cap)
   if not was_unknown then
-    indebted('requests', old_requests, requests)
-    indebted('tokens', old_tokens, tokens)
+    indebted('requests', old_requests)
+    indebted('tokens', old_tokens)
   end
   capped()
 end

@@ -259,8 +259,8 @@ def learned(pace: Pace, own: RateLimits, told: RateLimits) -> Pace:
     if not is_unknown(pace, own):  # those who wait for the first answer have not asked
         after = structs.replace(
             after,
-            requests=_indebted(pace.requests, old.requests, new.requests),
-            tokens=_indebted(pace.tokens, old.tokens, new.tokens),
+            requests=_indebted(pace.requests, old.requests),
+            tokens=_indebted(pace.tokens, old.tokens),
         )
     return capped(after, own)
 
@@ -300,8 +300,8 @@ def _worth(queue: Queue, place: float, rate: float) -> float:
     return (place - queue.released) / rate
 
 
-def _indebted(queue: Queue, old: float, new: float) -> Queue:
-    if old > 0 or new == 0:
+def _indebted(queue: Queue, old: float) -> Queue:
+    if old > 0:
         return queue
     return structs.replace(queue, released=queue.issued - queue.recent - queue.before)
 

@@ -34,5 +34,5 @@ def shares(total: int, parts: int) -> list[int]:
 
 def halves(items: list[T]) -> tuple[list[T], list[T]]:
     """Split a pack in two; the first half is the larger one."""
-    middle = -(-len(items) // 2)
+    middle = (len(items) + 1) // 2
     return items[:middle], items[middle:]

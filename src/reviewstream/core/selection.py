@@ -62,7 +62,8 @@ class Condition(Struct, frozen=True, kw_only=True):
 
     def takes(self, review: LabelledReview) -> bool:
         """Say whether the condition holds; of what a review does not have, none does."""
-        found = _FIELDS[self.field].of(review)
+        path, _ = _FIELDS[self.field]
+        found = operator.attrgetter(path)(review)
         if found is None:
             return False
         compare = _OPERATORS[self.operator]
@@ -89,64 +90,28 @@ def parse_condition(text: str) -> Condition:
         )
     name, sign, given = match.groups()
     sign = "=" if sign == "==" else sign
-    field = _FIELDS.get(name)
-    if field is None:
+    if name not in _FIELDS:
         raise ConfigError(f"{text!r}: there is no field {name!r}; there are {', '.join(FIELDS)}")
-    if sign not in field.operators:
-        raise ConfigError(f"{text!r}: {name} is compared by {' or '.join(field.operators)} alone")
-    value = field.read(given)
+    _, kind = _FIELDS[name]
+    if sign not in kind.operators:
+        raise ConfigError(f"{text!r}: {name} is compared by {' or '.join(kind.operators)} alone")
+    value = kind.read(given)
     if value is None:
-        raise ConfigError(f"{text!r}: expected {field.wanted}, not {given!r}")
+        raise ConfigError(f"{text!r}: expected {kind.wanted}, not {given!r}")
     return Condition(field=name, operator=sign, value=value)
 
 
-class _Field(Struct, frozen=True, kw_only=True):
-    """What is compared.
+class _Kind(Struct, frozen=True, kw_only=True):
+    """How values of one kind are typed and compared.
 
     Attributes:
-        of: Returns a review's value.
         read: Returns the value that a person typed, or None if it is none.
         wanted: What `read` takes, for a person.
     """
 
-    of: Callable[[LabelledReview], Any]
     read: Callable[[str], str | float | bool | Period | None]
     wanted: str
     operators: tuple[str, ...] = tuple(_OPERATORS)
-
-
-def _text(path: str) -> _Field:
-    return _Field(
-        of=operator.attrgetter(path),
-        read=lambda typed: typed or None,
-        wanted="some text",
-        operators=_EQUALITY,
-    )
-
-
-def _number(path: str) -> _Field:
-    return _Field(of=operator.attrgetter(path), read=_read_number, wanted="a number")
-
-
-def _time(path: str) -> _Field:
-    return _Field(of=operator.attrgetter(path), read=_read_period, wanted="a date: YYYY[-MM[-DD]]")
-
-
-def _flag(path: str) -> _Field:
-    return _Field(
-        of=operator.attrgetter(path),
-        read=lambda typed: {"true": True, "false": False}.get(typed.lower()),
-        wanted="true or false",
-        operators=_EQUALITY,
-    )
-
-
-_SENTIMENT: Final = _Field(
-    of=operator.attrgetter("sentiment"),
-    read=lambda typed: Sentiment.__members__.get(typed.upper()),
-    wanted=", ".join(Sentiment),
-    operators=_EQUALITY,
-)
 
 
 def _read_number(typed: str) -> float | None:
@@ -174,7 +139,7 @@ def _end(start: datetime, *, precision: int) -> datetime:
     """Return the end of a year, month, day or second, by the length of its text."""
     match precision:
         case 4:
-            return (start + timedelta(days=366)).replace(month=1, day=1)
+            return (start + timedelta(days=366)).replace(day=1)  # in January
         case 7:
             return (start + timedelta(days=31)).replace(day=1)
         case 10:
@@ -183,25 +148,39 @@ def _end(start: datetime, *, precision: int) -> datetime:
             return start + timedelta(seconds=1)
 
 
-_FIELDS: Final[Mapping[str, _Field]] = MappingProxyType(
+_TEXT: Final = _Kind(read=lambda typed: typed or None, wanted="some text", operators=_EQUALITY)
+_NUMBER: Final = _Kind(read=_read_number, wanted="a number")
+_TIME: Final = _Kind(read=_read_period, wanted="a date: YYYY[-MM[-DD]]")
+_FLAG: Final = _Kind(
+    read=lambda typed: {"true": True, "false": False}.get(typed.lower()),
+    wanted="true or false",
+    operators=_EQUALITY,
+)
+_SENTIMENT: Final = _Kind(
+    read=lambda typed: Sentiment.__members__.get(typed.upper()),
+    wanted=", ".join(Sentiment),
+    operators=_EQUALITY,
+)
+# A field's name -> where it is in a review, and its kind.
+_FIELDS: Final[Mapping[str, tuple[str, _Kind]]] = MappingProxyType(
     {
-        "review_id": _text("review_id"),
-        "user_id": _text("user_id"),
-        "business_id": _text("business_id"),
-        "stars": _number("stars"),
-        "useful": _number("useful"),
-        "funny": _number("funny"),
-        "cool": _number("cool"),
-        "written_at": _time("written_at"),
-        "sentiment": _SENTIMENT,
-        "confidence": _number("confidence"),
-        "model": _text("provenance.model"),
-        "prompt_version": _number("provenance.prompt_version"),
-        "generation": _number("provenance.generation"),
-        "from_ledger": _flag("provenance.from_ledger"),
-        "truncated": _flag("provenance.truncated"),
-        "labelled_at": _time("provenance.labelled_at"),
-        "source": _text("origin.source"),
+        "review_id": ("review_id", _TEXT),
+        "user_id": ("user_id", _TEXT),
+        "business_id": ("business_id", _TEXT),
+        "stars": ("stars", _NUMBER),
+        "useful": ("useful", _NUMBER),
+        "funny": ("funny", _NUMBER),
+        "cool": ("cool", _NUMBER),
+        "written_at": ("written_at", _TIME),
+        "sentiment": ("sentiment", _SENTIMENT),
+        "confidence": ("confidence", _NUMBER),
+        "model": ("provenance.model", _TEXT),
+        "prompt_version": ("provenance.prompt_version", _NUMBER),
+        "generation": ("provenance.generation", _NUMBER),
+        "from_ledger": ("provenance.from_ledger", _FLAG),
+        "truncated": ("provenance.truncated", _FLAG),
+        "labelled_at": ("provenance.labelled_at", _TIME),
+        "source": ("origin.source", _TEXT),
     }
 )
 FIELDS: Final = tuple(_FIELDS)

@@ -66,6 +66,13 @@ def test_what_the_budget_does_not_hold_leaves_everything_as_it_was() -> None:
     assert (last.spent, last.place.requests) == (1_000, 2.0)
 
 
+def test_time_passes_for_whoever_is_refused_by_the_budget_too() -> None:
+    shared, _ = apply(Shared(), GiveBack(), TERMS, NOW)
+    shared, reply = apply(shared, Take(tokens=1, micro_usd=5_000), TERMS, NOW + 5)
+    assert reply.is_spent
+    assert shared.pace.at == NOW + 5
+
+
 def test_a_limit_that_is_learned_is_kept() -> None:
     free = structs.replace(TERMS, limits=RateLimits())
     learn = Learn(limits=RateLimits(requests_per_minute=60.0))

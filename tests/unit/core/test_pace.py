@@ -407,11 +407,70 @@ def test_whoever_kept_a_place_when_all_was_lost_goes_on() -> None:
     assert wait_for(fresh(own), own, Place(requests=500.0, tokens=1e9)) == 0.0
 
 
+def test_a_pause_holds_for_places_long_released_too() -> None:
+    own = per_minute(6_000, 6_000_000)
+    pace, place = queued(fresh(own), own, 1)
+    assert wait_for(refused(pace, own, 5.0), own, place) == 5.0
+
+
+def test_a_wait_that_is_too_short_to_matter_is_none() -> None:
+    own = per_minute(600)
+    pace, place = queued(fresh(own), own, 0)
+    assert wait_for(structs.replace(pace, pause=NEAR), own, place) == 0.0
+    assert wait_for(structs.replace(pace, pause=2 * NEAR), own, place) == 2 * NEAR
+
+
+def test_what_may_be_asked_at_once_falls_with_the_rate() -> None:
+    own = per_minute(6_000)
+    waits = take_many(refused(fresh(own), own, 0), own, 50)
+    at_once = 6_000 * MARGIN / MINUTE * CUT * BURST
+    assert sum(wait == 0 for wait in waits) == pytest.approx(at_once, abs=1)
+
+
+def test_the_edges_of_what_is_forgotten() -> None:
+    own = per_minute(600)
+    cut = refused(fresh(own), own, LONGEST_PAUSE)
+    assert advanced(cut, own, NOW + STALE).factor == cut.factor
+    guess = refused(fresh(FREE), FREE, LONGEST_PAUSE)
+    assert advanced(guess, FREE, NOW + STALE).guess == guess.guess
+    assert advanced(guess, FREE, NOW + STALE + 1).factor == 1.0
+    behind = advanced(fresh(own), own, NOW - STEP_BACK)
+    assert behind.at == NOW
+    assert advanced(fresh(own), own, NOW - STEP_BACK - 1).at == NOW - STEP_BACK - 1
+    waiting, _ = queued(advanced(Pace(), FREE, NOW), FREE, 7)
+    assert advanced(waiting, FREE, NOW + HEARING).requests.released == 0
+    gone = advanced(waiting, FREE, NOW + HEARING + 1)
+    assert (gone.requests.released, gone.tokens.released) == (1, 7)
+
+
+def test_what_was_refused_at_once_is_what_was_asked_in_a_second() -> None:
+    pace = fresh(FREE)
+    for _ in range(50):
+        pace, _ = take(pace, FREE)
+    pace = refused(pace, FREE, 0)
+    assert (pace.guess, pace.factor, pace.calm) == (50, GUESS, CALM)
+    assert refused(pace, FREE, 0) == pace
+    waits = take_many(pace, FREE, 20)
+    assert waits[-1] < 1.0, "what was asked without a limit is no debt of a guess"
+
+
+def test_a_debt_is_counted_in_tokens_too_and_over_two_windows() -> None:
+    pace = fresh(FREE)
+    for second in range(15):
+        pace, _ = take(advanced(pace, FREE, NOW + second), FREE, tokens=100)
+    by_tokens = learned(pace, FREE, per_minute(None, 60_000))
+    assert by_tokens.tokens_limit == 60_000
+    assert take(by_tokens, FREE, 100)[1] == pytest.approx(1_600 / (1_000 * MARGIN))
+    by_requests = learned(pace, FREE, per_minute(60))
+    assert take(by_requests, FREE, 100)[1] == pytest.approx(16 / MARGIN)
+
+
 @given(
     factor=st.floats(LOWEST, 1.0),
     seconds=st.floats(0.001, 1e4),
     cap=st.sampled_from([1.0, HIGHEST]),
 )
+@example(factor=1.0, seconds=1e6, cap=HIGHEST)
 def test_time_is_the_inverse_of_gain(factor: float, seconds: float, cap: float) -> None:
     assert time_for(gain(factor, seconds, cap), factor, cap) == pytest.approx(seconds, rel=1e-6)
 

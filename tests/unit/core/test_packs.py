@@ -32,3 +32,9 @@ def test_halves_are_shorter_and_together_the_whole(items: list[int]) -> None:
     first, second = halves(items)
     assert first + second == items
     assert 0 <= len(first) - len(second) <= 1
+
+
+def test_each_prompt_version_has_an_overhead_of_its_own() -> None:
+    found = [overhead(version) for version in PROMPT_VERSIONS]
+    assert found == [build_prompt([], version=version).tokens for version in PROMPT_VERSIONS]
+    assert len(set(found)) == len(found)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -98,6 +98,28 @@ def test_a_condition_that_holds(condition: str) -> None:
 )
 def test_a_condition_that_does_not_hold(condition: str) -> None:
     assert not parse_condition(condition).takes(REVIEW)
+
+
+@pytest.mark.parametrize(
+    ("period", "end"),
+    [
+        ("2020", datetime(2021, 1, 1, tzinfo=UTC)),
+        ("2021", datetime(2022, 1, 1, tzinfo=UTC)),
+        ("2020-01", datetime(2020, 2, 1, tzinfo=UTC)),
+        ("2020-02", datetime(2020, 3, 1, tzinfo=UTC)),
+        ("2020-12", datetime(2021, 1, 1, tzinfo=UTC)),
+        ("2020-02-28", datetime(2020, 2, 29, tzinfo=UTC)),
+        ("2020-02-28 23:59:59", datetime(2020, 2, 29, tzinfo=UTC)),
+    ],
+)
+def test_a_period_ends_where_the_next_one_begins(period: str, end: datetime) -> None:
+    last = structs.replace(REVIEW, written_at=end - timedelta(seconds=1))
+    first = structs.replace(REVIEW, written_at=end)
+    assert [parse_condition(f"written_at={period}").takes(one) for one in (last, first)] == [
+        True,
+        False,
+    ]
+    assert parse_condition(f"written_at>{period}").takes(first)
 
 
 @pytest.mark.parametrize(
