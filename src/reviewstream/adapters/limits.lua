@@ -11,7 +11,7 @@ local FIELDS = {
   'window', 'window_before',
   'requests_issued', 'requests_released', 'requests_recent', 'requests_before',
   'tokens_issued', 'tokens_released', 'tokens_recent', 'tokens_before',
-  'is_heard', 'hearing',
+  'is_heard', 'hearing', 'returned',
 }
 local own_requests, own_tokens = tonumber(ARGV[4]), tonumber(ARGV[5])
 local pace = {}
@@ -69,21 +69,21 @@ local function time_for(worth, factor, cap)
   return 2 * worth / (factor + math.sqrt(factor * factor + 2 * worth / RECOVERY))
 end
 
-local function cap_queue(name, rate)
+local function cap_queue(name, rate, returned)
   local most = pace[name .. '_issued']
   if rate == 0 then
     pace[name .. '_released'] = most
     return
   end
-  most = most + math.max(rate * pace.factor * BURST, 1)
+  most = most + math.max(rate * BURST, returned, 1)
   pace[name .. '_released'] = math.min(pace[name .. '_released'], most)
 end
 
 local function capped()
   if is_unknown() then return end
   local requests, tokens = rates()
-  cap_queue('requests', requests)
-  cap_queue('tokens', tokens)
+  cap_queue('requests', requests * pace.factor, 0)
+  cap_queue('tokens', tokens * pace.factor, pace.returned)
 end
 
 local function add(name, released)
@@ -214,6 +214,7 @@ else
     spent = spent + two
     issue('requests', 1)
     issue('tokens', one)
+    pace.returned = 0
     requests_place, tokens_place = pace.requests_issued, pace.tokens_issued
     capped()
   elseif kind == 'look' then
@@ -223,6 +224,7 @@ else
     add('requests', one)
     add('tokens', two)
     if one == 0 then pace.hearing = 0 end
+    pace.returned = math.max(pace.returned, two)
     capped()
   elseif kind == 'refusal' then
     refused(one)

@@ -67,6 +67,8 @@ class Pace(Struct, frozen=True, kw_only=True):
         window_before: Seconds that the window before took; 0 if there was none.
         is_heard: The endpoint has answered, be it without a word of limits.
         hearing: Seconds for which others wait for the first answer; 0 if nobody has asked.
+        returned: Tokens that one request gave back since the last one took its place: the next one
+            may have them at once.
     """
 
     at: float = 0.0
@@ -82,6 +84,7 @@ class Pace(Struct, frozen=True, kw_only=True):
     tokens: Queue = Queue()
     is_heard: bool = False
     hearing: float = 0.0
+    returned: float = 0.0
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -166,15 +169,18 @@ def capped(pace: Pace, own: RateLimits) -> Pace:
     rate = rates(pace, own)
     return structs.replace(
         pace,
-        requests=_cap(pace.requests, rate.requests, pace.factor),
-        tokens=_cap(pace.tokens, rate.tokens, pace.factor),
+        requests=_cap(pace.requests, rate.requests * pace.factor),
+        tokens=_cap(pace.tokens, rate.tokens * pace.factor, pace.returned),
     )
 
 
 def queued(pace: Pace, own: RateLimits, tokens: float) -> tuple[Pace, Place]:
     """Return the pace with one more request in the queue, and its place."""
     after = structs.replace(
-        pace, requests=_issue(pace.requests, 1.0), tokens=_issue(pace.tokens, tokens)
+        pace,
+        requests=_issue(pace.requests, 1.0),
+        tokens=_issue(pace.tokens, tokens),
+        returned=0.0,
     )
     place = Place(requests=after.requests.issued, tokens=after.tokens.issued)
     return capped(after, own), place
@@ -223,6 +229,7 @@ def given_back(pace: Pace, own: RateLimits, *, requests: float, tokens: float) -
         requests=_add(pace.requests, requests),
         tokens=_add(pace.tokens, tokens),
         hearing=pace.hearing if requests else 0.0,
+        returned=max(pace.returned, tokens),
     )
     return capped(after, own)
 
@@ -286,10 +293,10 @@ def _all(queue: Queue) -> Queue:
     return structs.replace(queue, released=queue.issued)
 
 
-def _cap(queue: Queue, rate: float, factor: float) -> Queue:
+def _cap(queue: Queue, rate: float, returned: float = 0.0) -> Queue:
     if rate == 0:
         return _all(queue)
-    most = queue.issued + max(rate * factor * BURST, 1.0)
+    most = queue.issued + max(rate * BURST, returned, 1.0)
     return structs.replace(queue, released=min(queue.released, most))
 
 

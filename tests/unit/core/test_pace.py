@@ -170,6 +170,17 @@ def test_what_is_given_back_is_had_by_those_who_wait() -> None:
     assert more - before == pytest.approx(300 / (600 * MARGIN / MINUTE))
 
 
+def test_with_one_request_in_flight_the_next_one_has_what_it_gave_back() -> None:
+    own, rate = per_minute(None, 60_000), 1_000 * MARGIN
+    pace, wait = take(fresh(own), own, 3_000)
+    now = NOW + wait + 2  # seconds until the answer
+    pace = given_back(advanced(pace, own, now), own, requests=0, tokens=2_000)
+    pace = advanced(pace, own, now + 1)
+    pace, wait = take(pace, own, 3_000)
+    assert wait == pytest.approx((3_000 - 2_000) / rate)
+    assert take(pace, own, 100)[1] == pytest.approx(wait + 100 / rate), "and nobody has it again"
+
+
 def test_a_request_that_was_not_made_leaves_its_turn_to_the_next() -> None:
     own = per_minute(60)
     pace, _ = take(fresh(own), own)
@@ -181,6 +192,9 @@ def test_no_more_can_be_given_back_than_may_be_asked_at_once() -> None:
     own = per_minute(60, 600)
     pace = given_back(fresh(own), own, requests=50, tokens=10**6)
     assert take_many(pace, own, 3, 1)[:2] == [0.0, pytest.approx(MINUTE / (60 * MARGIN))]
+    own = per_minute(None, 600)
+    pace, _ = take(given_back(fresh(own), own, requests=0, tokens=10**6), own, 1)
+    assert take(pace, own, 60)[1] > 5
 
 
 def test_a_refusal_cuts_the_rate_and_others_at_the_same_time_do_not() -> None:
