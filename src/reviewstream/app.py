@@ -1,8 +1,8 @@
 # ruff: noqa: PLC0415 - a Spark task pays only for the vendor that it uses, and extras may be missing
 """The composition root: settings in, wired objects out."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -155,6 +155,21 @@ def open_transactional_sink(settings: KafkaSettings, name: str) -> Transactional
     from reviewstream.adapters.kafka_transactions import KafkaTransactionalSink
 
     return KafkaTransactionalSink(settings, name)
+
+
+@contextmanager
+def open_only_sink(settings: KafkaSettings, name: str) -> Iterator[RecordSink]:
+    """Return a sink that shuts out every earlier one of the name.
+
+    With `at_least_once` there are no transactions, and nobody is shut out.
+    """
+    from reviewstream.pipeline.fencing import FencedSink
+
+    if settings.delivery == "at_least_once":
+        yield open_record_sink(settings)
+        return
+    with closing(open_transactional_sink(settings, name)) as sink:
+        yield FencedSink(sink, name)
 
 
 def open_registry(settings: RegistrySettings) -> SchemaRegistry:

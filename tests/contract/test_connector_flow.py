@@ -1,5 +1,6 @@
 """The generated configuration on a real worker: from the topic to the index, or to the letters."""
 
+import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -11,6 +12,8 @@ import pytest
 from reviewstream import app
 from reviewstream.core.records import LabelledReview
 from reviewstream.core.versions import VERSION_HEADER, external_version
+from reviewstream.pipeline.rejects import Rejects, Wanted
+from reviewstream.pipeline.replay import Refusal, Repeater, Replayed
 from reviewstream.pipeline.search import Query, search
 from reviewstream.ports import OutgoingRecord, SearchIndex
 from reviewstream.settings import (
@@ -121,7 +124,7 @@ def as_document(value: Any) -> Any:
     return round(value.timestamp() * 1000) if isinstance(value, datetime) else value
 
 
-def test_what_cannot_be_indexed_is_a_dead_letter_and_the_others_go_on(settings: Settings) -> None:
+def test_what_cannot_be_indexed_is_a_dead_letter_that_can_be_sent_again(settings: Settings) -> None:
     topic, index = Topic(settings), app.open_index(settings)
     log = app.open_log(settings.kafka)
     topic.write(review_id="before")
@@ -142,3 +145,16 @@ def test_what_cannot_be_indexed_is_a_dead_letter_and_the_others_go_on(settings: 
     status = app.open_connect(settings.connect).status(settings.connect.name)
     assert status is not None
     assert status.tasks == ("RUNNING",)
+
+    rejects = Rejects(log, app.open_registry(settings.registry), settings.kafka, letters=True)
+    found = list(rejects.open(Wanted()))
+    assert {one.stage for one in found} == {"INDEX"}
+    assert all(one.id.startswith(f"{settings.kafka.labelled_topic}/") for one in found)
+    assert all(one.reason.endswith("Exception") and one.detail for one in found)
+    assert all(one.rejected_at is not None for one in found)
+    # The record without a version gets one; the other two are no labelled reviews.
+    sink, refusals = app.open_record_sink(settings.kafka), list[Refusal]()
+    repeater = Repeater(sink, settings.kafka.labelled_topic, rejects.labelled, refusals.append)
+    assert asyncio.run(repeater.replay(found)) == Replayed(sent=1, refused=2)
+    eventually(lambda: set(documents(index)), lambda ids: ids == {"before", "after", "r1"})
+    assert rejects.survey(Wanted()).through == 1

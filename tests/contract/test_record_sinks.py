@@ -1,6 +1,7 @@
 """The log in memory and Kafka."""
 
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -89,6 +90,16 @@ class TestReal(RecordSinkContract):
         sink.write(of(topic, "later"))
         sink.flush()
         assert list(reading) == []
+
+    def test_a_record_says_when_it_was_stored(
+        self, log: RecordLog, sink: RecordSink, topic: str
+    ) -> None:
+        log.ensure([topic])
+        sink.write(of(topic, "k"))
+        sink.flush()
+        (record,) = log.read_all(topic)
+        assert record.stored_at is not None
+        assert abs(datetime.now(UTC) - record.stored_at) < timedelta(minutes=5)
 
     def test_confluents_deserializer_reads_the_topic(
         self,

@@ -1,7 +1,6 @@
 """The whole pipeline on a Spark cluster, one of whose executors is killed in the middle."""
 
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from reviewstream import app
 from reviewstream.adapters.tcp_server import serving
 from reviewstream.cli.reading import served_source
 from reviewstream.cli.reconcile import comparison
-from reviewstream.core.audit import Fault
 from reviewstream.pipeline.reconcile import Reconciliation
 from reviewstream.samples import write_sample
 from reviewstream.settings import Settings, SparkSettings
@@ -76,7 +74,7 @@ def sums_of(settings: Settings) -> Reconciliation:
 
 
 @pytest.mark.usefixtures("kafka", "schema_registry", "kafka_connect", "elasticsearch")  # together
-def test_a_killed_executor_loses_no_review_and_doubles_none_in_the_index(
+def test_a_killed_executor_loses_no_review_and_doubles_none(
     settings: Settings,
     session: SparkSession,
     spark_cluster: SparkCluster,
@@ -97,17 +95,9 @@ def test_a_killed_executor_loses_no_review_and_doubles_none_in_the_index(
     assert running.query.awaitTermination(int(PATIENCE)), running.query.lastProgress
 
     sums = sums_of(settings)
-    assert sums.ids(Fault.MISSING) == ()
-    assert sums.source.lines == REVIEWS + BAD
-    assert (sums.labelled.lines, sums.labelled.reviews, sums.documents) == (REVIEWS,) * 3
-    # At least once: what the batch that was hit had written may be on its topic again, no more.
-    ends = [batch.offset for batch in batch_counts(running.query)]
-    hit = next(((low, high) for low, high in pairwise(ends) if low == done[-1].offset))
-    for finding in sums.named:
-        assert finding.fault is Fault.DOUBLED
-        assert finding.offset is not None
-        assert hit[0] <= finding.offset < hit[1]
-    assert sums.labelled.records + sums.rejected.records <= sums.source.lines + AT_ONCE
+    assert sums.adds_up, sums.named
+    assert (sums.source.lines, sums.rejected.records) == (REVIEWS + BAD, BAD)
+    assert (sums.labelled.records, sums.documents) == (REVIEWS, REVIEWS)
 
     worked = {each["id"] for each in executors(session) if each["completedTasks"]}
     assert {*both} <= worked

@@ -118,8 +118,8 @@ def replay(  # noqa: PLR0913 - an argument for each option
     """Send again what has not got through since: all, or those with these IDs.
 
     Lines are parsed, labelled and published with the offset that they had; with --dlq records are
-    published once more for the connector. A second start sends only what is left. The exit code is
-    1 if something did not get through. Only one may run at a time.
+    published once more for the connector. A second start sends only what is left, and ends one that
+    still runs. The exit code is 1 if something did not get through.
     """
     from reviewstream.cli.replay import Replay
     from reviewstream.pipeline.rejects import Wanted

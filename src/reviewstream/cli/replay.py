@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from reviewstream.pipeline.rejects import Reject, Rejects, Survey, Wanted
+    from reviewstream.ports import RecordSink
 
 ROUNDS: Final = 8  # requests, one after the other, between two moments at which all is published
 BYTES: Final = 16 << 20  # of lines in memory, about
@@ -62,11 +63,7 @@ class Replay:
 
     def run(self, wanted: "Wanted", *, dry: bool) -> int:
         """Send what is meant, say what became of it, and return the exit code."""
-        survey = self._rejects.survey(wanted)
-        if not dry and survey.places:
-            self._context.warn_of_prices()
-            with stages(self._context.progress, self._context.console) as shown:
-                self._send_all(survey, shown)
+        survey = self._rejects.survey(wanted) if dry else self._send_all(wanted)
         if self._context.json:
             self._context.emit(self._as_json(survey))
         else:
@@ -74,19 +71,32 @@ class Replay:
                 self._context.console.print(sentence, markup=False, soft_wrap=True)
         return DONE if dry or self._done.sent == len(survey.places) else FINDINGS
 
-    def _send_all(self, survey: "Survey", shown: Stages) -> None:
+    def _send_all(self, wanted: "Wanted") -> "Survey":
+        from reviewstream import app
+
+        kafka = self._context.settings.kafka
+        # Another start that still runs is shut out before we look at what it has sent.
+        with app.open_only_sink(kafka, f"reviewstream-replay-{kafka.labelled_topic}") as sink:
+            survey = self._rejects.survey(wanted)
+            if survey.places:
+                self._context.warn_of_prices()
+                with stages(self._context.progress, self._context.console) as shown:
+                    self._try(survey, sink, shown)
+        return survey
+
+    def _try(self, survey: "Survey", sink: "RecordSink", shown: Stages) -> None:
         try:
-            asyncio.run(self._send(survey, shown, on_signals()))
+            asyncio.run(self._send(survey, sink, shown, on_signals()))
         except ReviewStreamError:
             self._context.console.print(
                 f"{self._done.sent} of {len(survey.places)} got through; start again to go on."
             )
             raise
 
-    async def _send(self, survey: "Survey", shown: Stages, stop: Event) -> None:
+    async def _send(self, survey: "Survey", sink: "RecordSink", shown: Stages, stop: Event) -> None:
         model, total = self._context.settings.openai, len(survey.places)
         size = ROUNDS * model.concurrency * model.pack
-        async with self._sender() as sender:
+        async with self._sender(sink) as sender:
             found = self._rejects.at(survey.places)
             for some in bounded(found, lambda one: len(one.raw), size=size, room=BYTES):
                 if stop.is_set():
@@ -95,12 +105,11 @@ class Replay:
                 shown.update("replayed", self._done.sent + self._done.refused, total)
 
     @asynccontextmanager
-    async def _sender(self) -> AsyncIterator[Sender]:
+    async def _sender(self, sink: "RecordSink") -> AsyncIterator[Sender]:
         from reviewstream import app
         from reviewstream.pipeline.publishing import Publisher, find_topics
 
         settings = self._context.settings
-        sink = app.open_record_sink(settings.kafka)
         if self._letters:
             topic = settings.kafka.labelled_topic
             yield Repeater(sink, topic, self._rejects.labelled, self._refuse)

@@ -19,7 +19,7 @@ from reviewstream.errors import LimitError
 from reviewstream.pipeline.labelling import Labeller, LabelPolicy
 from reviewstream.ports import OutgoingRecord
 from reviewstream.settings import LedgerSettings, LimitsSettings, OpenAISettings
-from reviewstream.testing import FakeChatModel, FakeClock, NoLimit, judging
+from reviewstream.testing import FakeChatModel, FakeClock, MemoryTransactionalSink, NoLimit, judging
 from tests.unit.pipeline.test_reconcile import review
 from tests.unit.pipeline.test_replay import LETTERS, Pipeline
 
@@ -48,6 +48,9 @@ def bed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
 
     monkeypatch.setattr(app, "open_log", lambda _: bed.log)
     monkeypatch.setattr(app, "open_registry", lambda _: bed.registry)
+    monkeypatch.setattr(
+        app, "open_transactional_sink", lambda _, name: MemoryTransactionalSink(bed.log, name)
+    )
     monkeypatch.setattr(app, "open_record_sink", lambda _: bed.log.sink())
     monkeypatch.setattr(app, "open_labeller", open_labeller)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -191,3 +194,10 @@ def test_dead_letters_are_put_on_their_topic_once_more(bed: Pipeline) -> None:
     bed.log.append(OutgoingRecord(topic=LETTERS, key=b"k", value=b"v"))
     assert rejects("replay", "--dlq").exit_code == 1
     assert bed.model.requests == []
+
+
+def test_without_transactions_nobody_is_shut_out(bed: Pipeline) -> None:
+    delivery = ("-s", "kafka.delivery=at_least_once")
+    assert rejects("replay", "--reason", "MODEL_REFUSED", *delivery).exit_code == 0
+    assert bed.log.epochs == {}
+    assert len(bed.labels()) == 22

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Self
 
@@ -19,17 +20,26 @@ from reviewstream.core.records import LabelledReview, Origin, Reason, RejectedRe
 from reviewstream.core.records import Stage as Step
 from reviewstream.core.versions import VERSION_HEADER, external_version
 from reviewstream.errors import ConfigError, PermanentError, TransientError
+from reviewstream.pipeline.fencing import FencedSink
 from reviewstream.pipeline.labelling import Labeller, LabelPolicy
 from reviewstream.pipeline.reading import labelled_reader
 from reviewstream.pipeline.rejects import CONNECT, Rejects, Wanted
 from reviewstream.pipeline.replay import Refusal, Repeater, Replayed, Replayer, repairs
 from reviewstream.ports import OutgoingRecord, StoredRecord
-from reviewstream.testing import FakeChatModel, FakeClock, MemoryLedger, NoLimit, judging
+from reviewstream.testing import (
+    FakeChatModel,
+    FakeClock,
+    MemoryLedger,
+    MemoryTransactionalSink,
+    NoLimit,
+    judging,
+)
 from tests.unit.pipeline.test_reconcile import KAFKA, SOURCE, Bed, review
 from tests.unit.pipeline.test_relabel import Flaky
 
 LABELLED, LETTERS = KAFKA.labelled_topic, KAFKA.dead_letter_topic
-NOBODY = Wanted()
+ALL = Wanted()
+WELL = judging(lambda _: Sentiment.POSITIVE)
 
 
 class Pipeline(Bed):
@@ -38,7 +48,7 @@ class Pipeline(Bed):
     def __init__(self, *ids: str) -> None:
         super().__init__(*ids)
         self.ledger = MemoryLedger()
-        self.model = FakeChatModel(judging(lambda _: Sentiment.POSITIVE))
+        self.model = FakeChatModel(WELL)
         self.refusals: list[Refusal] = []
         self.log.ensure([LETTERS])
 
@@ -60,7 +70,7 @@ class Pipeline(Bed):
 
     def replay(
         self,
-        wanted: Wanted = NOBODY,
+        wanted: Wanted = ALL,
         *,
         repaired: Mapping[str, bytes] | None = None,
         failing_at: int | None = None,
@@ -68,7 +78,8 @@ class Pipeline(Bed):
     ) -> Replayed:
         """Do what one start of the command does."""
         labeller = Labeller(self.model, self.ledger, NoLimit(), FakeClock(), LabelPolicy(model="m"))
-        publisher = Flaky(self.topics, self.log.sink())
+        sink = FencedSink(MemoryTransactionalSink(self.log, "replay"), "replay")
+        publisher = Flaky(self.topics, sink)
         publisher.failing_at = failing_at
         replayer = Replayer(labeller.label, publisher, self.refusals.append, repaired)
         found = list(self.rejects().at(self.rejects().survey(wanted).places))
@@ -83,7 +94,7 @@ class Pipeline(Bed):
 
     def repeat(self) -> Replayed:
         rejects = self.rejects(letters=True)
-        found = list(rejects.open(NOBODY))
+        found = list(rejects.open(ALL))
         repeater = Repeater(self.log.sink(), LABELLED, rejects.labelled, self.refusals.append)
         return asyncio.run(repeater.replay(found))
 
@@ -120,7 +131,7 @@ class Pipeline(Bed):
 
 def test_a_rejection_is_known_by_its_line_and_says_what_was_wrong() -> None:
     pipeline = Pipeline("a", "").stream()
-    (reject,) = pipeline.rejects().all(NOBODY)
+    (reject,) = pipeline.rejects().all(ALL)
     assert (reject.id, reject.stage, reject.reason) == ("review.json@100", "PARSE", "NOT_JSON")
     assert (reject.raw, reject.detail, reject.is_cut) == (b"{", "$", False)
     assert reject.place.startswith("reviews.rejected/")
@@ -153,16 +164,16 @@ def test_a_line_that_has_a_label_is_through_however_often_it_was_rejected() -> N
     pipeline.refuse(0)
     pipeline.refuse(1)
     pipeline.refuse(1)
-    survey = pipeline.rejects().survey(NOBODY)
+    survey = pipeline.rejects().survey(ALL)
     assert (len(survey.places), survey.through) == (1, 1)
-    assert [one.id for one in pipeline.rejects().open(NOBODY)] == ["review.json@100"]
-    assert len(list(pipeline.rejects().all(NOBODY))) == 3
+    assert [one.id for one in pipeline.rejects().open(ALL)] == ["review.json@100"]
+    assert len(list(pipeline.rejects().all(ALL))) == 3
 
 
 def test_a_replayed_review_keeps_its_offset_and_says_what_it_was_made_from() -> None:
     pipeline = Pipeline("a")
     pipeline.refuse(0)
-    (reject,) = pipeline.rejects().all(NOBODY)
+    (reject,) = pipeline.rejects().all(ALL)
     assert pipeline.replay().sent == 1
     ((record, labelled),) = pipeline.labels()
     assert labelled.origin == Origin(source=SOURCE, offset=0)
@@ -245,11 +256,33 @@ def test_killed_at_any_moment_nothing_is_lost_or_sent_twice(
     assert pipeline.sums().rejected.lines == lines.count("bad")
 
 
+def test_of_two_that_run_at_once_the_later_one_alone_sends() -> None:
+    pipeline = Pipeline("a", "b")
+    later: list[Replayed] = []
+
+    def answer(request: ChatRequest) -> ChatAnswer | Exception:
+        """Start a second one while the first one waits for its label."""
+        if not later:
+            pipeline.model = FakeChatModel(WELL)
+            with ThreadPoolExecutor(1) as pool:
+                later.append(pool.submit(pipeline.replay).result())
+        return WELL(request)
+
+    pipeline.model = FakeChatModel(answer)
+    pipeline.refuse(0)
+    pipeline.refuse(1)
+    with pytest.raises(TransientError, match="another sink has been fenced in"):
+        pipeline.replay()
+    assert later[0].sent == 2
+    assert sorted(found.review_id for _, found in pipeline.labels()) == ["a", "b"]
+    assert pipeline.indexed().findings() == []
+
+
 def test_a_dead_letter_is_known_by_the_record_that_it_was() -> None:
     pipeline = Pipeline("a").stream()
     ((record, labelled),) = pipeline.labels()
     pipeline.letter(structs.replace(record), message="mapper said no")
-    (letter,) = pipeline.rejects(letters=True).all(NOBODY)
+    (letter,) = pipeline.rejects(letters=True).all(ALL)
     assert letter.id == f"reviews.labelled/{record.partition}@0"
     assert letter.place == f"reviews.labelled.dlq/{record.partition}@0"
     assert (letter.stage, letter.reason) == ("INDEX", "DataException")
@@ -260,7 +293,7 @@ def test_a_dead_letter_is_known_by_the_record_that_it_was() -> None:
 def test_a_dead_letter_without_headers_is_known_by_itself() -> None:
     pipeline = Pipeline()
     pipeline.log.append(OutgoingRecord(topic=LETTERS, key=b"k", value=b"v"))
-    (letter,) = pipeline.rejects(letters=True).all(NOBODY)
+    (letter,) = pipeline.rejects(letters=True).all(ALL)
     assert letter.id == letter.place
     assert (letter.reason, letter.detail) == ("UNKNOWN", "")
 
