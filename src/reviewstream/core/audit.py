@@ -107,15 +107,19 @@ class LineAudit:
     """
 
     def __init__(self, offset: int) -> None:
-        self.is_line = False
         self._offset = offset
-        self._review_id = ""
-        self._version: int | None = None
+        self._review_id: str | None = None  # there is no such line
+        self._version = DELETED  # no label has it
         self._versions = 0
         self._is_labelled_first = False
         self._refusals = 0
-        self._other_refusals = 0
+        self._is_refused_later = False
         self._is_doubled = False
+
+    @property
+    def is_line(self) -> bool:
+        """See above."""
+        return self._review_id is not None
 
     @property
     def is_labelled(self) -> bool:
@@ -125,7 +129,7 @@ class LineAudit:
     @property
     def is_rejected(self) -> bool:
         """See above."""
-        return not self._versions and self._refusals + self._other_refusals > 0
+        return not self._versions and (self._refusals > 0 or self._is_refused_later)
 
     @property
     def newer(self) -> int:
@@ -135,7 +139,6 @@ class LineAudit:
     def see(self, row: LineRow) -> Finding | None:
         """Take a row, and return what is wrong with it by itself."""
         if row.about == About.SOURCE:
-            self.is_line = True
             self._review_id = row.review_id
             return None
         if row.cause == Cause.REPEATED:
@@ -148,7 +151,7 @@ class LineAudit:
         elif row.cause == Cause.LINE:
             self._refusals += 1
         else:
-            self._other_refusals += 1
+            self._is_refused_later = True
         return None
 
     def end(self) -> Finding | None:

@@ -24,9 +24,11 @@ def made_from(headers: Iterable[tuple[str, bytes]]) -> tuple[Cause, str]:
 
     It is LINE if the header says a word of nobody's.
     """
-    value = next((value for name, value in headers if name == CAUSE_HEADER), b"")
-    word, _, place = value.partition(b" ")
-    return _KNOWN.get(word, Cause.LINE), place.decode(errors="replace")
+    for name, value in headers:
+        if name == CAUSE_HEADER:
+            word, _, place = value.partition(b" ")
+            return _KNOWN.get(word, Cause.LINE), place.decode(errors="replace")
+    return Cause.LINE, ""
 
 
 def cause_header(cause: Cause, place: str = "") -> tuple[str, bytes]:

@@ -74,6 +74,7 @@ def test_what_adds_up_is_no_finding(rows: Sequence[LineRow]) -> None:
         ((LINE,), MISSING),
         ((LINE, label(cause=Cause.REPEATED)), MISSING),
         ((LINE, label(), label()), DOUBLED),
+        ((LINE, label(), label(), label(6)), DOUBLED),
         ((LINE, label(6, Cause.RELABELLED), label(6, Cause.RELABELLED)), DOUBLED),
         ((LINE, refusal(), refusal()), DOUBLED),
         ((LINE, label(), refusal()), DOUBLED),
@@ -100,8 +101,10 @@ def test_a_record_of_no_line_is_unknown_whatever_it_is() -> None:
 
 
 def test_a_record_of_another_review_is_unknown_and_the_line_is_missing() -> None:
-    findings = audited([LINE, label(review_id="b")])[1]
-    assert [(one.fault, one.id) for one in findings] == [(UNKNOWN, "b"), (MISSING, "a")]
+    assert audited([LINE, label(review_id="b")])[1] == [
+        Finding(stage=Stage.TOPICS, fault=UNKNOWN, id="b", offset=7),
+        Finding(stage=Stage.TOPICS, fault=MISSING, id="a", offset=7),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -194,6 +197,7 @@ IN_SOURCE = ReviewRow("a", About.SOURCE, 0, 0, 0)
         ((record(0, 0),), MISSING),
         ((record(0, 5), record(1, 6), document(5)), OUTDATED),
         ((record(0, 6), record(1, 5), document(5)), OUTDATED),
+        ((record(0, 1), document(0)), OUTDATED),
         ((record(0, 5), record(1, DELETED), document(5)), UNKNOWN),
         ((IN_SOURCE, document(0)), UNKNOWN),
         ((record(0, 5), document(5), document(5)), DOUBLED),
