@@ -39,6 +39,10 @@ _HELP = (
     "Who runs the servers: embedded (default), containers, or external, by REVIEWSTREAM_TEST_*"
     " addresses."
 )
+_SECURE_HELP = (
+    "Embedded servers ask for passwords: Kafka by SASL_SSL, the others behind TLS."
+    " Each fixture's `client_config` has them."
+)
 _PARTS: Final = (
     "kafka",
     "schema_registry",
@@ -56,6 +60,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--testbed`, and the same as a setting."""
     parser.getgroup("reviewstream").addoption("--testbed", metavar="PROVIDER", help=_HELP)
     parser.addini("testbed", _HELP, default=EMBEDDED)
+    parser.getgroup("reviewstream").addoption(
+        "--testbed-secure", action="store_true", help=_SECURE_HELP
+    )
+    parser.addini("testbed_secure", _SECURE_HELP, type="bool", default=False)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -241,7 +249,8 @@ def _testbed(config: pytest.Config, prefix: str) -> Testbed:
 def _new_testbed(config: pytest.Config, prefix: str) -> Testbed:
     from reviewstream_testbed.testbed import Testbed  # noqa: PLC0415 - see above
 
-    return Testbed((), provider=_provider(config), prefix=prefix)
+    secure = bool(config.getoption("--testbed-secure") or config.getini("testbed_secure"))
+    return Testbed((), provider=_provider(config), prefix=prefix, secure=secure)
 
 
 def _is_ours(item: pytest.Item) -> Callable[[str], bool]:

@@ -3,10 +3,10 @@
 import os
 import tempfile
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from threading import RLock, Thread
 from types import TracebackType
@@ -30,6 +30,7 @@ from reviewstream_testbed.spark_cluster import SparkCluster
 
 if TYPE_CHECKING:
     from reviewstream_testbed.fleet import Fleet
+    from reviewstream_testbed.security import Security
 
 P = TypeVar("P", bound=Part)
 PARTS: dict[str, type[Part]] = {
@@ -55,6 +56,8 @@ class Testbed:
         provider: "embedded", "containers", or "external": what `environ` gives an address (see
             `providers`) is used as it is, and the rest is embedded.
         prefix: What names on external servers begin with; what is there at the end is removed.
+        secure: Kafka speaks SASL_SSL, and registry, Connect and Elasticsearch are behind TLS and a
+            password; their `client_config` has the credentials. For embedded servers.
     """
 
     __test__ = False  # not a test class, whatever its name
@@ -66,12 +69,16 @@ class Testbed:
         environ: Mapping[str, str] = os.environ,
         provider: str = EMBEDDED,
         prefix: str | None = None,
+        secure: bool = False,
     ) -> None:
         self._parts = tuple(parts)
         check_names(self._parts)
         self._environ = environ
         self._provider = provider
         self._addresses = external_addresses(provider, environ)
+        if secure and provider != EMBEDDED:
+            raise TestbedError("only embedded servers can be made secure")
+        self._secure = secure
         self.prefix = prefix or new_prefix()
         self._running: dict[str, Part] = {}
         self._closed = False
@@ -79,6 +86,7 @@ class Testbed:
         self._fleet: Fleet | None = None
         self._started: dict[str, float] = {}  # seconds that it took
         self._making = RLock()
+        self._security: Security | None = None
         self._locks = {name: RLock() for name in PARTS}
 
     def __enter__(self) -> Self:
@@ -104,6 +112,16 @@ class Testbed:
     def installation(self) -> Installation:
         """What the embedded servers need; where all are external, nothing is."""
         return install(self._environ)
+
+    @property
+    def security(self) -> "Security":
+        """What protects the servers of a secure testbed."""
+        from reviewstream_testbed.security import Security  # noqa: PLC0415 - takes time to import
+
+        with self._making:
+            if self._security is None:
+                self._security = Security.new(self.folder / "security")
+            return self._security
 
     @property
     def kafka(self) -> Kafka:
@@ -260,17 +278,27 @@ class Testbed:
             from reviewstream_testbed.containers import container_of  # noqa: PLC0415 - see open_fleet
 
             return container_of(kind.name, self._fleet, self)
+        return self._make_embedded(kind)
+
+    def _make_embedded(self, kind: type[Part]) -> Part:
+        make = partial(self._secured(kind), self.installation, self.folder)
         if issubclass(kind, KafkaConnect):
             self.start_soon(Kafka.name)
-            return kind(
-                self.installation,
-                self.folder,
+            return make(
                 kafka=lambda: self._coming(Kafka),
                 registry=lambda: self.schema_registry,
                 prefix=self.prefix if Kafka.name in self._addresses else "",
             )
         assert issubclass(kind, Server)  # noqa: S101 - there are no other kinds
-        return kind(self.installation, self.folder)
+        return make()
+
+    def _secured(self, kind: type[Part]) -> Callable[..., Part]:
+        """Return what makes the part: the secure kind of it, in a secure testbed."""
+        if not self._secure or kind is SparkCluster:
+            return kind
+        from reviewstream_testbed.secured import KINDS  # noqa: PLC0415 - see `security`
+
+        return partial(KINDS[kind.name], security=self.security)
 
 
 def check_names(names: Collection[str]) -> None:

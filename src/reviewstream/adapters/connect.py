@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import httpx2
 
-from reviewstream.adapters.trust import trusting
+from reviewstream.adapters.trust import tls_failure, trusting
 from reviewstream.errors import (
     ConfigError,
     PermanentError,
@@ -136,6 +136,10 @@ class KafkaConnectCluster:
             try:
                 answer = self._client.request(method, path, json=json)
             except (httpx2.HTTPError, httpx2.InvalidURL) as err:
+                if distrusted := tls_failure(
+                    err, f"Kafka Connect at {self._url}", section="connect"
+                ):
+                    raise distrusted from err
                 raise TransientError(
                     f"Kafka Connect at {self._url} cannot be reached: "
                     f"{str(err) or type(err).__name__}; is it running, and is connect.url right?"

@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 from elasticsearch import ApiError, Elasticsearch, TransportError, UnsupportedProductError
 from elasticsearch.helpers import ScanError, scan
 
+from reviewstream.adapters.trust import tls_failure
 from reviewstream.core.mapping import ALIAS_SUFFIX, mapping_drift
 from reviewstream.errors import (
     ConfigError,
@@ -141,12 +142,19 @@ class ElasticsearchIndex:
         except ApiError as err:
             raise self._error(what, err) from err
         except TransportError as err:
-            raise TransientError(
-                f"Elasticsearch at {self._url} cannot be reached: {err.message}; "
-                "is it running, and is elasticsearch.url right?"
-            ) from err
+            raise self._away(err) from err
         except ScanError as err:
             raise TransientError(f"Elasticsearch at {self._url} cannot {what}: {err}") from err
+
+    def _away(self, err: TransportError) -> ReviewStreamError:
+        who = f"Elasticsearch at {self._url}"
+        for cause in (err, *err.errors):  # the client keeps what it met, not as its cause
+            if distrusted := tls_failure(cause, who, section="elasticsearch"):
+                return distrusted
+        return TransientError(
+            f"{who} cannot be reached: {err.message}; "
+            "is it running, and is elasticsearch.url right?"
+        )
 
     def _error(self, what: str, err: ApiError) -> ReviewStreamError:
         status = err.status_code

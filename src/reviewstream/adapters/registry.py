@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 import httpx2
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
 
+from reviewstream.adapters.trust import tls_failure
 from reviewstream.errors import (
     ConfigError,
     IncompatibleSchemaError,
@@ -143,11 +144,13 @@ class ConfluentRegistry:
             return TransientError(text)
         return PermanentError(text)
 
-    def _away(self, err: httpx2.HTTPError) -> TransientError:
+    def _away(self, err: httpx2.HTTPError) -> ReviewStreamError:
+        who = f"the schema registry at {self._url}"
+        if distrusted := tls_failure(err, who, section="registry"):
+            return distrusted
         cause = str(err) or type(err).__name__
         return TransientError(
-            f"the schema registry at {self._url} cannot be reached: {cause}; "
-            "is it running, and is registry.url right?"
+            f"{who} cannot be reached: {cause}; is it running, and is registry.url right?"
         )
 
 

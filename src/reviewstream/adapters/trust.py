@@ -1,4 +1,4 @@
-"""Which certificates are trusted."""
+"""Which certificates are trusted, and what is said of the others."""
 
 import ssl
 
@@ -21,3 +21,24 @@ def trusting(ca_location: str | None, *, setting: str) -> ssl.SSLContext:
         raise ConfigError(f"{setting}: {ca_location} holds no certificate in PEM") from err
     except OSError as err:
         raise ConfigError(f"{setting}: {ca_location}: {err.strerror}") from err
+
+
+def tls_failure(error: BaseException, who: str, *, section: str) -> ConfigError | None:
+    """Return our error if TLS is why a connection failed: waiting does not help against that.
+
+    Args:
+        error: What the client raised, with its causes.
+        who: The server, with its address.
+        section: Of the settings.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None or isinstance(cause, ssl.SSLEOFError):  # the latter hung up
+        return None
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return ConfigError(
+            f"the certificate of {who} is not trusted ({cause.verify_message}):"
+            f" {section}.ca_location names the file of the authority that signed it"
+        )
+    return ConfigError(f"{who} does not speak TLS as we do ({cause.reason}): see {section}.url")

@@ -1,0 +1,110 @@
+"""Issues OAUTHBEARER's tokens: the two answers of OpenID Connect that Kafka and its clients need.
+
+Source: RFC 6749 (client credentials), RFC 7515 to 7519 (JSON web tokens and keys).
+"""
+
+import base64
+import hmac
+import json
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Final
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from reviewstream_testbed.ports import LOOPBACK, free_ports
+from reviewstream_testbed.security import Security
+
+AUDIENCE: Final = "testbed"
+NAME: Final = "testbed-issuer"
+_KEY_ID: Final = "testbed"
+_LIFE: Final = 3600  # seconds
+_SIZE: Final = 32  # bytes of a number of the curve P-256
+_POLL: Final = 0.1
+
+
+class Issuer:
+    """Listens on loopback, without TLS, until it is closed; in threads of this process.
+
+    Args:
+        security: Who gets a token.
+        folder: For the file of its public key.
+
+    Attributes:
+        url: Where a client gets its token.
+        keys: File of what the token is checked with (a JSON web key set).
+    """
+
+    def __init__(self, security: Security, folder: Path) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self.keys = folder / "keys.json"
+        self.keys.write_text(json.dumps({"keys": [self._public()]}))
+        (port,) = free_ports(1)
+        self.url = f"http://{LOOPBACK}:{port}/token"
+        self._server = _Listener(port, self, security)
+        Thread(target=self._server.serve_forever, args=[_POLL], daemon=True).start()
+
+    def close(self) -> None:
+        """Listen no more. A second call does nothing."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def token(self, subject: str) -> str:
+        """Return a signed token that is good for an hour."""
+        now = int(time.time())
+        claims = {"iss": NAME, "sub": subject, "aud": AUDIENCE, "iat": now, "exp": now + _LIFE}
+        head = {"alg": "ES256", "typ": "JWT", "kid": _KEY_ID}
+        text = ".".join(_text(json.dumps(part).encode()) for part in (head, claims))
+        signature = self._key.sign(text.encode(), ec.ECDSA(hashes.SHA256()))
+        numbers = decode_dss_signature(signature)
+        return f"{text}.{_text(b''.join(n.to_bytes(_SIZE, 'big') for n in numbers))}"
+
+    def _public(self) -> dict[str, str]:
+        point = self._key.public_key().public_numbers()
+        x, y = (_text(number.to_bytes(_SIZE, "big")) for number in (point.x, point.y))
+        names = {"kty": "EC", "crv": "P-256", "kid": _KEY_ID, "use": "sig", "alg": "ES256"}
+        return {**names, "x": x, "y": y}
+
+
+class _Listener(ThreadingHTTPServer):
+    block_on_close = False
+
+    def __init__(self, port: int, issuer: Issuer, security: Security) -> None:
+        self.issuer = issuer
+        self.security = security
+        super().__init__((LOOPBACK, port), _Handler)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Listener
+
+    def do_POST(self) -> None:
+        """Give a token to who knows the password."""
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        given = self.headers.get("authorization", "")
+        user = f"{self.server.security.username}:{self.server.security.password}"
+        wanted = f"Basic {base64.b64encode(user.encode()).decode()}"
+        if not hmac.compare_digest(given.encode(), wanted.encode()):
+            self._reply(401, {"error": "invalid_client"})
+            return
+        token = self.server.issuer.token(self.server.security.username)
+        self._reply(200, {"access_token": token, "token_type": "Bearer", "expires_in": _LIFE})
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+    def _reply(self, status: int, body: dict[str, object]) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -1,0 +1,271 @@
+"""The servers of a secure testbed: Kafka by SASL_SSL, the others behind TLS and a password."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from reviewstream_testbed.certificates import STORE_PASSWORD
+from reviewstream_testbed.elasticsearch import Elasticsearch, ElasticsearchConfig
+from reviewstream_testbed.errors import TestbedError
+from reviewstream_testbed.gate import Gate
+from reviewstream_testbed.installation import Installation
+from reviewstream_testbed.issuer import AUDIENCE, NAME, Issuer
+from reviewstream_testbed.kafka import Kafka
+from reviewstream_testbed.kafka_connect import ConnectConfig, KafkaConnect
+from reviewstream_testbed.ports import LOOPBACK
+from reviewstream_testbed.schema_registry import SchemaRegistry
+from reviewstream_testbed.security import Security
+from reviewstream_testbed.server import Server
+
+_LOGIN: Final = "org.apache.kafka.common.security"
+_BROKER: Final = """\
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER
+sasl.mechanism.inter.broker.protocol=PLAIN
+ssl.keystore.type=PKCS12
+ssl.keystore.location={store}
+ssl.keystore.password={word}
+ssl.key.password={word}
+ssl.truststore.type=JKS
+ssl.truststore.location={trust}
+ssl.truststore.password={word}
+listener.name.sasl_ssl.plain.sasl.jaas.config={login}.plain.PlainLoginModule required \
+username="{user}" password="{password}" user_{user}="{password}";
+listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config={login}.scram.ScramLoginModule required;
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={login}.scram.ScramLoginModule required;
+listener.name.sasl_ssl.oauthbearer.sasl.jaas.config=\
+{login}.oauthbearer.OAuthBearerLoginModule required;
+listener.name.sasl_ssl.oauthbearer.sasl.server.callback.handler.class=\
+{login}.oauthbearer.OAuthBearerValidatorCallbackHandler
+listener.name.sasl_ssl.oauthbearer.sasl.oauthbearer.jwks.endpoint.url={keys}
+listener.name.sasl_ssl.oauthbearer.sasl.oauthbearer.expected.audience={audience}
+listener.name.sasl_ssl.oauthbearer.sasl.oauthbearer.expected.issuer={issuer}
+"""
+_CLIENT: Final = """\
+{prefix}security.protocol=SASL_SSL
+{prefix}sasl.mechanism=PLAIN
+{prefix}sasl.jaas.config={login}.plain.PlainLoginModule required \
+username="{user}" password="{password}";
+{prefix}ssl.truststore.type=JKS
+{prefix}ssl.truststore.location={trust}
+{prefix}ssl.truststore.password={word}
+"""
+_ITERATIONS: Final = 4096  # of SCRAM; Kafka takes no less
+_ANSWER: Final = 3.0  # seconds
+_PATIENCE: Final = 60.0
+
+
+class SecureKafka(Kafka):
+    """A broker that speaks SASL_SSL alone: PLAIN, SCRAM and OAUTHBEARER.
+
+    Its controller is on loopback, without protection.
+    """
+
+    def __init__(self, installation: Installation, folder: Path, *, security: Security) -> None:
+        super().__init__(installation, folder)
+        self.security = security
+        self._issuer = Issuer(security, self.folder)
+
+    @property
+    def token_url(self) -> str:
+        """Where OAUTHBEARER's tokens come from, for the same user and password."""
+        return self._issuer.url
+
+    @property
+    def client_config(self) -> dict[str, Any]:
+        """What confluent-kafka's clients take; yours to change and add to."""
+        return super().client_config | {
+            "security.protocol": "SASL_SSL",
+            "sasl.mechanism": "PLAIN",
+            "sasl.username": self.security.username,
+            "sasl.password": self.security.password,
+            "ssl.ca.location": str(self.security.certificates),
+        }
+
+    def prepare(self) -> None:
+        """Write the configuration."""
+        super().prepare()
+        file = self.folder / "server.properties"
+        settings = file.read_text().replace("PLAINTEXT://127.0.0.1", "SASL_SSL://127.0.0.1")
+        settings = settings.replace("PLAINTEXT:PLAINTEXT,", "SASL_SSL:SASL_SSL,")
+        file.touch(mode=0o600)
+        file.chmod(0o600)
+        inter = "inter.broker.listener.name=SASL_SSL\n"
+        file.write_text(settings + inter + self._broker())
+
+    def arguments(self) -> list[str]:
+        """Return what it may read, the heap, the class path and the main class."""
+        allowed = "-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls"
+        return [f"{allowed}={self._issuer.keys.as_uri()}", *super().arguments()]
+
+    def start(self) -> None:
+        """Start it, and tell it who may come by SCRAM."""
+        super().start()
+        self._add_scram_users()
+
+    def is_ready(self) -> bool:
+        """Ask for the brokers, as a client with the password."""
+        from confluent_kafka import KafkaException  # noqa: PLC0415 - as for all clients
+        from confluent_kafka.admin import AdminClient  # noqa: PLC0415
+
+        with suppress(KafkaException):
+            admin = AdminClient(self.client_config | {"log_level": 0})
+            return bool(admin.list_topics(timeout=_ANSWER).brokers)
+        return False
+
+    def close(self) -> None:
+        """End it for good, and who issues its tokens."""
+        super().close()
+        self._issuer.close()
+
+    def _broker(self) -> str:
+        keys = self._issuer.keys.as_uri()
+        return _filled(_BROKER, self.security, keys=keys, audience=AUDIENCE, issuer=NAME)
+
+    def _add_scram_users(self) -> None:
+        from confluent_kafka import KafkaException  # noqa: PLC0415 - as for all clients
+        from confluent_kafka.admin import AdminClient, _scram  # noqa: PLC0415
+
+        client = AdminClient(self.client_config | {"log_level": 0})
+        for mechanism in (_scram.ScramMechanism.SCRAM_SHA_256, _scram.ScramMechanism.SCRAM_SHA_512):
+            info = _scram.ScramCredentialInfo(mechanism, _ITERATIONS)
+            user, password = self.security.username, self.security.password.encode()
+            change = _scram.UserScramCredentialUpsertion(user, info, password)
+            try:
+                client.alter_user_scram_credentials([change])[user].result(_PATIENCE)
+            except KafkaException as error:
+                raise TestbedError(f"kafka takes no user for SCRAM: {error}") from error
+
+
+class Gated(Server):
+    """A server behind a gate: clients see the gate's port."""
+
+    security: Security
+
+    def __init__(self, installation: Installation, folder: Path) -> None:
+        super().__init__(installation, folder)
+        self._gate = Gate(lambda: self.port, self.security)
+
+    @property
+    def url(self) -> str:
+        """The base URL."""
+        return f"https://{LOOPBACK}:{self._gate.port}"
+
+    def close(self) -> None:
+        """End it for good, and its gate."""
+        super().close()
+        self._gate.close()
+
+
+class SecureRegistry(SchemaRegistry, Gated):
+    """A registry behind a gate."""
+
+    def __init__(self, installation: Installation, folder: Path, *, security: Security) -> None:
+        self.security = security
+        super().__init__(installation, folder)
+
+    @property
+    def client_config(self) -> dict[str, Any]:
+        """What confluent-kafka's `SchemaRegistryClient` takes; yours to change and add to."""
+        return super().client_config | {
+            "basic.auth.user.info": f"{self.security.username}:{self.security.password}",
+            "ssl.ca.location": str(self.security.certificates),
+        }
+
+
+class SecureElasticsearchConfig(ElasticsearchConfig):
+    """Arguments of `elasticsearch.Elasticsearch`."""
+
+    basic_auth: tuple[str, str]
+    ca_certs: str
+
+
+class SecureElasticsearch(Elasticsearch, Gated):
+    """A node behind a gate, which knows a password and an API key."""
+
+    def __init__(self, installation: Installation, folder: Path, *, security: Security) -> None:
+        self.security = security
+        super().__init__(installation, folder)
+
+    @property
+    def client_config(self) -> SecureElasticsearchConfig:
+        """What `elasticsearch.Elasticsearch` takes, as `**client_config`."""
+        return {
+            "hosts": [self.url],
+            "basic_auth": (self.security.username, self.security.password),
+            "ca_certs": str(self.security.certificates),
+        }
+
+
+class SecureConnectConfig(ConnectConfig):
+    """Arguments of `httpx2.Client`, and of httpx's."""
+
+    auth: tuple[str, str]
+    verify: str
+
+
+class SecureConnect(KafkaConnect, Gated):
+    """A worker behind a gate; it reaches Kafka by SASL_SSL, and trusts what the others show."""
+
+    def __init__(
+        self,
+        installation: Installation,
+        folder: Path,
+        *,
+        security: Security,
+        **others: Any,  # noqa: ANN401 - see `KafkaConnect`
+    ) -> None:
+        self.security = security
+        super().__init__(installation, folder, **others)
+
+    @property
+    def client_config(self) -> SecureConnectConfig:
+        """What `httpx2.Client` takes, as `**client_config`: Connect's interface is REST."""
+        return {
+            "base_url": self.url,
+            "auth": (self.security.username, self.security.password),
+            "verify": str(self.security.certificates),
+        }
+
+    @property
+    def value_converter_config(self) -> dict[str, str]:
+        """The converter's settings, without the prefix `value.converter.`; with the password."""
+        return super().value_converter_config | {
+            "apicurio.auth.username": self.security.username,
+            "apicurio.auth.password": self.security.password,
+        }
+
+    def prepare(self) -> None:
+        """Write the configuration."""
+        super().prepare()
+        file = self.folder / "connect.properties"
+        file.chmod(0o600)
+        clients = ("", "producer.", "consumer.", "admin.")
+        secure = [_filled(_CLIENT, self.security, prefix=prefix) for prefix in clients]
+        file.write_text(file.read_text() + "".join(secure))
+
+    def arguments(self) -> list[str]:
+        """Return what Java trusts, the heap, the class path and the main class."""
+        return [
+            f"-Djavax.net.ssl.trustStore={self.security.trust_store}",
+            "-Djavax.net.ssl.trustStoreType=JKS",
+            f"-Djavax.net.ssl.trustStorePassword={STORE_PASSWORD}",
+            *super().arguments(),
+        ]
+
+
+def _filled(template: str, security: Security, **others: str) -> str:
+    return template.format(
+        store=security.server.store,
+        trust=security.trust_store,
+        word=STORE_PASSWORD,
+        login=_LOGIN,
+        user=security.username,
+        password=security.password,
+        **others,
+    )
+
+
+KINDS: Final[dict[str, Callable[..., Server]]] = {
+    kind.name: kind for kind in (SecureKafka, SecureRegistry, SecureConnect, SecureElasticsearch)
+}
