@@ -457,6 +457,15 @@ def test_the_edges_of_what_is_forgotten() -> None:
     assert (gone.requests.released, gone.tokens.released) == (1, 7)
 
 
+def test_what_was_asked_is_counted_by_windows() -> None:
+    pace, _ = take(fresh(FREE), FREE, tokens=7)
+    for passed, recent, before in ((SEEN - 1, 1, 0), (SEEN, 0, 1), (2 * SEEN, 0, 0)):
+        later = advanced(pace, FREE, NOW + passed)
+        assert (later.requests.recent, later.requests.before) == (recent, before)
+        assert (later.tokens.recent, later.tokens.before) == (7 * recent, 7 * before)
+        assert later.window_before == (SEEN if before else 0)
+
+
 def test_what_was_refused_at_once_is_what_was_asked_in_a_second() -> None:
     pace = fresh(FREE)
     for _ in range(50):
