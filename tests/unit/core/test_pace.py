@@ -439,6 +439,9 @@ def test_what_may_be_asked_at_once_falls_with_the_rate() -> None:
     waits = take_many(refused(fresh(own), own, 0), own, 50)
     at_once = 6_000 * MARGIN / MINUTE * CUT * BURST
     assert sum(wait == 0 for wait in waits) == pytest.approx(at_once, abs=1)
+    own = per_minute(None, 6_000)
+    waits = take_many(refused(fresh(own), own, 0), own, 50, tokens=1)
+    assert sum(wait == 0 for wait in waits) == pytest.approx(at_once, abs=1)
 
 
 def test_the_edges_of_what_is_forgotten() -> None:
