@@ -98,10 +98,16 @@ class ReviewsKafkaWriter(DataSourceStreamArrowWriter):
         rows = (row for batch in iterator for row in rows_of(batch, LABELLED))
         if kafka.delivery == "at_least_once":
             return publish(rows, self.topics, wiring().open_record_sink(kafka))
-        task = current_task()
-        name = writer_name(kafka.labelled_topic, kafka.stream_name or task.query, task.partition)
-        open_sink = partial(wiring().open_transactional_sink, kafka, name)
-        return publish_once(rows, self.topics, task, open_sink, patient(kafka))
+        return write_once(rows, self.topics, current_task(), kafka)
+
+
+def write_once(
+    rows: Iterable[dict[str, Any]], topics: Topics, task: Task, kafka: KafkaSettings
+) -> Written:
+    """Write a task's rows exactly once."""
+    name = writer_name(kafka.labelled_topic, kafka.stream_name or task.query, task.partition)
+    open_sink = partial(wiring().open_transactional_sink, kafka, name)
+    return publish_once(rows, topics, task, open_sink, patient(kafka))
 
 
 def current_task() -> Task:
