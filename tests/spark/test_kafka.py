@@ -156,6 +156,24 @@ def test_a_lost_checkpoint_is_noticed_and_a_name_of_its_own_writes_all_once_more
     assert keys(settings, labelled) == expected(file) + expected(file)
 
 
+def test_a_checkpoint_of_another_topic_or_in_use_is_refused_before_anything_is_read(
+    spark: SparkSession, settings: Settings, file: Path, openai_endpoint: OpenAIEndpoint
+) -> None:
+    register_schemas(open_registry(settings.registry), settings.kafka)
+    with serving(file) as server:
+        mine = served_at(settings, server.port)
+        running = start_query(spark, mine)
+        with pytest.raises(ConfigError, match="another query uses checkpoint"):
+            start_query(spark, mine)
+        await_condition("records", lambda: expected(file) == keys(mine, mine.kafka.labelled_topic))
+        assert drain_and_stop(running)
+        asked = openai_endpoint.requests()["requests"]
+        kafka = mine.kafka.model_copy(update={"rejected_topic": mine.kafka.labelled_topic})
+        with pytest.raises(ConfigError, match="its rejected_topic is"):
+            start_query(spark, mine.model_copy(update={"kafka": kafka}))
+    assert openai_endpoint.requests()["requests"] == asked
+
+
 def test_an_old_copy_of_the_checkpoint_is_noticed(
     spark: SparkSession, settings: Settings, file: Path, tmp_path: Path
 ) -> None:

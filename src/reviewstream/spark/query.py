@@ -5,7 +5,7 @@ import re
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -17,6 +17,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from reviewstream import errors
 from reviewstream.errors import PermanentError, ReviewStreamError
 from reviewstream.settings import Settings, accounted, located
+from reviewstream.spark.checkpoint import Checkpoint, use
 from reviewstream.spark.labelling import label_reviews
 from reviewstream.spark.options import SinkOptions, sink_options, source_options
 from reviewstream.spark.registration import register
@@ -34,10 +35,11 @@ _PREFIX: Final = re.compile(r"^\[STREAM_FAILED\].*? terminated with exception: "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningQuery:
-    """A query, and the file that asks its source to admit nothing more."""
+    """A query, the file that asks its source to admit nothing more, and what it uses."""
 
     query: StreamingQuery
     drain_file: Path
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +71,25 @@ def start_query(
         available_now: End when everything that the server has now is written.
 
     Raises:
-        ConfigError: The registry does not know our schemas.
-        TransientError: It is away.
+        ConfigError: The registry does not know our schemas; or the checkpoint is another query's,
+            or used by another one just now.
+        TransientError: The registry is away.
     """
     register(spark)
+    checkpoint = use(settings.spark.checkpoint)
+    try:
+        checkpoint.check(settings.kafka)
+        running = _start(spark, settings, checkpoint, available_now=available_now)
+        checkpoint.started(settings.kafka, running.query.id)
+    except BaseException:
+        checkpoint.release()
+        raise
+    return running
+
+
+def _start(
+    spark: SparkSession, settings: Settings, checkpoint: Checkpoint, *, available_now: bool
+) -> RunningQuery:
     drain_file = Path(tempfile.gettempdir()) / f"reviewstream-drain-{uuid4().hex}"
     reviews = (
         spark.readStream.format("reviews")
@@ -87,7 +104,9 @@ def start_query(
     )
     if available_now:
         writer = writer.trigger(availableNow=True)
-    return RunningQuery(query=writer.start(), drain_file=drain_file)
+    query = writer.start()
+    checkpoint.is_used = lambda: query.isActive
+    return RunningQuery(query=query, drain_file=drain_file, checkpoint=checkpoint)
 
 
 def counted(labelled: DataFrame) -> DataFrame:
@@ -138,6 +157,7 @@ def drain_and_stop(running: RunningQuery, *, timeout: float = 300.0) -> bool:
     completed = _is_drained(running)
     running.query.stop()
     running.drain_file.unlink(missing_ok=True)
+    running.checkpoint.release()
     return completed
 
 

@@ -1,0 +1,116 @@
+"""The checkpoint's folder: whose it is, and that one query at a time uses it.
+
+A checkpoint that is a URL (`s3a://...`) has neither file: there the marker in Kafka alone notices
+a checkpoint that was lost, and Spark alone that two queries use one.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from reviewstream.errors import ConfigError
+from reviewstream.pipeline.identity import (
+    check_identity,
+    identity_of,
+    identity_text,
+    read_identity,
+)
+from reviewstream.settings import KafkaSettings, located
+
+IDENTITY: Final = "reviewstream.json"
+LOCK: Final = "reviewstream.lock"
+METADATA: Final = "metadata"  # Spark's own: the query's id
+
+_held: dict[Path, "Checkpoint"] = {}
+
+
+class Checkpoint:
+    """A checkpoint in use; `is_used` says whether it still is.
+
+    Without a folder it is one that nothing is known about.
+    """
+
+    def __init__(self, folder: Path | None = None, lock: int | None = None) -> None:
+        self._folder = folder
+        self._lock = lock
+        self.is_used: Callable[[], bool] = lambda: True
+
+    def check(self, kafka: KafkaSettings) -> None:
+        """Compare whose the checkpoint is with what is about to start, and write it down.
+
+        Raises:
+            ConfigError: It is another query's.
+        """
+        if self._folder is None:
+            return
+        now = identity_of(kafka, _query_of(self._folder))
+        file = self._folder / IDENTITY
+        if file.exists():
+            recorded = read_identity(file.read_text(encoding="utf-8"), str(file))
+            check_identity(recorded, now, str(self._folder))
+        _replace(file, identity_text(now))
+
+    def started(self, kafka: KafkaSettings, query: str) -> None:
+        """Write down which query the checkpoint belongs to."""
+        if self._folder is not None:
+            _replace(self._folder / IDENTITY, identity_text(identity_of(kafka, query)))
+
+    def release(self) -> None:
+        """Let another query use it; twice is fine."""
+        if self._folder is not None:
+            _held.pop(self._folder, None)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def use(checkpoint: str) -> Checkpoint:
+    """Return a checkpoint that no other query on this machine uses; a dead process uses none.
+
+    Raises:
+        ConfigError: Another query uses it.
+    """
+    if "://" in checkpoint:
+        return Checkpoint()
+    folder = Path(located(checkpoint))
+    before = _held.get(folder)
+    if before is not None and not before.is_used():
+        before.release()
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as err:
+        os.close(lock)
+        raise ConfigError(
+            f"another query uses checkpoint {folder} just now: stop it first, or give this one a "
+            "checkpoint of its own (spark.checkpoint)"
+        ) from err
+    _held[folder] = Checkpoint(folder, lock)
+    return _held[folder]
+
+
+def _query_of(folder: Path) -> str | None:
+    """Return the id of the query that Spark began with this checkpoint, or None if it did not."""
+    try:
+        text = (folder / METADATA).read_text(encoding="utf-8")
+        return str(json.loads(text)["id"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as err:
+        raise ConfigError(
+            f"{folder / METADATA} is damaged: start with a copy of the checkpoint"
+        ) from err
+
+
+def _replace(file: Path, text: str) -> None:
+    """Write a file so that it is the old or the new one, whenever the process is killed."""
+    fresh = file.with_name(f".{file.name}.new")
+    with fresh.open("w", encoding="utf-8") as writing:
+        writing.write(text)
+        writing.flush()
+        os.fsync(writing.fileno())
+    fresh.replace(file)

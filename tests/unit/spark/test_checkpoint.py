@@ -1,0 +1,133 @@
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reviewstream.errors import ConfigError
+from reviewstream.pipeline.identity import read_identity
+from reviewstream.settings import KafkaSettings
+from reviewstream.spark.checkpoint import IDENTITY, Checkpoint, use
+
+KAFKA = KafkaSettings()
+IN_USE = "another query uses checkpoint .* just now: stop it first"
+HOLDER = """
+import sys
+from reviewstream.spark.checkpoint import use
+
+checkpoint = use(sys.argv[1])
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "checkpoint"
+
+
+@pytest.fixture
+def checkpoint(folder: Path) -> Iterator[Checkpoint]:
+    checkpoint = use(str(folder))
+    yield checkpoint
+    checkpoint.release()
+
+
+def begun_by_spark(folder: Path, query: str) -> None:
+    (folder / "metadata").write_text(f'{{"id":"{query}"}}')
+
+
+def test_a_new_checkpoint_learns_whose_it_is(checkpoint: Checkpoint, folder: Path) -> None:
+    checkpoint.check(KAFKA)
+    begun_by_spark(folder, "q1")
+    checkpoint.started(KAFKA, "q1")
+    checkpoint.check(KAFKA)
+    recorded = read_identity((folder / IDENTITY).read_text(), "f")
+    assert (recorded.query, recorded.labelled_topic) == ("q1", "reviews.labelled")
+
+
+def test_a_start_that_was_killed_before_the_query_was_known_is_made_up_for(
+    checkpoint: Checkpoint, folder: Path
+) -> None:
+    checkpoint.check(KAFKA)
+    begun_by_spark(folder, "q1")  # and killed
+    checkpoint.check(KAFKA)
+    assert read_identity((folder / IDENTITY).read_text(), "f").query == "q1"
+
+
+def test_a_checkpoint_from_before_there_was_an_identity_gets_one(
+    checkpoint: Checkpoint, folder: Path
+) -> None:
+    begun_by_spark(folder, "q1")
+    checkpoint.check(KAFKA)
+    with pytest.raises(ConfigError, match=r"labelled_topic is reviews\.labelled, not other"):
+        checkpoint.check(KafkaSettings(labelled_topic="other"))
+
+
+def test_what_is_refused_changes_nothing(checkpoint: Checkpoint, folder: Path) -> None:
+    checkpoint.check(KAFKA)
+    before = (folder / IDENTITY).read_bytes()
+    with pytest.raises(ConfigError):
+        checkpoint.check(KafkaSettings(labelled_topic="other"))
+    assert (folder / IDENTITY).read_bytes() == before
+
+
+def test_another_id_in_sparks_own_file_is_refused(checkpoint: Checkpoint, folder: Path) -> None:
+    begun_by_spark(folder, "q1")
+    checkpoint.check(KAFKA)
+    begun_by_spark(folder, "q2")
+    with pytest.raises(ConfigError, match="its query is q1, not q2"):
+        checkpoint.check(KAFKA)
+    (folder / "metadata").unlink()
+    with pytest.raises(ConfigError, match="its query is q1, not a new one"):
+        checkpoint.check(KAFKA)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "{"])
+def test_a_damaged_file_of_sparks_is_named(checkpoint: Checkpoint, folder: Path, text: str) -> None:
+    (folder / "metadata").write_text(text)
+    with pytest.raises(ConfigError, match="metadata is damaged: start with a copy"):
+        checkpoint.check(KAFKA)
+
+
+def test_half_a_file_that_a_kill_left_is_not_looked_at(
+    checkpoint: Checkpoint, folder: Path
+) -> None:
+    checkpoint.check(KAFKA)
+    (folder / f".{IDENTITY}.new").write_text('{"vers')
+    checkpoint.check(KAFKA)
+
+
+def test_two_queries_of_one_process_do_not_share_a_checkpoint(
+    checkpoint: Checkpoint, folder: Path
+) -> None:
+    with pytest.raises(ConfigError, match=IN_USE):
+        use(str(folder))
+    checkpoint.is_used = lambda: False  # its query has ended
+    use(str(folder)).release()
+
+
+def test_two_processes_do_not_share_a_checkpoint_and_a_killed_one_holds_none(folder: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(ConfigError, match=IN_USE):
+            use(str(folder))
+        os.kill(holder.pid, signal.SIGKILL)
+        holder.wait(60)
+        use(str(folder)).release()
+
+
+def test_of_a_checkpoint_behind_a_url_nothing_is_known() -> None:
+    checkpoint = use("s3a://bucket/checkpoint")
+    checkpoint.check(KAFKA)
+    checkpoint.started(KAFKA, "q1")
+    checkpoint.release()
+    use("s3a://bucket/checkpoint").release()
