@@ -40,9 +40,9 @@ pytestmark = [pytest.mark.model, pytest.mark.faults, pytest.mark.timeout(3600)]
 
 KILLS: Final = int(os.environ.get("REVIEWSTREAM_TEST_KILLS", "30"))
 REVIEWS: Final = int(os.environ.get("REVIEWSTREAM_TEST_REVIEWS", "20000"))
-ROWS: Final = 250  # of a micro-batch
+ROWS: Final = max(50, REVIEWS // 40)  # of a micro-batch
 TASKS: Final = 2
-MOST_APART: Final = 1.5  # seconds between two kills
+MOST_APART: Final = 1.0  # seconds between two kills
 DRIVERS: Final = 0.05  # of all kills
 TASK: Final = "pyspark.worker"  # the daemon of the processes that run tasks, and these themselves
 
