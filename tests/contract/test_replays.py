@@ -1,11 +1,17 @@
 """A replay on Kafka: whatever is killed or runs beside it, each line gets through once."""
 
 import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+from msgspec import structs
 
 from reviewstream.adapters.kafka import KafkaLog, KafkaRecordSink
+from reviewstream.adapters.registry import ConfluentRegistry
 from reviewstream.app import open_only_sink, open_transactional_sink
 from reviewstream.core.lineage import Cause, made_from
 from reviewstream.core.parsing import to_line
@@ -18,6 +24,7 @@ from reviewstream.pipeline.reading import labelled_reader
 from reviewstream.pipeline.rejects import Rejects, Wanted
 from reviewstream.pipeline.replay import Refusal, Replayed, Replayer
 from reviewstream.ports import RecordSink
+from reviewstream.ports import SchemaRegistry as SchemaRegistryPort
 from reviewstream.settings import KafkaSettings, RegistrySettings
 from reviewstream.testing import (
     FakeChatModel,
@@ -26,7 +33,9 @@ from reviewstream.testing import (
     MemoryRegistry,
     NoLimit,
 )
-from reviewstream_testbed import Kafka
+from reviewstream_testbed import Kafka, SchemaRegistry
+from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from tests.contract.waiting import eventually
 from tests.unit.pipeline.test_reconcile import review
 
 LINES = 20
@@ -35,11 +44,11 @@ LINES = 20
 class Bed:
     """Rejected lines on real topics; labels are free."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, registry: SchemaRegistryPort) -> None:
         self.settings = settings
         self.log = KafkaLog(settings)
         self.log.ensure([settings.labelled_topic, settings.rejected_topic])
-        self.registry = MemoryRegistry()
+        self.registry = registry
         self.topics = find_topics(settings, RegistrySettings(auto_register=True), self.registry)
         self.publisher = Publisher(self.topics, KafkaRecordSink(settings))
         self.rejects = Rejects(self.log, self.registry, settings, letters=False)
@@ -52,7 +61,7 @@ class Bed:
                 stage=Stage.LABEL,
                 reason=Reason.MODEL_UNAVAILABLE,
                 detail="away",
-                raw=to_line(review(f"r{number}")),
+                raw=to_line(structs.replace(review(f"r{number}"), text=f"text {number}")),
                 origin=Origin(source="s", offset=number),
                 rejected_at=FakeClock().now(),
             )
@@ -77,14 +86,17 @@ class Bed:
         )
 
 
-@pytest.fixture
-def bed(kafka: Kafka, topic: str) -> Bed:
-    settings = KafkaSettings(
+def settings_of(kafka: Kafka, topic: str) -> KafkaSettings:
+    return KafkaSettings(
         bootstrap_servers=kafka.bootstrap_servers,
         labelled_topic=f"{topic}.labelled",
         rejected_topic=f"{topic}.rejected",
     )
-    return Bed(settings)
+
+
+@pytest.fixture
+def bed(kafka: Kafka, topic: str) -> Bed:
+    return Bed(settings_of(kafka, topic), MemoryRegistry())
 
 
 def test_each_line_gets_through_once_with_its_lineage(bed: Bed) -> None:
@@ -121,3 +133,53 @@ class Stalling(FencedSink):
 
     def flush_now(self) -> int:
         return super().flush()
+
+
+@pytest.fixture
+def endpoint() -> Iterator[OpenAIEndpoint]:
+    with OpenAIEndpoint(judge="hash") as endpoint:
+        yield endpoint
+
+
+def command(
+    settings: KafkaSettings, registry: SchemaRegistry, endpoint: OpenAIEndpoint
+) -> list[str]:
+    """Return the command as a user would type it, one request after the other."""
+    given = {
+        "kafka.bootstrap_servers": settings.bootstrap_servers,
+        "kafka.labelled_topic": settings.labelled_topic,
+        "kafka.rejected_topic": settings.rejected_topic,
+        "registry.url": registry.url,
+        "openai.base_url": endpoint.base_url,
+        "openai.api_key": endpoint.api_key,
+        "openai.pack": 1,
+        "openai.concurrency": 1,
+    }
+    options = [word for name, value in given.items() for word in ("-s", f"{name}={value}")]
+    return [sys.executable, "-m", "reviewstream", "rejects", "replay", "--json", *options]
+
+
+@pytest.mark.model
+def test_a_command_that_is_killed_and_started_again_sends_each_line_once(
+    kafka: Kafka, schema_registry: SchemaRegistry, topic: str, endpoint: OpenAIEndpoint
+) -> None:
+    registry = ConfluentRegistry(RegistrySettings(url=schema_registry.url))
+    bed = Bed(settings_of(kafka, topic), registry)
+    for number in range(LINES):
+        bed.reject(number)
+    endpoint.fault(rate=1.0, faults=[{"kind": "slow", "seconds": 0.5}])  # time to be killed
+    words = command(bed.settings, schema_registry, endpoint)
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL) as killed:
+        try:
+            eventually(lambda: len(bed.labels()), lambda count: count > 0, timeout=60)
+        finally:
+            killed.kill()
+    sent = len(bed.labels())
+    assert 0 < sent < LINES
+    endpoint.fault()
+    for again in (LINES - sent, 0):
+        done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=120)
+        found = json.loads(done.stdout)
+        assert (found["rejects"], found["sent"]) == (again, again)
+        assert found["through_already"] == LINES - again
+    assert [number for number, _, _ in bed.labels()] == list(range(LINES))
