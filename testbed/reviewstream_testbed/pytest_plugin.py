@@ -72,6 +72,8 @@ def pytest_configure(config: pytest.Config) -> None:
         external_addresses(_provider(config), os.environ)
     except TestbedError as error:
         raise pytest.UsageError(f"--testbed={_provider(config)}: {error}") from error
+    if _is_secure(config) and _provider(config) != EMBEDDED:
+        raise pytest.UsageError("--testbed-secure is for embedded servers")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -216,6 +218,10 @@ def _provider(config: pytest.Config) -> str:
     return str(config.getoption("--testbed") or config.getini("testbed"))
 
 
+def _is_secure(config: pytest.Config) -> bool:
+    return bool(config.getoption("--testbed-secure") or config.getini("testbed_secure"))
+
+
 def _shared(config: pytest.Config) -> dict[str, Any] | None:
     """Return what the controller told this worker; None if this process is none."""
     told: dict[str, Any] = getattr(config, "workerinput", {})
@@ -249,8 +255,7 @@ def _testbed(config: pytest.Config, prefix: str) -> Testbed:
 def _new_testbed(config: pytest.Config, prefix: str) -> Testbed:
     from reviewstream_testbed.testbed import Testbed  # noqa: PLC0415 - see above
 
-    secure = bool(config.getoption("--testbed-secure") or config.getini("testbed_secure"))
-    return Testbed((), provider=_provider(config), prefix=prefix, secure=secure)
+    return Testbed((), provider=_provider(config), prefix=prefix, secure=_is_secure(config))
 
 
 def _is_ours(item: pytest.Item) -> Callable[[str], bool]:

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 from elasticsearch import ApiError, Elasticsearch, TransportError, UnsupportedProductError
 from elasticsearch.helpers import ScanError, scan
 
-from reviewstream.adapters.trust import tls_failure
+from reviewstream.adapters.trust import tls_failure, trusting
 from reviewstream.core.mapping import ALIAS_SUFFIX, mapping_drift
 from reviewstream.errors import (
     ConfigError,
@@ -176,7 +176,7 @@ def _credentials(settings: ElasticsearchSettings) -> dict[str, Any]:
         password = settings.password.get_secret_value() if settings.password else ""
         given["basic_auth"] = (settings.username, password)
     if settings.ca_location is not None:
-        given["ca_certs"] = settings.ca_location
+        given["ssl_context"] = trusting(settings.ca_location, setting="elasticsearch.ca_location")
     return given
 
 

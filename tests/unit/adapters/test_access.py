@@ -160,6 +160,18 @@ def test_a_certificate_for_another_host_is_not_trusted(
         assert "127.0.0.1" in str(refusal(address, access))
 
 
+def test_the_certificate_must_be_for_the_name_that_the_client_uses(
+    path: Path, authority: Authority, access: Access
+) -> None:
+    address_alone = authority.issue("address", "127.0.0.1")
+    door = Door(tls_cert=address_alone.chain, tls_key=address_alone.key, token=TOKEN)
+    with serving(path, ServeOptions(door=door)) as address:
+        with client_of(address, access) as client:
+            assert client.hello().size == len(CONTENT)
+        by_name = ServerAddress(host="localhost", port=address.port)
+        assert "the certificate of localhost" in str(refusal(by_name, access))
+
+
 def test_a_client_without_tls_is_told_so(secure: ServerAddress) -> None:
     error = refusal(secure, Access(token=TOKEN))
     assert isinstance(error, StopError)

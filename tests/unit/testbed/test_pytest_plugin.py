@@ -79,6 +79,11 @@ def test_the_provider_may_be_a_setting_and_the_option_wins(
     run(TESTS, "--testbed=embedded").assert_outcomes(passed=1)
 
 
+def test_only_embedded_servers_can_ask_for_passwords(run: Run) -> None:
+    result = run("", "--testbed=containers", "--testbed-secure")
+    result.stderr.fnmatch_lines(["ERROR: --testbed-secure is for embedded servers"])
+
+
 def test_without_the_extra_a_fixture_fails_with_the_command(
     run: Run, pytester: pytest.Pytester
 ) -> None:
