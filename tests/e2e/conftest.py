@@ -14,6 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from pydantic import SecretStr
 
 from reviewstream.settings import (
     ConnectSettings,
@@ -110,8 +111,9 @@ class Pipeline:
     def environ(self) -> dict[str, str]:
         """Return the settings as a user would export them."""
         names = dict(os.environ)
-        for section, values in self.settings.model_dump(mode="json", exclude_unset=True).items():
-            for name, value in values.items():
+        for section, values in self.settings.model_dump(exclude_unset=True).items():
+            for name, given in values.items():
+                value = given.get_secret_value() if isinstance(given, SecretStr) else given
                 text = value if isinstance(value, str) else json.dumps(value)
                 names[f"REVIEWSTREAM_{section}__{name}".upper()] = text
         names["OPENAI_API_KEY"] = "sk-mock"

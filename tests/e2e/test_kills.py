@@ -13,9 +13,11 @@ from typing import Any, Final
 
 import psutil
 import pytest
+from pydantic import SecretStr
 
 from reviewstream.samples import write_sample
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from tests.contract.redis_server import MISSING, RedisServer, redis_program
 from tests.e2e.conftest import PATIENCE, Command, Pipeline, await_condition, with_changes
 from tests.e2e.test_pipeline import free_port
 
@@ -25,6 +27,7 @@ REVIEWS: Final = 3_000
 PACK: Final = 10
 CONCURRENCY: Final = 2  # per Spark task
 TASKS: Final = 2
+LEASE: Final = 5.0  # seconds; the next run waits for what a killed one was buying
 LATENCY: Final = 100  # milliseconds, so that a kill finds requests in flight
 WORKERS: Final = "pyspark.daemon"  # Spark's Python workers are this process and its forks
 
@@ -44,7 +47,18 @@ def endpoint() -> Iterator[OpenAIEndpoint]:
 
 
 @pytest.fixture
-def mine(pipeline: Pipeline, endpoint: OpenAIEndpoint, tmp_path: Path) -> Pipeline:
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """Settings of a ledger in a file, or in a Redis."""
+    if request.param == "file":
+        yield {"file": str(tmp_path / "ledger.sqlite3")}
+        return
+    server = RedisServer(redis_program() or pytest.skip(MISSING), tmp_path)
+    yield {"url": SecretStr(server.url), "lease": LEASE}
+    server.close()
+
+
+@pytest.fixture
+def mine(pipeline: Pipeline, endpoint: OpenAIEndpoint, ledger: dict[str, Any]) -> Pipeline:
     pipeline = with_changes(
         pipeline,
         "openai",
@@ -52,7 +66,7 @@ def mine(pipeline: Pipeline, endpoint: OpenAIEndpoint, tmp_path: Path) -> Pipeli
         concurrency=CONCURRENCY,
         pack=PACK,
     )
-    pipeline = with_changes(pipeline, "ledger", enabled=True, file=str(tmp_path / "ledger.sqlite3"))
+    pipeline = with_changes(pipeline, "ledger", enabled=True, **ledger)
     return with_changes(
         pipeline, "source", port=free_port(), partitions=TASKS, max_rows_per_trigger=REVIEWS // 3
     )
@@ -101,12 +115,14 @@ VICTIMS: Final[dict[str, Any]] = {
 
 
 @pytest.mark.parametrize(
-    "victim",
+    ("victim", "ledger"),
     [
-        "both",
-        pytest.param("driver", marks=pytest.mark.faults),
-        pytest.param("worker", marks=pytest.mark.faults),
+        ("both", "file"),
+        pytest.param("driver", "file", marks=pytest.mark.faults),
+        pytest.param("worker", "file", marks=pytest.mark.faults),
+        pytest.param("both", "redis", marks=pytest.mark.faults),
     ],
+    indirect=["ledger"],
 )
 def test_a_kill_at_any_moment_costs_what_was_in_flight_at_most(
     mine: Pipeline, endpoint: OpenAIEndpoint, texts: set[str], victim: str
