@@ -1,5 +1,6 @@
 """The faults: what is done to which part while reviews flow."""
 
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -7,9 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import psutil
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+from elasticsearch import Elasticsearch
 
+from tests.e2e.conftest import with_changes
 from tests.e2e.test_kills import driver, killed, workers
-from tests.faults.scene import Scene
+from tests.faults.scene import Scene, write_reviews
 
 LENGTH: Final = 5.0  # seconds that a fault lasts if nothing else ends it
 
@@ -22,6 +27,7 @@ class Fault:
         part: What it happens to.
         what: What happens.
         act: Does it, and undoes it.
+        recover: What a person does when the run has ended, before it is started again.
         prepare: What must be so before, done before anything flows.
         quick: Whether it is tried with every commit, and not before a release only.
     """
@@ -30,6 +36,7 @@ class Fault:
     what: str
     act: Callable[[Scene], None]
     quick: bool = False
+    recover: Callable[[Scene], None] = lambda _: None
     prepare: Callable[[Scene], None] = lambda _: None
 
     @property
@@ -132,6 +139,86 @@ def silence(link: Callable[[Scene], Any]) -> Callable[[Scene], None]:
     return act
 
 
+def append(scene: Scene) -> None:
+    """Let the file grow, by whole lines."""
+    grown = scene.file.with_name("more.json")
+    write_reviews(grown, seed=scene.seed + 1)
+    with scene.file.open("ab") as file:
+        file.write(grown.read_bytes())
+    scene.server.restart()
+
+
+def put_back(scene: Scene) -> None:
+    """Give the file the lines that it had, and serve it."""
+    write_reviews(scene.file, seed=scene.seed)
+    scene.server.restart()
+
+
+def replace(scene: Scene) -> None:
+    """Put other reviews into a file of the same name."""
+    write_reviews(scene.file, seed=scene.seed + 1)
+    scene.server.restart()
+
+
+def truncate(scene: Scene) -> None:
+    """Leave the first 30 lines of the file; the rest has been promised to Spark."""
+    lines = scene.file.read_bytes().splitlines(keepends=True)
+    scene.file.write_bytes(b"".join(lines[:30]))
+    scene.server.restart()
+
+
+def limit_records(size: int) -> Callable[[Scene], None]:
+    """Return: a limit for the records of the labelled topic, in bytes."""
+
+    def act(scene: Scene) -> None:
+        topic = scene.pipeline.settings.kafka.labelled_topic
+        wanted = ConfigEntry(
+            "max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET
+        )
+        change = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[wanted])
+        admin = AdminClient(scene.bed.kafka.client_config)
+        for done in admin.incremental_alter_configs([change]).values():
+            done.result(timeout=30)
+
+    return act
+
+
+def delete_topics(scene: Scene) -> None:
+    """Delete the topics, and whatever is on them."""
+    kafka = scene.pipeline.settings.kafka
+    admin = AdminClient(scene.bed.kafka.client_config)
+    for done in admin.delete_topics([kafka.labelled_topic, kafka.rejected_topic]).values():
+        done.result(timeout=30)
+
+
+def start_anew(scene: Scene) -> None:
+    """Forget how far the stream was; its labels are in the ledger."""
+    delete_topics(scene)
+    shutil.rmtree(scene.pipeline.folder / scene.pipeline.settings.spark.checkpoint)
+
+
+def delete_index(scene: Scene) -> None:
+    """Delete the index behind the alias, and whatever is in it."""
+    client = Elasticsearch(**scene.bed.elasticsearch.client_config)
+    index = scene.pipeline.settings.elasticsearch.index
+    for name in client.indices.get_alias(name=index):
+        client.indices.delete(index=name)
+    client.close()
+
+
+def index_anew(scene: Scene) -> None:
+    """Make the index again, and read the topic from its beginning: by another connector."""
+    client = Elasticsearch(**scene.bed.elasticsearch.client_config)
+    index = scene.pipeline.settings.elasticsearch.index
+    if client.indices.exists(index=index) and not client.indices.exists_alias(name=index):
+        client.indices.delete(
+            index=index
+        )  # made by a record that came meanwhile, without a mapping
+    client.close()
+    name = f"{scene.pipeline.settings.connect.name}-again"
+    scene.pipeline = with_changes(scene.pipeline, "connect", name=name)
+
+
 def _of(name: str) -> Callable[[Scene], Any]:
     return lambda scene: getattr(scene.bed, name)
 
@@ -160,6 +247,13 @@ def _all() -> Iterator[Fault]:
         yield Fault(name, "0.5 s of latency for 5 s", slow(link))
         yield Fault(name, "reset three times", cut(link), quick="server" in name)
         yield Fault(name, "silent for 5 s", silence(link))
+    anew = limit_records(1 << 20)
+    yield Fault("topic", "takes 200 bytes at most", limit_records(200), recover=anew)
+    yield Fault("topic", "deleted", delete_topics, recover=start_anew)
+    yield Fault("index", "deleted", delete_index, recover=index_anew)
+    yield Fault("file", "grows", append)
+    yield Fault("file", "replaced", replace, recover=put_back)
+    yield Fault("file", "cut short", truncate, recover=put_back)
 
 
 FAULTS: Final = tuple(_all())

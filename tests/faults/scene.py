@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,7 @@ REVIEWS: Final = 2_000
 BAD_EVERY: Final = 100  # one line in so many is no review
 RUNS: Final = 4  # a fault may end a run; what it left is done by the next
 BATCH: Final = 500
+BAD: Final = b'{"review_id": "cut off'
 
 
 def write_reviews(file: Path, *, seed: int) -> None:
@@ -23,7 +24,7 @@ def write_reviews(file: Path, *, seed: int) -> None:
     write_sample(file, REVIEWS, seed=seed)
     lines = file.read_bytes().splitlines(keepends=True)
     for number in range(0, len(lines), BAD_EVERY):
-        lines[number] = b'{"review_id": "cut off' + str(number).encode() + b"\n"
+        lines[number] = BAD + str(number).encode() + b"\n"
     file.write_bytes(b"".join(lines))
 
 
@@ -34,6 +35,7 @@ class Scene:
     Attributes:
         to_server: The network between Spark and the review server.
         to_model: The network between Spark and the endpoint.
+        seed: Of the reviews in the file.
         notes: What ended a run before its end: its last words.
     """
 
@@ -44,8 +46,14 @@ class Scene:
     server: ReviewServer
     to_server: Link
     to_model: Link
+    seed: int
     run: Command | None = None
     notes: list[str] = field(default_factory=list)
+
+    def lines(self) -> tuple[int, int]:
+        """Return how many lines the file has, and how many of them are no reviews."""
+        lines = self.file.read_bytes().splitlines()
+        return len(lines), sum(line.startswith(BAD) for line in lines)
 
     def labelled(self) -> int:
         """Return how many different texts the model was asked about."""
@@ -56,20 +64,30 @@ class Scene:
         assert self.run is not None
         return self.run
 
-    def flow(self, moment: int) -> Iterator[None]:
-        """Run until everything was read; yield when the model was asked about `moment` texts."""
-        for _ in range(RUNS):
-            with self.pipeline.start("run", "--once") as self.run:
-                if not self.notes:
-                    await_condition("texts", self.labelled, lambda count: count >= moment)
-                    yield
-                status = await_condition(
-                    "end of the run", self.run.process.poll, lambda code: code is not None
-                )
-            if status == 0:
+    def flow(self, moment: int, recover: Callable[[], None]) -> Iterator[None]:
+        """Run until everything was read; yield when the model was asked about `moment` texts.
+
+        Args:
+            moment: When the fault comes.
+            recover: What a person does once a run has ended: by the fault, or at its end.
+        """
+        for number in range(RUNS):
+            status = yield from self._run(None if number else moment)
+            if number == 0:
+                recover()
+            if status:
+                self.notes.append(last_words(self.command().log.read_text()))
+            elif number:
                 return
-            self.notes.append(last_words(self.run.log.read_text()))
         raise AssertionError(f"it does not come to an end: {self.notes}")
+
+    def _run(self, moment: int | None) -> Generator[None, None, int]:
+        with self.pipeline.start("run", "--once") as self.run:
+            if moment is not None:
+                await_condition("texts", self.labelled, lambda count: count >= moment)
+                yield
+            poll = self.run.process.poll
+            return int(await_condition("end of the run", poll, lambda code: code is not None))
 
     def reconciliation(self) -> dict[str, Any]:
         """Return what `reviewstream reconcile` finds once the index has caught up."""
@@ -104,4 +122,4 @@ def set_up(pipeline: Pipeline, bed: Testbed, folder: Path, *, seed: int) -> Iter
         pipeline = with_changes(
             pipeline, "ledger", enabled=True, file=str(folder / "ledger.sqlite3")
         )
-        yield Scene(pipeline, bed, endpoint, file, server, to_server, to_model)
+        yield Scene(pipeline, bed, endpoint, file, server, to_server, to_model, seed)
