@@ -16,6 +16,7 @@ REVIEWS: Final = 2_000
 BAD_EVERY: Final = 100  # one line in so many is no review
 RUNS: Final = 4  # a fault may end a run; what it left is done by the next
 BATCH: Final = 500
+DELIVERY: Final = 45.0  # seconds that a task tries to write its records
 BAD: Final = b'{"review_id": "cut off'
 
 
@@ -119,6 +120,7 @@ def set_up(pipeline: Pipeline, bed: Testbed, folder: Path, *, seed: int) -> Iter
         pipeline = with_changes(
             pipeline, "source", port=to_server.port, partitions=2, max_rows_per_trigger=BATCH
         )
+        pipeline = with_changes(pipeline, "kafka", delivery_timeout=DELIVERY)
         pipeline = with_changes(
             pipeline, "ledger", enabled=True, file=str(folder / "ledger.sqlite3")
         )

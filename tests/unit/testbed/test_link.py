@@ -1,5 +1,6 @@
 """A network between client and server that is slow, broken or silent when told to be."""
 
+import contextlib
 import socket
 import socketserver
 import threading
@@ -116,3 +117,13 @@ def test_a_server_that_is_away_is_a_connection_that_ends() -> None:
         port = listener.getsockname()[1]
     with Link("127.0.0.1", port) as link, connect(link) as connection:
         assert connection.recv(1) == b""
+
+
+def test_it_ends_quietly_with_connections_open(echo: int, caplog: pytest.LogCaptureFixture) -> None:
+    with Link("127.0.0.1", echo) as link, contextlib.ExitStack() as stack:
+        connection = stack.enter_context(connect(link))
+        connection.sendall(b"x")
+        assert connection.recv(1) == b"x"
+        stack.pop_all()
+    connection.close()
+    assert caplog.text == ""
