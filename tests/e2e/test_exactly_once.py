@@ -39,7 +39,7 @@ from tests.e2e.test_pipeline import free_port
 pytestmark = [pytest.mark.model, pytest.mark.faults, pytest.mark.timeout(3600)]
 
 KILLS: Final = int(os.environ.get("REVIEWSTREAM_TEST_KILLS", "30"))
-REVIEWS: Final = int(os.environ.get("REVIEWSTREAM_TEST_REVIEWS", "20000"))
+REVIEWS: Final = int(os.environ.get("REVIEWSTREAM_TEST_REVIEWS", "4000"))
 ROWS: Final = max(50, REVIEWS // 40)  # of a micro-batch
 TASKS: Final = 2
 MOST_APART: Final = 1.0  # seconds between two kills
