@@ -184,10 +184,13 @@ def limit_records(size: int) -> Callable[[Scene], None]:
 
 
 def delete_topics(scene: Scene) -> None:
-    """Delete the topics, and whatever is on them."""
+    """Delete the topics that are there, and whatever is on them."""
     kafka = scene.pipeline.settings.kafka
     admin = AdminClient(scene.bed.kafka.client_config)
-    for done in admin.delete_topics([kafka.labelled_topic, kafka.rejected_topic]).values():
+    there = {kafka.labelled_topic, kafka.rejected_topic} & admin.list_topics(
+        timeout=30
+    ).topics.keys()
+    for done in admin.delete_topics(sorted(there)).values() if there else ():
         done.result(timeout=30)
 
 
