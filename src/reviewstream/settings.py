@@ -51,6 +51,11 @@ def is_secret(name: str) -> bool:
     return any(word in name.lower() for word in SECRET_WORDS)
 
 
+def revealed(secret: SecretStr | None) -> str | None:
+    """Return a secret as it is sent."""
+    return None if secret is None else secret.get_secret_value()
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -65,21 +65,21 @@ class Scene:
         assert self.run is not None
         return self.run
 
-    def flow(self, moment: int, recover: Callable[[], None]) -> Iterator[None]:
+    def flow(self, moment: int, recover: Callable[[], None] | None) -> Iterator[None]:
         """Run until everything was read; yield when the model was asked about `moment` texts.
 
         Args:
             moment: When the fault comes.
-            recover: What a person does once a run has ended: by the fault, or at its end.
+            recover: What a person does once the first run has ended; None: nothing.
         """
         for number in range(RUNS):
             status = yield from self._run(None if number else moment)
-            if number == 0:
-                recover()
             if status:
                 self.notes.append(last_words(self.command().log.read_text()))
-            elif number:
+            elif number or recover is None:
                 return
+            if recover is not None and not number:
+                recover()
         raise AssertionError(f"it does not come to an end: {self.notes}")
 
     def _run(self, moment: int | None) -> Generator[None, None, int]:

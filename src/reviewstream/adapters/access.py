@@ -10,8 +10,9 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from reviewstream.adapters.trust import trusting
+from reviewstream.adapters.trust import trusting, untrusted
 from reviewstream.errors import ConfigError
+from reviewstream.settings import revealed
 
 MIN_TOKEN: Final = 16  # characters: what nobody guesses
 MAX_TOKEN: Final = 1024  # characters: it must fit into a request
@@ -34,7 +35,7 @@ class Access:
     @property
     def revealed(self) -> str | None:
         """The token as it is sent."""
-        return self.token.get_secret_value() if self.token is not None else None
+        return revealed(self.token)
 
     def open(self, host: str, port: int, timeout: float) -> socket.socket:
         """Connect.
@@ -61,10 +62,7 @@ class Access:
         except ssl.SSLEOFError:  # it hung up
             raise
         except ssl.SSLCertVerificationError as err:
-            raise ConfigError(
-                f"the certificate of {host}:{port} is not trusted ({err.verify_message}):"
-                " source.ca_location names the file of the authority that signed it"
-            ) from err
+            raise untrusted(err, f"{host}:{port}", section="source") from err
         except ssl.SSLError as err:
             raise ConfigError(
                 f"{host}:{port} does not speak TLS as we do ({err.reason}): start it with"

@@ -18,12 +18,12 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
-from pydantic import SecretStr
 
 from reviewstream.adapters.kafka_errors import Problems, error_in
+from reviewstream.core.kafka_login import oauth_login
 from reviewstream.errors import PermanentError, ReviewStreamError, StopError, TransientError
 from reviewstream.ports import OutgoingRecord, StoredRecord
-from reviewstream.settings import KafkaSettings
+from reviewstream.settings import KafkaSettings, revealed
 
 REQUEST_TIMEOUT: Final = 10.0  # seconds for one question to the brokers
 QUEUE_SIZE: Final = 64 << 10  # KiB of records waiting in one sink
@@ -38,30 +38,13 @@ def client_config(settings: KafkaSettings) -> dict[str, Any]:
         "security.protocol": settings.security_protocol,
         "sasl.mechanism": settings.sasl_mechanism,
         "sasl.username": settings.sasl_username,
-        "sasl.password": _revealed(settings.sasl_password),
+        "sasl.password": revealed(settings.sasl_password),
         "ssl.ca.location": settings.ssl_ca_location,
-        **_oauth(settings),
+        **oauth_login(settings),
     }
     secrets = {name: secret.get_secret_value() for name, secret in settings.client_secrets.items()}
     given = {name: value for name, value in ours.items() if value is not None}
     return given | settings.client | secrets
-
-
-def _oauth(settings: KafkaSettings) -> dict[str, str | None]:
-    """Return how librdkafka gets its tokens itself, by OpenID Connect's client credentials."""
-    if settings.oauth_token_url is None:
-        return {}
-    return {
-        "sasl.oauthbearer.method": "oidc",
-        "sasl.oauthbearer.token.endpoint.url": settings.oauth_token_url,
-        "sasl.oauthbearer.client.id": settings.oauth_client_id,
-        "sasl.oauthbearer.client.secret": _revealed(settings.oauth_client_secret),
-        "sasl.oauthbearer.scope": settings.oauth_scope,
-    }
-
-
-def _revealed(secret: SecretStr | None) -> str | None:
-    return secret.get_secret_value() if secret is not None else None
 
 
 def producer_config(settings: KafkaSettings) -> dict[str, Any]:

@@ -37,8 +37,13 @@ def tls_failure(error: BaseException, who: str, *, section: str) -> ConfigError 
     if cause is None or isinstance(cause, ssl.SSLEOFError):  # the latter hung up
         return None
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return ConfigError(
-            f"the certificate of {who} is not trusted ({cause.verify_message}):"
-            f" {section}.ca_location names the file of the authority that signed it"
-        )
+        return untrusted(cause, who, section=section)
     return ConfigError(f"{who} does not speak TLS as we do ({cause.reason}): see {section}.url")
+
+
+def untrusted(error: ssl.SSLCertVerificationError, who: str, *, section: str) -> ConfigError:
+    """Return our error for a certificate that nobody vouches for; see `tls_failure`."""
+    return ConfigError(
+        f"the certificate of {who} is not trusted ({error.verify_message}):"
+        f" {section}.ca_location names the file of the authority that signed it"
+    )

@@ -123,7 +123,7 @@ def replay(  # noqa: PLR0913 - an argument for each option
     """
     from reviewstream.cli.replay import Replay
     from reviewstream.pipeline.rejects import Wanted
-    from reviewstream.pipeline.replay import repairs
+    from reviewstream.pipeline.repairs import repairs
 
     if dlq and file:
         raise click.UsageError("--file repairs lines: records of --dlq are sent as they are")

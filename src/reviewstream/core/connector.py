@@ -6,14 +6,13 @@ Source: Confluent, "Elasticsearch Service Sink Connector: configuration referenc
 "Sink connector configs".
 """
 
-from pydantic import SecretStr
-
 from reviewstream.core.versions import VERSION_HEADER
 from reviewstream.settings import (
     ElasticsearchSettings,
     RegistrySettings,
     Settings,
     is_secret,
+    revealed,
 )
 
 
@@ -52,7 +51,7 @@ def _converter(registry: RegistrySettings) -> dict[str, str]:
     config = {"schema.registry.url": registry.url}
     if registry.username is not None:
         config["basic.auth.credentials.source"] = "USER_INFO"
-        config["basic.auth.user.info"] = f"{registry.username}:{_revealed(registry.password)}"
+        config["basic.auth.user.info"] = f"{registry.username}:{revealed(registry.password) or ''}"
     return config
 
 
@@ -70,7 +69,7 @@ def _writing(elasticsearch: ElasticsearchSettings, topic: str) -> dict[str, str]
     }
     if elasticsearch.username is not None:
         config["connection.username"] = elasticsearch.username
-        config["connection.password"] = _revealed(elasticsearch.password)
+        config["connection.password"] = revealed(elasticsearch.password) or ""
     return config
 
 
@@ -88,7 +87,3 @@ def _errors(settings: Settings) -> dict[str, str]:
         "connection.timeout.ms": "5000",
         "read.timeout.ms": "30000",
     }
-
-
-def _revealed(secret: SecretStr | None) -> str:
-    return secret.get_secret_value() if secret else ""

@@ -4,11 +4,8 @@ What is sent is on its topic before the next slice is begun. So whenever this en
 finds what got through by its record, and what was paid for in the ledger.
 """
 
-import base64
-import binascii
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-import msgspec
 from msgspec import Struct, structs
 
 from reviewstream.core.lineage import CAUSE_HEADER, Cause, cause_header
@@ -16,7 +13,6 @@ from reviewstream.core.outcomes import Ok, Rejected
 from reviewstream.core.parsing import parse_review
 from reviewstream.core.records import LabelledReview, Origin, RejectedReview, Review
 from reviewstream.core.versions import VERSION_HEADER, external_version
-from reviewstream.errors import ConfigError
 from reviewstream.pipeline.publishing import Publisher
 from reviewstream.pipeline.rejects import CONNECT, Reject
 from reviewstream.ports import OutgoingRecord, RecordSink
@@ -173,44 +169,7 @@ class Repeater:
         )
 
 
-class _Repair(Struct, frozen=True, kw_only=True):
-    """A line of a file of repairs; what else `rejects list --out` writes is ignored."""
-
-    id: str
-    line: str | None = None
-    line_base64: str | None = None
-
-
-def repairs(lines: Iterable[bytes], where: str) -> dict[str, bytes]:
-    """Read repaired lines by the id of the reject that each takes the place of.
-
-    Raises:
-        ConfigError: one of them is no repair, or a second one of the same line.
-    """
-    found: dict[str, bytes] = {}
-    for number, text in enumerate(lines, 1):
-        if not text.strip():
-            continue
-        name, line = _repair(text, f"{where}:{number}")
-        if name in found:
-            raise ConfigError(f"{where}:{number}: a second line for {name}")
-        found[name] = line
-    return found
-
-
 def origin_of(reject: Reject) -> Origin:
     """Return where the line came from: what is made of it keeps that."""
     source, _, offset = reject.id.rpartition("@")
     return Origin(source=source, offset=int(offset))
-
-
-def _repair(text: bytes, where: str) -> tuple[str, bytes]:
-    try:
-        repair = msgspec.json.decode(text, type=_Repair)
-        if repair.line is not None:
-            return repair.id, repair.line.encode()
-        if repair.line_base64 is not None:
-            return repair.id, base64.b64decode(repair.line_base64, validate=True)
-    except (msgspec.DecodeError, binascii.Error) as err:
-        raise ConfigError(f"{where}: {err}") from err
-    raise ConfigError(f"{where}: neither `line` nor `line_base64`")

@@ -6,6 +6,7 @@ from typing import Final, Self
 
 from pydantic import SecretStr
 
+from reviewstream.core.kafka_login import oauth_login
 from reviewstream.errors import ConfigError
 from reviewstream.settings import (
     Delivery,
@@ -14,6 +15,7 @@ from reviewstream.settings import (
     SourceSettings,
     is_secret,
     located,
+    revealed,
 )
 
 EARLIEST: Final = "earliest"
@@ -187,7 +189,7 @@ def sink_options(kafka: KafkaSettings, registry: RegistrySettings) -> dict[str, 
         "kafka.security.protocol": kafka.security_protocol,
         "kafka.sasl.mechanism": kafka.sasl_mechanism,
         "kafka.sasl.username": kafka.sasl_username,
-        "kafka.sasl.password": _revealed(kafka.sasl_password),
+        "kafka.sasl.password": revealed(kafka.sasl_password),
         "kafka.ssl.ca.location": kafka.ssl_ca_location,
         **_passed_through(kafka),
         "labelledTopic": kafka.labelled_topic,
@@ -197,8 +199,8 @@ def sink_options(kafka: KafkaSettings, registry: RegistrySettings) -> dict[str, 
         "streamName": kafka.stream_name,
         "schemaRegistryUrl": registry.url,
         "schemaRegistryUsername": registry.username,
-        "schemaRegistryPassword": _revealed(registry.password),
-        "schemaRegistryToken": _revealed(registry.token),
+        "schemaRegistryPassword": revealed(registry.password),
+        "schemaRegistryToken": revealed(registry.token),
         "schemaRegistryLogicalCluster": registry.logical_cluster,
         "schemaRegistryCaLocation": registry.ca_location,
         "registerSchemas": str(registry.auto_register).lower(),
@@ -207,15 +209,11 @@ def sink_options(kafka: KafkaSettings, registry: RegistrySettings) -> dict[str, 
 
 
 def _passed_through(kafka: KafkaSettings) -> dict[str, str | None]:
-    oauth = {
-        "sasl.oauthbearer.method": "oidc" if kafka.oauth_token_url else None,
-        "sasl.oauthbearer.token.endpoint.url": kafka.oauth_token_url,
-        "sasl.oauthbearer.client.id": kafka.oauth_client_id,
-        "sasl.oauthbearer.client.secret": _revealed(kafka.oauth_client_secret),
-        "sasl.oauthbearer.scope": kafka.oauth_scope,
+    secrets = {name: revealed(secret) for name, secret in kafka.client_secrets.items()}
+    return {
+        f"{_KAFKA}{name}": value
+        for name, value in (oauth_login(kafka) | kafka.client | secrets).items()
     }
-    secrets = {name: _revealed(secret) for name, secret in kafka.client_secrets.items()}
-    return {f"{_KAFKA}{name}": value for name, value in (oauth | kafka.client | secrets).items()}
 
 
 def source_options(source: SourceSettings) -> dict[str, str]:
@@ -228,13 +226,9 @@ def source_options(source: SourceSettings) -> dict[str, str]:
         "partitions": str(source.partitions),
         "tls": str(source.tls).lower(),
         "caLocation": source.ca_location,
-        "token": _revealed(source.token),
+        "token": revealed(source.token),
     }
     return {name: value for name, value in options.items() if value is not None}
-
-
-def _revealed(secret: SecretStr | None) -> str | None:
-    return None if secret is None else secret.get_secret_value()
 
 
 class _Options:

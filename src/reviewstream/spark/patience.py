@@ -1,4 +1,4 @@
-"""A review server that is away for a while is waited for, up to a limit."""
+"""What is away for a while is waited for, up to a limit: the review server, or Kafka."""
 
 import logging
 from collections.abc import Callable

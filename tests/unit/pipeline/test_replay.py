@@ -24,7 +24,8 @@ from reviewstream.pipeline.fencing import FencedSink
 from reviewstream.pipeline.labelling import Labeller, LabelPolicy
 from reviewstream.pipeline.reading import labelled_reader
 from reviewstream.pipeline.rejects import CONNECT, Rejects, Wanted
-from reviewstream.pipeline.replay import Refusal, Repeater, Replayed, Replayer, repairs
+from reviewstream.pipeline.repairs import repairs
+from reviewstream.pipeline.replay import Refusal, Repeater, Replayed, Replayer
 from reviewstream.ports import OutgoingRecord, StoredRecord
 from reviewstream.testing import (
     FakeChatModel,
