@@ -21,6 +21,8 @@ from reviewstream.testing import FakeChatModel, judging
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from tests.contract.chat_model import GRIEF, ChatModelContract, Misbehave
 
+pytestmark = pytest.mark.model
+
 FAULTS: dict[str, ChatAnswer | Exception] = {
     "rate_429": ThrottledError("HTTP 429", retry_after=2.0),
     "500": TransientError("HTTP 500"),

@@ -28,6 +28,8 @@ from reviewstream.testing import FakeClock, NoLedger, NoLimit
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from tests.injections import INJECTIONS
 
+pytestmark = pytest.mark.model
+
 FAULTS: list[str | dict[str, Any]] = [
     *("rate_429", "500", "503", "reset", "hang", "truncated_json", "html", "empty_choices"),
     *("refusal", "length", "off_list_label", "wrong_id", "missing_id", "extra_id", "400"),

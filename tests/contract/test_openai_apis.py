@@ -14,6 +14,8 @@ from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from reviewstream_testbed.providers import external_addresses
 from tests.contract.openai_api import CompletionsContract, OpenAIApi, RefusalsContract
 
+pytestmark = pytest.mark.model
+
 MODEL = "gpt-4o-mini"
 
 

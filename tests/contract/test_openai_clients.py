@@ -13,6 +13,8 @@ import pytest
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from tests.contract.openai_client import OpenAIClientContract
 
+pytestmark = pytest.mark.model
+
 NODE = Path(__file__).parent / "node"
 PATIENCE = 120  # seconds: an installation of one package
 

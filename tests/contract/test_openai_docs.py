@@ -17,6 +17,8 @@ from reviewstream_testbed.openai_endpoint.rate_limits import Limits
 from reviewstream_testbed.openai_endpoint.server import Endpoint
 from tests.contract.openai_http import body_of, send
 
+pytestmark = pytest.mark.model
+
 DOCS = Path(__file__).parents[2] / "docs"
 HOW_TO = (DOCS / "how-to" / "misbehaving-endpoint.md").read_text(encoding="utf-8")
 REFERENCE = (DOCS / "reference" / "openai-endpoint.md").read_text(encoding="utf-8")

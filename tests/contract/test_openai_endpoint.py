@@ -23,6 +23,8 @@ from tests.contract.openai_http import (
     with_schema,
 )
 
+pytestmark = pytest.mark.model
+
 
 @pytest.fixture
 def endpoint(openai_endpoint: OpenAIEndpoint) -> Iterator[OpenAIEndpoint]:

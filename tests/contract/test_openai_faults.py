@@ -26,6 +26,8 @@ from tests.contract.openai_http import (
 )
 from tests.contract.waiting import eventually
 
+pytestmark = pytest.mark.model
+
 
 @pytest.fixture
 def endpoint(openai_endpoint: OpenAIEndpoint) -> Iterator[OpenAIEndpoint]:

@@ -10,6 +10,8 @@ import pytest
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from tests.contract.openai_http import PUBLISHED_ERROR, Answer, body_of, send
 
+pytestmark = pytest.mark.model
+
 ENOUGH = 1_000_000  # tokens per minute: as many as all the tests here can use
 
 

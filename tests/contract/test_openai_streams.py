@@ -11,6 +11,8 @@ from openai.types.chat import ChatCompletionChunk
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from tests.contract.openai_http import LABELS, NULLABLE_STRING, PUBLISHED_ERROR, body_of, send
 
+pytestmark = pytest.mark.model
+
 # `CreateChatCompletionStreamResponse` of the published description.
 PUBLISHED_CHUNK = {
     "type": "object",

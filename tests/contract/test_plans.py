@@ -23,6 +23,8 @@ from reviewstream.testing import FakeClock, MemoryLedger, NoLedger, NoLimit
 from reviewstream.wire.framing import Line
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 
+pytestmark = pytest.mark.model
+
 SOURCE = SourceSettings(max_rows_per_trigger=500, partitions=2)
 TOLERANCE = 0.1
 BAD = [b"{bad", b"", b"[]", b'{"review_id": 1}', b"   "]
