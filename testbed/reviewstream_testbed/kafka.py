@@ -4,6 +4,7 @@ import shutil
 from typing import Any
 
 from reviewstream_testbed.building import class_path
+from reviewstream_testbed.link import Link
 from reviewstream_testbed.ports import LOOPBACK
 from reviewstream_testbed.readiness import has_brokers
 from reviewstream_testbed.server import Server
@@ -19,10 +20,7 @@ _SETTINGS = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={data}
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=5
@@ -35,6 +33,12 @@ group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
 log.cleaner.dedupe.buffer.size=4194304
 """
+# Clients connect to where the broker says it is: those of a link are told the link's port.
+_LISTENERS = """\
+listeners=PLAINTEXT://127.0.0.1:{port},LINK://127.0.0.1:{behind},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},LINK://127.0.0.1:{link}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,LINK:PLAINTEXT,CONTROLLER:PLAINTEXT
+"""
 
 
 class Kafka(Server):
@@ -42,7 +46,7 @@ class Kafka(Server):
 
     name = "kafka"
     memory = 400
-    port_count = 2
+    port_count = 4
 
     @property
     def bootstrap_servers(self) -> str:
@@ -59,15 +63,28 @@ class Kafka(Server):
         """The same as `bootstrap_servers`."""
         return self.bootstrap_servers
 
+    def link(self) -> Link:
+        """Return a network to the broker, for one at a time; its clients stay on it.
+
+        with bed.kafka.link() as link:
+            producer = Producer({"bootstrap.servers": f"{link.host}:{link.port}"})
+        """
+        _, _, behind, link = self._ports
+        return Link(LOOPBACK, behind, listen=link)
+
     def prepare(self) -> None:
         """Write the configuration."""
         data = self.folder / "data"
         if not data.exists():
             shutil.copytree(self._installation.homes / "kafka", data)
-        port, controller = self._ports
-        settings = _SETTINGS.format(port=port, controller=controller, data=data)
+        settings = _SETTINGS.format(controller=self._ports[1], data=data) + self.listeners()
         (self.folder / "server.properties").write_text(settings)
         (self.folder / "log4j2.yaml").write_text(LOGGING)
+
+    def listeners(self) -> str:
+        """Return the settings of where it listens, and what it speaks there."""
+        port, controller, behind, link = self._ports
+        return _LISTENERS.format(port=port, controller=controller, behind=behind, link=link)
 
     def arguments(self) -> list[str]:
         """Return the heap, the class path and the main class."""

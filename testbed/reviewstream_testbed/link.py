@@ -29,6 +29,7 @@ class Link:
     Args:
         host: Of the server.
         port: Of the server; it need not be up yet.
+        listen: The link's own port; 0: any that is free.
 
     Attributes:
         host: Loopback.
@@ -39,9 +40,9 @@ class Link:
 
     host: Final = LOOPBACK
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, listen: int = 0) -> None:
         self._server = (host, port)
-        self._listener = socket.create_server((LOOPBACK, 0))
+        self._listener = socket.create_server((LOOPBACK, listen))
         self.port: int = self._listener.getsockname()[1]
         self.latency = 0.0
         self.passed = 0

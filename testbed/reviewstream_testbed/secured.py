@@ -13,12 +13,19 @@ from reviewstream_testbed.installation import Installation
 from reviewstream_testbed.issuer import AUDIENCE, NAME, Issuer
 from reviewstream_testbed.kafka import Kafka
 from reviewstream_testbed.kafka_connect import ConnectConfig, KafkaConnect
+from reviewstream_testbed.link import Link
 from reviewstream_testbed.ports import LOOPBACK
 from reviewstream_testbed.schema_registry import SchemaRegistry
 from reviewstream_testbed.security import Security
 from reviewstream_testbed.server import Server
 
 _LOGIN: Final = "org.apache.kafka.common.security"
+_LISTENERS: Final = """\
+listeners=SASL_SSL://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=SASL_SSL://127.0.0.1:{port}
+listener.security.protocol.map=SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=SASL_SSL
+"""
 _BROKER: Final = """\
 sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER
 sasl.mechanism.inter.broker.protocol=PLAIN
@@ -86,12 +93,16 @@ class SecureKafka(Kafka):
         """Write the configuration."""
         super().prepare()
         file = self.folder / "server.properties"
-        settings = file.read_text().replace("PLAINTEXT://127.0.0.1", "SASL_SSL://127.0.0.1")
-        settings = settings.replace("PLAINTEXT:PLAINTEXT,", "SASL_SSL:SASL_SSL,")
-        file.touch(mode=0o600)
         file.chmod(0o600)
-        inter = "inter.broker.listener.name=SASL_SSL\n"
-        file.write_text(settings + inter + self._broker())
+        file.write_text(file.read_text() + self._broker())
+
+    def listeners(self) -> str:
+        """Return where it listens: with a password, and without a link."""
+        return _LISTENERS.format(port=self._ports[0], controller=self._ports[1])
+
+    def link(self) -> Link:
+        """Raise: there is none to a broker with passwords."""
+        raise TestbedError("a secure testbed's Kafka has no link: use one without passwords")
 
     def arguments(self) -> list[str]:
         """Return what it may read, the heap, the class path and the main class."""

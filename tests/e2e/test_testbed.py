@@ -64,6 +64,23 @@ def consume(kafka: Kafka, topic: str, count: int) -> list[bytes | None]:
     return [message.value() for message in messages]
 
 
+@pytest.mark.processes
+def test_who_comes_to_kafka_by_its_link_stays_on_it(kafka: Kafka) -> None:
+    make_topic(kafka, "linked")
+    with kafka.link() as link:
+        producer = Producer({"bootstrap.servers": f"{link.host}:{link.port}"})
+        producer.produce("linked", b"there")
+        assert producer.flush(PATIENCE) == 0
+        link.silence()
+        passed = link.passed
+        producer.produce("linked", b"held back")
+        assert producer.flush(1) == 1
+        assert link.passed == passed
+        link.heal()
+        assert producer.flush(PATIENCE) == 0
+    assert consume(kafka, "linked", 2) == [b"there", b"held back"]
+
+
 def test_kafka_gives_back_what_it_was_given(kafka: Kafka, topic: str) -> None:
     make_topic(kafka, topic)
     produce(kafka, topic, b"one", b"two")

@@ -12,11 +12,13 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from elasticsearch import Elasticsearch
 
-from tests.e2e.conftest import with_changes
+from tests.e2e.conftest import await_condition, with_changes
 from tests.e2e.test_kills import driver, killed, workers
 from tests.faults.scene import Scene, write_reviews
 
 LENGTH: Final = 5.0  # seconds that a fault lasts if nothing else ends it
+SMALL: Final = 32 << 10  # bytes that a file may have on a full disk
+REFUSED: Final = 2  # exit code
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,45 @@ def delete_topics(scene: Scene) -> None:
         done.result(timeout=30)
 
 
+def fill_disk(scene: Scene) -> None:
+    """Let none of Kafka's files grow beyond what some have by now, as a full disk would not.
+
+    Kafka ends itself when it cannot write; that it was started again is the person who made room.
+    """
+    kafka = scene.bed.kafka
+    process = psutil.Process(kafka.pid)
+    process.rlimit(psutil.RLIMIT_FSIZE, (SMALL, SMALL))
+    await_condition("end of Kafka", lambda: kafka.pid, lambda pid: pid is None)
+    kafka.restart()
+
+
+def start_second(scene: Scene) -> None:
+    """Start another run with the same checkpoint, which must refuse to work."""
+    scene.endpoint.pause()  # so that the first is not at its end before
+    second = scene.pipeline.finished("run", "--once")
+    scene.endpoint.resume()
+    assert second.returncode == REFUSED, second.stderr
+
+
+def change_mapping(scene: Scene) -> None:
+    """Put another index behind the alias, whose mapping no document of ours fits."""
+    client = Elasticsearch(**scene.bed.elasticsearch.client_config)
+    alias = scene.pipeline.settings.elasticsearch.index
+    wrong = f"{alias}-wrong"
+    client.indices.create(index=wrong, mappings={"properties": {"stars": {"type": "boolean"}}})
+    removed = [{"remove_index": {"index": name}} for name in client.indices.get_alias(name=alias)]
+    client.indices.update_aliases(
+        actions=[*removed, {"add": {"index": wrong, "alias": alias, "is_write_index": True}}]
+    )
+    client.close()
+
+
+def map_anew(scene: Scene) -> None:
+    """Delete the index that fits nothing, and read the topic from its beginning."""
+    delete_index(scene)
+    index_anew(scene)
+
+
 def start_anew(scene: Scene) -> None:
     """Forget how far the stream was; its labels are in the ledger."""
     delete_topics(scene)
@@ -246,15 +287,20 @@ def _all() -> Iterator[Fault]:
     links: dict[str, Callable[[Scene], Any]] = {
         "network to the review server": lambda scene: scene.to_server,
         "network to the model": lambda scene: scene.to_model,
+        "network to Kafka": lambda scene: scene.to_kafka,
+        "network to Elasticsearch": lambda scene: scene.to_search,
     }
     for name, link in links.items():
         yield Fault(name, "0.5 s of latency for 5 s", slow(link))
         yield Fault(name, "reset three times", cut(link), quick="server" in name)
         yield Fault(name, "silent for 5 s", silence(link))
+    yield Fault("Kafka", "its disk is full", fill_disk)
+    yield Fault("checkpoint", "a second query", start_second)
     anew = limit_records(1 << 20)
     yield Fault("topic", "takes 200 bytes at most", limit_records(200), recover=anew)
     yield Fault("topic", "deleted", delete_topics, recover=start_anew)
     yield Fault("index", "deleted", delete_index, recover=index_anew)
+    yield Fault("index", "its mapping fits no document", change_mapping, recover=map_anew)
     yield Fault("file", "grows", append, recover=lambda _: None)  # the next run reads the rest
     yield Fault("file", "replaced", replace, recover=put_back)
     yield Fault("file", "cut short", truncate, recover=put_back)

@@ -36,6 +36,8 @@ class Scene:
     Attributes:
         to_server: The network between Spark and the review server.
         to_model: The network between Spark and the endpoint.
+        to_kafka: The network between Spark and Kafka.
+        to_search: The network between Connect and Elasticsearch.
         seed: Of the reviews in the file.
         notes: What ended a run before its end: its last words.
     """
@@ -47,6 +49,8 @@ class Scene:
     server: ReviewServer
     to_server: Link
     to_model: Link
+    to_kafka: Link
+    to_search: Link
     seed: int
     run: Command | None = None
     notes: list[str] = field(default_factory=list)
@@ -113,6 +117,8 @@ def set_up(pipeline: Pipeline, bed: Testbed, folder: Path, *, seed: int) -> Iter
         server = stack.enter_context(ReviewServer(file, log=folder / "serve.log"))
         to_server = stack.enter_context(Link(server.host, server.port))
         to_model = stack.enter_context(Link("127.0.0.1", endpoint.port))
+        to_kafka = stack.enter_context(bed.kafka.link())
+        to_search = stack.enter_context(Link("127.0.0.1", bed.elasticsearch.port))
         url = f"http://{to_model.host}:{to_model.port}/v1"
         pipeline = with_changes(
             pipeline, "openai", base_url=url, concurrency=2, pack=10, timeout=10.0
@@ -120,8 +126,16 @@ def set_up(pipeline: Pipeline, bed: Testbed, folder: Path, *, seed: int) -> Iter
         pipeline = with_changes(
             pipeline, "source", port=to_server.port, partitions=2, max_rows_per_trigger=BATCH
         )
-        pipeline = with_changes(pipeline, "kafka", delivery_timeout=DELIVERY)
+        pipeline = with_changes(
+            pipeline,
+            "kafka",
+            bootstrap_servers=f"{to_kafka.host}:{to_kafka.port}",
+            delivery_timeout=DELIVERY,
+        )
+        search = {"connection.url": f"http://{to_search.host}:{to_search.port}"}
+        pipeline = with_changes(pipeline, "connect", connector=search)
         pipeline = with_changes(
             pipeline, "ledger", enabled=True, file=str(folder / "ledger.sqlite3")
         )
-        yield Scene(pipeline, bed, endpoint, file, server, to_server, to_model, seed)
+        links = to_server, to_model, to_kafka, to_search
+        yield Scene(pipeline, bed, endpoint, file, server, *links, seed)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reviewstream_testbed.link import Link
+from reviewstream_testbed.ports import free_ports
 
 SIZE = 100_000
 
@@ -127,3 +128,12 @@ def test_it_ends_quietly_with_connections_open(echo: int, caplog: pytest.LogCapt
         stack.pop_all()
     connection.close()
     assert caplog.text == ""
+
+
+def test_its_port_can_be_chosen(echo: int) -> None:
+    (port,) = free_ports(1)
+    with Link("127.0.0.1", echo, listen=port) as link:
+        assert link.port == port
+        with connect(link) as connection:
+            connection.sendall(b"there")
+            assert read(connection, 5) == b"there"
