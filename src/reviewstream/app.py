@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 
+from msgspec import structs
+
 from reviewstream.errors import ConfigError
 from reviewstream.pipeline.labelling import Labeller, LabelPolicy
 from reviewstream.pipeline.limiting import SharedLimiter, terms_of
@@ -64,7 +66,7 @@ def open_reader(settings: SourceSettings, *, timeout: float) -> LineReader:
 
 @asynccontextmanager
 async def open_labeller(
-    settings: OpenAISettings, ledger: LedgerSettings, limits: LimitsSettings
+    settings: OpenAISettings, ledger: LedgerSettings, limits: LimitsSettings, *, run: str = ""
 ) -> AsyncIterator[Labeller]:
     """Return a labeller on the running event loop; its connections end with the context.
 
@@ -72,12 +74,13 @@ async def open_labeller(
         settings: Of the model.
         ledger: Where the labels are.
         limits: Of everyone who asks, with the ledger or without it.
+        run: Of all who end together when a budget or a quota is spent; empty: this one ends alone.
     """
     from reviewstream.adapters.clock import SystemClock
     from reviewstream.adapters.openai import OpenAIChat
 
     model, clock = OpenAIChat.connect(settings), SystemClock()
-    policy, terms = LabelPolicy.of(settings), terms_of(settings, limits)
+    policy, terms = LabelPolicy.of(settings), structs.replace(terms_of(settings, limits), run=run)
     try:
         with closing(open_ledger(ledger)) as labels, closing(open_limits(limits, ledger)) as shared:
             limiter = SharedLimiter(shared, terms, clock, attempts=policy.max_attempts)

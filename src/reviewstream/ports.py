@@ -158,7 +158,19 @@ class RateLimiter(Protocol):
         """Wait until one request of this much may be made, and reserve that much.
 
         Raises:
-            LimitError: it would overdraw the budget.
+            LimitError: it would overdraw the budget, or the run was ended.
+        """
+        ...
+
+    def end(self, why: str) -> None:
+        """End every task of this run: a budget or a quota is spent."""
+        ...
+
+    def check(self) -> None:
+        """Let nobody pass after the end of the run.
+
+        Raises:
+            LimitError: another task has ended it.
         """
         ...
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,6 +18,7 @@ from msgspec import structs
 from reviewstream.adapters.clock import SystemClock
 from reviewstream.core.chat import RateLimits
 from reviewstream.core.limits import (
+    End,
     GiveBack,
     Learn,
     Look,
@@ -70,6 +72,7 @@ operations = st.one_of(
     st.builds(GiveBack, tokens=amounts.map(lambda amount: -amount)),
     st.builds(Refusal, retry_after=st.sampled_from([0.0, 0.25, 7.0, 2 * LONGEST_PAUSE])),
     st.builds(Learn, limits=limits),
+    st.builds(End, why=st.sampled_from(["", "the quota is spent", "ä\n$1"])),
 )
 steps = st.sampled_from([0.0, 0.0, 0.001, 0.1, 0.9, 3.0, 11.0, 25.0, 700.0, -0.5, -90.0])
 numbers = iter(range(10**9))
@@ -92,6 +95,13 @@ UNHEARD: list[tuple[float, Operation]] = [
     (0.0, _LOOK),
     (0.0, _TAKE),
 ]
+# Each operation meets an end of its run, and one of another run.
+ENDED: list[tuple[float, Operation]] = [
+    (0.0, _TAKE),
+    (0.1, End(why="no money")),
+    (0.1, End(why="no quota")),
+    *((0.1, each) for each in [_TAKE, _LOOK, End(), GiveBack(tokens=3)] for _ in range(3)),
+]
 
 
 class LimitStoreContract:
@@ -103,10 +113,12 @@ class LimitStoreContract:
     @given(
         own=limits,
         budget=st.none() | st.integers(0, 200_000),
+        runs=st.lists(st.sampled_from(["", "one", "two"]), min_size=1, max_size=3),
         history=st.lists(st.tuples(steps, operations), max_size=25),
     )
-    @example(own=RateLimits(), budget=None, history=[(0.1, Take(tokens=9, micro_usd=1))] * 20)
-    @example(own=RateLimits(), budget=None, history=UNHEARD)
+    @example(own=RateLimits(), budget=None, runs=[""], history=[(0.1, _TAKE)] * 20)
+    @example(own=RateLimits(), budget=None, runs=[""], history=UNHEARD)
+    @example(own=RateLimits(), budget=None, runs=["one", "one", "two"], history=ENDED)
     @settings(max_examples=60, suppress_health_check=SHARED, deadline=None)
     def test_it_does_what_the_arithmetic_says(
         self,
@@ -114,15 +126,17 @@ class LimitStoreContract:
         time: TestTime,
         own: RateLimits,
         budget: int | None,
+        runs: list[str],
         history: list[tuple[float, Operation]],
     ) -> None:
         name = str(next(numbers))
         terms = Terms(model=name, account=name, limits=own, budget_micro_usd=budget)
         kept = Shared()
-        for step, operation in history:
+        for (step, operation), run in zip(history, cycle(runs), strict=False):
             time.moment += timedelta(seconds=step)
-            kept, expected = apply(kept, operation, terms, time.seconds())
-            assert_same(store.apply(operation, terms), expected)
+            mine = structs.replace(terms, run=run)
+            kept, expected = apply(kept, operation, mine, time.seconds())
+            assert_same(store.apply(operation, mine), expected)
 
     def test_of_an_unknown_endpoint_one_request_is_made_and_the_next_when_it_has_failed(
         self, store: LimitStore
@@ -168,6 +182,22 @@ class LimitStoreContract:
         assert reply.wait > 0
         other_model = structs.replace(terms, model="n", budget_micro_usd=None)
         assert take(store, other_model, 1).wait == 0
+
+    def test_an_ended_run_takes_nothing_and_the_next_start_does(self, store: LimitStore) -> None:
+        first, second = (structs.replace(TERMS, run=run) for run in ("first", "second"))
+        place = take(store, first, 5).place
+        assert store.apply(End(), first).ended == ""
+        assert store.apply(End(why="no money"), first).ended == "no money"
+        assert store.apply(End(why="no quota"), first).ended == "no money", "the first reason stays"
+        reply = take(store, first, 5)
+        assert (reply.ended, reply.spent, reply.place) == ("no money", 5, Reply().place)
+        assert store.apply(Look(place=place), first).ended == "no money"
+        for going_on in (second, TERMS, structs.replace(first, account="/other")):
+            assert take(store, going_on, 1).ended == ""
+
+    def test_who_belongs_to_no_run_ends_alone(self, store: LimitStore) -> None:
+        assert store.apply(End(why="no money"), TERMS).ended == ""
+        assert take(store, TERMS, 5).spent == 5
 
     @pytest.mark.parametrize("name", ["", "a b", "ä\n'\"", "account:", "%s"])
     def test_any_name_will_do(self, store: LimitStore, name: str) -> None:
@@ -255,6 +285,7 @@ def take(store: LimitStore, terms: Terms, micro_usd: int) -> Reply:
 
 def assert_same(found: Reply, expected: Reply) -> None:
     assert (found.spent, found.is_spent) == (expected.spent, expected.is_spent)
+    assert found.ended == expected.ended
     assert found.place == expected.place
     assert found.wait == pytest.approx(expected.wait, rel=1e-9, abs=1e-9)
     assert found.spacing == pytest.approx(expected.spacing, rel=1e-9)

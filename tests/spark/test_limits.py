@@ -14,7 +14,7 @@ from reviewstream.settings import LedgerSettings, LimitsSettings, OpenAISettings
 from reviewstream.spark import label_reviews
 from reviewstream.spark.query import failure
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
-from tests.spark.conftest import finish, sample, start
+from tests.spark.conftest import await_condition, finish, sample, start
 
 COUNT = 240
 PACK = 4
@@ -79,6 +79,8 @@ def test_a_spent_budget_ends_the_query_and_a_larger_one_goes_on_without_loss(
         asked = endpoint.requests()["reviews"]
         assert 0 < len(asked) < COUNT
         endpoint.fault()
+        with pytest.raises(StreamingQueryException, match="budget is spent"):
+            start(poor, tmp_path, available_now=True).awaitTermination(60)  # no new budget
         rich = labelled(spark, server.port, with_budget(settings, 5.0))
         finish(start(rich, tmp_path, available_now=True))
     rows = spark.read.parquet(str(tmp_path / "rows")).collect()
@@ -86,3 +88,30 @@ def test_a_spent_budget_ends_the_query_and_a_larger_one_goes_on_without_loss(
     assert all(row.sentiment for row in rows)
     asked = endpoint.requests()["reviews"]
     assert set(asked.values()) == {1}, "a text was asked about twice"
+
+
+def test_tasks_that_wait_for_their_turn_end_with_the_one_that_finds_the_budget_spent(
+    spark: SparkSession, settings: Settings, file: Path, endpoint: OpenAIEndpoint, tmp_path: Path
+) -> None:
+    slow = settings.limits.model_copy(update={"requests_per_minute": 30.0})
+    settings = settings.model_copy(update={"limits": slow})
+    with serving(file) as server:
+        poor = labelled(spark, server.port, with_budget(settings, 0.0016))
+        query = start(poor, tmp_path, available_now=True)
+        with pytest.raises(StreamingQueryException, match="budget is spent"):
+            query.awaitTermination(60)
+        asked = len(endpoint.requests()["reviews"])
+        await_condition("all tasks end", lambda: is_idle(spark), timeout=10)
+        asked_later = endpoint.requests()["reviews"]
+        assert len(asked_later) <= asked + PACK, "somebody went on asking"
+        fast = settings.model_copy(update={"limits": LimitsSettings(account="mine")})
+        rich = labelled(spark, server.port, with_budget(fast, 5.0))
+        finish(start(rich, tmp_path, available_now=True))
+    assert spark.read.parquet(str(tmp_path / "rows")).count() == COUNT
+    asked_at_last = endpoint.requests()["reviews"]
+    assert set(asked_at_last.values()) == {1}, "a text was asked about twice"
+
+
+def is_idle(spark: SparkSession) -> bool:
+    executors = spark.sparkContext._jsc.sc().statusTracker().getExecutorInfos()
+    return not any(each.numRunningTasks() for each in executors)

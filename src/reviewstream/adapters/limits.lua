@@ -3,8 +3,9 @@
 --
 -- KEYS: the hash. ARGV: the time, or nothing for Redis' own; the fields of the pace and of the
 -- account; our own limits per minute, 0 for none; the budget, or nothing; the operation and its
--- three numbers. Returns the place (two numbers), the wait, the spacing, what is spent, and 1 if
--- the budget does not hold it.
+-- three numbers; the fields of the end and of its reason, the run, and the reason to end it.
+-- Returns the place (two numbers), the wait, the spacing, what is spent, 1 if the budget does not
+-- hold it, and why the run was ended.
 
 local FIELDS = {
   'at', 'factor', 'pause', 'calm', 'guess', 'requests_limit', 'tokens_limit',
@@ -205,7 +206,26 @@ if kept then read(kept) else begin() end
 local spent = assert(tonumber(redis.call('HGET', KEYS[1], ARGV[3]) or 0), 'not an account')
 local kind, one, two, three = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local requests_place, tokens_place, wait, gap, is_spent = 0, 0, 0, 0, 0
+local run, reason, why = ARGV[13], ARGV[14], ''
 
+if run ~= '' and redis.call('HGET', KEYS[1], ARGV[11]) == run then
+  why = redis.call('HGET', KEYS[1], ARGV[12])
+end
+if kind == 'end' and run ~= '' and reason ~= '' and why == '' then
+  redis.call('HSET', KEYS[1], ARGV[11], run, ARGV[12], reason)
+  why = reason
+end
+
+local function told()
+  local reply = {}
+  for index, number in ipairs({requests_place, tokens_place, wait, gap, spent, is_spent}) do
+    reply[index] = string.format('%.17g', number)
+  end
+  reply[#reply + 1] = why
+  return reply
+end
+
+if kind == 'end' or (kind == 'take' and why ~= '') then return told() end
 advance(now)
 if kind == 'take' and ARGV[6] ~= '' and spent + two > tonumber(ARGV[6]) then
   is_spent = 1
@@ -235,8 +255,4 @@ else
   gap = spacing()
 end
 redis.call('HSET', KEYS[1], ARGV[2], written(), ARGV[3], string.format('%.0f', spent))
-local reply = {}
-for index, number in ipairs({requests_place, tokens_place, wait, gap, spent, is_spent}) do
-  reply[index] = string.format('%.17g', number)
-end
-return reply
+return told()

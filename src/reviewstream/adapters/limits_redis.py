@@ -7,6 +7,7 @@ from typing import Final, cast
 from reviewstream.adapters.redis_client import RedisClient
 from reviewstream.core import pace
 from reviewstream.core.limits import (
+    End,
     GiveBack,
     Learn,
     Look,
@@ -17,7 +18,7 @@ from reviewstream.core.limits import (
     Terms,
 )
 
-LIMITS: Final = "reviewstream:limits"  # a hash: what it is of -> a pace, or micro-dollars
+LIMITS: Final = "reviewstream:limits"  # a hash: what it is of -> a pace, micro-dollars, or an end
 SCRIPT: Final = "limits.lua"
 _CONSTANTS: Final = (
     *("BURST", "CALM", "CUT", "GUESS", "HEARING", "HIGHEST", "LISTEN", "LONGEST_PAUSE", "LOWEST"),
@@ -55,16 +56,21 @@ class RedisLimits:
             repr(own.tokens_per_minute or 0.0),
             "" if budget is None else budget,
             *_spelled(operation),
+            f"ended:{terms.account}",
+            f"why:{terms.account}",
+            terms.run,
+            operation.why if isinstance(operation, End) else "",
         )
         with self._redis.plain_errors(LIMITS):
             found = cast("list[bytes]", self._script(keys=[LIMITS], args=arguments))
-        requests, tokens, wait, spacing, spent, is_spent = map(float, found)
+        requests, tokens, wait, spacing, spent, is_spent = map(float, found[:-1])
         return Reply(
             place=pace.Place(requests=requests, tokens=tokens),
             wait=wait,
             spacing=spacing,
             spent=int(spent),
             is_spent=bool(is_spent),
+            ended=found[-1].decode(),
         )
 
     def close(self) -> None:
@@ -93,3 +99,5 @@ def _spelled(operation: Operation) -> tuple[str | float, ...]:
         case Learn(limits=limits):
             requests, most = limits.requests_per_minute or 0.0, limits.tokens_per_minute or 0.0
             return "learn", repr(requests), repr(most), 0
+        case End():
+            return "end", 0, 0, 0

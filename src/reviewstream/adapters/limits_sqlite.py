@@ -8,13 +8,13 @@ from typing import Any, Final
 import msgspec
 
 from reviewstream.adapters.sqlite_file import SqliteFile
-from reviewstream.core.limits import Operation, Reply, Shared, Terms, apply
+from reviewstream.core.limits import Ended, Operation, Reply, Shared, Terms, apply
 from reviewstream.core.pace import Pace
 from reviewstream.errors import ConfigError
 
 VERSION: Final = 1  # of the table
 
-# `kind` is pace or account; `state` a JSON object, or whole micro-dollars.
+# `kind` is pace, account or ended; `state` a JSON object, or whole micro-dollars of an account.
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS limits (
     kind TEXT NOT NULL,
@@ -48,25 +48,31 @@ class SqliteLimits:
     def apply(self, operation: Operation, terms: Terms) -> Reply:
         """See `LimitStore.apply`."""
         pace, account = ("pace", terms.model), ("account", terms.account)
+        ended = ("ended", terms.account)
         with self._file.writing() as connection:
-            found = [connection.execute(_FIND, name).fetchone() for name in (pace, account)]
+            found = [connection.execute(_FIND, name).fetchone() for name in (pace, account, ended)]
             kept = self._read(*found)
             # The clock is read under the lock, so that times come in their order.
             shared, reply = apply(kept, operation, terms, self._now())
             connection.execute(_KEEP, (*pace, msgspec.json.encode(shared.pace).decode()))
             if shared.spent != kept.spent:
                 connection.execute(_KEEP, (*account, shared.spent))
+            if shared.ended != kept.ended:
+                connection.execute(_KEEP, (*ended, msgspec.json.encode(shared.ended).decode()))
         return reply
 
     def close(self) -> None:
         """See `LimitStore.close`."""
         self._file.close()
 
-    def _read(self, pace: tuple[Any] | None, spent: tuple[Any] | None) -> Shared:
+    def _read(
+        self, pace: tuple[Any] | None, spent: tuple[Any] | None, ended: tuple[Any] | None
+    ) -> Shared:
         try:
             return Shared(
                 pace=Pace() if pace is None else msgspec.json.decode(pace[0], type=Pace),
                 spent=0 if spent is None else msgspec.convert(spent[0], int),
+                ended=Ended() if ended is None else msgspec.json.decode(ended[0], type=Ended),
             )
         except msgspec.MsgspecError as err:
             raise ConfigError(f"{self._name}: {err}: move it away, and it is made anew") from err

@@ -30,12 +30,14 @@ class Terms(Struct, frozen=True, kw_only=True):
         account: Everyone who pays from it shares the budget.
         limits: Our own, beside those of the endpoint; the same for all.
         budget_micro_usd: Of the account; None: as much as it takes.
+        run: Of all tasks that end together; empty: nobody else's end is ours.
     """
 
     model: str
     account: str = ""
     limits: RateLimits = RateLimits()
     budget_micro_usd: int | None = None
+    run: str = ""
 
 
 class Amount(Struct, frozen=True, kw_only=True):
@@ -43,6 +45,13 @@ class Amount(Struct, frozen=True, kw_only=True):
 
     tokens: int = 0
     micro_usd: int = 0
+
+
+class Ended(Struct, frozen=True, kw_only=True):
+    """The run of an account that was ended last, and what a person is told of it."""
+
+    run: str = ""
+    why: str = ""
 
 
 class Shared(Struct, frozen=True, kw_only=True):
@@ -54,6 +63,7 @@ class Shared(Struct, frozen=True, kw_only=True):
 
     pace: Pace = Pace()
     spent: int = 0
+    ended: Ended = Ended()
 
 
 class Take(Struct, frozen=True, kw_only=True):
@@ -93,7 +103,13 @@ class Learn(Struct, frozen=True, kw_only=True):
     limits: RateLimits
 
 
-Operation: TypeAlias = Take | Look | GiveBack | Refusal | Learn
+class End(Struct, frozen=True, kw_only=True):
+    """End the run, for a reason; without one: only see whether it was ended."""
+
+    why: str = ""
+
+
+Operation: TypeAlias = Take | Look | GiveBack | Refusal | Learn | End
 
 
 class Reply(Struct, frozen=True, kw_only=True):
@@ -105,6 +121,7 @@ class Reply(Struct, frozen=True, kw_only=True):
         spacing: Seconds between two turns.
         spent: Micro-dollars, those reserved included.
         is_spent: The budget does not hold what was to be taken, and nothing was.
+        ended: Why the run was ended; empty if it was not. Then nothing is taken either.
     """
 
     place: Place = Place(requests=0.0, tokens=0.0)
@@ -112,6 +129,7 @@ class Reply(Struct, frozen=True, kw_only=True):
     spacing: float = 0.0
     spent: int = 0
     is_spent: bool = False
+    ended: str = ""
 
 
 def apply(shared: Shared, operation: Operation, terms: Terms, now: float) -> tuple[Shared, Reply]:
@@ -123,6 +141,29 @@ def apply(shared: Shared, operation: Operation, terms: Terms, now: float) -> tup
         terms: Of whoever does it.
         now: Seconds since 1970, by the clock of what keeps it.
     """
+    if isinstance(operation, End):
+        shared = _with_end(shared, operation, terms)
+    why = _why_ended(shared, terms)
+    if isinstance(operation, End) or (why and isinstance(operation, Take)):
+        return shared, Reply(spent=shared.spent, ended=why)
+    after, reply = _applied(shared, operation, terms, now)
+    return after, structs.replace(reply, ended=why)
+
+
+def _with_end(shared: Shared, operation: End, terms: Terms) -> Shared:
+    """Return what is shared with the end of a run; the first reason stays."""
+    if not (operation.why and terms.run) or _why_ended(shared, terms):
+        return shared
+    return structs.replace(shared, ended=Ended(run=terms.run, why=operation.why))
+
+
+def _why_ended(shared: Shared, terms: Terms) -> str:
+    return shared.ended.why if terms.run and terms.run == shared.ended.run else ""
+
+
+def _applied(
+    shared: Shared, operation: Take | Look | GiveBack | Refusal | Learn, terms: Terms, now: float
+) -> tuple[Shared, Reply]:
     own = terms.limits
     pace = advanced(shared.pace, own, now)
     spent, place = shared.spent, _place(operation)
@@ -145,7 +186,7 @@ def apply(shared: Shared, operation: Operation, terms: Terms, now: float) -> tup
     if place is not None:
         pace, wait = called(pace, own, place)
         reply = structs.replace(reply, place=place, wait=wait)
-    return Shared(pace=pace, spent=spent), reply
+    return structs.replace(shared, pace=pace, spent=spent), reply
 
 
 def _place(operation: Operation) -> Place | None:

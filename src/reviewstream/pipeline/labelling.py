@@ -51,6 +51,7 @@ class Labeller:
         steady = SteadyModel(metered, clock, policy, halt)
         patient = PatientLedger(ledger, clock, attempts=policy.max_attempts)
         self._buyer = Buyer(steady, patient, clock, policy, halt)
+        self._limiter = limiter
         self._clock = clock
         self._policy = policy
 
@@ -71,6 +72,8 @@ class Labeller:
         keys = [self._policy.key(review.text) for review, _ in reviews]
         texts = {key: review.text for key, (review, _) in zip(keys, reviews, strict=True)}
         results = await self._buyer.buy(texts)
+        # A task that hands something over after Spark gave it up is ended with its requests.
+        self._limiter.check()
         outcomes: list[LabelledReview | RejectedReview] = []
         for key, (review, origin) in zip(keys, reviews, strict=True):
             result = results[key]

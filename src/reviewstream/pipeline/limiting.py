@@ -9,6 +9,7 @@ from reviewstream.core.chat import RateLimits
 from reviewstream.core.costs import budget_micro_usd
 from reviewstream.core.limits import (
     Amount,
+    End,
     GiveBack,
     Learn,
     Look,
@@ -26,6 +27,7 @@ from reviewstream.ports import Clock, LimitStore
 from reviewstream.settings import LimitsSettings, OpenAISettings
 
 JITTER: Final = 0.5  # seconds; less than the margin of a minute, so that no minute has too many
+NAP: Final = 1.0  # seconds; who waits longer looks whether another task has ended the run
 RELEARN: Final = timedelta(seconds=60)  # what everybody knows is not told with every answer
 
 
@@ -86,21 +88,33 @@ class SharedLimiter:
         """See `RateLimiter.acquire`.
 
         Raises:
-            LimitError: It would overdraw the budget.
+            LimitError: It would overdraw the budget, or another task has ended the run.
             StopError: The store stays away.
         """
         reply = await self._insist(Take(tokens=most.tokens, micro_usd=most.micro_usd))
         if reply.is_spent:
-            raise LimitError(spent_sentence(self._terms, reply, most.micro_usd))
+            self.end(sentence := spent_sentence(self._terms, reply, most.micro_usd))
+            raise LimitError(sentence)
+        _pass(reply)
         try:
             while reply.wait > 0:
-                await self._clock.sleep(
-                    reply.wait + self._clock.jitter() * min(reply.spacing, JITTER)
-                )
+                await self._clock.sleep(self._nap(reply))
                 reply = await self._insist(Look(place=reply.place))
+                _pass(reply)
         except BaseException:
             self._tell(GiveBack(requests=1, tokens=most.tokens, micro_usd=most.micro_usd))
             raise
+
+    def end(self, why: str) -> None:
+        """See `RateLimiter.end`."""
+        if self._terms.run:
+            self._tell(End(why=why))
+
+    def check(self) -> None:
+        """See `RateLimiter.check`."""
+        if self._terms.run:
+            with suppress(TransientError):
+                _pass(self._store.apply(End(), self._terms))
 
     def settle(self, reserved: Amount, used: Amount) -> None:
         """See `RateLimiter.settle`."""
@@ -119,6 +133,10 @@ class SharedLimiter:
             return
         self._told = limits, now
         self._tell(Learn(limits=limits))
+
+    def _nap(self, reply: Reply) -> float:
+        wait = reply.wait + self._clock.jitter() * min(reply.spacing, JITTER)
+        return min(wait, NAP) if self._terms.run else wait
 
     def _is_known(self, limits: RateLimits, now: datetime) -> bool:
         if self._told is None:
@@ -142,3 +160,8 @@ class SharedLimiter:
             return self._store.apply(operation, self._terms)
         except TransientError as err:
             raise StopError(f"nobody may ask the model without its limits: {err}") from err
+
+
+def _pass(reply: Reply) -> None:
+    if reply.ended:
+        raise LimitError(reply.ended)

@@ -5,7 +5,13 @@ from reviewstream.core.costs import cost_micro_usd
 from reviewstream.core.limits import Amount
 from reviewstream.core.prompts import Prompt
 from reviewstream.core.usage import believed
-from reviewstream.errors import PermanentError, ReviewStreamError, ThrottledError, UnansweredError
+from reviewstream.errors import (
+    LimitError,
+    PermanentError,
+    ReviewStreamError,
+    ThrottledError,
+    UnansweredError,
+)
 from reviewstream.pipeline.halt import Halt
 from reviewstream.pipeline.policy import LabelPolicy
 from reviewstream.ports import ChatModel, RateLimiter
@@ -62,8 +68,10 @@ class MeteredModel:
         except ThrottledError as err:
             self._slow_down(err)
             raise
-        except PermanentError:
+        except PermanentError as err:
             self._limiter.learn(RateLimits())
+            if isinstance(err, LimitError):
+                self._limiter.end(str(err))
             raise
         self._limiter.learn(answer.limits or RateLimits())
         return believed(answer, prompt.request)

@@ -35,6 +35,12 @@ class NoLimit:
     async def acquire(self, most: Amount) -> None:
         """Do not wait."""
 
+    def end(self, why: str) -> None:
+        """End nobody else."""
+
+    def check(self) -> None:
+        """Let everybody pass."""
+
     def settle(self, reserved: Amount, used: Amount) -> None:
         """Count nothing."""
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 from msgspec import structs
+from pyspark import TaskContext
 from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
 
@@ -24,6 +25,8 @@ from reviewstream.spark.wiring import wiring
 OpenLabeller: TypeAlias = Callable[[], AbstractAsyncContextManager[Labeller]]
 Outcome: TypeAlias = LabelledReview | RejectedReview | None
 
+QUERY = "sql.streaming.queryId"  # set in every task of a streaming query
+GROUP = "spark.jobGroup.id"  # there it is the id of the run
 SLICES = 3  # in work at once: while one waits for its slowest request, the others use the slots
 
 
@@ -55,9 +58,27 @@ def _label(
 ) -> DataFrame:
     columns = labelled_columns(reviews.schema)
     shared = wiring().located(ledger, limits)
-    open_labeller = partial(wiring().open_labeller, settings, *shared)
+    open_labeller = partial(open_in_task, settings, *shared)
     size = settings.pack * settings.concurrency
     return reviews.mapInArrow(partial(label_batches, open_labeller, size), columns)
+
+
+def open_in_task(
+    settings: OpenAISettings, ledger: LedgerSettings, limits: LimitsSettings
+) -> AbstractAsyncContextManager[Labeller]:
+    """Return a labeller for the task that this process works on."""
+    return wiring().open_labeller(settings, ledger, limits, run=current_run())
+
+
+def current_run() -> str:
+    """Return Spark's id of this start of a streaming query; empty in another one.
+
+    A batch query has none: its job group, if it has one, may be the same when it is run again.
+    """
+    context = TaskContext.get()
+    if context is None or context.getLocalProperty(QUERY) is None:
+        return ""
+    return context.getLocalProperty(GROUP) or ""
 
 
 def labelled_columns(given: StructType) -> StructType:

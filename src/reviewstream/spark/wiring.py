@@ -30,9 +30,14 @@ class Wiring(Protocol):
         ...
 
     def open_labeller(
-        self, settings: OpenAISettings, ledger: LedgerSettings, limits: LimitsSettings
+        self,
+        settings: OpenAISettings,
+        ledger: LedgerSettings,
+        limits: LimitsSettings,
+        *,
+        run: str = "",
     ) -> AbstractAsyncContextManager[Labeller]:
-        """Return a labeller for one task, on the running event loop."""
+        """Return a labeller for one task of a run, on the running event loop."""
         ...
 
     def located(

@@ -1,6 +1,6 @@
 """Limits and budgets, in memory."""
 
-from reviewstream.core.limits import Operation, Reply, Shared, Terms, apply
+from reviewstream.core.limits import Ended, Operation, Reply, Shared, Terms, apply
 from reviewstream.core.pace import Pace
 from reviewstream.ports import Clock
 
@@ -11,21 +11,26 @@ class MemoryLimits:
     Attributes:
         paces: Of each model.
         spent: Micro-dollars of each account, those reserved included.
+        ended: The run of each account that was ended last.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.paces: dict[str, Pace] = {}
         self.spent: dict[str, int] = {}
+        self.ended: dict[str, Ended] = {}
 
     def apply(self, operation: Operation, terms: Terms) -> Reply:
         """See `LimitStore.apply`."""
         kept = Shared(
-            pace=self.paces.get(terms.model, Pace()), spent=self.spent.get(terms.account, 0)
+            pace=self.paces.get(terms.model, Pace()),
+            spent=self.spent.get(terms.account, 0),
+            ended=self.ended.get(terms.account, Ended()),
         )
         shared, reply = apply(kept, operation, terms, self._clock.now().timestamp())
         self.paces[terms.model] = shared.pace
         self.spent[terms.account] = shared.spent
+        self.ended[terms.account] = shared.ended
         return reply
 
     def close(self) -> None:

@@ -6,9 +6,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from reviewstream.adapters.limits_sqlite import SqliteLimits
-from reviewstream.core.limits import Take, Terms
+from reviewstream.core.limits import End, Take, Terms
 from reviewstream.errors import ConfigError, TransientError
 
 TAKE, TERMS = Take(tokens=1, micro_usd=5), Terms(model="m", account="a")
@@ -25,12 +26,13 @@ def store(file: Path) -> Iterator[SqliteLimits]:
         yield opened
 
 
-@pytest.mark.parametrize("column", ["pace", "account"])
-@pytest.mark.parametrize("state", ["{", "'x'", '{"at": "soon"}', "1.5"])
+@pytest.mark.parametrize("column", ["pace", "account", "ended"])
+@pytest.mark.parametrize("state", ["{", "'x'", '{"at": "soon", "run": 1}', "1.5"])
 def test_what_is_no_state_of_ours_is_an_error_that_names_the_file(
     store: SqliteLimits, file: Path, column: str, state: str
 ) -> None:
     store.apply(TAKE, TERMS)
+    store.apply(End(why="no money"), structs.replace(TERMS, run="r"))
     with closing(sqlite3.connect(file)) as other:
         other.execute("UPDATE limits SET state = ? WHERE kind = ?", (state, column))
         other.commit()

@@ -389,9 +389,17 @@ class _CountingLimit:
         self.settled: list[tuple[Amount, Amount]] = []
         self.pauses: list[float | None] = []
         self.limits: list[RateLimits] = []
+        self.ends: list[str] = []
 
     async def acquire(self, most: Amount) -> None:
         self.reserved.append(most)
+
+    def end(self, why: str) -> None:
+        self.ends.append(why)
+
+    def check(self) -> None:
+        if self.ends:
+            raise LimitError(self.ends[0])
 
     def settle(self, reserved: Amount, used: Amount) -> None:
         self.settled.append((reserved, used))
@@ -462,6 +470,27 @@ async def test_a_spent_budget_stops_before_the_request() -> None:
         await _label_one(model, limiter=limiter)
     assert model.requests == []
     assert limiter.settled == []
+
+
+@pytest.mark.anyio
+async def test_a_spent_quota_ends_the_other_tasks_of_the_run_too() -> None:
+    limiter = _CountingLimit()
+    with pytest.raises(LimitError):
+        await _label_one(_scripted(LimitError("no quota")), limiter=limiter)
+    assert limiter.ends == ["no quota"]
+    limiter = _CountingLimit()
+    with pytest.raises(StopError):
+        await _label_one(_scripted(StopError("wrong key")), limiter=limiter)
+    assert limiter.ends == []
+
+
+@pytest.mark.anyio
+async def test_what_is_labelled_after_the_end_of_the_run_is_kept_and_not_handed_over() -> None:
+    limiter, ledger = _CountingLimit(), MemoryLedger()
+    limiter.end("no quota")
+    with pytest.raises(LimitError, match="no quota"):
+        await _label_one(_scripted(FINE), limiter=limiter, ledger=ledger)
+    assert len(ledger.labels) == 1
 
 
 @pytest.mark.anyio

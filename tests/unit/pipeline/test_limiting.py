@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from msgspec import structs
 
 from reviewstream.core.chat import RateLimits
 from reviewstream.core.limits import Amount, Operation, Refusal, Reply, Terms
 from reviewstream.core.pace import CUT, MARGIN, MINUTE
 from reviewstream.errors import ConfigError, LimitError, StopError, TransientError
-from reviewstream.pipeline.limiting import JITTER, RELEARN, SharedLimiter, terms_of
+from reviewstream.pipeline.limiting import JITTER, NAP, RELEARN, SharedLimiter, terms_of
 from reviewstream.settings import LimitsSettings, OpenAISettings
 from reviewstream.testing import FakeClock, MemoryLimits
 
@@ -113,6 +114,60 @@ async def test_what_is_settled_can_be_spent() -> None:
     limiter.settle(Amount(tokens=10, micro_usd=900), Amount(tokens=4, micro_usd=850))
     await _ask(limiter, cost=101)
     assert store.spent == {"": 951}
+
+
+RUN = structs.replace(TERMS, run="this one")
+
+
+@pytest.mark.anyio
+async def test_who_finds_the_budget_spent_ends_the_others_of_his_run_in_his_words() -> None:
+    limiter, store = _limiter(clock := FakeClock(), RUN)
+    await _ask(limiter, cost=900)
+    limiter.check()
+    with pytest.raises(LimitError, match="the budget is spent") as first:
+        await _ask(limiter, cost=101)
+    limiter.settle(Amount(micro_usd=900), Amount())
+    other = SharedLimiter(store, RUN, clock, attempts=1)
+    for meet in (other.check, lambda: asyncio.run(_ask(other))):
+        with pytest.raises(LimitError) as second:
+            await asyncio.to_thread(meet)
+        assert str(second.value) == str(first.value)
+    assert store.spent == {"": 0}
+    richer = structs.replace(RUN, run="the next one", budget_micro_usd=2_000)
+    await _ask(SharedLimiter(store, richer, clock, attempts=1), cost=101)
+
+
+@pytest.mark.anyio
+async def test_an_end_is_seen_within_a_second_by_who_waits_and_gives_everything_back() -> None:
+    class Ending(FakeClock):
+        async def sleep(self, seconds: float) -> None:
+            await super().sleep(seconds)
+            if len(self.sleeps) == 2:
+                limiter.end("no quota")
+
+    slow = structs.replace(RUN, limits=RateLimits(requests_per_minute=1.0))
+    limiter, store = _limiter(clock := Ending(), slow)
+    await _ask(limiter, cost=100)
+    with pytest.raises(LimitError, match="no quota"):
+        await _ask(limiter, cost=100)
+    assert clock.sleeps == [NAP, NAP]
+    assert store.spent == {"": 100}
+
+
+@pytest.mark.anyio
+async def test_who_belongs_to_no_run_asks_nobody_for_its_end() -> None:
+    limiter, store = _limiter(FakeClock())
+    limiter.end("no quota")
+    limiter.check()
+    assert store.operations == []
+
+
+@pytest.mark.anyio
+async def test_an_end_that_the_store_does_not_tell_is_none() -> None:
+    limiter, store = _limiter(FakeClock(), RUN)
+    store.failures = [AWAY]
+    limiter.check()
+    assert store.operations == ["End"]
 
 
 def test_where_everything_was_used_there_is_no_trip_to_settle() -> None:
