@@ -28,13 +28,13 @@ LOCAL = {
 
 @contextmanager
 def spark_session(config: Mapping[str, str]) -> Iterator[SparkSession]:
-    """Run a session, with this Python for its workers and a Java that Spark can use.
+    """Run a session, with a Java that Spark can use, and this Python or that of `PYSPARK_PYTHON`.
 
     Raises:
         TestbedError: There is no such Java.
     """
-    found = {"JAVA_HOME": str(spark_java_home()), "PYSPARK_PYTHON": sys.executable}
-    with patch.dict(os.environ, found):
+    python = os.environ.get("PYSPARK_PYTHON", sys.executable)
+    with patch.dict(os.environ, JAVA_HOME=str(spark_java_home()), PYSPARK_PYTHON=python):
         builder = SparkSession.builder.appName("testbed")
         for name, value in config.items():
             builder = builder.config(name, value)

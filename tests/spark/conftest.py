@@ -1,5 +1,6 @@
 """What the tests of this folder share: our formats in the testbed's session, and waiting."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +12,14 @@ from pyspark.sql.streaming.query import StreamingQuery
 from reviewstream.samples import expand
 from reviewstream.settings import SparkSettings
 from reviewstream.spark import register
-from reviewstream.spark.session import configuration
+from reviewstream.spark.session import configuration, python_for
 
 
 @pytest.fixture(scope="session")
 def spark_config(spark_config: dict[str, str]) -> dict[str, str]:
-    return spark_config | configuration(SparkSettings(master="local[2]"))
+    settings = SparkSettings(master="local[2]")
+    os.environ.setdefault("PYSPARK_PYTHON", python_for(settings))
+    return spark_config | configuration(settings)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from typing import Final
 from pyspark.sql import SparkSession
 
 from reviewstream.settings import SparkSettings
+from reviewstream.spark.interpreter import interpreter
 
 LOOPBACK: Final = "127.0.0.1"
 LOG_SETTINGS: Final = Path(__file__).with_name("log4j2.properties")
@@ -45,7 +46,7 @@ def spark_session(settings: SparkSettings, *, name: str = "reviewstream") -> Spa
 
     Sets `PYSPARK_PYTHON`, unless it is set: workers must run this Python, which has our packages.
     """
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("PYSPARK_PYTHON", python_for(settings))
     builder = SparkSession.builder.appName(name)
     if master := _master(settings):
         builder = builder.master(master)
@@ -54,10 +55,20 @@ def spark_session(settings: SparkSettings, *, name: str = "reviewstream") -> Spa
     return builder.getOrCreate()
 
 
+def python_for(settings: SparkSettings) -> str:
+    """Return the program that runs this Python; on other machines there is no file of ours."""
+    return interpreter() if _is_here(settings) else sys.executable
+
+
 def configuration(settings: SparkSettings) -> dict[str, str]:
     """Return Spark's settings."""
-    local = _local() if (_master(settings) or "").startswith(_HERE) else {}
+    local = _local() if _is_here(settings) else {}
     return _EVERYWHERE | local | settings.config
+
+
+def _is_here(settings: SparkSettings) -> bool:
+    """Say whether all of Spark runs on this machine."""
+    return (_master(settings) or "").startswith(_HERE)
 
 
 def _master(settings: SparkSettings) -> str | None:

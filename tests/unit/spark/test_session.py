@@ -1,7 +1,11 @@
+import sys
+from pathlib import Path
+
 import pytest
 
 from reviewstream.settings import SparkSettings
-from reviewstream.spark.session import LOG_SETTINGS, SUBMITTED, configuration
+from reviewstream.spark.interpreter import interpreter
+from reviewstream.spark.session import LOG_SETTINGS, SUBMITTED, configuration, python_for
 
 
 @pytest.mark.parametrize("master", [None, "local[2]", "spark://127.0.0.1:7077"])
@@ -25,3 +29,12 @@ def test_what_the_user_sets_wins() -> None:
 
 def test_the_log_settings_are_shipped() -> None:
     assert "rootLogger.level" in LOG_SETTINGS.read_text()
+
+
+def test_only_on_this_machine_python_is_started_by_a_file_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("SPARK_HOME", raising=False)
+    assert python_for(SparkSettings(master="local[2]")) == interpreter() != sys.executable
+    assert python_for(SparkSettings(master="spark://host:7077")) == sys.executable
