@@ -22,6 +22,7 @@ from reviewstream_testbed.providers import EMBEDDED
 from reviewstream_testbed.sharing import Owner
 from reviewstream_testbed.state import Record, State
 from reviewstream_testbed.testbed import PARTS, USUAL, Testbed
+from reviewstream_testbed.variables import exports, variables
 
 NOTHING = 1  # exit code of `status` where nothing is up
 _POLL = 0.1  # seconds
@@ -38,6 +39,7 @@ def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     up.add_argument("parts", nargs="*", choices=[*PARTS, []], help=f"default: {' '.join(USUAL)}")
     up.add_argument("--detach", action="store_true", help="return when they are ready")
     up.add_argument("--provider", default=EMBEDDED, help="embedded (default), containers, external")
+    up.add_argument("--secure", action="store_true", help="servers ask for passwords, over TLS")
     up.add_argument("--json", action="store_true", help="print one JSON object when all are ready")
     up.set_defaults(run=_up)
     status = verbs.add_parser("status", help="what is up, and where")
@@ -60,17 +62,17 @@ def _in_foreground(given: argparse.Namespace, parts: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     prefix = new_prefix()
     state = State()
+
+    def make() -> Testbed:
+        return Testbed((), provider=given.provider, prefix=prefix, secure=given.secure)
+
     try:
-        with (
-            state.held(),
-            Owner(
-                lambda: Testbed((), provider=given.provider, prefix=prefix), prefix=prefix
-            ) as own,
-        ):
+        with state.held(), Owner(make, prefix=prefix) as own:
             state.write(_record(own, given.provider, parts))
             with _progress(parts, own.bed.start_times):
                 own.bed.start(*parts)
-            _tell(given, own.bed.addresses(), "Ctrl-C stops them.")
+            state.write_variables(exports(variables(own.bed, parts)))
+            _tell(given, own.bed.addresses(), state, "Ctrl-C stops them.")
             signal.pause()
     except KeyboardInterrupt:
         return 0
@@ -84,9 +86,10 @@ def _in_background(given: argparse.Namespace, parts: Sequence[str]) -> int:
     command = [sys.executable, "-m", "reviewstream_testbed", "up", *parts]
     state.log.unlink(missing_ok=True)
     state.log.touch(mode=0o600)
+    command += [f"--provider={given.provider}", *(["--secure"] if given.secure else [])]
     with state.log.open("ab") as log:
         child = subprocess.Popen(
-            [*command, f"--provider={given.provider}"],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -98,7 +101,7 @@ def _in_background(given: argparse.Namespace, parts: Sequence[str]) -> int:
         child.terminate()
         child.wait()
         raise
-    _tell(given, addresses, _DOWN)
+    _tell(given, addresses, state, _DOWN)
     child.returncode = 0  # it is to outlive us: no warning is due
     return 0
 
@@ -106,7 +109,7 @@ def _in_background(given: argparse.Namespace, parts: Sequence[str]) -> int:
 def _await(child: subprocess.Popen[bytes], state: State, parts: Sequence[str]) -> dict[str, str]:
     """Return the addresses when all parts are ready."""
     with _progress(parts, lambda: _started(state)):
-        while not {*parts} <= _started(state).keys():
+        while not state.variables.exists():  # it comes when all are ready
             if child.poll() is not None:
                 said = state.log.read_text(errors="replace").strip()
                 raise TestbedError(said.removeprefix("reviewstream_testbed: ") or "it was killed")
@@ -136,6 +139,7 @@ def _status(given: argparse.Namespace) -> int:
         "pid": record.pid if record else None,
         "provider": record.provider if record else None,
         "parts": {part: addresses.get(part) for part in [*wanted, *addresses]},
+        "variables": str(state.variables) if state.variables.exists() else None,
     }
     if given.json:
         print(json.dumps(found))  # noqa: T201 - a command's output
@@ -222,12 +226,14 @@ def _progress(parts: Sequence[str], times: Callable[[], Times]) -> Iterator[None
         yield
 
 
-def _tell(given: argparse.Namespace, addresses: dict[str, str], hint: str) -> None:
+def _tell(given: argparse.Namespace, addresses: dict[str, str], state: State, hint: str) -> None:
     if given.json:
         print(json.dumps(addresses), flush=True)  # noqa: T201 - a command's output
-    else:
-        _show(addresses)
-        Console().print(hint)
+        return
+    _show(addresses)
+    what = "Addresses, passwords and the authority's file" if given.secure else "The addresses"
+    print(f"{what} are in {state.variables}, to be sourced by a shell.")  # noqa: T201
+    Console().print(hint)
 
 
 def _show(addresses: dict[str, str]) -> None:

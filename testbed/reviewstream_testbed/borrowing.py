@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from functools import wraps
 from inspect import getattr_static, isfunction
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from reviewstream_testbed.sharing import BED, Desk, Question
 from reviewstream_testbed.testbed import P, Testbed
+
+if TYPE_CHECKING:
+    from reviewstream_testbed.security import Security
 
 Ask = Callable[[Question], Any]
 
@@ -28,6 +31,12 @@ class BorrowedTestbed(Testbed):
     def __enter__(self) -> Self:
         self.folder = self._ask(Question(BED, "folder"))
         return self
+
+    @property
+    def security(self) -> "Security":
+        """What protects the servers: the owner's, for each who made one would be another."""
+        found: Security = self._ask(Question(BED, "security"))
+        return found
 
     def addresses(self) -> dict[str, str]:
         """Return the address of each part that is ready, whoever has asked for it."""

@@ -56,6 +56,7 @@ class State:
 
     Attributes:
         log: What an owner in the background prints.
+        variables: File of what clients need, once the servers are ready; it ends with them.
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
@@ -64,6 +65,7 @@ class State:
         self._lock = folder / "testbed.lock"
         self._record = folder / "testbed.json"
         self.log = folder / "testbed.log"
+        self.variables = folder / "testbed.env"
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -81,13 +83,15 @@ class State:
                 yield
             finally:
                 self._record.unlink(missing_ok=True)
+                self.variables.unlink(missing_ok=True)
 
     def write(self, record: Record) -> None:
         """Write the record, whole or not at all, for our own eyes."""
-        fresh = self._record.with_suffix(f".{os.getpid()}")
-        fresh.touch(mode=0o600)
-        fresh.write_text(json.dumps(asdict(record)))
-        fresh.replace(self._record)
+        _write(self._record, json.dumps(asdict(record)))
+
+    def write_variables(self, text: str) -> None:
+        """Write what clients need, likewise."""
+        _write(self.variables, text)
 
     def read(self) -> Record | None:
         """Return the record, stale or not; None if there is none."""
@@ -113,6 +117,14 @@ class State:
     def _whose(self) -> str:
         record = self.read()
         return f" (process {record.pid})" if record else ""
+
+
+def _write(path: Path, text: str) -> None:
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
+    fresh.write_text(text)
+    fresh.replace(path)
 
 
 def _lock_soon(file: IO[str]) -> bool:

@@ -159,9 +159,29 @@ def test_a_log_is_followed_until_the_testbed_ends(run: Run, environ: dict[str, s
         assert logs.wait(PATIENCE) == 0
 
 
+def test_what_clients_need_is_in_a_file_for_as_long_as_the_servers_are_up(
+    run: Run, environ: dict[str, str]
+) -> None:
+    said = run("up", PART, "--detach").stdout
+    found = status(run)
+    file = Path(found["variables"])
+    assert file.parent == Path(environ["REVIEWSTREAM_STATE"])
+    assert f"The addresses are in {file}" in said
+    assert f"export OPENAI_BASE_URL={found['parts'][PART]}\n" in file.read_text()
+    run("down")
+    assert not file.exists()
+
+
+def test_only_embedded_servers_ask_for_passwords(run: Run) -> None:
+    for more in ([], ["--detach"]):
+        said = run("up", PART, "--secure", "--provider=containers", *more, code=2).stderr
+        assert said == "reviewstream_testbed: only embedded servers can be made secure\n"
+
+
 def test_what_is_written_down_is_for_our_eyes_alone(run: Run, environ: dict[str, str]) -> None:
     run("up", PART, "--detach")
     folder = Path(environ["REVIEWSTREAM_STATE"])
+    assert (folder / "testbed.env").stat().st_mode & 0o077 == 0
     assert folder.stat().st_mode & 0o077 == 0
     assert all(path.stat().st_mode & 0o077 == 0 for path in folder.glob("testbed.[jl]*g*"))
     assert (folder / "testbed.json").stat().st_mode & 0o077 == 0

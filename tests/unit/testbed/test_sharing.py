@@ -191,3 +191,11 @@ def test_a_closed_owner_is_said_to_be_gone(owner: Owner) -> None:
     assert not Path(owner.desk.path).parent.exists()
     with pytest.raises(TestbedError, match="is gone, and they with it"):
         _ = borrowed.openai_endpoint.pid
+
+
+def test_whoever_asks_for_the_security_gets_the_owners(owner: Owner) -> None:
+    borrowed = BorrowedTestbed(owner.desk, prefix="theirs-")
+    with borrowed:
+        assert borrowed.security == owner.bed.security
+    trusted = owner.bed.security.certificates.read_text()
+    assert borrowed.security.certificates.read_text() == trusted
