@@ -26,6 +26,7 @@ from reviewstream.ports import OutgoingRecord, StoredRecord
 from reviewstream.settings import KafkaSettings, revealed
 
 REQUEST_TIMEOUT: Final = 10.0  # seconds for one question to the brokers
+SLICE: Final = 0.1  # seconds of a longer wait, between which librdkafka's errors are looked at
 QUEUE_SIZE: Final = 64 << 10  # KiB of records waiting in one sink
 _DEFAULT_LIMIT: Final = "1000000"  # librdkafka's own `message.max.bytes`
 
@@ -68,48 +69,57 @@ class KafkaRecordSink:
 
     Attributes:
         producer: librdkafka's.
+        problems: What it has told of the brokers.
     """
 
     def __init__(self, settings: KafkaSettings, config: Mapping[str, Any] | None = None) -> None:
         config = producer_config(settings) if config is None else config
         self._limit = int(config.get("message.max.bytes", _DEFAULT_LIMIT))
         self._timeout = settings.delivery_timeout
-        self._problems = Problems(settings)
+        self.problems = Problems(settings)
         self._acknowledged = 0
         self._failed: list[ReviewStreamError] = []
-        with self._problems.translated("make a producer"):
-            self.producer = Producer({**config, **self._problems.hooks})
+        with self.problems.translated("make a producer"):
+            self.producer = Producer({**config, **self.problems.hooks})
 
     def write(self, record: OutgoingRecord) -> None:
         """Queue a record; waits while the queue is full."""
         deadline = time.monotonic() + self._timeout
         while not self._queued(record):
             if time.monotonic() > deadline:
-                raise self._problems.away(f"{len(self.producer)} records wait")
-            self._poll(0.1)
+                raise self.problems.away(f"{len(self.producer)} records wait")
+            self._poll(SLICE)
+            self.problems.check("write records")
             if self._failed:  # the queue empties because nobody takes the records
                 raise self._failure()
         self._poll(0)
 
     def flush(self) -> int:
         """Wait until everything queued is acknowledged, and return how many records were."""
-        with self._problems.translated("write records"):
-            left = self.producer.flush(self._timeout + REQUEST_TIMEOUT)
+        with self.problems.translated("write records"):
+            left = self._flushed(self._timeout + REQUEST_TIMEOUT)
         acknowledged, self._acknowledged = self._acknowledged, 0
         if self._failed:
             raise self._failure()
         if left:
-            raise self._problems.away(f"{left} records are not acknowledged")
+            raise self.problems.away(f"{left} records are not acknowledged")
         return acknowledged
+
+    def _flushed(self, timeout: float) -> int:
+        """Wait for the queue to empty, and return how many records are left."""
+        deadline = time.monotonic() + timeout
+        while (left := self.producer.flush(SLICE)) and time.monotonic() < deadline:
+            self.problems.check(f"{left} records are not acknowledged")
+        return left
 
     def forget(self) -> None:
         """Forget what became of the records so far: their transaction was aborted."""
-        with self._problems.translated("abort"):
+        with self.problems.translated("abort"):
             self.producer.flush(REQUEST_TIMEOUT)
         self._failed, self._acknowledged = [], 0
 
     def _poll(self, timeout: float) -> None:
-        with self._problems.translated("write records"):
+        with self.problems.translated("write records"):
             self.producer.poll(timeout)
 
     def _failure(self) -> ReviewStreamError:
@@ -131,15 +141,16 @@ class KafkaRecordSink:
             return False
         except KafkaException as err:
             what = self._describe(record.topic, record.key, len(record.key) + len(record.value))
-            raise self._problems.error(what, error_in(err)) from err
+            raise self.problems.error(what, error_in(err)) from err
         return True
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
             self._acknowledged += 1
+            self.problems.let_in()
             return
         what = self._describe(message.topic() or "", message.key() or b"", len(message))
-        self._failed.append(self._problems.error(what, error))
+        self._failed.append(self.problems.error(what, error))
 
     def _describe(self, topic: str, key: bytes, size: int) -> str:
         shown = key.decode("utf-8", "backslashreplace")

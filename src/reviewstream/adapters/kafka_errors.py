@@ -2,8 +2,10 @@
 """librdkafka's errors as ours."""
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from typing import Any, Final, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
@@ -65,6 +67,7 @@ _REFUSED: Final = frozenset(
         KafkaError.UNSUPPORTED_SASL_MECHANISM,
     }
 )
+GRACE: Final = 3.0  # seconds for librdkafka to try again: a broker may have ended in a handshake
 
 
 class Problems:
@@ -73,19 +76,37 @@ class Problems:
     def __init__(self, settings: KafkaSettings) -> None:
         self._servers = settings.bootstrap_servers
         self._last: KafkaError | None = None
+        # The issuer of tokens may be away for a while, and librdkafka calls that by the same name.
+        self._grace = inf if settings.oauth_token_url else GRACE
+        self._refused_at = inf
         self.hooks: dict[str, Any] = {"error_cb": self._note, "logger": _log}
 
     def _note(self, error: KafkaError) -> None:
         if self._last is None or self._last.code() not in _REFUSED:
             self._last = error
+            if error.code() in _REFUSED:
+                self._refused_at = time.monotonic()
+
+    def let_in(self) -> None:
+        """Forget a refusal: a broker has done what it was asked for."""
+        self._last, self._refused_at = None, inf
+
+    def check(self, what: str) -> None:
+        """See that no broker has refused us for good: waiting does not mend a password.
+
+        Raises:
+            StopError: One has, and none has let us in since.
+        """
+        if time.monotonic() - self._refused_at >= self._grace:
+            raise self.away(what)
 
     @contextmanager
     def translated(self, what: str, client: AdminClient | Consumer | None = None) -> Iterator[None]:
-        """Translate what is raised inside; `client` is then asked for the cause."""
+        """Translate what is raised inside; `client`, which nobody polls, is asked for the cause."""
         try:
             yield
         except KafkaException as err:
-            if isinstance(client, AdminClient):
+            if client is not None:
                 client.poll(0)
             raise self.error(what, error_in(err)) from err
         except SystemError as err:

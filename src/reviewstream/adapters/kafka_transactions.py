@@ -1,9 +1,11 @@
+# ruff: noqa: SLF001 - confluent-kafka names librdkafka's own error codes with an underscore
 """Kafka's transactions: records, and in the same transaction an offset that says so."""
 
+import time
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from reviewstream.adapters.kafka import (
     REQUEST_TIMEOUT,
@@ -11,13 +13,14 @@ from reviewstream.adapters.kafka import (
     client_config,
     producer_config,
 )
-from reviewstream.adapters.kafka_errors import Problems
+from reviewstream.adapters.kafka_errors import Problems, error_in
 from reviewstream.core.markers import Marker
 from reviewstream.ports import OutgoingRecord
 from reviewstream.settings import KafkaSettings
 from reviewstream.wire.markers import marker_of, marker_text
 
 FENCE_TIMEOUT: Final = 30.0  # seconds: undoing a dead attempt's transaction takes a moment
+FENCE_SLICE: Final = 1.0  # seconds of it, between which librdkafka's errors are looked at
 TRANSACTION_TIMEOUT: Final = 60_000  # milliseconds
 _MARKER_PARTITION: Final = 0  # of the labelled topic: any will do, and every topic has this one
 
@@ -43,24 +46,38 @@ class KafkaTransactionalSink:
     def __init__(self, settings: KafkaSettings, name: str) -> None:
         self._settings = settings
         self._name = name
-        self._problems = Problems(settings)
-        with self._problems.translated("make a producer"):
+        with Problems(settings).translated("make a producer"):
             config = transaction_config(settings, name)
         self._sink = KafkaRecordSink(settings, config)
+        self._problems = self._sink.problems
         self._producer = self._sink.producer
         self._consumer = self._make_consumer()
 
     def fence(self) -> None:
         """Shut out every other sink of this name, and undo what it has not committed."""
+        deadline = time.monotonic() + FENCE_TIMEOUT
         with self._translated("fence"):
-            self._producer.init_transactions(FENCE_TIMEOUT)
+            while not self._is_fenced(deadline):
+                self._problems.check(f"fence for {self._name}")
+
+    def _is_fenced(self, deadline: float) -> bool:
+        """Wait a moment for the fence; the next call waits on for the same one."""
+        try:
+            self._producer.init_transactions(FENCE_SLICE)
+        except KafkaException as err:
+            self._producer.poll(0)  # the cause
+            if error_in(err).code() != KafkaError._TIMED_OUT or time.monotonic() > deadline:
+                raise
+            return False
+        return True
 
     def marker(self) -> Marker | None:
         """Return the marker that was committed last under this name, or None."""
-        with self._translated("look for the marker"):
+        what = f"look for the marker of {self._name}"
+        with self._problems.translated(what, self._consumer):
             [found] = self._consumer.committed([self._place()], timeout=REQUEST_TIMEOUT)
         if found.error is not None:
-            raise self._problems.error(f"look for the marker of {self._name}", found.error)
+            raise self._problems.error(what, found.error)
         return None if found.offset < 0 else marker_of(found.metadata or "")
 
     def begin(self) -> None:

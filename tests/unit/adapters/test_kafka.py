@@ -1,14 +1,16 @@
 """The Kafka adapter on librdkafka's own mock broker: no server needed."""
 
 import logging
+import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 from pydantic import SecretStr, ValidationError
 
-from reviewstream.adapters import kafka_transactions
+from reviewstream.adapters import kafka_errors, kafka_transactions
 from reviewstream.adapters.kafka import (
     KafkaLog,
     KafkaRecordSink,
@@ -26,14 +28,18 @@ from reviewstream.errors import (
 )
 from reviewstream.ports import OutgoingRecord
 from reviewstream.settings import KafkaSettings
+from reviewstream_testbed.certificates import Authority
+from reviewstream_testbed.gate import Gate
+from reviewstream_testbed.security import Security
 
+PATIENCE = 30.0  # seconds
 AWAY = KafkaSettings(bootstrap_servers="127.0.0.1:1", delivery_timeout=1.0)
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[KafkaSettings]:
+@contextmanager
+def mock_broker(**config: int) -> Iterator[KafkaSettings]:
     host = Producer(
-        {"bootstrap.servers": "unused", "test.mock.num.brokers": 1},
+        {"bootstrap.servers": "unused", "test.mock.num.brokers": 1, **config},
         logger=logging.getLogger("mock broker"),
     )
     brokers = host.list_topics(timeout=10).brokers.values()
@@ -42,6 +48,12 @@ def broker() -> Iterator[KafkaSettings]:
         delivery_timeout=10.0,
     )
     host.flush(0)
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[KafkaSettings]:
+    with mock_broker() as running:
+        yield running
 
 
 def record(topic: str, key: str = "k", size: int = 1) -> OutgoingRecord:
@@ -202,6 +214,100 @@ def test_refused_credentials_are_the_cause_though_the_brokers_seem_away() -> Non
     error = problems.error("list topics", KafkaError(KafkaError._TRANSPORT))
     assert isinstance(error, StopError)
     assert "SASL says no" in str(error)
+
+
+@pytest.fixture
+def untrusted(tmp_path: Path) -> Iterator[KafkaSettings]:
+    """What listens shows a certificate of another authority than the one we trust."""
+    gate = Gate(lambda: 1, Security.new(tmp_path / "theirs"))
+    yield KafkaSettings(
+        bootstrap_servers=f"127.0.0.1:{gate.port}",
+        security_protocol="SSL",
+        ssl_ca_location=str(Authority(tmp_path / "ours").certificates),
+        delivery_timeout=PATIENCE,
+    )
+    gate.close()
+
+
+def test_a_refusal_ends_a_wait_long_before_its_time(
+    untrusted: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_transactions, "FENCE_TIMEOUT", PATIENCE)
+    sink = KafkaRecordSink(untrusted)
+    sink.write(record("t"))
+    with closing(KafkaTransactionalSink(untrusted, "name")) as transactions:
+        for wait in (sink.flush, transactions.fence):
+            began = time.monotonic()
+            with pytest.raises(StopError, match=r"refuses us \(.*certificate"):
+                wait()
+            assert time.monotonic() - began < PATIENCE / 2
+
+
+def test_a_refusal_ends_the_wait_for_a_full_queue(untrusted: KafkaSettings) -> None:
+    sink = KafkaRecordSink(
+        untrusted.model_copy(update={"client": {"queue.buffering.max.messages": "1"}})
+    )
+    sink.write(record("t"))
+    began = time.monotonic()
+    with pytest.raises(StopError, match=r"refuses us \(write records\)"):
+        sink.write(record("t"))
+    assert time.monotonic() - began < PATIENCE / 2
+
+
+def test_a_reader_is_told_that_it_is_refused(
+    untrusted: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_transactions, "REQUEST_TIMEOUT", 1.0)
+    with pytest.raises(StopError, match="refuses us"):
+        KafkaLog(untrusted, timeout=1).end_offsets("t")
+    with closing(KafkaTransactionalSink(untrusted, "name")) as transactions:
+        with pytest.raises(StopError, match="refuses us"):
+            transactions.marker()
+
+
+def test_a_refusal_is_waited_out_for_a_moment_and_forgotten_with_the_next_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    problems = Problems(KafkaSettings())
+    problems.hooks["error_cb"](KafkaError(KafkaError._AUTHENTICATION, "SASL says no"))
+    problems.check("write")
+    problems.let_in()
+    assert isinstance(problems.away("write"), TransientError)
+    monkeypatch.setattr(kafka_errors, "GRACE", 0.0)
+    problems = Problems(KafkaSettings())
+    problems.check("write")
+    problems.hooks["error_cb"](KafkaError(KafkaError._AUTHENTICATION, "SASL says no"))
+    with pytest.raises(StopError, match="SASL says no"):
+        problems.check("write")
+    problems.let_in()
+    problems.check("write")
+
+
+def test_a_record_that_is_acknowledged_ends_what_was_said_before(broker: KafkaSettings) -> None:
+    sink = KafkaRecordSink(broker)
+    sink.problems.hooks["error_cb"](KafkaError(KafkaError._AUTHENTICATION, "SASL says no"))
+    sink.write(record("admitted"))
+    assert sink.flush() == 1
+    assert isinstance(sink.problems.away("write"), TransientError)
+
+
+def test_a_fence_that_takes_longer_than_a_slice_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kafka_transactions, "FENCE_SLICE", 0.05)
+    with mock_broker(**{"test.mock.broker.rtt": 100}) as slow:
+        with closing(KafkaTransactionalSink(slow, "name")) as sink:
+            began = time.monotonic()
+            sink.fence()
+            assert time.monotonic() - began > 0.05
+            sink.begin()
+
+
+def test_the_issuer_of_tokens_may_be_away_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka_errors, "GRACE", 0.0)
+    problems = Problems(KafkaSettings(oauth_token_url="https://login.example.com/token"))
+    problems.hooks["error_cb"](KafkaError(KafkaError._AUTHENTICATION, "no token"))
+    problems.check("write")
 
 
 def test_a_transaction_ends_before_kafka_ends_it() -> None:
