@@ -86,6 +86,15 @@ async def test_no_limit_lets_everything_through() -> None:
 
 
 @pytest.mark.anyio
+async def test_what_waits_on_a_fake_clock_for_ever_fails() -> None:
+    fake = FakeClock(most=2)
+    await fake.sleep(1)
+    await fake.sleep(1)
+    with pytest.raises(AssertionError, match="2 waits"):
+        await fake.sleep(1)
+
+
+@pytest.mark.anyio
 async def test_a_fake_clocks_time_passes_in_its_sleep_only() -> None:
     fake = FakeClock(jitter=0.25)
     clock: Clock = fake
