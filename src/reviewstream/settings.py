@@ -96,6 +96,7 @@ class OpenAISettings(_Section):
     """The model.
 
     Attributes:
+        ca_location: File of the certificates to trust; None: the public authorities.
         timeout: Seconds for one attempt.
         concurrency: Requests in flight, per Spark task.
         temperature: 0 to 2; None: not sent, as some models allow none.
@@ -116,6 +117,7 @@ class OpenAISettings(_Section):
 
     base_url: str = "https://api.openai.com/v1"
     api_key: SecretStr | None = None
+    ca_location: str | None = None
     model: str = "gpt-4o-mini"
     timeout: PositiveFloat = 30.0
     concurrency: PositiveInt = 16

@@ -12,6 +12,7 @@ import openai
 from msgspec import Struct
 from openai.types.shared_params import ResponseFormatJSONSchema
 
+from reviewstream.adapters.trust import tls_failure, trusting
 from reviewstream.core.chat import ChatAnswer, ChatRequest, RateLimits
 from reviewstream.errors import (
     ConfigError,
@@ -80,13 +81,15 @@ class OpenAIChat:
         """Return a model with a client of its own.
 
         Raises:
-            ConfigError: OpenAI's own endpoint is meant and there is no key for it.
+            ConfigError: OpenAI's own endpoint is meant and there is no key for it; or the file of
+                certificates cannot be used.
         """
         client = openai.AsyncOpenAI(
             api_key=_key(settings),
             base_url=settings.base_url,
             timeout=settings.timeout,
             max_retries=0,
+            http_client=_http_client(settings.ca_location),
         )
         return cls(client, settings)
 
@@ -112,6 +115,7 @@ class OpenAIChat:
             wait = self._settings.timeout
             raise UnansweredError(f"no answer from {self._where} in {wait:g} s") from err
         except openai.APIConnectionError as err:
+            self._check_trust(err)
             kind = TransientError if _is_unsent(err) else UnansweredError
             raise kind(f"the connection to {self._where} failed: {err.__cause__ or err}") from err
         return _read(response.content, response.headers)
@@ -119,6 +123,11 @@ class OpenAIChat:
     async def aclose(self) -> None:
         """See `ChatModel.aclose`."""
         await self._client.close()
+
+    def _check_trust(self, err: openai.APIConnectionError) -> None:
+        """Raise if the certificate is at fault: no other review will fare better."""
+        if distrusted := tls_failure(err, self._where, section="openai", url="base_url"):
+            raise StopError(str(distrusted)) from err
 
     def _translated(self, err: openai.APIStatusError, request: ChatRequest) -> Exception:
         """Return our error for an answer that is not 200."""
@@ -146,6 +155,14 @@ class OpenAIChat:
         if status in _TRY_AGAIN or status >= 500:
             return TransientError(f"HTTP {status}: {said}", retry_after=_retry_after(err))
         return PermanentError(f"HTTP {status}: {said}")
+
+
+def _http_client(ca_location: str | None) -> openai.DefaultAsyncHttpxClient | None:
+    """Return what trusts the certificates in a file; None: the client's own will do."""
+    if ca_location is None:
+        return None
+    trusted = trusting(ca_location, setting="openai.ca_location")
+    return openai.DefaultAsyncHttpxClient(verify=trusted)
 
 
 def _is_unsent(err: openai.APIConnectionError) -> bool:

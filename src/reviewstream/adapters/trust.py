@@ -23,13 +23,16 @@ def trusting(ca_location: str | None, *, setting: str) -> ssl.SSLContext:
         raise ConfigError(f"{setting}: {ca_location}: {err.strerror}") from err
 
 
-def tls_failure(error: BaseException, who: str, *, section: str) -> ConfigError | None:
+def tls_failure(
+    error: BaseException, who: str, *, section: str, url: str = "url"
+) -> ConfigError | None:
     """Return our error if TLS is why a connection failed: waiting does not help against that.
 
     Args:
         error: What the client raised, with its causes.
         who: The server, with its address.
         section: Of the settings.
+        url: The setting in it that has the server's address.
     """
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLError):
@@ -38,7 +41,7 @@ def tls_failure(error: BaseException, who: str, *, section: str) -> ConfigError 
         return None
     if isinstance(cause, ssl.SSLCertVerificationError):
         return untrusted(cause, who, section=section)
-    return ConfigError(f"{who} does not speak TLS as we do ({cause.reason}): see {section}.url")
+    return ConfigError(f"{who} does not speak TLS as we do ({cause.reason}): see {section}.{url}")
 
 
 def untrusted(error: ssl.SSLCertVerificationError, who: str, *, section: str) -> ConfigError:
