@@ -94,7 +94,10 @@ def commands() -> str:
 
 
 def _helps(name: str, command: click.Command) -> Iterator[tuple[str, str]]:
-    with click.Context(command, info_name=name, terminal_width=90) as context:
+    # Without these settings click lists, and remembers, `--help` alone.
+    with click.Context(
+        command, info_name=name, terminal_width=90, **main.context_settings
+    ) as context:
         yield name, command.get_help(context)
         if isinstance(command, click.Group):
             for verb in command.list_commands(context):
