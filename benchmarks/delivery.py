@@ -9,7 +9,6 @@ each is not timed. `ratio` is that of the reviews per second, the median of the 
 """
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from uuid import uuid4
 
 from msgspec.structs import asdict
 
+from benchmarks.command import run
 from benchmarks.labelling import distinct_reviews
 from reviewstream.adapters.kafka import KafkaLog
 from reviewstream.app import open_record_sink
@@ -123,10 +123,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000, help="of each task (%(default)s)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--writers", type=int, default=2)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    found = measure(options)
-    print(json.dumps(found) if options.json else "\n".join(f"{k}: {v}" for k, v in found.items()))
+    run(parser, measure)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ job of each starts Spark's Python workers, and is not timed.
 """
 
 import argparse
-import json
 import os
 import tempfile
 import time
@@ -27,6 +26,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - as every Spark user writes it
 from pyspark.sql.types import StringType
 
+from benchmarks.command import run
 from reviewstream.cli.local import use_java
 from reviewstream.core.outcomes import Ok
 from reviewstream.core.parsing import parse_review
@@ -178,10 +178,7 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=200, metavar="MS", help="of the endpoint")
     parser.add_argument("--pack", type=int, default=20)
     parser.add_argument("--in-flight", type=int, default=32, help="requests, over both tasks")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    found = measure(options)
-    print(json.dumps(found) if options.json else "\n".join(f"{k}: {v}" for k, v in found.items()))
+    run(parser, measure)
 
 
 if __name__ == "__main__":

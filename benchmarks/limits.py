@@ -11,7 +11,6 @@ is the share of the limit that was answered, `refused` the share of requests ans
 """
 
 import argparse
-import json
 import os
 import tempfile
 import time
@@ -25,6 +24,7 @@ from typing import Any
 from pydantic import SecretStr
 from pyspark.sql import DataFrame, SparkSession
 
+from benchmarks.command import run
 from benchmarks.labelling import TASKS, UNLIMITED, distinct_reviews, frame
 from reviewstream.cli.local import use_java
 from reviewstream.settings import (
@@ -141,10 +141,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--requests-per-minute", type=int, default=600)
     parser.add_argument("--from-headers", action="store_true", help="the settings name no limit")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    found = measure(options)
-    print(json.dumps(found) if options.json else "\n".join(f"{k}: {v}" for k, v in found.items()))
+    run(parser, measure)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ line is lost, one record is there twice and one document is missing: these must 
 """
 
 import argparse
-import json
 import os
 import resource
 import time
@@ -18,6 +17,7 @@ from typing import Any
 
 from msgspec import structs
 
+from benchmarks.command import run
 from reviewstream.app import open_sorter
 from reviewstream.core.mapping import index_mapping
 from reviewstream.core.parsing import to_line
@@ -159,10 +159,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reviews", type=int, default=1_000_000)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    found = measure(options.reviews)
-    print(json.dumps(found) if options.json else "\n".join(f"{k}: {v}" for k, v in found.items()))
+    run(parser, lambda options: measure(options.reviews))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from benchmarks.command import run
 from reviewstream.wire import protocol
 
 PIECE: Final = 1 << 20  # bytes
@@ -82,22 +83,20 @@ def measure(path: Path, rounds: int) -> dict[str, float]:
     return {f"{name}_mb_per_s": speed for name, speed in medians.items()} | ratios
 
 
+def _measured(options: argparse.Namespace) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "reviews.jsonl")
+        lines = options.megabytes * 1_000_000 // len(LINE)
+        path.write_bytes(b"".join(LINE % number for number in range(lines)))
+        return {name: round(value, 2) for name, value in measure(path, options.rounds).items()}
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabytes", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "reviews.jsonl")
-        lines = options.megabytes * 1_000_000 // len(LINE)
-        path.write_bytes(b"".join(LINE % number for number in range(lines)))
-        result = {name: round(value, 2) for name, value in measure(path, options.rounds).items()}
-    if options.json:
-        print(json.dumps(result))
-    else:
-        print("\n".join(f"{name}: {value}" for name, value in result.items()))
+    run(parser, _measured)
 
 
 if __name__ == "__main__":

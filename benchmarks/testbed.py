@@ -9,7 +9,6 @@ Seconds, as medians of the rounds; the class data of earlier runs is there, so a
 """
 
 import argparse
-import json
 import os
 import statistics
 import time
@@ -17,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 import psutil
 
+from benchmarks.command import run
 from reviewstream_testbed import Testbed
 from reviewstream_testbed.testbed import USUAL
 
@@ -48,6 +48,7 @@ def measure(rounds: int) -> dict[str, object]:
     together: list[float] = []
     ratios: list[float] = []
     memories: list[float] = []
+    start(USUAL, lambda _: None)  # whatever is to be fetched, built or archived is now
 
     def look(bed: Testbed) -> None:
         memories.append(memory())
@@ -74,11 +75,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    start(USUAL, lambda _: None)  # whatever is to be fetched, built or archived is now
-    found = measure(options.rounds)
-    print(json.dumps(found) if options.json else "\n".join(f"{k}: {v}" for k, v in found.items()))
+    run(parser, lambda options: measure(options.rounds))
 
 
 if __name__ == "__main__":
