@@ -151,11 +151,17 @@ class SecureKafka(Kafka):
 class Gated(Server):
     """A server behind a gate: clients see the gate's port."""
 
-    security: Security
-
-    def __init__(self, installation: Installation, folder: Path) -> None:
-        super().__init__(installation, folder)
-        self._gate = Gate(lambda: self.port, self.security)
+    def __init__(
+        self,
+        installation: Installation,
+        folder: Path,
+        *,
+        security: Security,
+        **others: Any,  # noqa: ANN401 - what else the server behind takes
+    ) -> None:
+        super().__init__(installation, folder, **others)
+        self.security = security
+        self._gate = Gate(lambda: self.port, security)
 
     @property
     def url(self) -> str:
@@ -170,10 +176,6 @@ class Gated(Server):
 
 class SecureRegistry(SchemaRegistry, Gated):
     """A registry behind a gate."""
-
-    def __init__(self, installation: Installation, folder: Path, *, security: Security) -> None:
-        self.security = security
-        super().__init__(installation, folder)
 
     @property
     def client_config(self) -> dict[str, Any]:
@@ -194,10 +196,6 @@ class SecureElasticsearchConfig(ElasticsearchConfig):
 class SecureElasticsearch(Elasticsearch, Gated):
     """A node behind a gate, which knows a password and an API key."""
 
-    def __init__(self, installation: Installation, folder: Path, *, security: Security) -> None:
-        self.security = security
-        super().__init__(installation, folder)
-
     @property
     def client_config(self) -> SecureElasticsearchConfig:
         """What `elasticsearch.Elasticsearch` takes, as `**client_config`."""
@@ -215,19 +213,8 @@ class SecureConnectConfig(ConnectConfig):
     verify: str
 
 
-class SecureConnect(KafkaConnect, Gated):
+class SecureConnect(Gated, KafkaConnect):  # its own `__init__` takes no `security`
     """A worker behind a gate; it reaches Kafka by SASL_SSL, and trusts what the others show."""
-
-    def __init__(
-        self,
-        installation: Installation,
-        folder: Path,
-        *,
-        security: Security,
-        **others: Any,  # noqa: ANN401 - see `KafkaConnect`
-    ) -> None:
-        self.security = security
-        super().__init__(installation, folder, **others)
 
     @property
     def client_config(self) -> SecureConnectConfig:
