@@ -20,7 +20,7 @@ from reviewstream.pipeline.replay import Refusal, Repeater, Replayed, Replayer
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from reviewstream.pipeline.rejects import Reject, Rejects, Survey, Wanted
+    from reviewstream.pipeline.rejects import Reject, Rejects, Remaining, Wanted
     from reviewstream.ports import RecordSink
 
 ROUNDS: Final = 8  # requests, one after the other, between two moments at which all is published
@@ -63,41 +63,43 @@ class Replay:
 
     def run(self, wanted: "Wanted", *, dry: bool) -> int:
         """Send what is meant, say what became of it, and return the exit code."""
-        survey = self._rejects.survey(wanted) if dry else self._send_all(wanted)
+        left = self._rejects.remaining(wanted) if dry else self._send_all(wanted)
         if self._context.json:
-            self._context.emit(self._as_json(survey))
+            self._context.emit(self._as_json(left))
         else:
-            for sentence in self._told(survey, dry=dry):
+            for sentence in self._told(left, dry=dry):
                 self._context.console.print(sentence, markup=False, soft_wrap=True)
-        return DONE if dry or self._done.sent == len(survey.places) else FINDINGS
+        return DONE if dry or self._done.sent == len(left.places) else FINDINGS
 
-    def _send_all(self, wanted: "Wanted") -> "Survey":
+    def _send_all(self, wanted: "Wanted") -> "Remaining":
         from reviewstream import app
 
         kafka = self._context.settings.kafka
         # Another start that still runs is shut out before we look at what it has sent.
         with app.open_only_sink(kafka, f"reviewstream-replay-{kafka.labelled_topic}") as sink:
-            survey = self._rejects.survey(wanted)
-            if survey.places:
+            left = self._rejects.remaining(wanted)
+            if left.places:
                 self._context.warn_of_prices()
                 with stages(self._context.progress, self._context.console) as shown:
-                    self._try(survey, sink, shown)
-        return survey
+                    self._try(left, sink, shown)
+        return left
 
-    def _try(self, survey: "Survey", sink: "RecordSink", shown: Stages) -> None:
+    def _try(self, left: "Remaining", sink: "RecordSink", shown: Stages) -> None:
         try:
-            asyncio.run(self._send(survey, sink, shown, on_signals()))
+            asyncio.run(self._send(left, sink, shown, on_signals()))
         except ReviewStreamError:
             self._context.console.print(
-                f"{self._done.sent} of {len(survey.places)} got through; start again to go on."
+                f"{self._done.sent} of {len(left.places)} got through; start again to go on."
             )
             raise
 
-    async def _send(self, survey: "Survey", sink: "RecordSink", shown: Stages, stop: Event) -> None:
-        model, total = self._context.settings.openai, len(survey.places)
+    async def _send(
+        self, left: "Remaining", sink: "RecordSink", shown: Stages, stop: Event
+    ) -> None:
+        model, total = self._context.settings.openai, len(left.places)
         size = ROUNDS * model.concurrency * model.pack
         async with self._sender(sink) as sender:
-            found = self._rejects.at(survey.places)
+            found = self._rejects.at(left.places)
             for some in bounded(found, lambda one: len(one.raw), size=size, room=BYTES):
                 if stop.is_set():
                     break
@@ -127,17 +129,17 @@ class Replay:
         if len(self._refusals) < NAMED:
             self._refusals.append(refusal)
 
-    def _as_json(self, survey: "Survey") -> dict[str, Any]:
+    def _as_json(self, left: "Remaining") -> dict[str, Any]:
         return {
-            "rejects": len(survey.places),
-            "through_already": survey.through,
+            "rejects": len(left.places),
+            "through_already": left.through,
             **msgspec.to_builtins(self._done),
             "refusals": msgspec.to_builtins(self._refusals),
         }
 
-    def _told(self, survey: "Survey", *, dry: bool) -> Iterator[str]:
-        total, done = len(survey.places), self._done
-        yield f"{total} rejects to be sent again; {survey.through} have got through already."
+    def _told(self, left: "Remaining", *, dry: bool) -> Iterator[str]:
+        total, done = len(left.places), self._done
+        yield f"{total} rejects to be sent again; {left.through} have got through already."
         if dry:
             return
         yield (
@@ -146,5 +148,5 @@ class Replay:
         )
         for one in self._refusals:
             yield f"{plain(one.id)}: {one.reason}: {plain(one.detail)}"
-        if left := total - done.sent - done.refused:
-            yield f"Stopped with {left} left; start again to go on."
+        if unsent := total - done.sent - done.refused:
+            yield f"Stopped with {unsent} left; start again to go on."

@@ -69,7 +69,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
         return not self.reasons or reject.reason.upper() in {each.upper() for each in self.reasons}
 
 
-class Survey(Struct, frozen=True, kw_only=True):
+class Remaining(Struct, frozen=True, kw_only=True):
     """What there is of the rejects that are meant.
 
     Attributes:
@@ -117,9 +117,9 @@ class Rejects:
 
     def open(self, wanted: Wanted) -> Iterator[Reject]:
         """Read those that are meant and did not get through since, each once."""
-        return self.at(self.survey(wanted).places)
+        return self.at(self.remaining(wanted).places)
 
-    def survey(self, wanted: Wanted) -> Survey:
+    def remaining(self, wanted: Wanted) -> Remaining:
         """Find those that are meant and did not get through since.
 
         Holds the name of each in memory, and reads the topic of labels once.
@@ -138,7 +138,7 @@ class Rejects:
         known = len(found)
         for record in self._log.read_all(self._topics.labelled_topic):
             found.pop(self._answered(record), None)
-        return Survey(places=frozenset(found.values()), through=known - len(found))
+        return Remaining(places=frozenset(found.values()), through=known - len(found))
 
     def at(self, places: Container[str]) -> Iterator[Reject]:
         """Read those whose records are at these places."""

@@ -83,7 +83,7 @@ class Pipeline(Bed):
         publisher = Flaky(self.topics, sink)
         publisher.failing_at = failing_at
         replayer = Replayer(labeller.label, publisher, self.refusals.append, repaired)
-        found = list(self.rejects().at(self.rejects().survey(wanted).places))
+        found = list(self.rejects().at(self.rejects().remaining(wanted).places))
 
         async def run() -> Replayed:
             done = Replayed()
@@ -156,7 +156,7 @@ def test_those_are_meant_that_are_named_or_have_the_reason() -> None:
 def test_an_id_that_was_never_rejected_is_named() -> None:
     pipeline = Pipeline("a", "").stream()
     with pytest.raises(PermanentError, match=r"no such reject: review\.json@0, x@y; see "):
-        pipeline.rejects().survey(Wanted(ids=frozenset({"review.json@0", "x@y"})))
+        pipeline.rejects().remaining(Wanted(ids=frozenset({"review.json@0", "x@y"})))
 
 
 def test_a_line_that_has_a_label_is_through_however_often_it_was_rejected() -> None:
@@ -165,8 +165,8 @@ def test_a_line_that_has_a_label_is_through_however_often_it_was_rejected() -> N
     pipeline.refuse(0)
     pipeline.refuse(1)
     pipeline.refuse(1)
-    survey = pipeline.rejects().survey(ALL)
-    assert (len(survey.places), survey.through) == (1, 1)
+    left = pipeline.rejects().remaining(ALL)
+    assert (len(left.places), left.through) == (1, 1)
     assert [one.id for one in pipeline.rejects().open(ALL)] == ["review.json@100"]
     assert len(list(pipeline.rejects().all(ALL))) == 3
 
