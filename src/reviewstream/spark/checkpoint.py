@@ -1,12 +1,13 @@
 """The checkpoint's folder: whose it is, and that one query at a time uses it.
 
-A checkpoint that is a URL (`s3a://...`) has neither file: there the marker in Kafka alone notices
-a checkpoint that was lost, and Spark alone that two queries use one.
+A checkpoint in another file system (`s3a://...`) has neither file: there the marker in Kafka alone
+notices a checkpoint that was lost, and Spark alone that two queries use one.
 """
 
 import fcntl
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,7 @@ from reviewstream.settings import KafkaSettings, located
 IDENTITY: Final = "reviewstream.json"
 LOCK: Final = "reviewstream.lock"
 METADATA: Final = "metadata"  # Spark's own: the query's id
+_LOCAL: Final = re.compile(r"file:(///|/(?!/))(?P<path>.*)")  # its path is not percent-encoded
 
 _held: dict[Path, "Checkpoint"] = {}
 
@@ -73,9 +75,9 @@ def use(checkpoint: str) -> Checkpoint:
     Raises:
         ConfigError: Another query uses it.
     """
-    if "://" in checkpoint:
+    folder = _folder(checkpoint)
+    if folder is None:
         return Checkpoint()
-    folder = Path(located(checkpoint))
     before = _held.get(folder)
     if before is not None and not before.is_used():
         before.release()
@@ -91,6 +93,13 @@ def use(checkpoint: str) -> Checkpoint:
         ) from err
     _held[folder] = Checkpoint(folder, lock)
     return _held[folder]
+
+
+def _folder(checkpoint: str) -> Path | None:
+    """Return the folder, a path or a URL, if it is in this machine's file system."""
+    if local := _LOCAL.fullmatch(checkpoint):
+        return Path("/", local["path"])
+    return None if "://" in checkpoint else Path(located(checkpoint))
 
 
 def _query_of(folder: Path) -> str | None:

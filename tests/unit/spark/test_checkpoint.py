@@ -125,6 +125,26 @@ def test_two_processes_do_not_share_a_checkpoint_and_a_killed_one_holds_none(fol
         use(str(folder)).release()
 
 
+@pytest.mark.parametrize("scheme", ["file://", "file:"])
+def test_a_file_url_is_the_folder_that_it_names(scheme: str, folder: Path) -> None:
+    odd = folder.with_name("an odd%20name")
+    first = use(f"{scheme}{odd}")
+    first.started(KAFKA, "q1")
+    with pytest.raises(ConfigError, match=IN_USE):
+        use(str(odd))
+    first.release()
+    second = use(str(odd))
+    with pytest.raises(ConfigError, match="its labelled_topic is"):
+        second.check(KafkaSettings(labelled_topic="other"))
+    second.release()
+
+
+def test_of_a_checkpoint_on_another_machine_nothing_is_known() -> None:
+    use("file://elsewhere/checkpoint").release()
+    assert not Path("/checkpoint").exists()
+    assert not Path("elsewhere").exists()
+
+
 def test_of_a_checkpoint_behind_a_url_nothing_is_known() -> None:
     checkpoint = use("s3a://bucket/checkpoint")
     checkpoint.check(KAFKA)
