@@ -95,12 +95,13 @@ UNHEARD: list[tuple[float, Operation]] = [
     (0.0, _LOOK),
     (0.0, _TAKE),
 ]
+_MEETING: list[Operation] = [_TAKE, _LOOK, End(), GiveBack(tokens=3)]
 # Each operation meets an end of its run, and one of another run.
 ENDED: list[tuple[float, Operation]] = [
     (0.0, _TAKE),
     (0.1, End(why="no money")),
     (0.1, End(why="no quota")),
-    *((0.1, each) for each in [_TAKE, _LOOK, End(), GiveBack(tokens=3)] for _ in range(3)),
+    *((0.1, each) for each in _MEETING for _ in range(3)),
 ]
 
 
@@ -111,26 +112,24 @@ class LimitStoreContract:
     """
 
     @given(
-        own=limits,
-        budget=st.none() | st.integers(0, 200_000),
+        own=st.tuples(limits, st.none() | st.integers(0, 200_000)),
         runs=st.lists(st.sampled_from(["", "one", "two"]), min_size=1, max_size=3),
         history=st.lists(st.tuples(steps, operations), max_size=25),
     )
-    @example(own=RateLimits(), budget=None, runs=[""], history=[(0.1, _TAKE)] * 20)
-    @example(own=RateLimits(), budget=None, runs=[""], history=UNHEARD)
-    @example(own=RateLimits(), budget=None, runs=["one", "one", "two"], history=ENDED)
+    @example(own=(RateLimits(), None), runs=[""], history=[(0.1, _TAKE)] * 20)
+    @example(own=(RateLimits(), None), runs=[""], history=UNHEARD)
+    @example(own=(RateLimits(), None), runs=["one", "one", "two"], history=ENDED)
     @settings(max_examples=60, suppress_health_check=SHARED, deadline=None)
     def test_it_does_what_the_arithmetic_says(
         self,
         store: LimitStore,
         time: TestTime,
-        own: RateLimits,
-        budget: int | None,
+        own: tuple[RateLimits, int | None],
         runs: list[str],
         history: list[tuple[float, Operation]],
     ) -> None:
         name = str(next(numbers))
-        terms = Terms(model=name, account=name, limits=own, budget_micro_usd=budget)
+        terms = Terms(model=name, account=name, limits=own[0], budget_micro_usd=own[1])
         kept = Shared()
         for (step, operation), run in zip(history, cycle(runs), strict=False):
             time.moment += timedelta(seconds=step)
