@@ -26,6 +26,11 @@ os.environ.pop("REVIEWSTREAM_LEDGER_URL", None)
 _STATE = TemporaryDirectory(prefix="reviewstream-tests-")
 os.environ.setdefault("REVIEWSTREAM_LIMITS__FILE", f"{_STATE.name}/limits.sqlite3")
 
+# A test's Spark lives for a minute: its JVM would spend half of its time on making itself fast.
+_SHORT = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData"
+os.environ.setdefault("SPARK_SUBMIT_OPTS", _SHORT)
+os.environ.setdefault("SPARK_LAUNCHER_OPTS", "-XX:+UseSerialGC -XX:TieredStopAtLevel=1")
+
 pytest_plugins = ["pytester"]
 # The contracts are no test modules by name: without this, a failed assertion shows no values.
 pytest.register_assert_rewrite("tests.contract")
