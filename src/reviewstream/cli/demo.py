@@ -1,5 +1,6 @@
 """`reviewstream demo`: the whole pipeline, on real servers, on this machine, checked."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -112,6 +113,8 @@ def _sample(file: Path, count: int) -> Path:
 def _spark(settings: SparkSettings) -> "Iterator[SparkSession]":
     from reviewstream.spark.session import spark_session
 
+    # It lives for a minute: its JVM would spend half of its time on making itself fast.
+    os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:+UseSerialGC -XX:TieredStopAtLevel=1")
     spark = spark_session(settings)
     try:
         yield spark
