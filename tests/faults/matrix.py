@@ -260,6 +260,14 @@ def index_anew(scene: Scene) -> None:
             index=index
         )  # made by a record that came meanwhile, without a mapping
     client.close()
+    read_anew(scene)
+
+
+def read_anew(scene: Scene) -> None:
+    """Bring the whole topic into the index again, by another connector; versions see to the rest.
+
+    What a connector could not decode is a dead letter: without a registry's schemas, everything.
+    """
     name = f"{scene.pipeline.settings.connect.name}-again"
     scene.pipeline = with_changes(scene.pipeline, "connect", name=name)
 
@@ -279,7 +287,13 @@ def _all() -> Iterator[Fault]:
     for name, part in parts.items():
         yield Fault(name, "SIGKILL, restart", kill(part), quick=name == "Kafka")
         yield Fault(name, "SIGSTOP for 5 s", pause(part))
-    yield Fault("registry", "SIGKILL, restart, empty", registry_forgets, prepare=registry_forgets)
+    yield Fault(
+        "registry",
+        "SIGKILL, restart, empty",
+        registry_forgets,
+        prepare=registry_forgets,
+        recover=read_anew,
+    )
     yield Fault("registry", "SIGSTOP for 5 s", pause(_of("schema_registry")))
     for name, find in {"driver": driver, "Python worker": workers}.items():
         yield Fault(name, "SIGKILL", kill_processes(find))
