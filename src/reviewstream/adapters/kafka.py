@@ -3,7 +3,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
@@ -28,6 +28,7 @@ from reviewstream.settings import KafkaSettings, revealed
 REQUEST_TIMEOUT: Final = 10.0  # seconds for one question to the brokers
 SLICE: Final = 0.1  # seconds of a longer wait, between which librdkafka's errors are looked at
 QUEUE_SIZE: Final = 64 << 10  # KiB of records waiting in one sink
+CONNECT: Final = 1.0  # seconds; whoever waits longer waits for what comes after, and is told why
 _DEFAULT_LIMIT: Final = "1000000"  # librdkafka's own `message.max.bytes`
 
 
@@ -36,6 +37,9 @@ def client_config(settings: KafkaSettings) -> dict[str, Any]:
     ours = {
         "bootstrap.servers": settings.bootstrap_servers,
         "client.id": "reviewstream",
+        # Each task has a client of its own: librdkafka's 100 ms are longer than it writes.
+        "reconnect.backoff.ms": 10,
+        "retry.backoff.ms": 10,
         "security.protocol": settings.security_protocol,
         "sasl.mechanism": settings.sasl_mechanism,
         "sasl.username": settings.sasl_username,
@@ -79,11 +83,20 @@ class KafkaRecordSink:
         self.problems = Problems(settings)
         self._acknowledged = 0
         self._failed: list[ReviewStreamError] = []
+        self._is_connected = False
         with self.problems.translated("make a producer"):
             self.producer = Producer({**config, **self.problems.hooks})
 
+    def connect(self, topic: str) -> None:
+        """Wait a moment for a broker: without one, librdkafka looks again half a second later."""
+        with suppress(KafkaException):  # whatever is wrong, what comes after will say it
+            self.producer.list_topics(topic, CONNECT)
+        self._is_connected = True
+
     def write(self, record: OutgoingRecord) -> None:
         """Queue a record; waits while the queue is full."""
+        if not self._is_connected:
+            self.connect(record.topic)
         deadline = time.monotonic() + self._timeout
         while not self._queued(record):
             if time.monotonic() > deadline:

@@ -57,6 +57,7 @@ class KafkaTransactionalSink:
         """Shut out every other sink of this name, and undo what it has not committed."""
         deadline = time.monotonic() + FENCE_TIMEOUT
         with self._translated("fence"):
+            self._sink.connect(self._settings.labelled_topic)
             while not self._is_fenced(deadline):
                 self._problems.check(f"fence for {self._name}")
 
@@ -66,7 +67,7 @@ class KafkaTransactionalSink:
             self._producer.init_transactions(FENCE_SLICE)
         except KafkaException as err:
             self._producer.poll(0)  # the cause
-            if error_in(err).code() != KafkaError._TIMED_OUT or time.monotonic() > deadline:
+            if not _may_pass(error_in(err)) or time.monotonic() > deadline:
                 raise
             return False
         return True
@@ -129,3 +130,11 @@ class KafkaTransactionalSink:
         }
         with self._problems.translated("make a consumer"):
             return Consumer(client_config(self._settings) | reading | self._problems.hooks)
+
+
+def _may_pass(error: KafkaError) -> bool:
+    """Say whether a fence goes on: at the end of a slice it has the latest answer of the brokers.
+
+    The coordinator may be loading, or be busy with what the dead attempt has left.
+    """
+    return bool(error.code() == KafkaError._TIMED_OUT or error.retriable())

@@ -1,6 +1,6 @@
 """Exactly once: one task's records in one transaction, with a marker that a replay finds."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing, suppress
 from typing import TypeAlias
 
@@ -11,7 +11,7 @@ from reviewstream.ports import OutgoingRecord, TransactionalSink
 Attempt: TypeAlias = Generator[None, None, bool]
 
 
-def attempt(sink: TransactionalSink, task: Marker, records: Sequence[OutgoingRecord]) -> Attempt:
+def attempt(sink: TransactionalSink, task: Marker, records: Iterable[OutgoingRecord]) -> Attempt:
     """Write a task's records unless they are written; a generator, so that tests may crash it.
 
     It yields wherever a process may die or another attempt at the same task may come between.
@@ -48,7 +48,7 @@ def attempt(sink: TransactionalSink, task: Marker, records: Sequence[OutgoingRec
 def deliver(
     open_sink: Callable[[], TransactionalSink],
     task: Marker,
-    records: Sequence[OutgoingRecord],
+    records: Iterable[OutgoingRecord],
     wait: Callable[[TransientError], None],
 ) -> bool:
     """Write a task's records exactly once, trying again while that may help.
@@ -56,7 +56,7 @@ def deliver(
     Args:
         open_sink: Called for each attempt.
         task: Its marker.
-        records: All of the task's.
+        records: All of the task's; looked through anew in each attempt.
         wait: Called after each failed attempt; it raises when it was the last.
 
     Returns:

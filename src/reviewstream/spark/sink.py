@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
@@ -32,6 +32,13 @@ class Written(WriterCommitMessage):
 
     labelled: int = 0
     rejected: int = 0
+
+    def count(self, row: dict[str, Any]) -> None:
+        """Count a row."""
+        if row["rejection"] is None:
+            self.labelled += 1
+        else:
+            self.rejected += 1
 
 
 class ReviewsKafkaDataSource(DataSource):
@@ -138,9 +145,10 @@ def patient(kafka: KafkaSettings) -> Callable[[TransientError], None]:
 
 def publish(rows: Iterable[dict[str, Any]], topics: Topics, sink: RecordSink) -> Written:
     """Write rows to their topics and wait until they are acknowledged."""
-    written = Written()
-    for _, record in encoded(rows, topics, written):
-        sink.write(record)
+    written, encode = Written(), RowEncoder(topics)
+    for row in rows:
+        sink.write(encode(row))
+        written.count(row)
     sink.flush()
     return written
 
@@ -155,35 +163,45 @@ def publish_once(
     """Write a task's rows to their topics in one transaction, unless an earlier attempt has.
 
     Nothing is written before the last row is there: a transaction that waited for the model would
-    hold up everyone who reads the topics.
+    hold up everyone who reads the topics. Kafka takes the first while the last are encoded.
     """
-    written = Written()
-    records: list[OutgoingRecord] = []
-    origins: list[str] = []
-    for origin, record in encoded(rows, topics, written):
-        origins.append(origin)
-        records.append(record)
-    if records:
-        marker = Marker(
-            query=task.query, batch=task.batch, count=len(records), checksum=checksum(origins)
-        )
-        deliver(open_sink, marker, records, wait)
+    written, all_rows = Written(), [*rows]
+    for row in all_rows:
+        written.count(row)
+    if all_rows:
+        marker = marker_of(all_rows, task)
+        deliver(open_sink, marker, Records(all_rows, RowEncoder(topics)), wait)
     return written
 
 
-def encoded(
-    rows: Iterable[dict[str, Any]], topics: Topics, written: Written
-) -> Iterator[tuple[str, OutgoingRecord]]:
-    """Yield each row's origin and record, and count them."""
-    encoder = Encoder(topics)
-    for row in rows:
-        origin = origin_text(row["origin"])
+def marker_of(rows: Sequence[dict[str, Any]], task: Task) -> Marker:
+    """Return what says that a task's rows are written."""
+    crc = checksum(origin_text(row["origin"]) for row in rows)
+    return Marker(query=task.query, batch=task.batch, count=len(rows), checksum=crc)
+
+
+class RowEncoder:
+    """Makes a row the record of its topic."""
+
+    def __init__(self, topics: Topics) -> None:
+        self._encoder = Encoder(topics)
+
+    def __call__(self, row: dict[str, Any]) -> OutgoingRecord:
+        """Return a row's record."""
         if row["rejection"] is None:
-            yield origin, encoder.labelled(labelled_of_row(row))
-            written.labelled += 1
-        else:
-            yield origin, encoder.rejected(rejected_of_row(row))
-            written.rejected += 1
+            return self._encoder.labelled(labelled_of_row(row))
+        return self._encoder.rejected(rejected_of_row(row))
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The records of rows, made whenever they are looked through: once in each attempt."""
+
+    rows: Sequence[dict[str, Any]]
+    encode: RowEncoder
+
+    def __iter__(self) -> Iterator[OutgoingRecord]:
+        return map(self.encode, self.rows)
 
 
 def find_topics(

@@ -64,6 +64,8 @@ def test_a_plain_broker_needs_its_address_alone() -> None:
     assert client_config(KafkaSettings(bootstrap_servers="b:1")) == {
         "bootstrap.servers": "b:1",
         "client.id": "reviewstream",
+        "reconnect.backoff.ms": 10,
+        "retry.backoff.ms": 10,
         "security.protocol": "PLAINTEXT",
     }
 
@@ -301,6 +303,41 @@ def test_a_fence_that_takes_longer_than_a_slice_is_waited_for(
             sink.fence()
             assert time.monotonic() - began > 0.05
             sink.begin()
+
+
+class Busy:
+    """A producer that is told so often that the coordinator is busy."""
+
+    def __init__(self, times: int, *, retriable: bool = True) -> None:
+        self.left = times
+        code = KafkaError.CONCURRENT_TRANSACTIONS
+        self.error = KafkaError(code, "busy", retriable=retriable)
+
+    def init_transactions(self, _: float) -> None:
+        self.left -= 1
+        if self.left >= 0:
+            raise KafkaException(self.error)
+
+    def poll(self, _: float) -> int:
+        return 0
+
+
+def fence(producer: Busy, settings: KafkaSettings) -> None:
+    with closing(KafkaTransactionalSink(settings, "name")) as sink:
+        sink._producer = producer  # type: ignore[assignment]
+        sink.fence()
+
+
+def test_a_busy_coordinator_is_waited_for(
+    broker: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fence(producer := Busy(3), broker)
+    assert producer.left < 0
+    with pytest.raises(TransientError, match="fence for name: busy"):
+        fence(Busy(1, retriable=False), broker)
+    monkeypatch.setattr(kafka_transactions, "FENCE_TIMEOUT", 0.0)
+    with pytest.raises(TransientError, match="fence for name: busy"):
+        fence(Busy(3), broker)
 
 
 def test_the_issuer_of_tokens_may_be_away_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
