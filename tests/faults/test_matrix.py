@@ -51,7 +51,7 @@ def test_nothing_is_lost_and_nothing_doubled(
     assert found["source"]["lines"] == lines
     assert found["rejected"]["lines"] == found["rejected"]["records"] == bad
     assert found["labelled"]["lines"] == found["labelled"]["records"] == lines - bad
-    assert found["documents"] == lines - bad
+    assert found["documents"] == found["source"]["reviews"]  # some ids come in both halves
 
 
 def write_down(**row: object) -> None:
