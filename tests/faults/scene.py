@@ -55,10 +55,12 @@ class Scene:
     run: Command | None = None
     notes: list[str] = field(default_factory=list)
 
-    def lines(self) -> tuple[int, int]:
-        """Return how many lines the file has, and how many of them are no reviews."""
+    def lines(self) -> tuple[int, int, int]:
+        """Return how many lines the file has, how many are no reviews, and how many ids it has."""
         lines = self.file.read_bytes().splitlines()
-        return len(lines), sum(line.startswith(BAD) for line in lines)
+        good = [line for line in lines if not line.startswith(BAD)]
+        ids = {json.loads(line)["review_id"] for line in good}
+        return len(lines), len(lines) - len(good), len(ids)
 
     def labelled(self) -> int:
         """Return how many different texts the model was asked about."""
