@@ -5,7 +5,7 @@ from contextlib import closing, suppress
 from typing import TypeAlias
 
 from reviewstream.core.markers import Marker, is_written
-from reviewstream.errors import PermanentError, ReviewStreamError, TransientError
+from reviewstream.errors import ReviewStreamError, TransientError
 from reviewstream.ports import OutgoingRecord, TransactionalSink
 
 Attempt: TypeAlias = Generator[None, None, bool]
@@ -37,7 +37,9 @@ def attempt(sink: TransactionalSink, task: Marker, records: Iterable[OutgoingRec
             sink.write(record)
         yield
         sink.commit(task)
-    except PermanentError:
+    except TransientError:
+        raise  # the next attempt's fence undoes it
+    except Exception:
         # Whoever reads waits for the end of an open transaction; nobody tries this one again.
         with suppress(ReviewStreamError):
             sink.abort()

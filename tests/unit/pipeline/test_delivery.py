@@ -1,7 +1,7 @@
 """Exactly once, whatever dies and whatever comes between: the protocol against a model."""
 
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeAlias
@@ -237,6 +237,28 @@ def test_what_fails_for_good_is_aborted_and_not_tried_again() -> None:
     with pytest.raises(PermanentError, match="topic labelled does not exist"):
         delivered(log, [], waits)
     assert waits == []
+
+
+class Aborted(MemoryTransactionalSink):
+    """Knows whether its transaction was ended without a trace."""
+
+    aborts = 0
+
+    def abort(self) -> None:
+        super().abort()
+        self.aborts += 1
+
+
+def test_a_record_that_cannot_be_made_leaves_no_transaction_open(log: MemoryLog) -> None:
+    def broken() -> Iterator[OutgoingRecord]:
+        yield records(0, 0)[0]
+        raise ValueError("no such field")
+
+    sink = Aborted(log, "name")
+    with pytest.raises(ValueError, match="no such field"):
+        deliver(lambda: sink, marker_for(records(0, 0), 0), broken(), lambda _: None)
+    assert sink.aborts == 1
+    assert list(log.read_all(TOPIC)) == []
 
 
 def test_the_wait_decides_when_it_is_enough(log: MemoryLog) -> None:
