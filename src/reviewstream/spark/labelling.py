@@ -20,13 +20,12 @@ from reviewstream.pipeline.labelling import Labeller
 from reviewstream.pipeline.limiting import terms_of
 from reviewstream.settings import LedgerSettings, LimitsSettings, OpenAISettings, Settings
 from reviewstream.spark.columns import LABEL, REJECTION, SOURCE, column, missing, rows_of
+from reviewstream.spark.properties import QUERY_ID, RUN_ID
 from reviewstream.spark.wiring import wiring
 
 OpenLabeller: TypeAlias = Callable[[], AbstractAsyncContextManager[Labeller]]
 Outcome: TypeAlias = LabelledReview | RejectedReview | None
 
-QUERY = "sql.streaming.queryId"  # set in every task of a streaming query
-GROUP = "spark.jobGroup.id"  # there it is the id of the run
 SLICES = 3  # in work at once: while one waits for its slowest request, the others use the slots
 
 
@@ -76,9 +75,9 @@ def current_run() -> str:
     A batch query has none: its job group, if it has one, may be the same when it is run again.
     """
     context = TaskContext.get()
-    if context is None or context.getLocalProperty(QUERY) is None:
+    if context is None or context.getLocalProperty(QUERY_ID) is None:
         return ""
-    return context.getLocalProperty(GROUP) or ""
+    return context.getLocalProperty(RUN_ID) or ""
 
 
 def labelled_columns(given: StructType) -> StructType:

@@ -22,6 +22,7 @@ from reviewstream.settings import KafkaSettings, RegistrySettings
 from reviewstream.spark.columns import LABELLED, missing, rows_of
 from reviewstream.spark.options import SinkOptions
 from reviewstream.spark.patience import Patience
+from reviewstream.spark.properties import BATCH_ID, QUERY_ID
 from reviewstream.spark.wiring import wiring
 from reviewstream.wire.avro import labelled_of_row, rejected_of_row
 
@@ -124,8 +125,8 @@ def current_task() -> Task:
         ConfigError: It is not one of a streaming query.
     """
     context = TaskContext.get()
-    query = context.getLocalProperty("sql.streaming.queryId") if context else None
-    batch = context.getLocalProperty("streaming.sql.batchId") if context else None
+    query = context.getLocalProperty(QUERY_ID) if context else None
+    batch = context.getLocalProperty(BATCH_ID) if context else None
     if context is None or query is None or batch is None:
         raise ConfigError("reviews-kafka: exactly once needs a streaming query: writeStream")
     return Task(query=query, batch=int(batch), partition=context.partitionId())
