@@ -11,7 +11,7 @@ each is not timed. `ratio` is that of the reviews per second, the median of the 
 import argparse
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -78,17 +78,40 @@ def write(kafka: KafkaSettings, writer: int, tasks: int, size: int) -> float:
 
 def round_of(pool: Executor, kafka: KafkaSettings, options: argparse.Namespace) -> float:
     """Return the reviews per second of all writers together, each round to topics of its own."""
-    word = uuid4().hex[:8]
-    mine = kafka.model_copy(update={"labelled_topic": f"l-{word}", "rejected_topic": f"r-{word}"})
-    KafkaLog(mine).ensure([mine.labelled_topic, mine.rejected_topic])
+    mine = with_topics(kafka)
     sizes = options.tasks, options.rows
     working = [pool.submit(write, mine, writer, *sizes) for writer in range(options.writers)]
     slowest: float = max(each.result() for each in working)
-    written = sum(1 for _ in KafkaLog(mine).read_all(mine.labelled_topic))
     expected = options.writers * options.tasks * options.rows
+    check(mine, expected)
+    return float(expected / slowest)
+
+
+def with_topics(kafka: KafkaSettings) -> KafkaSettings:
+    """Make two topics of their own, and return the settings with them."""
+    word = uuid4().hex[:8]
+    mine = kafka.model_copy(update={"labelled_topic": f"l-{word}", "rejected_topic": f"r-{word}"})
+    KafkaLog(mine).ensure([mine.labelled_topic, mine.rejected_topic])
+    return mine
+
+
+def check(kafka: KafkaSettings, expected: int) -> None:
+    """See that as many records are on the topic as were given."""
+    written = sum(1 for _ in KafkaLog(kafka).read_all(kafka.labelled_topic))
     if written != expected:
         raise SystemExit(f"{kafka.delivery}: {written:,} records on the topic, not {expected:,}")
-    return float(expected / slowest)
+
+
+def compared(speeds: Mapping[str, Sequence[float]]) -> dict[str, object]:
+    """Return the reviews per second of both ways, and the ratio of exactly once to the other."""
+    least, once = (speeds[way] for way in WAYS)
+    ratios = [a / b for a, b in zip(once, least, strict=True)]
+    return {
+        "load": [round(load, 1) for load in os.getloadavg()],
+        "reviews_per_second": {way: round(median(speeds[way])) for way in WAYS},
+        "ratios": [round(each, 3) for each in ratios],
+        "ratio": round(median(ratios), 3),
+    }
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -104,16 +127,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                 speed = round_of(pool, kafka, options)
                 if turn:
                     speeds[way].append(speed)
-    least, once = (speeds[way] for way in WAYS)
-    return {
-        "load": [round(load, 1) for load in os.getloadavg()],
-        "writers": options.writers,
-        "tasks": options.tasks,
-        "rows": options.rows,
-        "reviews_per_second": {way: round(median(speeds[way])) for way in WAYS},
-        "ratios": [round(a / b, 3) for a, b in zip(once, least, strict=True)],
-        "ratio": round(median(a / b for a, b in zip(once, least, strict=True)), 3),
-    }
+    sizes = {name: getattr(options, name) for name in ("writers", "tasks", "rows")}
+    return sizes | compared(speeds)
 
 
 def main() -> None:

@@ -11,12 +11,9 @@ the rounds.
 """
 
 import argparse
-import os
 import tempfile
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from statistics import median
-from uuid import uuid4
 
 import pyarrow as pa
 from pyarrow import parquet
@@ -24,11 +21,9 @@ from pydantic import SecretStr
 from pyspark.sql import DataFrame, SparkSession
 
 from benchmarks.command import run
-from benchmarks.delivery import WAYS, rows
+from benchmarks.delivery import WAYS, check, compared, rows, with_topics
 from benchmarks.labelling import TASKS, UNLIMITED, running_spark
-from reviewstream.adapters.kafka import KafkaLog
 from reviewstream.settings import (
-    Delivery,
     KafkaSettings,
     LedgerSettings,
     LimitsSettings,
@@ -90,24 +85,6 @@ def _milliseconds(progress: object) -> int:
     return int(getattr(progress, "batchDuration"))  # noqa: B009 - pyspark's stubs do not have it
 
 
-def topics(servers: str, delivery: Delivery) -> KafkaSettings:
-    """Make two topics of their own."""
-    word = uuid4().hex[:8]
-    kafka = KafkaSettings(
-        bootstrap_servers=servers,
-        delivery=delivery,
-        labelled_topic=f"l-{word}",
-        rejected_topic=f"r-{word}",
-    )
-    KafkaLog(kafka).ensure([kafka.labelled_topic, kafka.rejected_topic])
-    return kafka
-
-
-def count(kafka: KafkaSettings) -> int:
-    """Return how many records there are."""
-    return sum(1 for _ in KafkaLog(kafka).read_all(kafka.labelled_topic))
-
-
 def model(options: argparse.Namespace) -> AbstractContextManager[OpenAIEndpoint | None]:
     """Return an endpoint without limits that answers after 200 ms, if one is wanted."""
     if not options.model:
@@ -128,21 +105,14 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         tempfile.TemporaryDirectory() as files,
     ):
         register(session)
+        servers = bed.kafka.bootstrap_servers
         write_files(Path(files), options)
         for _ in range(options.rounds):
             for way in WAYS:
-                kafka = topics(bed.kafka.bootstrap_servers, way)
-                speeds[way].append(speed(session, Path(files), kafka, endpoint))
-                if (found := count(kafka)) != expected:
-                    raise SystemExit(f"{way}: {found:,} records, not {expected:,}")
-    least, once = (speeds[way] for way in WAYS)
-    return {
-        "load": [round(load, 1) for load in os.getloadavg()],
-        "rows_of_a_task": options.rows,
-        "reviews_per_second": {way: round(median(speeds[way])) for way in WAYS},
-        "ratios": [round(a / b, 3) for a, b in zip(once, least, strict=True)],
-        "ratio": round(median(a / b for a, b in zip(once, least, strict=True)), 3),
-    }
+                mine = with_topics(KafkaSettings(bootstrap_servers=servers, delivery=way))
+                speeds[way].append(speed(session, Path(files), mine, endpoint))
+                check(mine, expected)
+    return {"rows_of_a_task": options.rows} | compared(speeds)
 
 
 def main() -> None:
