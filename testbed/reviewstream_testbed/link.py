@@ -20,6 +20,7 @@ from typing import Final, Self
 from reviewstream_testbed.ports import LOOPBACK
 
 _CHUNK: Final = 64 << 10  # bytes
+_STEPS: Final = 4  # of the loop: from a connection's arrival to our task, or from close to closed
 _RESET: Final = struct.pack("ii", 1, 0)  # linger for 0 s: closing sends RST
 
 
@@ -50,11 +51,13 @@ class Link:
         self._loop = asyncio.new_event_loop()
         self._talking = asyncio.Event()
         self._talking.set()
+        self._is_up = threading.Event()
         self._writers: set[asyncio.StreamWriter] = set()
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
+        self._is_up.wait()  # a loop that is stopped before would leave the listener open
         return self
 
     def __exit__(
@@ -103,16 +106,21 @@ class Link:
         server = self._loop.run_until_complete(
             asyncio.start_server(self._accept, sock=self._listener)
         )
+        self._loop.call_soon(self._is_up.set)
         self._loop.run_forever()
-        server.close()
-        self._reset()
-        self._loop.run_until_complete(self._end())
+        self._loop.run_until_complete(self._end(server))
 
-    async def _end(self) -> None:
+    async def _end(self, server: asyncio.Server) -> None:
+        """Close what is open, and what has just been taken: asyncio loses it with its server."""
+        self._loop.remove_reader(self._listener)
+        await _let_go_on()
+        server.close()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._reset()
+        await _let_go_on()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.CancelledError):  # or asyncio logs that the link has ended
@@ -169,3 +177,9 @@ class Link:
             with suppress(OSError):
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         writer.close()
+
+
+async def _let_go_on() -> None:
+    """Let the loop do what it was about to do."""
+    for _ in range(_STEPS):
+        await asyncio.sleep(0)

@@ -1,8 +1,10 @@
 """A network between client and server that is slow, broken or silent when told to be."""
 
 import contextlib
+import gc
 import socket
 import socketserver
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -128,6 +130,18 @@ def test_it_ends_quietly_with_connections_open(echo: int, caplog: pytest.LogCapt
         stack.pop_all()
     connection.close()
     assert caplog.text == ""
+
+
+def test_a_link_that_ends_at_once_leaves_nothing_open(
+    echo: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", left.append)
+    for _ in range(20):
+        with Link("127.0.0.1", echo) as link:
+            connect(link).close()
+    gc.collect()
+    assert left == []
 
 
 def test_its_port_can_be_chosen(echo: int) -> None:
