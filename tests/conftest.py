@@ -27,9 +27,8 @@ _STATE = TemporaryDirectory(prefix="reviewstream-tests-")
 os.environ.setdefault("REVIEWSTREAM_LIMITS__FILE", f"{_STATE.name}/limits.sqlite3")
 
 # A test's Spark lives for a minute: its JVM would spend half of its time on making itself fast.
-_SHORT = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData"
-os.environ.setdefault("SPARK_SUBMIT_OPTS", _SHORT)
-os.environ.setdefault("SPARK_LAUNCHER_OPTS", "-XX:+UseSerialGC -XX:TieredStopAtLevel=1")
+for _name in ("SPARK_SUBMIT_OPTS", "SPARK_LAUNCHER_OPTS"):
+    os.environ.setdefault(_name, "-XX:+UseSerialGC -XX:TieredStopAtLevel=1")
 
 pytest_plugins = ["pytester"]
 # The contracts are no test modules by name: without this, a failed assertion shows no values.
