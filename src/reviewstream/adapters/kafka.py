@@ -29,6 +29,7 @@ REQUEST_TIMEOUT: Final = 10.0  # seconds for one question to the brokers
 SLICE: Final = 0.1  # seconds of a longer wait, between which librdkafka's errors are looked at
 QUEUE_SIZE: Final = 64 << 10  # KiB of records waiting in one sink
 CONNECT: Final = 1.0  # seconds; whoever waits longer waits for what comes after, and is told why
+_ASKS: Final = 3  # for a connection; the second one is answered by it
 _DEFAULT_LIMIT: Final = "1000000"  # librdkafka's own `message.max.bytes`
 
 
@@ -88,9 +89,15 @@ class KafkaRecordSink:
             self.producer = Producer({**config, **self.problems.hooks})
 
     def connect(self, topic: str) -> None:
-        """Wait a moment for a broker: without one, librdkafka looks again half a second later."""
+        """Wait a moment for a broker: without one, librdkafka looks again half a second later.
+
+        The first answer comes by the bootstrap connection, which then ends. So it asks again, until
+        one of the cluster's own connections has answered.
+        """
         with suppress(KafkaException):  # whatever is wrong, what comes after will say it
-            self.producer.list_topics(topic, CONNECT)
+            for _ in range(_ASKS):
+                if self.producer.list_topics(topic, CONNECT).orig_broker_id >= 0:
+                    break
         self._is_connected = True
 
     def write(self, record: OutgoingRecord) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -303,6 +304,49 @@ def test_a_fence_that_takes_longer_than_a_slice_is_waited_for(
             sink.fence()
             assert time.monotonic() - began > 0.05
             sink.begin()
+
+
+class Overheard:
+    """A producer, and by which connection each of its answers came: -1 for the bootstrap one."""
+
+    def __init__(self, producer: Producer) -> None:
+        self.producer = producer
+        self.connections: list[int] = []
+
+    def list_topics(self, topic: str, timeout: float) -> object:
+        found = self.producer.list_topics(topic, timeout)
+        self.connections.append(found.orig_broker_id)
+        return found
+
+
+def overheard(sink: KafkaRecordSink, monkeypatch: pytest.MonkeyPatch) -> Overheard:
+    producer = Overheard(sink.producer)
+    monkeypatch.setattr(sink, "producer", producer)
+    return producer
+
+
+def test_a_connection_of_the_cluster_s_own_is_waited_for(
+    broker: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = KafkaRecordSink(broker)
+    producer = overheard(sink, monkeypatch)
+    sink.connect("plain")
+    assert producer.connections[0] == -1  # or there is no need to ask again
+    assert producer.connections[-1] >= 0
+
+
+def test_a_connection_that_does_not_come_is_asked_for_three_times(
+    broker: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def by_bootstrap(*_: object) -> SimpleNamespace:
+        asked.append(True)
+        return SimpleNamespace(orig_broker_id=-1)
+
+    asked: list[bool] = []
+    sink = KafkaRecordSink(broker)
+    monkeypatch.setattr(overheard(sink, monkeypatch), "list_topics", by_bootstrap)
+    sink.connect("plain")
+    assert len(asked) == 3
 
 
 class Busy:
