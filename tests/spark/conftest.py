@@ -12,13 +12,17 @@ from pyspark.sql.streaming.query import StreamingQuery
 from reviewstream.samples import expand
 from reviewstream.settings import SparkSettings
 from reviewstream.spark import register
+from reviewstream.spark.interpreter import SPARK_HOME
 from reviewstream.spark.session import configuration, python_for
 
 
 @pytest.fixture(scope="session")
 def spark_config(spark_config: dict[str, str]) -> dict[str, str]:
+    # The pyspark and the Python that are installed here, whatever the shell says.
+    for name in (SPARK_HOME, "PYSPARK_PYTHON"):
+        os.environ.pop(name, None)
     settings = SparkSettings(master="local[2]")
-    os.environ.setdefault("PYSPARK_PYTHON", python_for(settings))
+    os.environ["PYSPARK_PYTHON"] = python_for(settings)
     return spark_config | configuration(settings)
 
 
