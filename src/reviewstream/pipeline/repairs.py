@@ -1,7 +1,6 @@
 """Reads repaired lines, each by the id of the reject that it takes the place of."""
 
 import base64
-import binascii
 from collections.abc import Iterable
 
 import msgspec
@@ -42,6 +41,6 @@ def _repair(text: bytes, where: str) -> tuple[str, bytes]:
             return repair.id, repair.line.encode()
         if repair.line_base64 is not None:
             return repair.id, base64.b64decode(repair.line_base64, validate=True)
-    except (msgspec.DecodeError, binascii.Error) as err:
+    except (msgspec.MsgspecError, ValueError) as err:  # one kind only since msgspec 0.21
         raise ConfigError(f"{where}: {err}") from err
     raise ConfigError(f"{where}: neither `line` nor `line_base64`")

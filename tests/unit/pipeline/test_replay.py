@@ -355,6 +355,8 @@ def test_repairs_are_read_by_the_id_of_the_reject() -> None:
         (b'{"id": "s@1", "line_base64": "*"}', "f:2: "),
         (b'{"id": "s@0", "line": "y"}', "f:2: a second line for s@0"),
         (b"\xff", "f:2: "),
+        (b'{"id": "s@1", "line": "caf\xe9"}', "f:2: 'utf-8' codec can't decode"),
+        ('{"id": "s@1", "line_base64": "é"}'.encode(), "f:2: .* only ASCII"),
     ],
     ids=str,
 )
