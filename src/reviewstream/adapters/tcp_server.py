@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -25,9 +26,11 @@ from reviewstream.wire import protocol
 
 BACKLOG: Final = 128  # clients waiting to be accepted
 ACCEPT_PAUSE: Final = 0.1  # seconds
+TOLD: Final = 8  # connections of one client over its limit that are told so: each takes a place
 
 UNAUTHORIZED: Final = protocol.ErrorCode.UNAUTHORIZED
 _SPEAK_TLS: Final = "the server speaks TLS alone: set source.tls = true, and source.ca_location"
+_NETWORK: Final = len("2001:0db8:0000:0000")
 
 Session: TypeAlias = Callable[[socket.socket, str], Coroutine[Any, Any, None]]
 
@@ -48,7 +51,8 @@ class ServeOptions:
         poll: Seconds between looks for new lines.
         door: Whom to let in.
         max_connections: Of all clients together; more are hung up on.
-        max_per_client: Connections of one address; more are told so.
+        max_per_client: Connections of one address (of IPv6: of one network of 64 bits); the next
+            few are told so, more are hung up on.
         greeting: Seconds that a client has for TLS and to say hello.
         idle: Seconds without a request, or in which nothing that is sent is taken.
     """
@@ -181,10 +185,10 @@ class ReviewServer:
 
     async def _serve(self, client: socket.socket, where: str, session: Session) -> None:
         with client:
-            if self._connections.total() >= self._options.max_connections:
-                logger.warning("hung up on %s: all connections are taken", where)
+            if why := self._flood(where):
+                logger.warning("hung up on %s: %s", where, why)
                 return
-            self._connections[where] += 1
+            self._connections[neighbourhood(where)] += 1
             try:
                 client.setblocking(False)  # noqa: FBT003 - the socket module's own signature
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -192,11 +196,13 @@ class ReviewServer:
                 with contextlib.suppress(ConnectionError, TimeoutError):
                     await session(client, where)
             finally:
-                self._connections[where] -= 1
+                self._connections[neighbourhood(where)] -= 1
                 self._connections += Counter()  # who has none left is forgotten
 
     async def _speak(self, client: socket.socket, where: str) -> None:
-        guest = Guest(where=where, channel=await self._channel(client))
+        greet_by = asyncio.get_running_loop().time() + self._options.greeting
+        channel = await self._channel(client, greet_by)
+        guest = Guest(where=where, channel=channel, greet_by=greet_by)
         if why := self._crowd(where):
             await turn_away(self._served, guest, why)
         else:
@@ -206,19 +212,27 @@ class ReviewServer:
         if not self._crowd(where):
             await send_plain_lines(self._served, client)
 
+    def _flood(self, where: str) -> str:
+        """Return why a client is hung up on without a word, which might take it seconds to hear."""
+        if self._connections.total() >= self._options.max_connections:
+            return "all connections are taken"
+        if self._connections[neighbourhood(where)] >= self._options.max_per_client + TOLD:
+            return "it opens connections over its limit again and again (--max-per-client)"
+        return ""
+
     def _crowd(self, where: str) -> str:
         """Return the complaint about a client with too many connections."""
-        taken, most = self._connections[where], self._options.max_per_client
+        taken, most = self._connections[neighbourhood(where)], self._options.max_per_client
         return f"{where} has {most} connections already (--max-per-client)" if taken > most else ""
 
-    async def _channel(self, client: socket.socket) -> Channel:
+    async def _channel(self, client: socket.socket, greet_by: float) -> Channel:
         """Agree on TLS, where it is spoken."""
         plain = PlainChannel(client)
         if self._tls is None:
             return plain
         channel = TlsChannel(client, self._tls)
         try:
-            async with asyncio.timeout(self._options.greeting):
+            async with asyncio.timeout_at(greet_by):
                 await channel.handshake()
         except NotTls:
             await plain.send(protocol.Error(code=UNAUTHORIZED, message=_SPEAK_TLS).encode())
@@ -256,6 +270,13 @@ def serving(
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
             loop.close()
+
+
+def neighbourhood(address: str) -> str:
+    """Return what counts as one client: an address, or the IPv6 network that one machine has."""
+    if ":" not in address:
+        return address
+    return f"{IPv6Address(address.split('%', maxsplit=1)[0]).exploded[:_NETWORK]}::/64"
 
 
 def _listen(flag: str, host: str, port: int) -> socket.socket:

@@ -85,10 +85,12 @@ class Guest:
     Attributes:
         where: Its address.
         channel: Its bytes.
+        greet_by: When it has to have said hello, by the event loop's clock.
     """
 
     where: str
     channel: Channel
+    greet_by: float
 
 
 async def answer_requests(served: Served, guest: Guest) -> None:
@@ -119,12 +121,11 @@ class _Session:
         self._served = served
         self._guest = guest
         self._is_greeted = False
-        self._greet_by = asyncio.get_running_loop().time() + served.greeting
 
     async def receive(self) -> bytes:
         """Return what the client says next; nothing if it is to be hung up on."""
         now = asyncio.get_running_loop().time()
-        until = now + self._served.idle if self._is_greeted else self._greet_by
+        until = now + self._served.idle if self._is_greeted else self._guest.greet_by
         try:
             async with asyncio.timeout_at(until):
                 return await self._guest.channel.receive()

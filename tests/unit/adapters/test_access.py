@@ -1,12 +1,13 @@
 """TLS, tokens and limits of the review server: who gets in, and what the others are told."""
 
+import asyncio
 import logging
 import pickle
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import combinations
 from pathlib import Path
 
@@ -15,9 +16,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from reviewstream.adapters import tcp_server
 from reviewstream.adapters.access import MAX_TOKEN, Access, Door, is_loopback
+from reviewstream.adapters.channels import TlsChannel
 from reviewstream.adapters.tcp_client import ReviewClient
-from reviewstream.adapters.tcp_server import ServeOptions, ServerAddress, serving
+from reviewstream.adapters.tcp_server import (
+    TOLD,
+    ServeOptions,
+    ServerAddress,
+    neighbourhood,
+    serving,
+)
+from reviewstream.adapters.tcp_sessions import Guest
 from reviewstream.errors import ConfigError, ReviewStreamError, StopError, TransientError
 from reviewstream.wire.protocol import Error, ErrorCode, HelloRequest, LatestRequest, TailRequest
 from reviewstream_testbed.certificates import Authority, Certificate
@@ -379,6 +389,58 @@ def test_a_client_with_too_many_connections_is_told_so_and_others_are_not_troubl
             two.close()
             with client_of(address, Access()) as three:
                 assert _in_the_end(three)
+
+
+def test_one_machine_that_says_nothing_does_not_keep_the_others_out(
+    path: Path, door: Door, access: Access
+) -> None:
+    options = ServeOptions(max_per_client=2, max_connections=2 + TOLD + 1, door=door)
+    with serving(path, options) as address, ExitStack() as silent:
+        silence = [
+            silent.enter_context(
+                socket.create_connection(
+                    (address.host, address.port), timeout=20, source_address=("127.0.0.9", 0)
+                )
+            )
+            for _ in range(options.max_connections + 5)
+        ]
+        assert silence[-1].recv(1) == b""  # it is hung up on: all before it have been looked at
+        with client_of(address, access) as other:
+            assert other.hello().size == len(CONTENT)
+
+
+def test_the_time_for_tls_is_part_of_the_time_for_a_hello(
+    path: Path, door: Door, access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[float, float]] = []
+
+    async def noted(_: object, guest: Guest) -> None:
+        seen.append((guest.greet_by, asyncio.get_running_loop().time()))
+
+    async def slowly(channel: TlsChannel) -> None:
+        await handshake(channel)
+        await asyncio.sleep(0.2)
+
+    handshake = TlsChannel.handshake
+    monkeypatch.setattr(TlsChannel, "handshake", slowly)
+    monkeypatch.setattr(tcp_server, "answer_requests", noted)
+    with serving(path, ServeOptions(door=door, greeting=20)) as address:
+        refusal(address, access)
+    (greet_by, now), *_ = seen
+    assert greet_by <= now - 0.2 + 20
+
+
+@pytest.mark.parametrize(
+    ("address", "client"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:0db8:0001:0002::/64"),
+        ("2001:db8:1:2::9", "2001:0db8:0001:0002::/64"),
+        ("fe80::1%eth0", "fe80:0000:0000:0000::/64"),
+    ],
+)
+def test_one_network_of_ipv6_is_one_client(address: str, client: str) -> None:
+    assert neighbourhood(address) == client
 
 
 def _in_the_end(client: ReviewClient) -> bool:
