@@ -394,7 +394,7 @@ def test_a_client_with_too_many_connections_is_told_so_and_others_are_not_troubl
 def test_one_machine_that_says_nothing_does_not_keep_the_others_out(
     path: Path, door: Door, access: Access
 ) -> None:
-    options = ServeOptions(max_per_client=2, max_connections=2 + TOLD + 1, door=door)
+    options = ServeOptions(max_per_client=2, max_connections=2 + TOLD + 1, door=door, greeting=600)
     with serving(path, options) as address, ExitStack() as silent:
         silence = [
             silent.enter_context(
