@@ -335,7 +335,8 @@ class RecordLog(Protocol):
 
         Raises:
             PermanentError: no such topic.
-            TransientError: the log stopped answering.
+            TransientError: the log stopped answering, or records are hidden by a transaction that
+                nobody ends.
         """
         ...
 

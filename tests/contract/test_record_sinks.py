@@ -11,7 +11,7 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from reviewstream.adapters.kafka import KafkaLog, KafkaRecordSink
+from reviewstream.adapters.kafka import KafkaLog, KafkaRecordSink, client_config
 from reviewstream.adapters.kafka_transactions import KafkaTransactionalSink
 from reviewstream.errors import ReviewStreamError
 from reviewstream.ports import OutgoingRecord, RecordLog, RecordSink
@@ -50,6 +50,17 @@ def settings(kafka: Kafka) -> KafkaSettings:
     return KafkaSettings(bootstrap_servers=kafka.bootstrap_servers)
 
 
+def writing(settings: KafkaSettings, topic: str, value: bytes) -> Producer:
+    """Return a producer whose open transaction has one record."""
+    name = f"{topic}-{value.decode()}"
+    producer = Producer({**client_config(settings), "transactional.id": name})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    producer.produce(topic, value, key="k")
+    producer.flush(30)
+    return producer
+
+
 class TestReal(RecordSinkContract):
     @pytest.fixture
     def log(self, settings: KafkaSettings) -> RecordLog:
@@ -78,6 +89,16 @@ class TestReal(RecordSinkContract):
             producer.flush(30)
             end(30)
         assert [record.value for record in log.read_all(topic)] == [b"kept"]
+
+    def test_what_was_committed_behind_the_open_transaction_of_a_dead_process_is_read(
+        self, settings: KafkaSettings, topic: str
+    ) -> None:
+        settings = settings.model_copy(update={"client": {"transaction.timeout.ms": "6000"}})
+        log = KafkaLog(settings, timeout=3.0)
+        log.ensure([topic])
+        writing(settings, topic, b"dead")
+        writing(settings, topic, b"alive").commit_transaction(30)
+        assert [record.value for record in log.read_all(topic)] == [b"alive"]
 
     def test_reading_ends_where_the_topic_ended_when_it_began(
         self, log: RecordLog, sink: RecordSink, topic: str

@@ -56,7 +56,7 @@ class TransactionalSinkContract:
         sink.begin()
         sink.write(of(topic, "a"))
         sink.write(of(topic, "b"))
-        assert keys(log, topic) == []
+        assert sum(log.end_offsets(topic).values()) == 0
         sink.commit(marker(0))
         assert keys(log, topic) == [b"a", b"b"]
         assert sink.marker() == marker(0)

@@ -1,6 +1,7 @@
 # ruff: noqa: SLF001 - confluent-kafka names librdkafka's own error codes with an underscore
 """Kafka by confluent-kafka (librdkafka): writing records, and reading them back to check."""
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -26,11 +27,16 @@ from reviewstream.ports import OutgoingRecord, StoredRecord
 from reviewstream.settings import KafkaSettings, revealed
 
 REQUEST_TIMEOUT: Final = 10.0  # seconds for one question to the brokers
-SLICE: Final = 0.1  # seconds of a longer wait, between which librdkafka's errors are looked at
+SLICE: Final = 0.1  # seconds of a longer wait, between which we look how things are
 QUEUE_SIZE: Final = 64 << 10  # KiB of records waiting in one sink
 CONNECT: Final = 1.0  # seconds; whoever waits longer waits for what comes after, and is told why
+EXPIRY: Final = 10.0  # seconds between two looks of a broker for transactions whose time is over
+QUIET: Final = 3.0  # seconds of waiting for transactions, before we say so
 _ASKS: Final = 3  # for a connection; the second one is answered by it
 _DEFAULT_LIMIT: Final = "1000000"  # librdkafka's own `message.max.bytes`
+_DEFAULT_TRANSACTION: Final = "60000"  # its own `transaction.timeout.ms`, and our sinks'
+
+_log = logging.getLogger(__name__)
 
 
 def client_config(settings: KafkaSettings) -> dict[str, Any]:
@@ -221,19 +227,32 @@ class KafkaLog:
                         del unread[part]
 
     def _settle(self, topic: str) -> None:
-        """Wait for the transactions that are being committed, as that takes brokers a moment.
+        """Wait until no transaction hides a record that is there now, though it is committed.
 
-        One that nobody ends is waited for no longer than the timeout: it is not committed.
+        One that is being committed takes brokers a moment. One of a dead process stays open until
+        the brokers end it, and what others have committed behind it is not read before that.
         """
         with closing(self._consumer(isolation="read_uncommitted")) as consumer:
             ends = {part: end for part, (_, end) in self._bounds(consumer, topic).items()}
-        deadline = time.monotonic() + self._timeout
         with closing(self._consumer()) as consumer:
-            while time.monotonic() < deadline:
+            for _ in self._while_it_may_be_open(topic):
                 stable = self._bounds(consumer, topic)
                 if all(stable[part][1] >= end for part, end in ends.items()):
                     return
-                time.sleep(0.02)
+        raise TransientError(
+            f"a transaction is open on topic {topic}: try again when whoever writes has ended it"
+        )
+
+    def _while_it_may_be_open(self, topic: str) -> Iterator[None]:
+        """Return now and then for as long as a transaction may stay open; say once what for."""
+        config = client_config(self._settings)
+        transaction = int(config.get("transaction.timeout.ms", _DEFAULT_TRANSACTION)) / 1000
+        longest = transaction + EXPIRY + self._timeout
+        yield from _now_and_then(QUIET, pause=0.02)
+        _log.warning(
+            "A transaction is open on topic %s: waiting for its end, %.0f s at most", topic, longest
+        )
+        yield from _now_and_then(longest - QUIET, pause=SLICE)
 
     def _next(self, consumer: Consumer, topic: str) -> Message:
         """Return the next record, or the event that a partition has no more."""
@@ -312,6 +331,13 @@ class KafkaLog:
         }
         with self._problems.translated("make a consumer"):
             return Consumer(client_config(self._settings) | reading | self._problems.hooks)
+
+
+def _now_and_then(seconds: float, *, pause: float) -> Iterator[None]:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        yield
+        time.sleep(pause)
 
 
 def _stored(message: Message) -> StoredRecord:

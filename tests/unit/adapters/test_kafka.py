@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 from pydantic import SecretStr, ValidationError
 
-from reviewstream.adapters import kafka_errors, kafka_transactions
+from reviewstream.adapters import kafka, kafka_errors, kafka_transactions
 from reviewstream.adapters.kafka import (
     KafkaLog,
     KafkaRecordSink,
@@ -132,6 +133,68 @@ def test_what_is_written_can_be_read(broker: KafkaSettings) -> None:
     log = KafkaLog(broker)
     assert {each.key for each in log.read_all("plain")} == {str(n).encode() for n in range(50)}
     assert sum(log.end_offsets("plain").values()) == 50
+
+
+class Held(KafkaLog):
+    """A topic whose stable end stays before its end of 112 until a moment.
+
+    Attributes:
+        now: Seconds since the start; they pass as somebody sleeps.
+    """
+
+    def __init__(self, settings: KafkaSettings, *, until: float) -> None:
+        super().__init__(settings, timeout=5.0)
+        self.now = 0.0
+        self._until = until
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def _consumer(self, isolation: str = "read_committed") -> Any:
+        return SimpleNamespace(isolation=isolation, assign=lambda _: None, close=lambda: None)
+
+    def _bounds(self, consumer: Any, _topic: str) -> dict[int, tuple[int, int]]:
+        """Return an end that others move on, as they begin transaction after transaction."""
+        stable = 112 if self.now >= self._until else 100
+        end = 112 + int(self.now * 10)
+        return {0: (112, end if consumer.isolation == "read_uncommitted" else stable)}
+
+
+def held(
+    monkeypatch: pytest.MonkeyPatch, *, until: float, client: dict[str, str] | None = None
+) -> Held:
+    log = Held(KafkaSettings(client=client or {}), until=until)
+    clock = SimpleNamespace(monotonic=lambda: log.now, sleep=log.sleep)
+    monkeypatch.setattr(kafka, "time", clock)
+    return log
+
+
+@pytest.mark.parametrize(("until", "told"), [(0.0, 0), (1.0, 0), (70.0, 1)])
+def test_what_an_open_transaction_hides_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, until: float, told: int
+) -> None:
+    log = held(monkeypatch, until=until)
+    assert list(log.read_all("t")) == []
+    assert log.now == pytest.approx(until, abs=0.2)
+    said = "A transaction is open on topic t: waiting for its end, 75 s at most"
+    assert caplog.messages == [said] * told
+
+
+@pytest.mark.parametrize(
+    ("client", "longest"), [(None, 75.0), ({"transaction.timeout.ms": "2000"}, 17.0)]
+)
+def test_a_transaction_that_nobody_ends_is_an_error_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch, client: dict[str, str] | None, longest: float
+) -> None:
+    log = held(monkeypatch, until=1000.0, client=client)
+    with pytest.raises(TransientError, match="a transaction is open on topic t: try again when"):
+        list(log.read_all("t"))
+    assert log.now == pytest.approx(longest, abs=0.2)
+
+
+def test_a_reader_knows_how_long_our_own_transactions_stay_open() -> None:
+    config = transaction_config(KafkaSettings(), "name")
+    assert str(config["transaction.timeout.ms"]) == kafka._DEFAULT_TRANSACTION
 
 
 def test_a_full_queue_is_waited_for(broker: KafkaSettings) -> None:
