@@ -15,6 +15,8 @@ FINGERPRINTED: Final = 64 << 10  # bytes from the start of the file
 SAMPLED: Final = 4 << 10  # bytes before an offset
 MAX_SAMPLES: Final = 4  # in the fingerprint of a client
 
+_ANEW: Final = "restart the server, and read the new file with a new checkpoint"
+
 
 class ReviewLog:
     """Reads an open file by offset, from any thread.
@@ -55,6 +57,7 @@ class ReviewLog:
         self._complete = 0
         self._searched = 0
         self._lock = threading.Lock()
+        self._opened = self.fingerprint(upto=self._size)
 
     def __enter__(self) -> Self:
         return self
@@ -81,13 +84,11 @@ class ReviewLog:
         found = os.fstat(self._file.fileno())
         if found.st_size < known:
             raise SourceReplacedError(
-                f"{self.source} was cut short: {found.st_size} bytes, {known} before;"
-                " restart the server, and read the new file with a new checkpoint"
+                f"{self.source} was cut short: {found.st_size} bytes, {known} before; {_ANEW}"
             )
         if self._path is not None and self._is_another(self._path, found):
             raise SourceReplacedError(
-                f"{self.source} was replaced by another file while it was served;"
-                " restart the server, and read the new file with a new checkpoint"
+                f"{self.source} was replaced by another file while it was served; {_ANEW}"
             )
         if self.follow:
             self._size = max(self._size, found.st_size)
@@ -119,6 +120,20 @@ class ReviewLog:
             return beginning
         start = max(0, upto - SAMPLED)
         return f"{beginning},{start}+{self._sample(start, upto - start)}"
+
+    def check(self, fingerprint: str | None = None) -> None:
+        """Make sure that the file was not written over: its inode and size do not tell.
+
+        Args:
+            fingerprint: Of what is known of it; by default of what was there when it was opened.
+
+        Raises:
+            SourceReplacedError: it was.
+        """
+        if not self.matches(fingerprint or self._opened):
+            raise SourceReplacedError(
+                f"{self.source} was written over while it was served; {_ANEW}"
+            )
 
     def matches(self, fingerprint: str) -> bool:
         """Say whether the file has the samples of the one whose fingerprint this is.

@@ -19,6 +19,7 @@ async def send_plain_lines(served: Served, client: socket.socket) -> None:
     try:
         async for start, stop in served.ranges(0):
             for begin in range(start, stop, PIECE):
+                await served.in_thread(served.log.check)
                 async with asyncio.timeout(served.idle):
                     await _send_file(served.log, client, begin, min(PIECE, stop - begin))
     except SourceReplacedError as err:

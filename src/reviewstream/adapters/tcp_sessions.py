@@ -121,6 +121,7 @@ class _Session:
         self._served = served
         self._guest = guest
         self._is_greeted = False
+        self._fingerprint = ""  # of the file as the client knows it
 
     async def receive(self) -> bytes:
         """Return what the client says next; nothing if it is to be hung up on."""
@@ -190,6 +191,7 @@ class _Session:
             return
         reply = await self._served.in_thread(_description, self._served.log, request.fingerprint)
         self._is_greeted = True
+        self._fingerprint = request.fingerprint or reply.fingerprint
         await self._send(reply.encode())
 
     async def _forbid(self, *, has_token: bool) -> None:
@@ -204,7 +206,9 @@ class _Session:
 
     async def _latest(self, request: protocol.LatestRequest) -> None:
         if not await self._is_beyond(request.start):
-            reply = await self._served.in_thread(_admitted, self._served, request)
+            known = self._fingerprint
+            reply = await self._served.in_thread(_admitted, self._served, request, known)
+            self._fingerprint = reply.fingerprint
             await self._send(reply.encode())
 
     async def _read(self, request: protocol.ReadRequest) -> None:
@@ -215,6 +219,8 @@ class _Session:
         tally = _Tally()
         lines_in = self._served.log.lines_in
         start, stop = await self._served.in_thread(lines_in, request.start, request.end)
+        if start == stop:  # what is sent is checked when it is; in another file may be nothing here
+            await self._served.in_thread(self._served.log.check, self._fingerprint)
         await self._send_data(start, stop, tally)
         await self._send(tally.end().encode())
 
@@ -262,6 +268,7 @@ class _Session:
     def _load(self, start: int, stop: int, tally: "_Tally") -> asyncio.Future[bytes] | None:
         def load() -> bytes:
             data = self._served.log.read(start, size)
+            self._served.log.check(self._fingerprint)  # after it: they are of the file, or not sent
             tally.add(data)
             return data
 
@@ -299,15 +306,18 @@ def _description(log: ReviewLog, fingerprint: str | None) -> protocol.Hello:
             f"{log.source} is not the file that was read before (its content differs):"
             " serve the former file, or read this one with a new checkpoint"
         )
-    return protocol.Hello(
+    hello = protocol.Hello(
         source=log.source, size=log.head(), fingerprint=log.fingerprint(), follow=log.follow
     )
+    log.check()  # last: nothing that was said is of another file
+    return hello
 
 
-def _admitted(served: Served, request: protocol.LatestRequest) -> protocol.Latest:
+def _admitted(served: Served, request: protocol.LatestRequest, known: str) -> protocol.Latest:
     head = max(request.start, served.arrivals.head(request.start))
     offset = served.log.latest(
         request.start, head, max_rows=request.max_rows, max_bytes=request.max_bytes
     )
     fingerprint = served.log.fingerprint(upto=offset)
+    served.log.check(known)  # last: the new fingerprint is of the same file
     return protocol.Latest(offset=offset, head=head, fingerprint=fingerprint)

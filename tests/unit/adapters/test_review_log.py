@@ -199,6 +199,23 @@ def test_another_file_in_its_place_is_refused(tmp_path: Path) -> None:
             log.head()
 
 
+@pytest.mark.parametrize("follow", [True, False])
+@pytest.mark.parametrize("edited", [0, 5 * FINGERPRINTED + 1])
+def test_a_file_written_over_is_refused_though_inode_and_size_do_not_tell(
+    tmp_path: Path, edited: int, *, follow: bool
+) -> None:
+    path = tmp_path / "reviews.json"
+    content = b"same\n" * FINGERPRINTED + b"one\n"
+    path.write_bytes(content)
+    with ReviewLog(path.open("rb"), source="reviews.json", path=path, follow=follow) as log:
+        path.write_bytes(content + b"two\n")
+        log.check()
+        path.write_bytes(content[:edited] + b"X" + content[edited + 1 :] + b"two\n")
+        assert log.size() >= len(content)
+        with pytest.raises(SourceReplacedError, match=r"reviews.json was written over.*restart"):
+            log.check()
+
+
 def test_a_deleted_file_is_served_on(tmp_path: Path) -> None:
     path = tmp_path / "reviews.json"
     path.write_bytes(b"one\n")
@@ -221,6 +238,7 @@ def test_the_middle_of_a_long_line_is_not_searched_beyond_the_range(tmp_path: Pa
     path = tmp_path / "reviews.json"
     path.write_bytes(b"x" * 1000 + b"\n{}\n")
     with Watched(path.open("rb"), source="reviews") as log:
+        log.looked_at = 0  # it was opened
         assert log.lines_in(10, 20) == (20, 20)
         assert log.looked_at <= 20
         assert log.lines_in(990, 1002) == (1001, 1004)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from reviewstream.adapters.files import open_log
-from reviewstream.adapters.review_log import ReviewLog
+from reviewstream.adapters.review_log import FINGERPRINTED, ReviewLog
 from reviewstream.adapters.tcp_client import ReviewClient
 from reviewstream.adapters.tcp_server import ReviewServer, ServeOptions, ServerAddress, serving
-from reviewstream.errors import ConfigError, TransientError
+from reviewstream.errors import ConfigError, SourceReplacedError, TransientError
 from reviewstream.wire.protocol import (
     Error,
     ErrorCode,
@@ -151,7 +151,11 @@ def test_chunks_have_a_size_that_a_client_takes(size: int) -> None:
 @pytest.mark.anyio
 async def test_a_file_that_cannot_be_read_now_is_worth_another_try(path: Path) -> None:
     class Unreadable(ReviewLog):
+        is_readable = True
+
         def read(self, offset: int, size: int) -> bytes:
+            if self.is_readable:
+                return super().read(offset, size)
             raise OSError(errno.EIO, f"input/output error at {offset}, {size} bytes")
 
     def ask(address: ServerAddress) -> None:
@@ -159,6 +163,7 @@ async def test_a_file_that_cannot_be_read_now_is_worth_another_try(path: Path) -
             client.hello()
 
     with Unreadable(path.open("rb"), source="review.json") as log:
+        log.is_readable = False
         server = ReviewServer(log)
         address = await server.start()
         with pytest.raises(TransientError, match=r"cannot read the file: .*error at 0"):
@@ -179,3 +184,71 @@ async def test_the_server_runs_on_the_callers_own_loop_too(path: Path) -> None:
         assert await reader.read() is not None
         writer.close()
     assert asyncio.all_tasks() == before
+
+
+def write_over(path: Path, content: bytes) -> None:
+    """Leave the inode, and never a shorter file."""
+    with path.open("r+b") as file:
+        file.write(content)
+
+
+WRITTEN_OVER = "review.json was written over while it was served"
+
+
+def test_who_reads_on_is_told_that_the_file_was_written_over(path: Path) -> None:
+    with serving(path) as address, ReviewClient(address.host, address.port) as client:
+        first = client.latest(0, max_rows=1)
+        write_over(path, b"six\nten\n")
+        with pytest.raises(SourceReplacedError, match=WRITTEN_OVER):
+            client.latest(first.offset)
+
+
+@pytest.mark.parametrize("is_back", [False, True])
+def test_what_stands_before_the_offset_of_who_reads_on_is_compared_too(
+    path: Path, *, is_back: bool
+) -> None:
+    alike = b"one\n" * FINGERPRINTED
+    path.write_bytes(alike + b"two\n" + alike)
+    with serving(path) as address, ReviewClient(address.host, address.port) as client:
+        first = client.latest(0, max_rows=FINGERPRINTED + 1)
+        if is_back:
+            client.hello(first.fingerprint)
+        write_over(path, alike + b"six\n")
+        with pytest.raises(SourceReplacedError, match=WRITTEN_OVER):
+            client.latest(first.offset)
+
+
+@pytest.mark.parametrize("start", [0, 1, 4])
+def test_no_byte_of_the_file_that_was_written_over_is_read(path: Path, start: int) -> None:
+    with serving(path) as address, ReviewClient(address.host, address.port) as client:
+        client.hello()
+        write_over(path, b"three" + b"\n" * 3)
+        with pytest.raises(SourceReplacedError, match=WRITTEN_OVER):
+            list(client.read(start, start + 1))
+
+
+def test_who_comes_anew_is_not_given_what_was_written_over_the_file(path: Path) -> None:
+    with serving(path) as address, ReviewClient(address.host, address.port) as client:
+        write_over(path, b"six\nten\nand more\n")
+        with pytest.raises(SourceReplacedError, match=WRITTEN_OVER):
+            client.hello()
+
+
+def test_who_waits_for_more_is_told_that_the_file_was_written_over(path: Path) -> None:
+    with serving(path, follow=True) as address:
+        with ReviewClient(address.host, address.port) as client:
+            tail = client.tail(0)
+            assert len(next(tail)) == 2
+            write_over(path, b"six\nten\nand more\n")
+            with pytest.raises(SourceReplacedError, match=WRITTEN_OVER):
+                next(lines for lines in tail if lines)
+
+
+def test_the_plain_port_hangs_up_when_the_file_was_written_over(path: Path) -> None:
+    with serving(path, ServeOptions(plain_port=0), follow=True) as address:
+        assert address.plain_port is not None
+        with socket.create_connection((address.host, address.plain_port), timeout=20) as plain:
+            with plain.makefile("rb") as lines:
+                assert [next(lines), next(lines)] == [b"one\n", b"two\n"]
+                write_over(path, b"six\nten\nand more\n")
+                assert lines.read() == b""

@@ -5,6 +5,8 @@ import pyarrow as pa
 import pytest
 from pyspark.sql.streaming.datasource import ReadAllAvailable, ReadMaxBytes, ReadMaxRows
 
+from reviewstream.adapters.tcp_client import ReviewClient
+from reviewstream.adapters.tcp_server import serving
 from reviewstream.errors import SourceReplacedError
 from reviewstream.settings import SourceSettings
 from reviewstream.spark import source
@@ -105,6 +107,24 @@ def test_another_file_ends_the_query(served: Served) -> None:
     served.data = LINES.upper()
     with pytest.raises(SourceReplacedError):
         stream(served).latestOffset(offset(30), ReadMaxRows(3))
+
+
+def test_a_file_that_is_written_over_while_it_is_served_ends_the_query(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.json"
+    path.write_bytes(LINES)
+    with serving(path, follow=True) as at:
+        reader = ReviewStreamReader(SourceOptions.of({}), lambda: ReviewClient(at.host, at.port))
+        start = reader.initialOffset()
+        first = reader.latestOffset(start, ReadMaxRows(3))
+        [task] = reader.partitions(start, first)
+        rows = reader.read(task)
+        with path.open("r+b") as file:
+            file.write(LINES.upper() * 2)
+        with pytest.raises(SourceReplacedError):
+            next(rows)
+        with pytest.raises(SourceReplacedError):
+            reader.latestOffset(first, ReadMaxRows(3))
+        reader.stop()
 
 
 def test_another_file_ends_a_query_for_what_is_available_now(served: Served) -> None:
