@@ -70,7 +70,9 @@ def write(kafka: KafkaSettings, writer: int, tasks: int, size: int) -> float:
     began = time.perf_counter()
     for batch in range(tasks):
         if kafka.delivery == "exactly_once":
-            write_once(given, topics, Task(query="q", batch=batch, partition=writer), kafka)
+            write_once(
+                given, topics, Task(query="q", batch=batch, partition=writer, run="r"), kafka
+            )
         else:
             publish(given, topics, open_record_sink(kafka))
     return time.perf_counter() - began

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from msgspec import structs
 
+from reviewstream.core.markers import Marker
 from reviewstream.errors import ConfigError
 from reviewstream.pipeline.labelling import Labeller, LabelPolicy
 from reviewstream.pipeline.limiting import SharedLimiter, terms_of
@@ -158,6 +159,13 @@ def open_transactional_sink(settings: KafkaSettings, name: str) -> Transactional
     from reviewstream.adapters.kafka_transactions import KafkaTransactionalSink
 
     return KafkaTransactionalSink(settings, name)
+
+
+def find_marker(settings: KafkaSettings, name: str) -> Marker | None:
+    """Return the newest marker of a name, or None, without shutting anyone out."""
+    from reviewstream.adapters.kafka_transactions import find_marker
+
+    return find_marker(settings, name)
 
 
 @contextmanager

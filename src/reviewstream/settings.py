@@ -306,9 +306,14 @@ def accounted(settings: "Settings") -> "Settings":
     return settings.model_copy(update={"limits": limits})
 
 
+_LOCAL: Final = re.compile(r"file:(///|/(?!/))(?P<path>.*)")  # its path is not percent-encoded
+
+
 def located(checkpoint: str) -> str:
-    """Return the path or URL of a checkpoint so that it means the same from every folder."""
-    return checkpoint if "://" in checkpoint else str(Path(checkpoint).absolute())
+    """Return the one path of a checkpoint on this machine, however it is spelled, or its URL."""
+    if local := _LOCAL.fullmatch(checkpoint):
+        return str(Path("/", local["path"]).resolve())
+    return checkpoint if "://" in checkpoint else str(Path(checkpoint).resolve())
 
 
 class Settings(BaseSettings):

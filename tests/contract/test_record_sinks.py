@@ -12,7 +12,7 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from reviewstream.adapters.kafka import KafkaLog, KafkaRecordSink, client_config
-from reviewstream.adapters.kafka_transactions import KafkaTransactionalSink
+from reviewstream.adapters.kafka_transactions import KafkaTransactionalSink, find_marker
 from reviewstream.errors import ReviewStreamError
 from reviewstream.ports import OutgoingRecord, RecordLog, RecordSink
 from reviewstream.settings import KafkaSettings
@@ -21,7 +21,12 @@ from reviewstream.wire.avro import AvroCodec, to_avro
 from reviewstream.wire.schemas import schema_text
 from reviewstream_testbed import Kafka, SchemaRegistry
 from tests.contract.record_sink import RecordSinkContract, of
-from tests.contract.transactional_sink import OpenSink, TransactionalSinkContract, marker
+from tests.contract.transactional_sink import (
+    OpenSink,
+    TransactionalSinkContract,
+    commit,
+    marker,
+)
 from tests.unit.wire.test_avro import REVIEW
 
 
@@ -152,6 +157,21 @@ class TestReal(RecordSinkContract):
 
 
 class TestTransactions(TransactionalSinkContract):
+    def test_a_marker_is_found_without_shutting_anyone_out(
+        self, log: RecordLog, settings: KafkaSettings, topic: str
+    ) -> None:
+        mine = settings.model_copy(update={"labelled_topic": topic})
+        assert find_marker(mine, topic) is None
+        with closing(KafkaTransactionalSink(mine, topic)) as sink:
+            sink.fence()
+            commit(sink, [of(topic, "a")], 3)
+            sink.begin()
+            sink.write(of(topic, "b"))
+            assert find_marker(mine, topic) == marker(3)
+            sink.commit(marker(4))
+        assert find_marker(mine, topic) == marker(4)
+        assert len(list(log.read_all(topic))) == 2
+
     @pytest.fixture
     def log(self, settings: KafkaSettings) -> RecordLog:
         return KafkaLog(settings)

@@ -2,7 +2,7 @@
 """Kafka's transactions: records, and in the same transaction an offset that says so."""
 
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -37,6 +37,16 @@ def transaction_config(settings: KafkaSettings, name: str) -> dict[str, Any]:
     return config | {"delivery.timeout.ms": longest}
 
 
+def find_marker(settings: KafkaSettings, name: str) -> Marker | None:
+    """Return the marker that was committed last under a name, or None, without shutting anyone out.
+
+    It waits for no transaction: what is open may end either way.
+    """
+    problems = Problems(settings)
+    with closing(_consumer_of(settings, name, problems, "read_uncommitted")) as consumer:
+        return _look(consumer, settings, name, problems)
+
+
 class KafkaTransactionalSink:
     """`TransactionalSink`: the marker is the offset that a group of the same name commits.
 
@@ -51,7 +61,7 @@ class KafkaTransactionalSink:
         self._sink = KafkaRecordSink(settings, config)
         self._problems = self._sink.problems
         self._producer = self._sink.producer
-        self._consumer = self._make_consumer()
+        self._consumer = _consumer_of(settings, name, self._problems, "read_committed")
 
     def fence(self) -> None:
         """Shut out every other sink of this name, and undo what it has not committed."""
@@ -74,12 +84,7 @@ class KafkaTransactionalSink:
 
     def marker(self) -> Marker | None:
         """Return the marker that was committed last under this name, or None."""
-        what = f"look for the marker of {self._name}"
-        with self._problems.translated(what, self._consumer):
-            [found] = self._consumer.committed([self._place()], timeout=REQUEST_TIMEOUT)
-        if found.error is not None:
-            raise self._problems.error(what, found.error)
-        return None if found.offset < 0 else marker_of(found.metadata or "")
+        return _look(self._consumer, self._settings, self._name, self._problems)
 
     def begin(self) -> None:
         """Begin a transaction; after `fence`."""
@@ -93,7 +98,7 @@ class KafkaTransactionalSink:
     def commit(self, marker: Marker) -> None:
         """Make the records and the marker visible, all at once."""
         self._sink.flush()  # it names the record that was refused; a commit would not
-        place = self._place(marker)
+        place = _place(self._settings, marker)
         with self._translated("commit"):
             group = self._consumer.consumer_group_metadata()
             self._producer.send_offsets_to_transaction([place], group, REQUEST_TIMEOUT)
@@ -112,24 +117,39 @@ class KafkaTransactionalSink:
         """
         self._consumer.close()
 
-    def _place(self, marker: Marker | None = None) -> TopicPartition:
-        topic = self._settings.labelled_topic
-        if marker is None:
-            return TopicPartition(topic, _MARKER_PARTITION)
-        text = marker_text(marker)
-        return TopicPartition(topic, _MARKER_PARTITION, marker.batch + 1, metadata=text)
-
     def _translated(self, what: str) -> AbstractContextManager[None]:
         return self._problems.translated(f"{what} for {self._name}")
 
-    def _make_consumer(self) -> Consumer:
-        reading = {
-            "group.id": self._name,  # never joined: it only keeps the marker
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",
-        }
-        with self._problems.translated("make a consumer"):
-            return Consumer(client_config(self._settings) | reading | self._problems.hooks)
+
+def _consumer_of(
+    settings: KafkaSettings, name: str, problems: Problems, isolation: str
+) -> Consumer:
+    reading = {
+        "group.id": name,  # never joined: it only keeps the marker
+        "enable.auto.commit": False,
+        "isolation.level": isolation,
+    }
+    with problems.translated("make a consumer"):
+        return Consumer(client_config(settings) | reading | problems.hooks)
+
+
+def _look(
+    consumer: Consumer, settings: KafkaSettings, name: str, problems: Problems
+) -> Marker | None:
+    what = f"look for the marker of {name}"
+    with problems.translated(what, consumer):
+        [found] = consumer.committed([_place(settings)], timeout=REQUEST_TIMEOUT)
+    if found.error is not None:
+        raise problems.error(what, found.error)
+    return None if found.offset < 0 else marker_of(found.metadata or "")
+
+
+def _place(settings: KafkaSettings, marker: Marker | None = None) -> TopicPartition:
+    topic = settings.labelled_topic
+    if marker is None:
+        return TopicPartition(topic, _MARKER_PARTITION)
+    text = marker_text(marker)
+    return TopicPartition(topic, _MARKER_PARTITION, marker.batch + 1, metadata=text)
 
 
 def _may_pass(error: KafkaError) -> bool:

@@ -61,20 +61,7 @@ def is_written(task: Marker, last: Marker | None) -> bool:
     """
     if last is None:
         return False
-    if last.query != task.query:
-        raise ConfigError(
-            f"another query ({last.query}, up to its micro-batch {last.batch}) has written to this "
-            f"topic under this stream's name, and this one ({task.query}) does not know what: was "
-            "its checkpoint lost? Start with the checkpoint of that query; or give this stream a "
-            "name of its own (kafka.stream_name, option streamName), and all is written once more"
-        )
-    if last.batch > task.batch:
-        raise ConfigError(
-            f"micro-batch {task.batch} comes too late, as {last.batch} is written already: start "
-            "with the newest copy of the checkpoint; or give this stream a name of its own "
-            "(kafka.stream_name, option streamName), and what follows the old copy is written "
-            "once more"
-        )
+    check_past(task.query, task.batch, last)
     if last.batch < task.batch:
         return False
     if (last.count, last.checksum) != (task.count, task.checksum):
@@ -84,3 +71,30 @@ def is_written(task: Marker, last: Marker | None) -> bool:
             "partitions and the transformations that it had, and change them when it is done"
         )
     return True
+
+
+def check_past(query: str, batch: int, last: Marker) -> None:
+    """See that a marker is of a micro-batch's own query, and not of its future.
+
+    Args:
+        query: Spark's id of the query that is about to write.
+        batch: Number of its micro-batch.
+        last: A marker that is there under its stream's name.
+
+    Raises:
+        ConfigError: It is not: the checkpoint was lost, or is an old copy.
+    """
+    if last.query != query:
+        raise ConfigError(
+            f"another query ({last.query}, up to its micro-batch {last.batch}) has written to this "
+            f"topic under this stream's name, and this one ({query}) does not know what: was "
+            "its checkpoint lost? Start with the checkpoint of that query; or give this stream a "
+            "name of its own (kafka.stream_name, option streamName), and all is written once more"
+        )
+    if last.batch > batch:
+        raise ConfigError(
+            f"micro-batch {batch} comes too late, as {last.batch} is written already: start "
+            "with the newest copy of the checkpoint; or give this stream a name of its own "
+            "(kafka.stream_name, option streamName), and what follows the old copy is written "
+            "once more"
+        )

@@ -56,7 +56,7 @@ def deliver(
     """Write a task's records exactly once, trying again while that may help.
 
     Args:
-        open_sink: Called for each attempt.
+        open_sink: Called for each attempt; a `TransientError` of its own fails the attempt.
         task: Its marker.
         records: All of the task's; looked through anew in each attempt.
         wait: Called after each failed attempt; it raises when it was the last.
@@ -65,11 +65,11 @@ def deliver(
         Whether they were written now; otherwise they were there already.
     """
     while True:
-        with closing(open_sink()) as sink:
-            try:
+        try:
+            with closing(open_sink()) as sink:
                 return _end(attempt(sink, task, records))
-            except TransientError as error:
-                failed = error
+        except TransientError as error:
+            failed = error
         wait(failed)
 
 

@@ -21,11 +21,13 @@ class Identity(Struct, frozen=True, kw_only=True):
     Attributes:
         version: Of this record.
         query: Spark's id of the query; None until it was started.
+        stream: Name under which it writes to Kafka; None of a checkpoint from before it was kept.
         schemas: Avro schemas by name, as they were when the checkpoint was last used.
     """
 
     version: int = VERSION
     query: str | None = None
+    stream: str | None = None
     labelled_topic: str
     rejected_topic: str
     schemas: dict[str, str]
@@ -35,6 +37,7 @@ def identity_of(kafka: KafkaSettings, query: str | None) -> Identity:
     """Return the identity that a query with these settings has."""
     return Identity(
         query=query,
+        stream=kafka.stream_name,
         labelled_topic=kafka.labelled_topic,
         rejected_topic=kafka.rejected_topic,
         schemas={name: schema_text(name) for name in _SCHEMAS},
@@ -46,7 +49,7 @@ def identity_text(identity: Identity) -> str:
     return msgspec.json.encode(identity).decode()
 
 
-def read_identity(text: str, where: str) -> Identity:
+def read_identity(text: bytes | str, where: str) -> Identity:
     """Read an identity.
 
     Args:
@@ -72,7 +75,7 @@ def read_identity(text: str, where: str) -> Identity:
 
 
 def check_identity(recorded: Identity, now: Identity, checkpoint: str) -> None:
-    """Refuse to go on with a checkpoint that is another query's.
+    """Refuse to go on with a checkpoint that is another query's; one that never began is nobody's.
 
     Args:
         recorded: What is beside the checkpoint.
@@ -82,6 +85,8 @@ def check_identity(recorded: Identity, now: Identity, checkpoint: str) -> None:
     Raises:
         ConfigError: They differ; the message names each difference, and the way out.
     """
+    if recorded.query is None and now.query is None:
+        return
     if differences := list(_differences(recorded, now)):
         raise ConfigError(
             f"checkpoint {checkpoint} belongs to another query: {'; '.join(differences)}. Go on "

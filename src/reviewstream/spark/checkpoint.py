@@ -7,13 +7,14 @@ notices a checkpoint that was lost, and Spark alone that two queries use one.
 import fcntl
 import json
 import os
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from reviewstream.errors import ConfigError
 from reviewstream.pipeline.identity import (
+    Identity,
     check_identity,
     identity_of,
     identity_text,
@@ -24,7 +25,6 @@ from reviewstream.settings import KafkaSettings, located
 IDENTITY: Final = "reviewstream.json"
 LOCK: Final = "reviewstream.lock"
 METADATA: Final = "metadata"  # Spark's own: the query's id
-_LOCAL: Final = re.compile(r"file:(///|/(?!/))(?P<path>.*)")  # its path is not percent-encoded
 
 _held: dict[Path, "Checkpoint"] = {}
 
@@ -40,20 +40,26 @@ class Checkpoint:
         self._lock = lock
         self.is_used: Callable[[], bool] = lambda: True
 
-    def check(self, kafka: KafkaSettings) -> None:
+    def check(self, kafka: KafkaSettings) -> KafkaSettings:
         """Compare whose the checkpoint is with what is about to start, and write it down.
+
+        Returns:
+            The settings with the stream's name, where it is known: a checkpoint that was moved
+            goes on under the name that it began with, unless it is given another.
 
         Raises:
             ConfigError: It is another query's.
         """
         if self._folder is None:
-            return
-        now = identity_of(kafka, _query_of(self._folder))
+            return kafka
         file = self._folder / IDENTITY
-        if file.exists():
-            recorded = read_identity(file.read_text(encoding="utf-8"), str(file))
+        recorded = read_identity(file.read_bytes(), str(file)) if file.exists() else None
+        kafka = _named(kafka, recorded, str(self._folder))
+        now = identity_of(kafka, _query_of(self._folder))
+        if recorded is not None:
             check_identity(recorded, now, str(self._folder))
         _replace(file, identity_text(now))
+        return kafka
 
     def started(self, kafka: KafkaSettings, query: str) -> None:
         """Write down which query the checkpoint belongs to."""
@@ -81,8 +87,9 @@ def use(checkpoint: str) -> Checkpoint:
     before = _held.get(folder)
     if before is not None and not before.is_used():
         before.release()
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o644)
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o644)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as err:
@@ -97,9 +104,13 @@ def use(checkpoint: str) -> Checkpoint:
 
 def _folder(checkpoint: str) -> Path | None:
     """Return the folder, a path or a URL, if it is in this machine's file system."""
-    if local := _LOCAL.fullmatch(checkpoint):
-        return Path("/", local["path"])
-    return None if "://" in checkpoint else Path(located(checkpoint))
+    where = located(checkpoint)
+    return None if "://" in where else Path(where)
+
+
+def _named(kafka: KafkaSettings, recorded: Identity | None, folder: str) -> KafkaSettings:
+    before = None if recorded is None else recorded.stream
+    return kafka.model_copy(update={"stream_name": kafka.stream_name or before or folder})
 
 
 def _query_of(folder: Path) -> str | None:
@@ -118,8 +129,21 @@ def _query_of(folder: Path) -> str | None:
 def _replace(file: Path, text: str) -> None:
     """Write a file so that it is the old or the new one, whenever the process is killed."""
     fresh = file.with_name(f".{file.name}.new")
-    with fresh.open("w", encoding="utf-8") as writing:
-        writing.write(text)
-        writing.flush()
-        os.fsync(writing.fileno())
-    fresh.replace(file)
+    with _writing(file.parent):
+        with fresh.open("w", encoding="utf-8") as writing:
+            writing.write(text)
+            writing.flush()
+            os.fsync(writing.fileno())
+        fresh.replace(file)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Say which setting is wrong where a folder cannot be made or written."""
+    try:
+        yield
+    except OSError as err:
+        raise ConfigError(
+            f"checkpoint {folder} cannot be written ({err.strerror}): give a folder that can be "
+            "(spark.checkpoint)"
+        ) from err

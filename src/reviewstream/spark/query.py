@@ -5,6 +5,7 @@ import re
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -76,14 +77,15 @@ def start_query(
         TransientError: The registry is away.
     """
     register(spark)
-    checkpoint = use(settings.spark.checkpoint)
-    try:
-        checkpoint.check(settings.kafka)
+    with ExitStack() as undo:
+        checkpoint = use(settings.spark.checkpoint)
+        undo.callback(checkpoint.release)
+        kafka = checkpoint.check(settings.kafka)
+        settings = settings.model_copy(update={"kafka": kafka})
         running = _start(spark, settings, checkpoint, available_now=available_now)
-        checkpoint.started(settings.kafka, running.query.id)
-    except BaseException:
-        checkpoint.release()
-        raise
+        undo.callback(running.query.stop)
+        checkpoint.started(kafka, running.query.id)
+        undo.pop_all()
     return running
 
 

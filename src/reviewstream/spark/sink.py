@@ -12,7 +12,7 @@ from pyspark import TaskContext
 from pyspark.sql.datasource import DataSource, DataSourceStreamArrowWriter, WriterCommitMessage
 from pyspark.sql.types import StructType
 
-from reviewstream.core.markers import Marker, checksum, writer_name
+from reviewstream.core.markers import Marker, check_past, checksum, writer_name
 from reviewstream.errors import ConfigError, TransientError
 from reviewstream.pipeline import publishing
 from reviewstream.pipeline.delivery import deliver
@@ -22,9 +22,11 @@ from reviewstream.settings import KafkaSettings, RegistrySettings
 from reviewstream.spark.columns import LABELLED, missing, rows_of
 from reviewstream.spark.options import SinkOptions
 from reviewstream.spark.patience import Patience
-from reviewstream.spark.properties import BATCH_ID, QUERY_ID
+from reviewstream.spark.properties import BATCH_ID, QUERY_ID, RUN_ID
 from reviewstream.spark.wiring import wiring
 from reviewstream.wire.avro import labelled_of_row, rejected_of_row
+
+_checked: set[tuple[str, str]] = set()  # of streams, in which start of their query
 
 
 @dataclass
@@ -72,11 +74,13 @@ class Task:
         query: Spark's id of the query; it is in the checkpoint.
         batch: Number of the micro-batch.
         partition: Number of the task in it.
+        run: Spark's id of this start of the query; it says nothing about the work.
     """
 
     query: str
     batch: int
     partition: int
+    run: str = ""
 
 
 class ReviewsKafkaWriter(DataSourceStreamArrowWriter):
@@ -113,9 +117,45 @@ def write_once(
     rows: Iterable[dict[str, Any]], topics: Topics, task: Task, kafka: KafkaSettings
 ) -> Written:
     """Write a task's rows exactly once."""
-    name = writer_name(kafka.labelled_topic, kafka.stream_name or task.query, task.partition)
-    open_sink = partial(wiring().open_transactional_sink, kafka, name)
+    stream = kafka.stream_name or task.query
+    name = writer_name(kafka.labelled_topic, stream, task.partition)
+    past = Past(partial(wiring().find_marker, kafka), writer_name(kafka.labelled_topic, stream, 0))
+
+    def open_sink() -> TransactionalSink:
+        past.check(task)
+        return wiring().open_transactional_sink(kafka, name)
+
     return publish_once(rows, topics, task, open_sink, patient(kafka))
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a stream has written before: its first task has a part in every micro-batch.
+
+    A task sees by its own marker that its checkpoint was lost, or is an old copy. But another
+    division into tasks may have had no task of its number for long, or never.
+
+    Attributes:
+        find_marker: Of a name.
+        first: Name of the stream's first task.
+    """
+
+    find_marker: Callable[[str], Marker | None]
+    first: str
+
+    def check(self, task: Task) -> None:
+        """See that a task comes after what is written; once in each process and start of a query.
+
+        Raises:
+            ConfigError: See `core.markers.check_past`.
+            TransientError: Kafka is away.
+        """
+        if task.run and (self.first, task.run) in _checked:
+            return
+        last = self.find_marker(self.first)
+        if last is not None:
+            check_past(task.query, task.batch, last)
+        _checked.add((self.first, task.run))
 
 
 def current_task() -> Task:
@@ -127,9 +167,10 @@ def current_task() -> Task:
     context = TaskContext.get()
     query = context.getLocalProperty(QUERY_ID) if context else None
     batch = context.getLocalProperty(BATCH_ID) if context else None
+    run = context.getLocalProperty(RUN_ID) if context else None
     if context is None or query is None or batch is None:
         raise ConfigError("reviews-kafka: exactly once needs a streaming query: writeStream")
-    return Task(query=query, batch=int(batch), partition=context.partitionId())
+    return Task(query=query, batch=int(batch), partition=context.partitionId(), run=run or "")
 
 
 def patient(kafka: KafkaSettings) -> Callable[[TransientError], None]:

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from typing import Final, Protocol, cast
 
+from reviewstream.core.markers import Marker
 from reviewstream.pipeline.labelling import Labeller
 from reviewstream.ports import LineReader, RecordSink, SchemaRegistry, TransactionalSink
 from reviewstream.settings import (
@@ -52,6 +53,10 @@ class Wiring(Protocol):
 
     def open_transactional_sink(self, settings: KafkaSettings, name: str) -> TransactionalSink:
         """Return a sink for one attempt at a task; all attempts have the same name."""
+        ...
+
+    def find_marker(self, settings: KafkaSettings, name: str) -> Marker | None:
+        """Return the newest marker of a name, without shutting anyone out."""
         ...
 
     def open_registry(self, settings: RegistrySettings) -> SchemaRegistry:

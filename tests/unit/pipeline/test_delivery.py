@@ -261,6 +261,20 @@ def test_a_record_that_cannot_be_made_leaves_no_transaction_open(log: MemoryLog)
     assert list(log.read_all(TOPIC)) == []
 
 
+def test_a_sink_that_cannot_be_opened_is_tried_again(log: MemoryLog) -> None:
+    waits: list[str] = []
+    away = [TransientError("away"), TransientError("still away")]
+
+    def open_sink() -> TransactionalSink:
+        if away:
+            raise away.pop(0)
+        return log.transactional_sink("name")
+
+    task, written = marker_for(records(0, 0), 0), records(0, 0)
+    assert deliver(open_sink, task, written, lambda error: waits.append(str(error)))
+    assert waits == ["away", "still away"]
+
+
 def test_the_wait_decides_when_it_is_enough(log: MemoryLog) -> None:
     written = records(0, 0)
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from reviewstream.errors import ConfigError
-from reviewstream.pipeline.identity import read_identity
-from reviewstream.settings import KafkaSettings
+from reviewstream.pipeline.identity import identity_text, read_identity
+from reviewstream.settings import KafkaSettings, located
 from reviewstream.spark.checkpoint import IDENTITY, Checkpoint, use
 
 KAFKA = KafkaSettings()
@@ -68,11 +69,69 @@ def test_a_checkpoint_from_before_there_was_an_identity_gets_one(
 
 
 def test_what_is_refused_changes_nothing(checkpoint: Checkpoint, folder: Path) -> None:
+    begun_by_spark(folder, "q1")
     checkpoint.check(KAFKA)
     before = (folder / IDENTITY).read_bytes()
     with pytest.raises(ConfigError):
         checkpoint.check(KafkaSettings(labelled_topic="other"))
     assert (folder / IDENTITY).read_bytes() == before
+
+
+def test_a_start_that_failed_before_anything_began_binds_nobody(checkpoint: Checkpoint) -> None:
+    checkpoint.check(KafkaSettings(labelled_topic="mistyped"))
+    checkpoint.check(KAFKA)
+
+
+def test_the_stream_keeps_its_name_when_its_checkpoint_is_moved(
+    checkpoint: Checkpoint, folder: Path
+) -> None:
+    assert checkpoint.check(KAFKA).stream_name == str(folder)
+    checkpoint.release()
+    elsewhere = folder.rename(folder.with_name("elsewhere"))
+    moved = use(str(elsewhere))
+    assert moved.check(KAFKA).stream_name == str(folder)
+    moved.started(moved.check(KAFKA), "q1")
+    moved.release()
+    again = use(str(elsewhere))
+    begun_by_spark(elsewhere, "q1")
+    assert again.check(KAFKA).stream_name == str(folder)
+    again.release()
+
+
+def test_a_name_that_is_given_counts_and_is_kept(checkpoint: Checkpoint) -> None:
+    checkpoint.check(KAFKA)
+    assert checkpoint.check(KafkaSettings(stream_name="mine")).stream_name == "mine"
+    assert checkpoint.check(KAFKA).stream_name == "mine"
+
+
+def test_an_identity_from_before_streams_were_in_it_gets_the_folder_s_name(
+    checkpoint: Checkpoint, folder: Path
+) -> None:
+    checkpoint.check(KAFKA)
+    recorded = read_identity((folder / IDENTITY).read_bytes(), "f")
+    (folder / IDENTITY).write_text(identity_text(structs.replace(recorded, stream=None)))
+    assert checkpoint.check(KAFKA).stream_name == str(folder)
+
+
+@pytest.mark.parametrize("spelled", ["file://{0}", "file:{0}", "{0}/../checkpoint", "{0}/", "{1}"])
+def test_a_checkpoint_is_the_same_however_it_is_spelled(folder: Path, spelled: str) -> None:
+    link = folder.parent.with_name("link")
+    folder.mkdir(parents=True)
+    link.symlink_to(folder)
+    assert located(spelled.format(folder, link)) == str(folder)
+
+
+@pytest.mark.parametrize("where", ["file", "file/below", "/proc/none"])
+def test_a_folder_that_cannot_be_made_is_named_with_its_setting(tmp_path: Path, where: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"cannot be written \(.*spark.checkpoint"):
+        use(str(tmp_path / where))
+
+
+def test_an_identity_that_is_no_text_is_damaged(checkpoint: Checkpoint, folder: Path) -> None:
+    (folder / IDENTITY).write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="is damaged"):
+        checkpoint.check(KAFKA)
 
 
 def test_another_id_in_sparks_own_file_is_refused(checkpoint: Checkpoint, folder: Path) -> None:

@@ -1,5 +1,6 @@
 import pickle
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 from pyspark.sql.types import StructType
 
+from reviewstream.core.markers import Marker
 from reviewstream.errors import ConfigError, TransientError
 from reviewstream.pipeline.publishing import Topics
 from reviewstream.ports import OutgoingRecord, SchemaRegistry, TransactionalSink
@@ -16,6 +18,7 @@ from reviewstream.settings import KafkaSettings, RegistrySettings
 from reviewstream.spark.columns import SOURCE
 from reviewstream.spark.options import SinkOptions
 from reviewstream.spark.sink import (
+    Past,
     ReviewsKafkaDataSource,
     ReviewsKafkaWriter,
     Task,
@@ -262,6 +265,50 @@ def test_a_task_with_other_rows_behind_its_marker_is_refused() -> None:
     once([LABELLED, REJECTED], log)
     with pytest.raises(ConfigError, match="was cut otherwise"):
         once([LABELLED], log)
+
+
+def written(log: MemoryLog, batch: int, parts: int, run: str, rows: list[dict[str, Any]]) -> None:
+    """Write a micro-batch in so many tasks, as Spark does: each as if it were alone."""
+    for part in range(parts):
+        task = Task(query="q", batch=batch, partition=part, run=run)
+        past = Past(log.markers.get, "task-0")
+
+        def open_sink(task: Task = task, past: Past = past) -> TransactionalSink:
+            past.check(task)
+            return log.transactional_sink(f"task-{task.partition}")
+
+        with suppress(ConfigError):
+            publish_once(rows[part::parts], TOPICS, task, open_sink, lambda _: None)
+
+
+def test_no_task_writes_from_an_old_checkpoint_however_the_work_is_divided_now() -> None:
+    log = MemoryLog()
+    log.ensure(["labelled", "rejected"])
+    rows = [LABELLED | {"review_id": f"r{n}"} for n in range(6)]
+    written(log, 0, 2, "run 1", rows[:2])
+    for batch in (1, 2, 3, 4):
+        written(log, batch, 1, "run 1", [rows[batch + 1]])
+    assert sum(log.end_offsets("labelled").values()) == 6
+    written(log, 1, 2, "run 2", rows[2:])  # all of it at once, with the checkpoint of batch 0
+    assert sum(log.end_offsets("labelled").values()) == 6
+
+
+def test_the_first_task_s_marker_is_looked_for_once_in_a_start() -> None:
+    asked: list[str] = []
+
+    def find(name: str) -> None:
+        asked.append(name)
+
+    for run in ("run a", "run a", "run b", "", ""):
+        Past(find, "first").check(Task(query="q", batch=1, partition=2, run=run))
+    assert len(asked) == 4
+
+
+def test_a_marker_of_another_query_is_refused_whichever_task_left_it() -> None:
+    last = Marker(query="other", batch=0, count=1, checksum=1)
+    for _ in range(2):  # what was refused is not taken for seen
+        with pytest.raises(ConfigError, match=r"another query \(other"):
+            Past(lambda _: last, "f").check(Task(query="q", batch=1, partition=2, run="run c"))
 
 
 def test_exactly_once_needs_a_streaming_query() -> None:
