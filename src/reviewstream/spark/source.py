@@ -44,6 +44,7 @@ Connect = Callable[[], LineReader]
 class Offset(TypedDict):
     """What is in the checkpoint; empty names until the query has met the server.
 
+    `source` stays what it was then: a file may be renamed, but the origins of its lines may not.
     `partitions` is there so that a micro-batch which is run again has the same tasks, whatever the
     options say by then: exactly once depends on it.
     """
@@ -149,14 +150,16 @@ class ReviewStreamReader(_RangeReader, DataSourceStreamReader, SupportsTriggerAv
         if admitted is None:
             return start
         hello, latest = admitted
-        self._last_seen = self._offset(latest.head, hello, latest)
+        source = start["source"] or hello.source
+        fingerprint = latest.fingerprint or hello.fingerprint
+        self._last_seen = self._offset(latest.head, source, fingerprint)
         end = latest.head if start["offset"] == AT_HEAD else latest.offset
         if self._target is not None:
             end = min(end, self._target)
         if end == start["offset"]:
             time.sleep(IDLE)
             return start
-        return {**self._offset(end, hello, latest)}
+        return {**self._offset(end, source, fingerprint)}
 
     def reportLatestOffset(self) -> dict[str, Any] | None:  # noqa: N802 - Spark's name
         """Return the end of everything there was to read when the server was last asked."""
@@ -179,13 +182,9 @@ class ReviewStreamReader(_RangeReader, DataSourceStreamReader, SupportsTriggerAv
         """Close the connection."""
         self._server.close()
 
-    def _offset(self, offset: int, hello: Hello, latest: Latest) -> Offset:
-        return Offset(
-            offset=offset,
-            source=hello.source,
-            fingerprint=latest.fingerprint or hello.fingerprint,
-            partitions=self.options.partitions,
-        )
+    def _offset(self, offset: int, source: str, fingerprint: str) -> Offset:
+        parts = self.options.partitions
+        return Offset(offset=offset, source=source, fingerprint=fingerprint, partitions=parts)
 
     def _ask(self, start: dict[str, Any], limit: ReadLimit) -> tuple[Hello, Latest] | None:
         position = max(0, start["offset"])

@@ -151,6 +151,14 @@ def test_a_file_that_has_grown_is_the_same_file() -> None:
     assert second == offset(200)
 
 
+def test_a_file_that_was_renamed_keeps_the_name_with_which_the_query_began(served: Served) -> None:
+    reader = stream(served)
+    start = offset(30) | {"source": "former.json"}
+    end = reader.latestOffset(start, ReadMaxRows(3))
+    assert end == offset(60) | {"source": "former.json"}
+    assert [task.source for task in reader.partitions(start, end)] == ["former.json"]
+
+
 def test_the_lag_is_known_once_the_server_was_asked(served: Served) -> None:
     reader = stream(served)
     assert reader.reportLatestOffset() is None
