@@ -15,7 +15,8 @@ FINGERPRINTED: Final = 64 << 10  # bytes from the start of the file
 SAMPLED: Final = 4 << 10  # bytes before an offset
 MAX_SAMPLES: Final = 4  # in the fingerprint of a client
 
-_ANEW: Final = "restart the server, and read the new file with a new checkpoint"
+ANEW: Final = "with a new checkpoint and a name of its own (serve --name)"
+_RESTART: Final = f"restart the server, and read the new file {ANEW}"
 
 
 class ReviewLog:
@@ -84,11 +85,11 @@ class ReviewLog:
         found = os.fstat(self._file.fileno())
         if found.st_size < known:
             raise SourceReplacedError(
-                f"{self.source} was cut short: {found.st_size} bytes, {known} before; {_ANEW}"
+                f"{self.source} was cut short: {found.st_size} bytes, {known} before; {_RESTART}"
             )
         if self._path is not None and self._is_another(self._path, found):
             raise SourceReplacedError(
-                f"{self.source} was replaced by another file while it was served; {_ANEW}"
+                f"{self.source} was replaced by another file while it was served; {_RESTART}"
             )
         if self.follow:
             self._size = max(self._size, found.st_size)
@@ -132,7 +133,7 @@ class ReviewLog:
         """
         if not self.matches(fingerprint or self._opened):
             raise SourceReplacedError(
-                f"{self.source} was written over while it was served; {_ANEW}"
+                f"{self.source} was written over while it was served; {_RESTART}"
             )
 
     def matches(self, fingerprint: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Final, ParamSpec, TypeVar, assert_never
 from reviewstream.adapters.access import Door
 from reviewstream.adapters.arrivals import Arrivals
 from reviewstream.adapters.channels import Channel
-from reviewstream.adapters.review_log import ReviewLog
+from reviewstream.adapters.review_log import ANEW, ReviewLog
 from reviewstream.errors import ProtocolError, SourceReplacedError
 from reviewstream.wire import protocol
 from reviewstream.wire.framing import NEWLINE
@@ -241,7 +241,7 @@ class _Session:
         size = log.size()
         if offset > size:
             text = f"offset {offset} is beyond the end of {log.source} ({size} bytes)"
-            fix = "serve the file that was read before, or read this one with a new checkpoint"
+            fix = f"serve the file that was read before, or read this one {ANEW}"
             await self.refuse(ErrorCode.BEYOND_END, f"{text}: {fix}")
         return offset > size
 
@@ -304,7 +304,7 @@ def _description(log: ReviewLog, fingerprint: str | None) -> protocol.Hello:
     if not is_same:
         raise SourceReplacedError(
             f"{log.source} is not the file that was read before (its content differs):"
-            " serve the former file, or read this one with a new checkpoint"
+            f" serve the former file, or read this one {ANEW}"
         )
     hello = protocol.Hello(
         source=log.source, size=log.head(), fingerprint=log.fingerprint(), follow=log.follow

@@ -343,7 +343,7 @@ def test_another_file_behind_the_same_port_is_refused(path: Path, tmp_path: Path
     with serving(path) as address, connected(address) as client:
         former = client.hello().fingerprint
     with serving(other, ServeOptions(port=address.port)), client:
-        with pytest.raises(SourceReplacedError, match=r"other.json is not the file.*checkpoint"):
+        with pytest.raises(SourceReplacedError, match=r"other.json is not.*checkpoint.*--name"):
             client.latest(0)
         with pytest.raises(SourceReplacedError), connected(address) as fresh:
             fresh.hello(former)
@@ -389,7 +389,7 @@ def test_a_file_cut_short_while_it_is_served_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ask", ["latest", "read", "tail"])
 def test_an_offset_beyond_the_end_is_refused(server: ServerAddress, ask: str) -> None:
     with connected(server) as client:
-        with pytest.raises(SourceReplacedError, match=rf"offset {SIZE + 1} is beyond the end"):
+        with pytest.raises(SourceReplacedError, match=rf"{SIZE + 1} is beyond.*--name"):
             match ask:
                 case "latest":
                     client.latest(SIZE + 1)
