@@ -166,9 +166,9 @@ class ReviewStreamReader(_RangeReader, DataSourceStreamReader, SupportsTriggerAv
         return None if self._last_seen is None else {**self._last_seen}
 
     def prepareForTriggerAvailableNow(self) -> None:  # noqa: N802 - Spark's name
-        """Take what there is now for all there is; waits for the server."""
-        _, latest = self._server.insist(lambda asked: asked.latest(0), fingerprint="")
-        self._target = latest.head
+        """Take what there is now for all there is; waits for the server, or until it is drained."""
+        found = self._insist(lambda asked: asked.latest(0), fingerprint="")
+        self._target = 0 if found is None else found[1].head
         self._server.close()  # the next connection says which file the checkpoint began with
 
     def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> list[ByteRange]:
@@ -190,11 +190,21 @@ class ReviewStreamReader(_RangeReader, DataSourceStreamReader, SupportsTriggerAv
         position = max(0, start["offset"])
         max_rows, max_bytes = self._limits(limit)
         # With `availableNow` "nothing new" would end the query: so that waits for the server.
-        ask = self._server.glance if self._target is None else self._server.insist
+        ask = self._server.glance if self._target is None else self._insist
         return ask(
             lambda asked: asked.latest(position, max_rows=max_rows, max_bytes=max_bytes),
             fingerprint=start["fingerprint"],
         )
+
+    def _insist(
+        self, question: Callable[[LineReader], Latest], *, fingerprint: str
+    ) -> tuple[Hello, Latest] | None:
+        """Ask until there is an answer; return None if the query is to stop before."""
+        while not self._is_drained():
+            answer = self._server.glance(question, fingerprint=fingerprint)
+            if answer is not None:
+                return answer
+        return None
 
     def _limits(self, limit: ReadLimit) -> tuple[int | None, int | None]:
         """Return the most rows and bytes of a micro-batch."""

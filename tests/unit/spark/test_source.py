@@ -1,3 +1,4 @@
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,47 @@ def test_a_drain_file_stops_admission_and_is_answered(served: Served, tmp_path: 
     assert drain_file.read_text() == DRAINED
     drain_file.unlink()
     assert reader.latestOffset(offset(30), ReadMaxRows(3)) == offset(60)
+
+
+@dataclass
+class DrainedInOutage(Served):
+    """Is away, and then the query is to stop."""
+
+    drain_file: Path = Path()
+
+    def answer(self) -> None:
+        if self.outages:
+            self.drain_file.touch()
+        super().answer()
+
+
+@pytest.fixture
+def drained(tmp_path: Path) -> DrainedInOutage:
+    return DrainedInOutage(LINES, drain_file=tmp_path / "drain")
+
+
+def test_available_now_stops_waiting_for_the_server_when_it_is_drained(
+    drained: DrainedInOutage,
+) -> None:
+    reader = stream(drained, drainFile=str(drained.drain_file))
+    reader.prepareForTriggerAvailableNow()
+    drained.outages = [True]
+    assert reader.latestOffset(offset(30), ReadMaxRows(3)) == offset(30)
+    assert drained.drain_file.read_text() == DRAINED
+
+
+@pytest.mark.parametrize("starting", ["earliest", "latest"])
+def test_available_now_need_not_meet_the_server_to_be_drained(
+    drained: DrainedInOutage, starting: str
+) -> None:
+    drained.outages = [True]
+    reader = stream(drained, drainFile=str(drained.drain_file), startingOffset=starting)
+    reader.prepareForTriggerAvailableNow()
+    assert drained.drain_file.read_text() == DRAINED
+    start = reader.initialOffset()
+    assert reader.latestOffset(start, ReadMaxRows(3)) == start
+    drained.drain_file.unlink()
+    assert reader.latestOffset(offset(30), ReadMaxRows(3)) == offset(30)
 
 
 def test_stopping_closes_the_connection(served: Served) -> None:
