@@ -62,6 +62,25 @@ class SteadyModel:
         self._failures = 0
         return answer
 
+    async def is_answering(self) -> bool:
+        """Ask about the canary, and say whether that is possible just now.
+
+        Raises:
+            StopError: As of `MeteredModel.answer`.
+        """
+        try:
+            await self._model.answer(self._canary)
+        except StopError:
+            raise
+        except (PermanentError, ThrottledError) as err:
+            self._failures = 0
+            return not isinstance(err, ThrottledError)
+        except TransientError:
+            self._failures += 1
+            return False
+        self._failures = 0
+        return True
+
     @property
     def _is_out_of_order(self) -> bool:
         return self._failures >= self._threshold
@@ -74,7 +93,8 @@ class SteadyModel:
             while self._is_out_of_order:
                 attempt += 1
                 await self._pause(attempt)
-                await self._try()
+                if self._is_out_of_order:  # else an answer that was still under way has come
+                    await self.is_answering()
 
     async def _pause(self, attempt: int) -> None:
         wait = backoff(attempt, jitter=self._clock.jitter(), base=1.0, cap=self._cap)
@@ -85,18 +105,3 @@ class SteadyModel:
             wait,
         )
         await self._halt.unless_halted(self._clock.sleep(wait))
-
-    async def _try(self) -> None:
-        """Ask about the canary, unless an answer that was still under way has come."""
-        if not self._is_out_of_order:
-            return
-        try:
-            await self._model.answer(self._canary)
-        except StopError:
-            raise
-        except (PermanentError, ThrottledError):
-            self._failures = 0
-        except TransientError:
-            self._failures += 1
-        else:
-            self._failures = 0

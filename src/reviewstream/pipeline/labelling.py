@@ -49,7 +49,7 @@ class Labeller:
         self._halt = halt = Halt()
         metered = MeteredModel(model, limiter, policy, halt)
         steady = SteadyModel(metered, clock, policy, halt)
-        patient = PatientLedger(ledger, clock, attempts=policy.max_attempts)
+        patient = PatientLedger(ledger, clock, steady.is_answering, attempts=policy.max_attempts)
         self._buyer = Buyer(steady, patient, clock, policy, halt)
         self._limiter = limiter
         self._clock = clock

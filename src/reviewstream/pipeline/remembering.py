@@ -1,6 +1,6 @@
 """A ledger as the labeller uses it: patient with failures that pass, and with other buyers."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
@@ -11,9 +11,9 @@ from reviewstream.ports import Clock, LabelLedger, LedgerEntry, LedgerKey
 from reviewstream.settings import OpenAISettings
 
 CLAIM_POLL: Final = 0.1  # seconds between two looks at what another is buying
-CLAIM_PATIENCE: Final = (
-    300.0  # seconds; then a label bought twice is better than a stream that hangs
-)
+CLAIM_PATIENCE: Final = 300.0  # seconds; then we ask whether the model answers anybody
+# In a row, one patience apart. Then a label bought twice is better than a stream that hangs.
+CLAIM_ANSWERS: Final = 2
 
 OPENAI: Final = "api.openai.com"
 
@@ -33,11 +33,26 @@ def ledger_name(settings: OpenAISettings) -> str:
 
 
 class PatientLedger:
-    """Asks a ledger again after a failure that passes, `attempts` times at most in all."""
+    """Asks a ledger again after a failure that passes, `attempts` times at most in all.
 
-    def __init__(self, ledger: LabelLedger, clock: Clock, *, attempts: int) -> None:
+    Args:
+        ledger: To ask.
+        clock: To wait.
+        is_answering: Says whether the model answers just now.
+        attempts: See above.
+    """
+
+    def __init__(
+        self,
+        ledger: LabelLedger,
+        clock: Clock,
+        is_answering: Callable[[], Awaitable[bool]],
+        *,
+        attempts: int,
+    ) -> None:
         self._ledger = ledger
         self._clock = clock
+        self._is_answering = is_answering
         self._attempts = attempts
 
     async def find(self, keys: Collection[LedgerKey]) -> Mapping[LedgerKey, LedgerEntry]:
@@ -61,17 +76,32 @@ class PatientLedger:
             keys. The keys that are in neither are being bought by others.
         """
         claimed = await self._claim(keys, halt)
+        free = claimed or keys
         try:
-            known = await self.find(claimed)
-            yield known, [key for key in keys if key in claimed and key not in known]
+            known = await self.find(free)
+            yield known, [key for key in keys if key in free and key not in known]
         finally:
             self._ledger.release(claimed)
 
     async def _claim(self, keys: Collection[LedgerKey], halt: Halt) -> Collection[LedgerKey]:
+        """Claim what is free; nothing, if others hold it though the model answers.
+
+        In an outage, and behind a limit, they wait for the model as we should: nobody buys twice.
+        """
+        answers = 0
+        while answers < CLAIM_ANSWERS:
+            if claimed := await self._claim_patiently(keys, halt):
+                return claimed
+            answers = answers + 1 if await self._is_answering() else 0
+        return ()
+
+    async def _claim_patiently(
+        self, keys: Collection[LedgerKey], halt: Halt
+    ) -> Collection[LedgerKey]:
         waited = 0.0
         while not (claimed := await self._insist(lambda: self._ledger.claim(keys))):
             if waited >= CLAIM_PATIENCE:
-                return keys
+                break
             await halt.unless_halted(self._clock.sleep(CLAIM_POLL))
             waited += CLAIM_POLL
         return claimed

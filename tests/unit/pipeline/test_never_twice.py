@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from reviewstream.core.chat import ChatAnswer, ChatRequest
 from reviewstream.core.prompts import BYTES_PER_TOKEN, MAX_TEXT_TOKENS, as_sent
 from reviewstream.core.records import LabelledReview, RejectedReview, Sentiment
-from reviewstream.errors import PermanentError
+from reviewstream.errors import PermanentError, TransientError
+from reviewstream.pipeline import remembering
+from reviewstream.pipeline.breaker import CANARY
 from reviewstream.pipeline.labelling import Labeller, LabelPolicy
 from reviewstream.ports import LabelLedger
 from reviewstream.testing import FakeChatModel, FakeClock, MemoryLedger, NoLimit, judging
@@ -21,9 +23,15 @@ CEILING = MAX_TEXT_TOKENS * BYTES_PER_TOKEN
 texts = st.lists(st.sampled_from(["", "a", "b", "\0", "é", "\ud800", "?"]), max_size=8)
 
 
-def labeller(model: FakeChatModel, ledger: LabelLedger, *, concurrency: int = 3) -> Labeller:
+def labeller(
+    model: FakeChatModel,
+    ledger: LabelLedger,
+    *,
+    concurrency: int = 3,
+    clock: FakeClock | None = None,
+) -> Labeller:
     policy = LabelPolicy(model="m", concurrency=concurrency)
-    return Labeller(model, ledger, NoLimit(), FakeClock(), policy)
+    return Labeller(model, ledger, NoLimit(), clock or FakeClock(), policy)
 
 
 def asked_about(model: FakeChatModel) -> Counter[str]:
@@ -119,3 +127,26 @@ async def test_a_cancelled_purchase_can_be_made_by_another() -> None:
     assert len(model.requests) == 1
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("several", [True, False], ids=["two tasks", "one task"])
+async def test_an_outage_longer_than_anybodys_patience_makes_nobody_ask_twice(
+    monkeypatch: pytest.MonkeyPatch, *, several: bool
+) -> None:
+    monkeypatch.setattr(remembering, "CLAIM_PATIENCE", 1.0)
+    clock, ledger, answered = FakeClock(), MemoryLedger(), Counter[str]()
+
+    def answer(request: ChatRequest) -> ChatAnswer | Exception:
+        if len(clock.sleeps) < 200:
+            return TransientError("HTTP 503")
+        answered.update(one["text"] for one in msgspec.json.decode(request.user)["reviews"])
+        return judging(sentiment_of)(request)
+
+    first = labeller(FakeChatModel(answer), ledger, clock=clock)
+    second = labeller(FakeChatModel(answer), ledger, clock=clock) if several else first
+    outcomes = await asyncio.gather(*(one.label(_reviews("a")) for one in (first, second)))
+    assert all(isinstance(one, LabelledReview) for (one,) in outcomes)
+    del answered[CANARY]
+    assert answered == {"a": 1}
+    assert ledger.claimed == set()

@@ -8,7 +8,7 @@ import pytest
 from reviewstream.errors import ConfigError, TransientError
 from reviewstream.pipeline.halt import Halt, Halted
 from reviewstream.pipeline.remembering import CLAIM_PATIENCE, CLAIM_POLL, PatientLedger, ledger_name
-from reviewstream.ports import LedgerEntry, LedgerKey
+from reviewstream.ports import LabelLedger, LedgerEntry, LedgerKey
 from reviewstream.settings import OpenAISettings
 from reviewstream.testing import FakeClock, MemoryLedger
 from tests.contract.ledger_entries import entries, entry_of, key_of
@@ -30,6 +30,18 @@ KEY, ENTRY = key_of(1), entry_of(1)
 def test_a_model_of_another_endpoint_has_another_name(base_url: str, name: str) -> None:
     assert ledger_name(OpenAISettings(model="m", base_url=base_url)) == name
     assert ledger_name(OpenAISettings(base_url=base_url, ledger_name="mine")) == "mine"
+
+
+def patient(
+    ledger: LabelLedger, clock: FakeClock, *answers: bool, attempts: int = 1
+) -> PatientLedger:
+    """Return one whose model answers or not, each time that it is asked."""
+    rest = iter(answers)
+
+    async def is_answering() -> bool:
+        return next(rest)
+
+    return PatientLedger(ledger, clock, is_answering, attempts=attempts)
 
 
 class Away(MemoryLedger):
@@ -61,14 +73,14 @@ class Away(MemoryLedger):
 @pytest.mark.anyio
 async def test_a_ledger_that_is_away_for_a_while_is_asked_again() -> None:
     ledger, clock = Away(2, TransientError("busy")), FakeClock()
-    patient = PatientLedger(ledger, clock, attempts=3)
-    await patient.record({KEY: ENTRY})
+    asked = patient(ledger, clock, attempts=3)
+    await asked.record({KEY: ENTRY})
     assert ledger.labels == {KEY: ENTRY}
     assert clock.sleeps == [0.5, 1.0]
     ledger.times = 2
-    assert await patient.find([KEY]) == {KEY: ENTRY}
+    assert await asked.find([KEY]) == {KEY: ENTRY}
     ledger.times = 2
-    async with patient.alone([KEY], Halt()) as bought:
+    async with asked.alone([KEY], Halt()) as bought:
         assert bought == ({KEY: ENTRY}, [])
 
 
@@ -76,7 +88,7 @@ async def test_a_ledger_that_is_away_for_a_while_is_asked_again() -> None:
 async def test_a_ledger_that_stays_away_is_an_error_after_the_last_attempt() -> None:
     ledger, clock = Away(99, TransientError("busy")), FakeClock()
     with pytest.raises(TransientError, match="busy"):
-        await PatientLedger(ledger, clock, attempts=3).find([KEY])
+        await patient(ledger, clock, attempts=3).find([KEY])
     assert 99 - ledger.times == 3
 
 
@@ -84,7 +96,7 @@ async def test_a_ledger_that_stays_away_is_an_error_after_the_last_attempt() -> 
 async def test_a_damaged_ledger_is_not_asked_again() -> None:
     ledger = Away(99, ConfigError("damaged"))
     with pytest.raises(ConfigError, match="damaged"):
-        await PatientLedger(ledger, FakeClock(), attempts=3).find([KEY])
+        await patient(ledger, FakeClock(), attempts=3).find([KEY])
     assert ledger.times == 98
 
 
@@ -101,7 +113,7 @@ async def test_what_another_is_buying_is_waited_for_and_taken_from_the_ledger() 
 
     clock = Meanwhile()
     ledger.claim([KEY])
-    async with PatientLedger(ledger, clock, attempts=1).alone([KEY], Halt()) as bought:
+    async with patient(ledger, clock).alone([KEY], Halt()) as bought:
         assert bought == ({KEY: ENTRY}, [])
         assert clock.sleeps == [CLAIM_POLL] * 3
         assert ledger.claimed == {KEY}
@@ -109,19 +121,24 @@ async def test_what_another_is_buying_is_waited_for_and_taken_from_the_ledger() 
 
 
 @pytest.mark.anyio
-async def test_one_that_buys_for_ever_holds_nobody_back_for_ever() -> None:
-    ledger, clock = MemoryLedger(), FakeClock()
+@pytest.mark.parametrize("answers", [(True, True), (False, True, False, True, True)])
+async def test_one_that_buys_for_ever_though_the_model_answers_holds_nobody_back_for_ever(
+    answers: tuple[bool, ...],
+) -> None:
+    ledger, clock = MemoryLedger(), FakeClock(most=100_000)
     ledger.claim([KEY])
-    async with PatientLedger(ledger, clock, attempts=1).alone([KEY], Halt()) as bought:
+    async with patient(ledger, clock, *answers).alone([KEY], Halt()) as bought:
         assert bought == ({}, [KEY])
-    assert CLAIM_PATIENCE <= sum(clock.sleeps) < CLAIM_PATIENCE + 1
+    waits = len(answers)
+    assert waits * CLAIM_PATIENCE <= sum(clock.sleeps) < waits * (CLAIM_PATIENCE + 1)
+    assert ledger.claimed == {KEY}, "the claim is the other's"
 
 
 @pytest.mark.anyio
 async def test_a_claim_is_given_back_when_the_purchase_fails() -> None:
     ledger = MemoryLedger()
     with pytest.raises(ZeroDivisionError):
-        async with PatientLedger(ledger, FakeClock(), attempts=1).alone([KEY], Halt()):
+        async with patient(ledger, FakeClock()).alone([KEY], Halt()):
             raise ZeroDivisionError
     assert ledger.claimed == set()
 
@@ -130,8 +147,7 @@ async def test_a_claim_is_given_back_when_the_purchase_fails() -> None:
 async def test_what_others_buy_is_left_to_them_and_nothing_is_claimed_while_we_wait() -> None:
     ledger, other = MemoryLedger(), key_of(2)
     ledger.claim([other])
-    patient = PatientLedger(ledger, FakeClock(), attempts=1)
-    async with patient.alone([other, KEY], Halt()) as bought:
+    async with patient(ledger, FakeClock()).alone([other, KEY], Halt()) as bought:
         assert bought == ({}, [KEY])
         assert ledger.claimed == {other, KEY}
     assert ledger.claimed == {other}
@@ -149,6 +165,6 @@ async def test_a_wait_for_others_ends_with_the_work() -> None:
             await asyncio.Event().wait()
 
     with pytest.raises(Halted):
-        async with PatientLedger(ledger, Ending(), attempts=1).alone([KEY], halt):
+        async with patient(ledger, Ending()).alone([KEY], halt):
             raise AssertionError("nobody gave the claim back")
     assert ledger.claimed == {KEY}
