@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from reviewstream.cli.terminal import plain_lines
 from reviewstream.errors import LimitError, ReviewStreamError
 
 VERBS: Final = (
@@ -74,8 +75,8 @@ class _Verbs(click.Group):
 
 def _complain(sentence: str) -> None:
     if "--debug" in sys.argv:
-        traceback.print_exc()
-    click.echo(f"reviewstream: {sentence}", err=True)
+        click.echo(plain_lines(traceback.format_exc()), err=True)
+    click.echo(f"reviewstream: {plain_lines(sentence)}", err=True)
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})

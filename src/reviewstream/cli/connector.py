@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from reviewstream.cli.context import DONE, FINDINGS, Context, verb
+from reviewstream.cli.terminal import plain, plain_lines
 from reviewstream.core.connector import connector_config, without_secrets
 from reviewstream.errors import ConfigError
 
@@ -100,14 +101,14 @@ def _present_status(context: Context) -> bool:
         context.emit(msgspec.structs.asdict(found))
     else:
         tasks = ", ".join(found.tasks) or "none"
-        context.console.print(f"{name}: {found.state}; tasks: {tasks}", markup=False)
+        context.console.print(plain(f"{name}: {found.state}; tasks: {tasks}"), markup=False)
         if found.trace:
-            context.console.print(found.trace, markup=False)
+            context.console.print(plain_lines(found.trace), markup=False)
     return "FAILED" not in (found.state, *found.tasks)
 
 
 def _present_problems(context: Context, problems: Mapping[str, str]) -> None:
     for setting, problem in problems.items():
-        click.echo(f"{setting}: {problem}")
+        click.echo(plain(f"{setting}: {problem}"))
     if not problems:
         context.console.print("The configuration is valid.")

@@ -16,6 +16,7 @@ from pydantic_settings import SettingsConfigDict
 from rich.console import Console
 
 from reviewstream.cli.progress import Mode
+from reviewstream.cli.terminal import plain_json, plain_lines
 from reviewstream.core.prompts import known_version
 from reviewstream.errors import ConfigError
 from reviewstream.settings import SETTINGS_FILE, Settings
@@ -71,7 +72,7 @@ class Context:
 
     def emit(self, result: Mapping[str, Any] | Sequence[Any]) -> None:
         """Print the result as one line of JSON on standard output."""
-        click.echo(json.dumps(result, ensure_ascii=False, default=str))
+        click.echo(plain_json(json.dumps(result, ensure_ascii=False, default=str)))
 
 
 def load_settings(
@@ -163,6 +164,14 @@ _OPTIONS = (
 )
 
 
+_LINE: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class _PlainLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return plain_lines(super().format(record))
+
+
 class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return json.dumps(
@@ -177,8 +186,7 @@ class _JsonLines(logging.Formatter):
 
 def _start_logging(log_format: str, *, debug: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
-    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    handler.setFormatter(_JsonLines() if log_format == "json" else text)
+    handler.setFormatter(_JsonLines() if log_format == "json" else _PlainLines(_LINE))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reviewstream.cli.context import Context, verb
-from reviewstream.cli.search import plain
+from reviewstream.cli.terminal import plain
 
 if TYPE_CHECKING:
     from reviewstream.pipeline.ledger import Holding

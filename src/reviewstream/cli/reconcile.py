@@ -13,7 +13,7 @@ from rich.text import Text
 from reviewstream.cli.context import DONE, FINDINGS, Context, verb
 from reviewstream.cli.patience import Patience
 from reviewstream.cli.progress import stages
-from reviewstream.cli.search import plain
+from reviewstream.cli.terminal import plain
 from reviewstream.core.audit import Fault, Finding, Stage
 
 if TYPE_CHECKING:

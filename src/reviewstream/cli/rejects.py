@@ -15,7 +15,7 @@ from rich.text import Text
 
 from reviewstream.cli.context import Context, verb
 from reviewstream.cli.limits import limited
-from reviewstream.cli.search import plain
+from reviewstream.cli.terminal import plain
 from reviewstream.errors import PermanentError
 from reviewstream.wire.avro import to_avro
 

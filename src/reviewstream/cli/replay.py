@@ -10,8 +10,8 @@ import msgspec
 
 from reviewstream.cli.context import DONE, FINDINGS, Context
 from reviewstream.cli.progress import Stages, stages
-from reviewstream.cli.search import plain
 from reviewstream.cli.signals import on_signals
+from reviewstream.cli.terminal import plain
 from reviewstream.core.batches import bounded
 from reviewstream.core.costs import MILLION
 from reviewstream.errors import ReviewStreamError

@@ -7,7 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from reviewstream.cli.context import Context, verb
-from reviewstream.cli.search import COLOURS, plain
+from reviewstream.cli.search import COLOURS
+from reviewstream.cli.terminal import plain
 from reviewstream.pipeline.search import Report, Row
 from reviewstream.pipeline.search import report as ask
 

@@ -9,7 +9,7 @@ import msgspec
 from rich.table import Table
 
 from reviewstream.cli.context import DONE, FINDINGS, Context, verb
-from reviewstream.cli.search import plain
+from reviewstream.cli.terminal import plain
 from reviewstream.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def check(context: Context) -> None:
         context.emit([msgspec.structs.asdict(each) for each in findings])
     else:
         for each in findings:
-            click.echo(f"{each.where}: {each.problem}")
+            click.echo(plain(f"{each.where}: {each.problem}"))
         if not findings:
             context.console.print("Every schema fits.")
     sys.exit(FINDINGS if findings else DONE)

@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from reviewstream.cli.context import Context, verb
+from reviewstream.cli.terminal import plain, printable
 from reviewstream.core.records import Sentiment
 from reviewstream.pipeline.search import HIGHLIGHT, MAX_LIMIT, Found, Query
 from reviewstream.pipeline.search import search as ask
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from reviewstream.ports import SearchHit
 
 COLOURS = {"POSITIVE": "green", "NEUTRAL": "yellow", "NEGATIVE": "red"}
-_JOINERS = "\u200c\u200d"  # parts of emoji, and of words in Persian or Hindi
 _EXCERPT = 300  # characters of a text in which nothing is highlighted
 _DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -65,11 +65,6 @@ def hits_table(found: Found) -> RenderableType:
     return Group(Text(f"{found.total} {noun}{shown}"), *(_rendered(hit) for hit in found.hits))
 
 
-def plain(text: str) -> str:
-    """Return text that cannot control a terminal: printable characters and single spaces."""
-    return " ".join(_kept(text).split())
-
-
 def _rendered(hit: "SearchHit") -> Text:
     document = hit.document
     sentiment = plain(str(document.get("sentiment", "?")))
@@ -88,16 +83,11 @@ def _highlighted(fragment: str) -> Text:
     """Return a fragment with its matched words in bold; nothing in it is taken for markup."""
     start, end = HIGHLIGHT
     first, *others = fragment.split(start)
-    text = Text(_kept(first))
+    text = Text(printable(first))  # not `plain`: spaces part a piece from the next
     for piece in others:
         match, _, rest = piece.partition(end)
-        text.append(_kept(match), "bold reverse").append(_kept(rest))
+        text.append(printable(match), "bold reverse").append(printable(rest))
     return text
-
-
-def _kept(piece: str) -> str:
-    """Replace what a terminal could obey; spaces stay, as they part a piece from the next."""
-    return "".join(c if c.isprintable() or c in _JOINERS else " " for c in piece)
 
 
 def _excerpt(text: str) -> str:

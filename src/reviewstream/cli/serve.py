@@ -12,6 +12,7 @@ from reviewstream.adapters.review_log import ReviewLog
 from reviewstream.adapters.tcp_server import ReviewServer, ServeOptions, ServerAddress
 from reviewstream.cli.context import Context, verb
 from reviewstream.cli.progress import stages
+from reviewstream.cli.terminal import plain
 
 PORT = click.IntRange(0, 65535)
 PEM = click.Path(path_type=Path)
@@ -103,5 +104,6 @@ def _announce(context: Context, log: ReviewLog, address: ServerAddress) -> None:
             }
         )
         return
-    plain = "" if address.plain_port is None else f", plain lines at port {address.plain_port}"
-    click.echo(f"Ready. {log.source} ({log.head()} bytes) at {address.host}:{address.port}{plain}")
+    also = "" if address.plain_port is None else f", plain lines at port {address.plain_port}"
+    where = f"{address.host}:{address.port}{also}"
+    click.echo(f"Ready. {plain(log.source)} ({log.head()} bytes) at {where}")

@@ -1,5 +1,6 @@
 """Settings as the command line reads them."""
 
+import logging
 import pickle
 from pathlib import Path
 
@@ -145,6 +146,22 @@ def test_a_verb_gets_the_common_options_as_a_context() -> None:
     result = CliRunner().invoke(show, ["--progress", "log", "--json", "--debug", "é"])
     assert (result.exit_code, result.output) == (0, '{"word": "é"}\n')
     assert (seen[0].progress, seen[0].json, seen[0].debug) == (Mode.LOG, True, True)
+
+
+def test_json_on_a_terminal_does_not_control_it(capsys: pytest.CaptureFixture[str]) -> None:
+    Context().emit({"name": "\x9b31m\u202e\udcff"})
+    assert capsys.readouterr().out == '{"name": "\\u009b31m\\u202e\\udcff"}\n'
+
+
+def test_a_log_line_does_not_control_the_terminal() -> None:
+    @click.command("warn")
+    @verb
+    def warn(_context: Context) -> None:
+        logging.getLogger("reviewstream").warning("%s says\n%s", "broker", "\x1b]0;PWNED\x07")
+
+    result = CliRunner().invoke(warn)
+    assert result.stderr.splitlines()[1:] == [" ]0;PWNED "]
+    assert result.stderr.splitlines()[0].endswith("WARNING reviewstream: broker says")
 
 
 @pytest.mark.parametrize(("model", "lines"), [("gpt-4o-mini", 0), ("llama", 1)])

@@ -76,6 +76,16 @@ def test_the_sentence_comes_with_a_traceback_when_asked(monkeypatch: pytest.Monk
     assert "reviewstream: no" in result.output
 
 
+@pytest.mark.parametrize("options", [[], ["--debug"]])
+def test_an_error_never_controls_the_terminal(
+    options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["reviewstream", "fail", *options])
+    result = _fail_with(ConfigError("a.tar has \x1b]0;PWNED\x07\x9b31m"), monkeypatch)
+    assert "a.tar has  ]0;PWNED  31m" in result.output
+    assert not {"\x1b", "\x07", "\x9b"} & {*result.output}
+
+
 def _fail_with(error: Exception, monkeypatch: pytest.MonkeyPatch) -> click.testing.Result:
     @click.command("fail")
     def fail() -> None:

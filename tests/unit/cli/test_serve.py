@@ -54,6 +54,11 @@ def test_it_says_ready_serves_and_stops_cleanly(path: Path, number: int) -> None
         assert process.stderr.read() == ""
 
 
+def test_the_name_of_a_file_never_controls_the_terminal(path: Path) -> None:
+    with running(str(path), "--port", "0", "--name", "\x1b]0;PWNED\x07a.txt") as (line, _):
+        assert line.startswith("Ready. ]0;PWNED a.txt (8 bytes) at 127.0.0.1:")
+
+
 def test_json_gives_one_object(path: Path) -> None:
     with running(str(path), "--port", "0", "--plain-port", "0", "--name", "n", "--json") as (
         line,

@@ -50,6 +50,7 @@ REGISTERED = {
     **subject("reviews.labelled", schema_text("labelled_review")),
     **subject("reviews.rejected", schema_text("rejected_review")),
 }
+HOSTILE = "\x1b]0;PWNED\x07\x9b31m"
 OTHER = schema_text("labelled_review").replace(
     '"name": "stars", "type": "double"', '"name": "stars", "type": "int"'
 )
@@ -68,6 +69,18 @@ def test_a_failed_task_is_a_finding_with_its_trace() -> None:
     assert result.exit_code == as_json.exit_code == 1
     assert "Boom [bold]" in result.output
     assert json.loads(as_json.stdout)["tasks"] == ["FAILED"]
+
+
+def test_a_trace_never_controls_the_terminal_and_keeps_its_lines() -> None:
+    task = {"id": 0, "state": "FAILED\x9b31m", "trace": f"Boom {HOSTILE}\n\tat a.B\n"}
+    found = {"connector": {"state": "RUNNING\x9b31m"}, "tasks": [task]}
+    with canned({STATUS: (200, found)}) as server:
+        result = run(server, "connector", "status")
+    assert result.output.splitlines() == [
+        f"{NAME}: RUNNING 31m; tasks: FAILED 31m",
+        "Boom  ]0;PWNED  31m",
+        "    at a.B",
+    ]
 
 
 @pytest.mark.parametrize("verb", ["status", "pause", "resume", "restart"])
@@ -106,6 +119,13 @@ def test_a_wrong_setting_is_a_finding() -> None:
     assert (result.exit_code, result.output) == (1, "topics: is odd\n")
 
 
+def test_a_problem_never_controls_the_terminal() -> None:
+    wrong = {"configs": [{"value": {"name": "topics", "errors": [f"is {HOSTILE}"]}}]}
+    with canned({VALIDATE: (200, wrong)}) as server:
+        result = run(server, "connector", "validate")
+    assert result.output == "topics: is ]0;PWNED 31m\n"
+
+
 def test_a_valid_configuration_is_shown_without_its_secrets() -> None:
     secret = ["-s", "elasticsearch.username=u", "-s", "elasticsearch.password=hush"]
     with canned({VALIDATE: (200, {"configs": []})}) as server:
@@ -138,6 +158,13 @@ def test_a_schema_that_does_not_fit_is_not_registered() -> None:
     assert result.exit_code == 2
     assert "subject reviews.labelled-value" in result.output
     assert not [asked for asked in posted if asked.startswith("POST")]
+
+
+def test_a_registry_never_controls_the_terminal() -> None:
+    level = {"GET /config/reviews.labelled-value": (200, {"compatibilityLevel": HOSTILE})}
+    with canned({**REGISTERED, **level}) as server:
+        result = run(server, "schemas", "check")
+    assert "its level is ]0;PWNED 31m, not FULL_TRANSITIVE" in result.output
 
 
 @pytest.mark.parametrize("verb", ["register", "show"])
