@@ -40,7 +40,9 @@ SECRET_WORDS: Final = (  # in the names of settings whose values nobody may see
     "passphrase",
     "jaas",
     "user.info",
+    "api.key",
     "key.pem",
+    "keystore.key",
 )
 _HAS_USER: Final = re.compile(r"[^/?#]*//[^/?#]*@")
 _FILE: Final = "_file"  # at the end of a variable: it names a file that holds the secret
@@ -48,7 +50,9 @@ _FILE: Final = "_file"  # at the end of a variable: it names a file that holds t
 
 def is_secret(name: str) -> bool:
     """Say whether a setting of librdkafka, Connect or a connector holds a secret, by its name."""
-    return any(word in name.lower() for word in SECRET_WORDS)
+    dotted = re.sub("[-_]", ".", name.lower())
+    # Only at its end: `sasl.oauthbearer.token.endpoint.url` says where tokens are, and is none.
+    return dotted.endswith("token") or any(word in dotted for word in SECRET_WORDS)
 
 
 def revealed(secret: SecretStr | None) -> str | None:
@@ -263,8 +267,9 @@ class ConnectSettings(_Section):
     name: str = "reviews-elasticsearch"
     connector_class: str = "io.confluent.connect.elasticsearch.ElasticsearchSinkConnector"
     value_converter: str = "io.confluent.connect.avro.AvroConverter"
-    value_converter_config: dict[str, str] = Field(default_factory=dict)
-    connector: dict[str, str] = Field(default_factory=dict)
+    # Both may hold secrets, and are sent as they are: a representation leaves them out.
+    value_converter_config: dict[str, str] = Field(default_factory=dict, repr=False)
+    connector: dict[str, str] = Field(default_factory=dict, repr=False)
 
 
 class ElasticsearchSettings(_Section):

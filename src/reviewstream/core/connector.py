@@ -33,7 +33,7 @@ def without_secrets(config: dict[str, str]) -> dict[str, str]:
 
 def _reading(settings: Settings) -> dict[str, str]:
     prefix = "value.converter."
-    converter = _converter(settings.registry) | settings.connect.value_converter_config
+    converter = _converter(settings.registry, settings.connect.value_converter_config)
     return {
         "connector.class": settings.connect.connector_class,
         "tasks.max": "1",
@@ -46,13 +46,28 @@ def _reading(settings: Settings) -> dict[str, str]:
     } | {f"{prefix}{name}": value for name, value in converter.items()}
 
 
-def _converter(registry: RegistrySettings) -> dict[str, str]:
+def _converter(registry: RegistrySettings, own: dict[str, str]) -> dict[str, str]:
     """Return what every Avro converter needs to know; other converters ignore it."""
-    config = {"schema.registry.url": registry.url}
+    # Who logs in another way there is not given our way too: Confluent's refuses two.
+    other = "bearer.auth." if registry.token is None else "basic.auth."
+    login = {} if any(name.startswith(other) for name in own) else _login(registry)
+    return {"schema.registry.url": registry.url} | login | own
+
+
+def _login(registry: RegistrySettings) -> dict[str, str]:
+    if registry.token is not None:
+        cluster = registry.logical_cluster
+        return {
+            "bearer.auth.credentials.source": "STATIC_TOKEN",
+            "bearer.auth.token": registry.token.get_secret_value(),
+            **({} if cluster is None else {"bearer.auth.logical.cluster": cluster}),
+        }
     if registry.username is not None:
-        config["basic.auth.credentials.source"] = "USER_INFO"
-        config["basic.auth.user.info"] = f"{registry.username}:{revealed(registry.password) or ''}"
-    return config
+        return {
+            "basic.auth.credentials.source": "USER_INFO",
+            "basic.auth.user.info": f"{registry.username}:{revealed(registry.password) or ''}",
+        }
+    return {}
 
 
 def _writing(elasticsearch: ElasticsearchSettings, topic: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The connector is told everything by its configuration, and secrets are not shown."""
 
+import pytest
 from pydantic import SecretStr
 
 from reviewstream.core.connector import connector_config, without_secrets
@@ -82,10 +83,51 @@ def test_the_converter_is_told_where_the_registry_is() -> None:
     assert config["value.converter.use-id"] == "x"
 
 
+def test_the_converter_is_given_the_token_instead_of_user_and_password() -> None:
+    registry = {"token": "t", "logical_cluster": "lsrc-1", "username": "u", "password": "p"}
+    settings = Settings(registry=RegistrySettings.model_validate(registry))
+    config = connector_config(settings)
+    assert config["value.converter.bearer.auth.credentials.source"] == "STATIC_TOKEN"
+    assert config["value.converter.bearer.auth.token"] == "t"
+    assert config["value.converter.bearer.auth.logical.cluster"] == "lsrc-1"
+    assert not [name for name in config if "basic.auth" in name]
+
+
+def test_a_token_may_be_for_no_cluster_in_particular() -> None:
+    config = connector_config(Settings(registry=RegistrySettings(token=SecretStr("t"))))
+    assert "value.converter.bearer.auth.logical.cluster" not in config
+
+
+@pytest.mark.parametrize(
+    ("registry", "own"),
+    [
+        (RegistrySettings(token=SecretStr("t")), {"basic.auth.user.info": "${file:f:u}"}),
+        (RegistrySettings(username="u"), {"bearer.auth.token": "${file:f:t}"}),
+    ],
+    ids=["basic", "bearer"],
+)
+def test_a_converter_that_logs_in_another_way_is_not_given_ours(
+    registry: RegistrySettings, own: dict[str, str]
+) -> None:
+    connect = ConnectSettings(value_converter_config=own)
+    config = connector_config(Settings(registry=registry, connect=connect))
+    assert {name: value for name, value in config.items() if ".auth." in name} == {
+        f"value.converter.{name}": value for name, value in own.items()
+    }
+
+
+def test_a_converter_may_read_the_same_secret_from_elsewhere() -> None:
+    connect = ConnectSettings(value_converter_config={"basic.auth.user.info": "${file:f:u}"})
+    config = connector_config(Settings(registry=RegistrySettings(username="u"), connect=connect))
+    assert config["value.converter.basic.auth.credentials.source"] == "USER_INFO"
+    assert config["value.converter.basic.auth.user.info"] == "${file:f:u}"
+
+
 def test_without_a_user_nobody_is_authenticated() -> None:
     config = connector_config(Settings())
     assert "connection.username" not in config
     assert "value.converter.basic.auth.user.info" not in config
+    assert "value.converter.bearer.auth.token" not in config
 
 
 def test_the_index_is_told_who_writes() -> None:
@@ -117,3 +159,47 @@ def test_no_secret_is_shown() -> None:
     assert "hush" not in str(shown)
     assert shown["connection.password"] == "***"
     assert shown["topics"] == "reviews.labelled"
+
+
+def test_a_token_is_not_shown() -> None:
+    for settings in (
+        Settings(registry=RegistrySettings(token=SecretStr("hush"))),
+        Settings(connect=ConnectSettings(value_converter_config={"bearer.auth.token": "hush"})),
+        Settings(connect=ConnectSettings(connector={"connection.token": "hush"})),
+    ):
+        assert "hush" in str(connector_config(settings))
+        assert "hush" not in str(without_secrets(connector_config(settings)))
+        assert "hush" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "connection.password",
+        "sasl.jaas.config",
+        "ssl.key.pem",
+        "ssl.keystore.key",
+        "bearer.auth.token",
+        "access_token",
+        "auth.accessToken",
+        "api.key.value",
+        "api_key",
+        "basic.auth.user-info",
+    ],
+)
+def test_a_secret_is_known_by_its_name(name: str) -> None:
+    assert without_secrets({name: "hush"}) == {name: "***"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sasl.oauthbearer.token.endpoint.url",
+        "bearer.auth.credentials.source",
+        "ssl.keystore.location",
+        "key.converter",
+        "max.retries",
+    ],
+)
+def test_what_is_no_secret_is_shown(name: str) -> None:
+    assert without_secrets({name: "seen"}) == {name: "seen"}
