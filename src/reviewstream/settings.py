@@ -22,6 +22,7 @@ from pydantic import (
     SecretStr,
     field_validator,
 )
+from pydantic_core import Url
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -44,7 +45,14 @@ SECRET_WORDS: Final = (  # in the names of settings whose values nobody may see
     "key.pem",
     "keystore.key",
 )
-_HAS_USER: Final = re.compile(r"[^/?#]*//[^/?#]*@")
+_LOGINS: Final = (  # settings of a section that take what a URL must not have
+    "username",
+    "password",
+    "token",
+    "api_key",
+    "oauth_client_id",
+    "oauth_client_secret",
+)
 _FILE: Final = "_file"  # at the end of a variable: it names a file that holds the secret
 
 
@@ -55,22 +63,43 @@ def is_secret(name: str) -> bool:
     return dotted.endswith("token") or any(word in dotted for word in SECRET_WORDS)
 
 
+def _is_readable(url: str) -> bool:
+    try:
+        Url(url)
+    except ValueError:  # a port that is no number, half an IPv6 address, a host that none can have
+        return False
+    return url.isprintable()
+
+
 def revealed(secret: SecretStr | None) -> str | None:
     """Return a secret as it is sent."""
     return None if secret is None else secret.get_secret_value()
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     @field_validator("url", "base_url", "oauth_token_url", check_fields=False)
     @classmethod
-    def _has_no_credentials(cls, url: object) -> object:
-        """Refuse a URL with a password in it, but for one that is a secret as a whole."""
-        if isinstance(url, str) and _HAS_USER.match(url):
+    def _can_be_shown(cls, url: object) -> object:
+        """Refuse a URL that may have a password in it, but for one that is a secret as a whole.
+
+        Wherever an `@` is, some client would take what is before it for a password, and it is in
+        messages.
+        """
+        if isinstance(url, str) and "@" in url:
+            own = ", ".join(name for name in _LOGINS if name in cls.model_fields)
             raise ValueError(
-                "leave user and password out of the URL: they have settings of their own"
+                f"leave user and password out of the URL, for it is shown: set {own} instead;"
+                " an @ that belongs to a path is written %40"
             )
+        return url
+
+    @field_validator("url", "base_url", "oauth_token_url", check_fields=False)
+    @classmethod
+    def _can_be_read(cls, url: object) -> object:
+        if isinstance(url, str) and not all(_is_readable(one) for one in url.split(",")):
+            raise ValueError("is not a URL: nobody can read its host or port")
         return url
 
 
@@ -327,6 +356,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         frozen=True,
         extra="forbid",
+        hide_input_in_errors=True,
         env_prefix="REVIEWSTREAM_",
         env_nested_delimiter="__",
         toml_file=SETTINGS_FILE,

@@ -50,14 +50,13 @@ class ConfluentRegistry:
 
     def register(self, subject: str, schema: str) -> int:
         """Register an Avro schema (idempotent) and return its id."""
-        try:
-            return self._client.register_schema(subject, Schema(schema, "AVRO"))
-        except SchemaRegistryError as err:
-            if err.http_status_code == 409:
-                raise IncompatibleSchemaError(self._explained(subject, schema)) from err
-            raise self._error(f"register a schema of {subject}", err) from err
-        except httpx2.HTTPError as err:
-            raise self._away(err) from err
+        with self._translated(f"register a schema of {subject}"):
+            try:
+                return self._client.register_schema(subject, Schema(schema, "AVRO"))
+            except SchemaRegistryError as err:
+                if err.http_status_code == 409:
+                    raise IncompatibleSchemaError(self._explained(subject, schema)) from err
+                raise
 
     def find(self, subject: str, schema: str) -> int | None:
         """Return the id of exactly this schema under the subject, or None."""
@@ -129,7 +128,8 @@ class ConfluentRegistry:
             raise self._error(what, err) from err
         except httpx2.HTTPError as err:
             raise self._away(err) from err
-        except (OSError, TypeError, ValueError) as err:  # a bad URL or file; an answer not JSON
+        # A bad URL or file; an answer that is not JSON.
+        except (httpx2.InvalidURL, OSError, TypeError, ValueError) as err:
             raise ConfigError(
                 f"the schema registry at {self._url} cannot {what}: {err}; see the settings "
                 "under registry"

@@ -28,7 +28,15 @@ def connector_config(settings: Settings) -> dict[str, str]:
 
 def without_secrets(config: dict[str, str]) -> dict[str, str]:
     """Return a configuration that may be shown."""
-    return {name: "***" if is_secret(name) else value for name, value in config.items()}
+    return {
+        name: "***" if is_secret(name) or _has_login(value) else value
+        for name, value in config.items()
+    }
+
+
+def _has_login(value: str) -> bool:
+    """Say whether a value may be a URL with a password in it."""
+    return "://" in value and "@" in value
 
 
 def _reading(settings: Settings) -> dict[str, str]:

@@ -65,8 +65,8 @@ def test_another_product_is_a_setting_to_correct() -> None:
 
 
 def test_an_address_that_is_none_is_a_setting_to_correct() -> None:
-    with pytest.raises(ConfigError, match="Elasticsearch at nowhere"):
-        ElasticsearchIndex(ElasticsearchSettings(url="nowhere"))
+    with pytest.raises(ConfigError, match="Elasticsearch at localhost:9200"):
+        ElasticsearchIndex(ElasticsearchSettings(url="localhost:9200"))
 
 
 def test_an_index_that_someone_else_makes_meanwhile_is_taken() -> None:

@@ -111,6 +111,14 @@ def test_an_address_that_is_none_is_a_setting_to_correct(url: str) -> None:
         ConfluentRegistry(RegistrySettings(url=url))
 
 
+def test_a_host_that_has_no_name_is_a_setting_to_correct() -> None:
+    unchecked = RegistrySettings().model_copy(update={"url": "http://xn--\u00df.example"})
+    registry = ConfluentRegistry(unchecked)
+    for ask in (registry.subjects, lambda: registry.register("s", record())):
+        with pytest.raises(ConfigError, match="under registry"):
+            ask()
+
+
 def test_an_authority_file_that_is_not_there_is_a_setting_to_correct() -> None:
     settings = RegistrySettings(url="https://r", ca_location="/no/such/file")
     with pytest.raises(ConfigError, match="under registry"):

@@ -8,7 +8,7 @@ from pydantic import BaseModel, SecretStr
 
 from reviewstream import ConfigError
 from reviewstream.cli.context import load_settings
-from reviewstream.settings import Settings
+from reviewstream.settings import RegistrySettings, Settings
 
 SECRETS = {
     "REVIEWSTREAM_SOURCE__TOKEN",
@@ -89,12 +89,64 @@ def test_other_names_that_end_alike_are_left_alone(
 
 
 @pytest.mark.parametrize(
-    "name", ["registry.url", "connect.url", "elasticsearch.url", "openai.base_url"]
+    ("name", "instead"),
+    [
+        ("registry.url", "set username, password, token instead"),
+        ("connect.url", "set username, password instead"),
+        ("elasticsearch.url", "set username, password, api_key instead"),
+        ("openai.base_url", "set api_key instead"),
+        ("kafka.oauth_token_url", "set oauth_client_id, oauth_client_secret instead"),
+    ],
 )
-def test_a_password_in_a_url_is_refused_and_not_shown(name: str) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://me:hidden@example.com",
+        "http://a:8081,http://me:hidden@b:8081",
+        "me:hidden@example.com:8081",
+        "http://me:hid#hidden@example.com",
+        "http://me:hid/hidden@example.com",
+    ],
+)
+def test_a_password_in_a_url_is_refused_and_not_shown(name: str, instead: str, url: str) -> None:
     with pytest.raises(ConfigError, match="leave user and password out of the URL") as caught:
-        load_settings(None, None, [f"{name}=https://me:hidden@example.com"])
+        load_settings(None, None, [f"{name}={url}"])
     assert "hidden" not in str(caught.value)
+    assert instead in str(caught.value)
+
+
+def test_whoever_makes_settings_in_a_program_is_not_shown_the_password_either() -> None:
+    with pytest.raises(ValueError, match="leave user and password out") as caught:
+        RegistrySettings(url="http://me:hidden@example.com")
+    assert "hidden" not in str(caught.value)
+    with pytest.raises(ValueError, match="leave user and password out") as caught:
+        Settings.model_validate({"connect": {"url": "http://me:hidden@example.com"}})
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nonsense",
+        "http://h:port",
+        "http://h:99999",
+        "http://[::1",
+        "http://xn--ß",
+        "http://h/\x1bc",
+    ],
+)
+@pytest.mark.parametrize("name", ["registry.url", "connect.url", "openai.base_url"])
+def test_a_url_that_cannot_be_read_is_refused(name: str, url: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{name} .*is not a URL") as caught:
+        load_settings(None, None, [f"{name}={url}"])
+    assert url not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://a:8081,https://b_c:8082", "http://[::1]:8081/v7", "http://a"]
+)
+def test_a_url_without_a_password_is_taken_as_it_is(url: str) -> None:
+    assert load_settings(None, None, [f"registry.url={url}"]).registry.url == url
 
 
 def test_a_secret_among_settings_that_are_shown_is_refused_and_not_shown() -> None:

@@ -172,6 +172,16 @@ def test_a_token_is_not_shown() -> None:
         assert "hush" not in repr(settings)
 
 
+def test_an_address_with_a_password_in_it_is_not_shown() -> None:
+    connector = {"connection.url": "https://me:hush@search.example"}
+    settings = Settings(connect=ConnectSettings(connector=connector))
+    assert without_secrets(connector_config(settings))["connection.url"] == "***"
+    assert without_secrets({"owner": "me@example", "url": "https://example"}) == {
+        "owner": "me@example",
+        "url": "https://example",
+    }
+
+
 @pytest.mark.parametrize(
     "name",
     [
