@@ -62,7 +62,7 @@ class Access:
         except ssl.SSLEOFError:  # it hung up
             raise
         except ssl.SSLCertVerificationError as err:
-            raise untrusted(err, f"{host}:{port}", section="source") from err
+            raise untrusted(err, f"{host}:{port}", setting="source.ca_location") from err
         except ssl.SSLError as err:
             raise ConfigError(
                 f"{host}:{port} does not speak TLS as we do ({err.reason}): start it with"

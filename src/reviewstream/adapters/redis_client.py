@@ -2,18 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
-from urllib.parse import urlsplit
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from reviewstream.adapters.trust import tls_failure, trusting
 from reviewstream.errors import ConfigError, TransientError
 
 SETTING: Final = "ledger.url (REVIEWSTREAM_LEDGER_URL)"
+_AUTHORITY: Final = "url with ?ssl_ca_certs=FILE at its end"
 
+# Said once more, as redis 5 looks at no name by itself; in the URL they would win over ours.
+_CHECKS: Final = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
 _REFUSED: Final = (
     redis.AuthenticationError,  # a kind of connection error, though it will not pass
     redis.exceptions.AuthorizationError,
@@ -37,7 +41,7 @@ class RedisClient:
         client: The vendor's.
 
     Raises:
-        ConfigError: The URL is malformed.
+        ConfigError: The URL is malformed, or says how to check a certificate.
     """
 
     def __init__(self, url: str, *, timeout: float) -> None:
@@ -48,6 +52,7 @@ class RedisClient:
                 socket_timeout=timeout,
                 socket_connect_timeout=timeout,
                 retry=Retry(NoBackoff(), 0),
+                **_checks(url),
             )
         except ValueError:
             raise ConfigError(
@@ -61,16 +66,33 @@ class RedisClient:
 
         Raises:
             TransientError: Redis is away.
-            ConfigError: It refuses us, or something else is under the key.
+            ConfigError: It refuses us, or is not the one that we trust, or something else is under
+                the key.
         """
         try:
             yield
         except _REFUSED as err:
             raise ConfigError(f"{self._where}: {err}: see {SETTING}") from err
         except _PASSING as err:
-            raise TransientError(f"the ledger in {self._where} is away: {err}") from err
+            who = f"the ledger in {self._where}"
+            if distrusted := tls_failure(err, who, section="ledger", authority=_AUTHORITY):
+                raise distrusted from err
+            raise TransientError(f"{who} is away: {err}") from err
         except (redis.RedisError, msgspec.MsgspecError) as err:  # another program's data, perhaps
             raise ConfigError(f"{self._where}, {key}: {err}: see {SETTING}") from err
+
+
+def _checks(url: str) -> dict[str, Any]:
+    """Return how certificates are checked: a URL cannot say otherwise."""
+    parts = urlsplit(url)
+    query = parse_qs(parts.query, keep_blank_values=True)
+    if said := sorted(_CHECKS.keys() & query.keys()):
+        raise ConfigError(
+            f"{SETTING}: leave {said[0]} out: certificates are checked, name included"
+        )
+    for file in query.get("ssl_ca_certs", ()):
+        trusting(file, setting=SETTING)  # a file that cannot be used would be tried again
+    return _CHECKS if parts.scheme == "rediss" else {}
 
 
 def _address(url: str) -> str:

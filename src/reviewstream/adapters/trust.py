@@ -24,7 +24,12 @@ def trusting(ca_location: str | None, *, setting: str) -> ssl.SSLContext:
 
 
 def tls_failure(
-    error: BaseException, who: str, *, section: str, url: str = "url"
+    error: BaseException,
+    who: str,
+    *,
+    section: str,
+    url: str = "url",
+    authority: str = "ca_location",
 ) -> ConfigError | None:
     """Return our error if TLS is why a connection failed: waiting does not help against that.
 
@@ -33,6 +38,7 @@ def tls_failure(
         who: The server, with its address.
         section: Of the settings.
         url: The setting in it that has the server's address.
+        authority: The setting in it that names whom to trust.
     """
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLError):
@@ -40,13 +46,13 @@ def tls_failure(
     if cause is None or isinstance(cause, ssl.SSLEOFError):  # the latter hung up
         return None
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return untrusted(cause, who, section=section)
+        return untrusted(cause, who, setting=f"{section}.{authority}")
     return ConfigError(f"{who} does not speak TLS as we do ({cause.reason}): see {section}.{url}")
 
 
-def untrusted(error: ssl.SSLCertVerificationError, who: str, *, section: str) -> ConfigError:
+def untrusted(error: ssl.SSLCertVerificationError, who: str, *, setting: str) -> ConfigError:
     """Return our error for a certificate that nobody vouches for; see `tls_failure`."""
     return ConfigError(
         f"the certificate of {who} is not trusted ({error.verify_message}):"
-        f" {section}.ca_location names the file of the authority that signed it"
+        f" {setting} names the file of the authority that signed it"
     )
