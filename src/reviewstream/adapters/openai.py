@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Final, Self, cast
@@ -134,16 +135,8 @@ class OpenAIChat:
         status, said = err.status_code, _said(err, request)
         if status == 402 or (status == 429 and {err.code, err.type} & _SPENT):
             return LimitError(f"the quota at {self._where} is spent: add credit, then go on")
-        if status in {401, 403}:
-            return StopError(
-                f"{self._where} refuses the API key (HTTP {status}): set OPENAI_API_KEY"
-                f" to a key that may use {self._settings.model}"
-            )
-        if status == 404:
-            return StopError(
-                f"{self._where} does not serve {self._settings.model} (HTTP 404):"
-                " set openai.model and openai.base_url to what it serves"
-            )
+        if (refused := self._refused(err, request)) is not None:
+            return refused
         if status == 429:
             limits = _limits(err.response.headers) or RateLimits()
             return ThrottledError(
@@ -156,13 +149,35 @@ class OpenAIChat:
             return TransientError(f"HTTP {status}: {said}", retry_after=_retry_after(err))
         return PermanentError(f"HTTP {status}: {said}")
 
-
-def _http_client(ca_location: str | None) -> openai.DefaultAsyncHttpxClient | None:
-    """Return what trusts the certificates in a file; None: the client's own will do."""
-    if ca_location is None:
+    def _refused(self, err: openai.APIStatusError, request: ChatRequest) -> StopError | None:
+        """Return our error if a setting is at fault: no other review will fare better."""
+        status = err.status_code
+        if status in {401, 403}:
+            return StopError(
+                f"{self._where} refuses the API key (HTTP {status}): set OPENAI_API_KEY"
+                f" to a key that may use {self._settings.model}"
+            )
+        if status == 404:
+            return StopError(
+                f"{self._where} does not serve {self._settings.model} (HTTP 404):"
+                " set openai.model and openai.base_url to what it serves"
+            )
+        if 300 <= status < 400:  # not followed: reviews go where the settings say
+            location = err.response.headers.get("location", "")[:MAX_MESSAGE]
+            where = without_echo(_address(location), request.user) or "somewhere else"
+            return StopError(
+                f"{self._where} redirects to {where} (HTTP {status}):"
+                " set openai.base_url to the address that answers"
+            )
         return None
-    trusted = trusting(ca_location, setting="openai.ca_location")
-    return openai.DefaultAsyncHttpxClient(verify=trusted)
+
+
+def _http_client(ca_location: str | None) -> openai.DefaultAsyncHttpxClient:
+    """Return what follows no redirect, and trusts the certificates in a file if there is one."""
+    verify: ssl.SSLContext | bool = True
+    if ca_location is not None:
+        verify = trusting(ca_location, setting="openai.ca_location")
+    return openai.DefaultAsyncHttpxClient(follow_redirects=False, verify=verify)
 
 
 def _is_unsent(err: openai.APIConnectionError) -> bool:
@@ -172,7 +187,10 @@ def _is_unsent(err: openai.APIConnectionError) -> bool:
 
 def _address(base_url: str) -> str:
     """Return what may be shown of an address: no name or password of a user."""
-    parts = urlsplit(base_url)
+    try:
+        parts = urlsplit(base_url)
+    except ValueError:  # of a server's: half an IPv6 address
+        return ""
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from reviewstream.adapters.openai import OpenAIChat
 from reviewstream.core.chat import ChatAnswer
 from reviewstream.core.prompts import build_prompt
-from reviewstream.errors import LimitError, TransientError
+from reviewstream.errors import LimitError, StopError, TransientError
 from reviewstream.settings import OpenAISettings
 
 # The client's own HTTP library: version 3 changed it, and pytest-httpx2 lets respx speak it.
@@ -74,9 +74,34 @@ async def test_a_spent_quota_is_asked_once(endpoint: respx.Route) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_redirect_takes_the_key_to_no_other_host() -> None:
-    with respx.mock(using=USING) as router:
-        router.post(URL).respond(307, headers={"location": ELSEWHERE})
-        elsewhere = router.post(ELSEWHERE).respond(json=ANSWER)
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_takes_key_and_reviews_nowhere(status: int) -> None:
+    with respx.mock(using=USING, assert_all_called=False) as router:
+        router.post(URL).respond(status, headers={"location": ELSEWHERE})
+        elsewhere = router.route(host="elsewhere.test").respond(json=ANSWER)
+        with pytest.raises(StopError, match=rf"redirects to {ELSEWHERE} \(HTTP {status}\)") as told:
+            await _ask()
+    assert elsewhere.call_count == 0
+    assert "http://models.test/v1 redirects" in str(told.value)
+    assert "set openai.base_url" in str(told.value)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        (None, "somewhere else"),
+        ("http://[", "somewhere else"),
+        ("/v2/chat/completions", "/v2/chat/completions"),
+        ("https://me:hidden@elsewhere.test/v1?key=hidden", "https://elsewhere.test/v1"),
+        ("https://elsewhere.test/cold soup/page", "https://elsewhere.test/[...]/page"),
+    ],
+)
+async def test_a_redirect_is_told_without_passwords_and_reviews(
+    endpoint: respx.Route, location: str | None, shown: str
+) -> None:
+    endpoint.respond(307, headers={} if location is None else {"location": location})
+    with pytest.raises(StopError) as told:
         await _ask()
-    assert "authorization" not in elsewhere.calls.last.request.headers
+    assert f"redirects to {shown} (HTTP 307)" in str(told.value)
+    assert "hidden" not in str(told.value)
