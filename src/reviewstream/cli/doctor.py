@@ -1,44 +1,74 @@
-"""`reviewstream doctor`: what is missing on this machine, and the command that fixes it."""
+"""`reviewstream doctor`: what is missing on this machine, and the command that fixes it.
+
+It says too which secrets the settings would send where others can listen. That is no fault: in a
+network of one's own, or with a key that is none, it may be as it should.
+"""
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
-from typing import Final
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import click
 from rich.text import Text
 
+from reviewstream.adapters.access import is_loopback
 from reviewstream.cli import EXTRAS
 from reviewstream.cli.context import DONE, FINDINGS, Context, verb
+from reviewstream.errors import ConfigError
+
+if TYPE_CHECKING:
+    from reviewstream.settings import Settings
 
 NEEDS: Final = "psutil"  # the testbed's own checks do
+SENT: Final = (  # secrets, and where they are sent
+    ("openai", "api_key", "base_url"),
+    ("registry", "password", "url"),
+    ("registry", "token", "url"),
+    ("connect", "password", "url"),
+    ("elasticsearch", "password", "url"),
+    ("elasticsearch", "api_key", "url"),
+    ("kafka", "oauth_client_secret", "oauth_token_url"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing looked at; `fix` is empty if it is good."""
+    """One thing looked at; `fix` is empty if it is good.
+
+    Attributes:
+        warns: It is good, and may still not be what is wanted.
+    """
 
     name: str
     good: bool
     detail: str
     fix: str = ""
+    warns: bool = False
 
 
 @click.command("doctor")
 @verb
 def command(context: Context) -> None:
     """Say what is missing on this machine, and the command that fixes it."""
-    checks = [*_extras(), *_machine()]
+    checks = [*_extras(), *_machine(), *_settings(context)]
     for check in checks:
-        mark = Text("ok     ", "green") if check.good else Text("missing", "red")
+        mark = _mark(check)
         fix = f"\n          fix: {check.fix}" if check.fix else ""
         line = f" {check.name}: {check.detail}{fix}"
         context.console.print(mark, line, sep="", markup=False, soft_wrap=True)
     good = all(check.good for check in checks)
     if context.json:
-        context.emit({"good": good, "checks": [_as_json(check) for check in checks]})
+        context.emit({"good": good, "checks": [asdict(check) for check in checks]})
     sys.exit(DONE if good else FINDINGS)
+
+
+def _mark(check: Check) -> Text:
+    if check.warns:
+        return Text("beware ", "yellow")
+    return Text("ok     ", "green") if check.good else Text("missing", "red")
 
 
 def _extras() -> Iterator[Check]:
@@ -64,5 +94,27 @@ def _machine() -> Iterator[Check]:
         yield Check(name=finding.name, good=finding.good, detail=finding.detail, fix=finding.fix)
 
 
-def _as_json(check: Check) -> dict[str, object]:
-    return {"name": check.name, "good": check.good, "detail": check.detail, "fix": check.fix}
+def _settings(context: Context) -> Iterator[Check]:
+    """Look at the settings, and where they send secrets."""
+    try:
+        settings = context.settings
+    except ConfigError as err:
+        yield Check(name="settings", good=False, detail=str(err), fix="correct the setting")
+        return
+    for secret, url in _overheard(settings):
+        detail = f"sent to {url}, everyone on the way can read it: https:// keeps it secret"
+        yield Check(name=secret, good=True, warns=True, detail=detail)
+
+
+def _overheard(settings: "Settings") -> Iterator[tuple[str, str]]:
+    """Give each secret that travels without TLS to another machine, and where."""
+    for section, secret, address in SENT:
+        given = getattr(settings, section)
+        for url in (getattr(given, address) or "").split(","):
+            if getattr(given, secret) is not None and _is_open(url):
+                yield f"{section}.{secret}", url
+
+
+def _is_open(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
