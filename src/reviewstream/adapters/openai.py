@@ -27,6 +27,7 @@ from reviewstream.errors import (
 from reviewstream.settings import OpenAISettings
 
 MAX_MESSAGE: Final = 300  # characters of the endpoint's own words that are kept
+MAX_NAME: Final = 200  # characters of its name of a model or a request: they are in every record
 ECHO: Final = 8  # characters that are in the question too, and so may be a review's
 MAX_TOKENS: Final = 1 << 24  # more than any context holds; a larger count is nonsense
 NO_KEY: Final = "not-needed"  # sent to endpoints of one's own, which ask for none
@@ -118,7 +119,8 @@ class OpenAIChat:
         except openai.APIConnectionError as err:
             self._check_trust(err)
             kind = TransientError if _is_unsent(err) else UnansweredError
-            raise kind(f"the connection to {self._where} failed: {err.__cause__ or err}") from err
+            why = _kept(str(err.__cause__ or err), MAX_MESSAGE)
+            raise kind(f"the connection to {self._where} failed: {why}") from err
         return _read(response.content, response.headers)
 
     async def aclose(self) -> None:
@@ -133,7 +135,7 @@ class OpenAIChat:
     def _translated(self, err: openai.APIStatusError, request: ChatRequest) -> Exception:
         """Return our error for an answer that is not 200."""
         status, said = err.status_code, _said(err, request)
-        if status == 402 or (status == 429 and {err.code, err.type} & _SPENT):
+        if status == 402 or (status == 429 and {str(err.code), str(err.type)} & _SPENT):
             return LimitError(f"the quota at {self._where} is spent: add credit, then go on")
         if (refused := self._refused(err, request)) is not None:
             return refused
@@ -230,13 +232,13 @@ def _read(body: bytes, headers: Mapping[str, str]) -> ChatAnswer:
     choice = completion.choices[0] if completion.choices else _Choice()
     if choice.message is None:
         raise UnansweredError("the endpoint's completion has no message in it")
-    usage = completion.usage or _Usage()
+    usage, request_id = completion.usage or _Usage(), headers.get("x-request-id")
     return ChatAnswer(
         text=choice.message.content or "",
         refusal=choice.message.refusal,
         finish_reason=choice.finish_reason or "stop",
-        model=completion.model or "",
-        request_id=headers.get("x-request-id"),
+        model=_kept(completion.model or "", MAX_NAME),
+        request_id=None if request_id is None else _kept(request_id, MAX_NAME),
         prompt_tokens=_count(usage.prompt_tokens),
         completion_tokens=_count(usage.completion_tokens),
         limits=_limits(headers),
@@ -262,7 +264,15 @@ def _said(err: openai.APIStatusError, request: ChatRequest) -> str:
     words = body.get("message") if isinstance(body, dict) else None
     said = words if isinstance(words, str) else err.message
     question = f"{request.user}\n{json.dumps(request.user)}"  # it may be repeated as it was sent
-    return without_echo(said[: 4 * MAX_MESSAGE], question)[:MAX_MESSAGE]
+    return _kept(without_echo(said[: 4 * MAX_MESSAGE], question), MAX_MESSAGE)
+
+
+def _kept(words: str, most: int) -> str:
+    """Return a text of the endpoint's, cut short, and without halves of a surrogate pair.
+
+    JSON may hold such a half; what no UTF-8 holds would fail whoever writes it, again and again.
+    """
+    return words[:most].encode(errors="replace").decode()
 
 
 def without_echo(said: str, question: str) -> str:

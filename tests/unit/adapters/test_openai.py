@@ -14,8 +14,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from reviewstream.adapters.openai import ECHO, MAX_MESSAGE, MAX_TOKENS, OpenAIChat, without_echo
+from reviewstream.adapters.openai import (
+    ECHO,
+    MAX_MESSAGE,
+    MAX_NAME,
+    MAX_TOKENS,
+    OpenAIChat,
+    without_echo,
+)
+from reviewstream.core.answers import read_answer
 from reviewstream.core.chat import ChatAnswer, ChatRequest, RateLimits
+from reviewstream.core.outcomes import Rejected
 from reviewstream.core.prompts import build_prompt
 from reviewstream.errors import (
     ConfigError,
@@ -400,6 +409,59 @@ async def test_a_long_message_is_cut() -> None:
     with pytest.raises(PermanentError) as caught:
         await _ask(_error(400, message="x" * 100_000))
     assert len(str(caught.value)) < MAX_MESSAGE + 20
+
+
+@pytest.mark.anyio
+async def test_long_names_are_cut() -> None:
+    body, headers = COMPLETION | {"model": "m" * 3_000_000}, {"x-request-id": "r" * 50_000}
+    answer = await _ask(lambda _: http.Response(200, json=body, headers=headers))
+    assert (answer.model, answer.request_id) == ("m" * MAX_NAME, "r" * MAX_NAME)
+
+
+words = st.one_of(
+    st.text(max_size=20),
+    st.text(st.characters(categories=["Cs"]), max_size=3),  # halves of a pair: JSON may hold them
+    st.builds(str.__mul__, st.text(max_size=3), st.just(5_000)),
+)
+anything: st.SearchStrategy[object] = words | st.none() | st.integers() | st.just([]) | st.just({})
+
+
+@pytest.mark.anyio
+@given(st.sampled_from([200, 400, 402, 403, 429, 500]), words, words, anything)
+@example(400, "cannot read \ud83d", "", None)
+@example(429, "slow down", "", [])
+@example(429, "slow down", "", {})
+async def test_whatever_is_answered_what_records_hold_of_it_is_bounded_and_can_be_encoded(
+    status: int, said: str, content: str, name: object
+) -> None:
+    choice = {"message": {"content": content, "refusal": name}, "finish_reason": name}
+    error = {"message": said, "code": name, "type": name}
+    # ASCII with escapes, as Python writes JSON: no other form could hold the half of a pair.
+    body = json.dumps({"model": name, "choices": [choice], "error": error}).encode()
+    kind = {"content-type": "application/json"}
+    for detail in await _told(lambda _: http.Response(status, content=body, headers=kind)):
+        assert len(detail.encode()) <= 4 * (MAX_MESSAGE + 100)
+
+
+async def _told(handler: Any) -> list[str]:
+    """Return what a record may hold of an answer."""
+    try:
+        answer = await _ask(handler)
+    except (PermanentError, TransientError) as err:
+        return [str(err)]
+    outcome = read_answer(answer, ["1"])
+    detail = outcome.detail if isinstance(outcome, Rejected) else ""
+    return [answer.model, answer.request_id or "", detail]
+
+
+@pytest.mark.anyio
+async def test_what_broke_a_connection_is_told_shortly() -> None:
+    def handler(request: Any) -> Any:
+        raise http.RemoteProtocolError("\ud83d" + "x" * 100_000, request=request)
+
+    with pytest.raises(UnansweredError) as caught:
+        await _ask(handler)
+    assert len(str(caught.value).encode()) < MAX_MESSAGE + 100
 
 
 @pytest.mark.anyio
