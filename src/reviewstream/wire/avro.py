@@ -17,6 +17,7 @@ from fastavro.types import Schema
 
 from reviewstream.core.records import LabelledReview, RejectedReview
 from reviewstream.errors import PermanentError
+from reviewstream.wire.definitions import is_finite
 
 MAGIC: Final = 0
 _HEADER: Final = struct.Struct(">bI")
@@ -65,16 +66,18 @@ class AvroCodec:
 
         Args:
             data: Value of a Kafka record.
-            writer: The schema that it was written with, if that is not this codec's.
+            writer: The schema that it was written with, if that is not this codec's. As with ours,
+                nothing in it may come twice: see `is_finite`.
 
         Raises:
-            AvroDecodeError: Wrong header, or data that does not fit the schema. Nothing else.
+            AvroDecodeError: Wrong header, a writer's schema that is not Avro or not finite, or data
+                that does not fit the schema. Nothing else.
         """
         schema_id = schema_id_of(data)
         body = BytesIO(data)
         body.seek(_HEADER.size)
-        schema = self._schema if writer is None else _parsed(writer)
         try:
+            schema = self._schema if writer is None else _finite(writer)
             record = fastavro.schemaless_reader(body, schema, self._schema)
         except Exception as err:  # bytes from outside make fastavro raise a dozen types
             raise AvroDecodeError(f"not a {self.name}: {type(err).__name__}: {err}") from err
@@ -143,3 +146,15 @@ def _aware(time: datetime) -> datetime:
 @lru_cache(maxsize=64)
 def _parsed(schema: str) -> Schema:
     return fastavro.parse_schema(json.loads(schema))
+
+
+@lru_cache(maxsize=64)
+def _finite(schema: str) -> Schema:
+    """Parse a schema from outside, if fastavro can be trusted with it.
+
+    Its C code follows a recursive record until there is no more stack, and the process is gone; and
+    it counts to the end of an array of 2**40 items, each of no bytes.
+    """
+    if not is_finite(json.loads(schema)):
+        raise ValueError("the writer's schema has an array, a map or a type by its name")
+    return _parsed(schema)

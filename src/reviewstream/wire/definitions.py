@@ -1,10 +1,14 @@
 """Avro schemas as JSON: the types in them, and what their names stand for."""
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 AvroType: TypeAlias = str | Mapping[str, Any] | list[Any]
 Definitions: TypeAlias = dict[str, Mapping[str, Any]]
+
+_PRIMITIVES: Final = frozenset(
+    {"null", "boolean", "int", "long", "float", "double", "string", "bytes"}
+)
 
 
 def kind_of(schema: AvroType) -> str:
@@ -40,3 +44,17 @@ def definitions(schema: AvroType) -> Definitions:
 def short_name(name: str) -> str:
     """Return a name without its namespace."""
     return name.rpartition(".")[2]
+
+
+def is_finite(schema: AvroType) -> bool:
+    """Say whether a value has no more parts than its schema: none of them can come twice.
+
+    There is no array then, no map, and no type by its name: that may be the one that it is in.
+    """
+    if isinstance(schema, str):
+        return schema in _PRIMITIVES
+    if isinstance(schema, list):
+        return all(map(is_finite, schema))
+    if schema["type"] == "record":
+        return all(is_finite(field["type"]) for field in schema["fields"])
+    return schema["type"] in ("enum", "fixed") or is_finite(schema["type"])

@@ -293,6 +293,20 @@ def test_what_is_no_labelled_review_is_counted_and_left_out() -> None:
     assert bed.relabel(SECOND).labelled == 1
 
 
+@pytest.mark.parametrize("text", ['{"type": "object"}', 'syntax = "proto3";', '{"type": "b.C"}'])
+def test_a_record_of_a_schema_that_is_not_avro_s_is_no_labelled_review(text: str) -> None:
+    class Mixed(MemoryRegistry):
+        def schema(self, schema_id: int) -> str:
+            return text if schema_id == 2 else super().schema(schema_id)
+
+    bed = Bed(labelled("r1"))
+    bed.registry = Mixed()
+    assert bed.registry.register(f"{TOPIC}-value", schema_text("labelled_review")) == 1
+    bed.put(b"r2", b"\0\0\0\0\2{}")
+    survey = bed.survey(SECOND)
+    assert (survey.records, survey.unreadable, survey.reviews) == (2, 1, 1)
+
+
 def test_a_registry_that_is_away_is_no_unreadable_record() -> None:
     class Away(MemoryRegistry):
         def schema(self, schema_id: int) -> str:

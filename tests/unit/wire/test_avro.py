@@ -229,6 +229,44 @@ def test_a_record_of_a_newer_schema_is_read_with_todays() -> None:
 
 
 @pytest.mark.parametrize(
+    "writer",
+    [
+        pytest.param('{"type": "object", "properties": {}}', id="json-schema"),
+        pytest.param('syntax = "proto3"; message Review {}', id="protobuf"),
+        pytest.param(
+            '{"type": "record", "name": "R", "fields": [{"name": "a", "type": "b.C"}]}',
+            id="reference",
+        ),
+        pytest.param('{"type": "record", "name": "R", "fields": [{"name": "a"}]}', id="no-type"),
+        pytest.param('{"type": "record", "name": "R"}', id="no-fields"),
+        pytest.param("", id="empty"),
+        pytest.param("5", id="number"),
+        pytest.param("[" * 100_000, id="deep"),
+    ],
+)
+def test_a_schema_that_is_not_avro_s_is_refused_like_bytes(writer: str) -> None:
+    with pytest.raises(AvroDecodeError, match="not a LabelledReview: "):
+        LABELLED.decode(LABELLED.encode(to_avro(REVIEW), 1), writer=writer)
+
+
+NODE = {"type": "record", "name": "N", "fields": [{"name": "next", "type": ["null", "N"]}]}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [NODE, {"type": "array", "items": "null"}, {"type": "map", "values": "int"}],
+    ids=["recursive", "array", "map"],
+)
+def test_a_schema_by_which_a_record_may_never_end_is_refused(kind: Any) -> None:
+    newer = json.loads(schema_text("rejected_review"))
+    newer["fields"].insert(0, {"name": "extra", "type": kind})
+    data = REJECTED.encode(_rejected_fields(), 1)
+    with pytest.raises(AvroDecodeError, match="has an array, a map or a type by its name"):
+        # The byte says that there is no next one, and that there are no items.
+        REJECTED.decode(data[:5] + b"\0" + data[5:], writer=json.dumps(newer))
+
+
+@pytest.mark.parametrize(
     ("field", "value"),
     [
         ("review_id", 7),
