@@ -29,6 +29,7 @@ ZSTD: Final = b"\x28\xb5\x2f\xfd"
 FOREIGN: Final = {b"PK\x03\x04": "zip", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2"}
 PACKED_SUFFIXES: Final = {".gz", ".zst", ".tgz", ".tzst"}
 PIECE: Final = 1 << 20  # bytes unpacked at once
+ZSTD_PIECE: Final = 512  # packed bytes taken at once: zstd unpacks 4 of them to 128 KiB at most
 CORRUPT: Final = (tarfile.TarError, zlib.error, zstandard.ZstdError, EOFError, gzip.BadGzipFile)
 
 
@@ -192,7 +193,7 @@ class _ZstdFile(io.RawIOBase):
     @staticmethod
     def _unpack(file: IO[bytes]) -> Iterator[bytes]:
         frame, frame_is_open = zstandard.ZstdDecompressor().decompressobj(), False
-        while packed := file.read(zstandard.DECOMPRESSION_RECOMMENDED_INPUT_SIZE):
+        while packed := file.read(ZSTD_PIECE):
             while packed:
                 if piece := frame.decompress(packed):
                     yield piece

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from reviewstream.adapters.files import open_log
+from reviewstream.adapters.files import _ZstdFile, open_log
 from reviewstream.adapters.review_log import ReviewLog
 from reviewstream.errors import ConfigError
 
@@ -131,6 +131,13 @@ def test_unpacking_tells_how_far_it_is(tmp_path: Path) -> None:
     assert len(told) >= 3
     assert told == sorted(told)
     assert told[-1] == (len(packed), len(packed))
+
+
+def test_little_that_unpacks_to_much_is_not_unpacked_at_once() -> None:
+    whole = bytes(64 << 20)
+    pieces = [len(piece) for piece in _ZstdFile._unpack(io.BytesIO(zst(whole)))]
+    assert sum(pieces) == len(whole)
+    assert max(pieces) <= 16 << 20
 
 
 def test_unpacking_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
