@@ -51,7 +51,8 @@ def open_log(
         progress: Told how far the unpacking is.
 
     Raises:
-        ConfigError: there is no such file, or it cannot be read; says what to do.
+        ConfigError: there is no such file, it cannot be read, or no record can hold its name; says
+            what to do.
     """
     path, member = _split(Path(path), member)
     with ExitStack() as opened:
@@ -71,7 +72,7 @@ def open_log(
             elif member:
                 raise ConfigError(f"{path} is not a tar archive: leave out the member {member!r}")
             else:
-                log = ReviewLog(file, source=name or path.name, path=path, follow=follow)
+                log = ReviewLog(file, source=_source(name or path.name), path=path, follow=follow)
         except CORRUPT as err:
             raise ConfigError(f"{path} is damaged ({err}): fetch it again") from err
         opened.pop_all()
@@ -101,6 +102,16 @@ def _open(path: Path) -> IO[bytes]:
         raise ConfigError(f"cannot read {path} ({err.strerror}): check its permissions") from err
 
 
+def _source(name: str) -> str:
+    try:
+        name.encode()
+    except UnicodeEncodeError as err:  # Python's way to keep the bytes of a file's name
+        raise ConfigError(
+            f"the name {name!r} is not UTF-8: rename the file, or serve it with --name NAME"
+        ) from err
+    return name
+
+
 def _refuse_foreign(path: Path, start: bytes) -> None:
     for magic, kind in FOREIGN.items():
         if start.startswith(magic):
@@ -120,7 +131,7 @@ def _in_place(path: Path, file: IO[bytes], *, member: str | None, name: str | No
         found = _choose(path, list(archive), member)
     return ReviewLog(
         file,
-        source=name or PurePosixPath(found.name).name,
+        source=_source(name or PurePosixPath(found.name).name),
         path=path,
         base=found.offset_data,
         size=found.size,
@@ -152,14 +163,15 @@ def _spool(
     with _unpacked(file) as plain:
         is_tar = _is_tar(plain.read(tarfile.BLOCKSIZE))
     if is_tar:
-        inside, spooled = _spool_member(path, file, member, report)
+        source, spooled = _spool_member(path, file, member, name, report)
     elif member:
         raise ConfigError(f"{path} is not a tar archive: leave out the member {member!r}")
     else:
         inside = path.stem if path.suffix in PACKED_SUFFIXES else path.name
+        source = _source(name or inside)
         with _unpacked(file) as plain:
             spooled = _copied(plain, report)
-    return ReviewLog(spooled, source=name or inside)
+    return ReviewLog(spooled, source=source)
 
 
 @contextmanager
@@ -205,14 +217,15 @@ class _ZstdFile(io.RawIOBase):
 
 
 def _spool_member(
-    path: Path, file: IO[bytes], wanted: str | None, report: Callable[[], None]
+    path: Path, file: IO[bytes], wanted: str | None, name: str | None, report: Callable[[], None]
 ) -> tuple[str, IO[bytes]]:
     with _unpacked(file) as plain, tarfile.open(fileobj=plain, mode="r|") as archive:
-        name = _choose(path, list(archive), wanted).name
+        found = _choose(path, list(archive), wanted).name
+    source = _source(name or PurePosixPath(found).name)
     with _unpacked(file) as plain, tarfile.open(fileobj=plain, mode="r|") as archive:
         for one in archive:
-            if one.name == name and (content := archive.extractfile(one)) is not None:
-                return PurePosixPath(name).name, _copied(content, report)
+            if one.name == found and (content := archive.extractfile(one)) is not None:
+                return source, _copied(content, report)
     raise ConfigError(f"{path} changed while it was read: try again")
 
 

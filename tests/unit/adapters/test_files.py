@@ -178,6 +178,32 @@ def test_what_cannot_be_served_is_said_in_one_sentence(
     assert "\n" not in str(raised.value)
 
 
+LATIN = os.fsdecode(b"caf\xe9.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "packed"),
+    [
+        (LATIN, CONTENT),
+        (f"{LATIN}.gz", gzip.compress(CONTENT)),
+        ("a.tar", tar({LATIN: CONTENT})),
+        ("a.tgz", gzip.compress(tar({LATIN: CONTENT}))),
+    ],
+    ids=["file", "packed", "member", "packed member"],
+)
+def test_a_name_that_no_record_can_hold_is_refused_until_there_is_another(
+    tmp_path: Path, name: str, packed: bytes
+) -> None:
+    try:
+        path = write(tmp_path, name, packed)
+    except OSError:
+        pytest.skip("no file has such a name here")
+    with pytest.raises(ConfigError, match=r"the name 'caf\\udce9.json' is not UTF-8: .* --name"):
+        open_log(path)
+    with open_log(path, name="café.json") as log:
+        assert (log.source, content_of(log)) == ("café.json", CONTENT)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "none.json", tmp_path / "none.tar:review.json"):
         with pytest.raises(ConfigError, match=f"no such file: {path}; give the path"):
