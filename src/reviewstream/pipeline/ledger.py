@@ -1,8 +1,8 @@
 """Looking through a ledger: what is in it, taking it elsewhere, and forgetting."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
-from typing import Annotated, Final
+from datetime import UTC, datetime
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
@@ -14,6 +14,10 @@ from reviewstream.ports import LedgerArchive, LedgerEntry, LedgerKey
 
 BATCH: Final = 500  # entries written or forgotten at once: others that write wait for no more
 DIGEST: Final = 32  # bytes of a SHA-256
+
+# What records can hold, by their schema: a label that is taken over gets into records.
+Int: TypeAlias = Annotated[int, Meta(ge=0, le=(1 << 31) - 1)]
+Long: TypeAlias = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 
 
 class Holding(Struct, frozen=True, kw_only=True):
@@ -74,14 +78,14 @@ class _Line(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One entry in an export; `answered_by` is the model as the endpoint names it."""
 
     model: str
-    prompt_version: int
+    prompt_version: Int
     text_sha256: str
     sentiment: Sentiment
-    confidence: float | None
+    confidence: Annotated[float, Meta(ge=0, le=1)] | None
     answered_by: str
-    prompt_tokens: int
-    completion_tokens: int
-    cost_micro_usd: int
+    prompt_tokens: Int
+    completion_tokens: Int
+    cost_micro_usd: Long
     request_id: str | None
     labelled_at: Annotated[datetime, Meta(tz=True)]
 
@@ -145,8 +149,9 @@ def restore(ledger: LedgerArchive, lines: Iterable[bytes]) -> int:
 def _read(number: int, line: bytes) -> tuple[LedgerKey, LedgerEntry]:
     try:
         one = _decoder.decode(line)
-        key = _key(one)
-    except (msgspec.MsgspecError, ValueError) as err:  # one kind only since msgspec 0.21
+        key, labelled_at = _key(one), one.labelled_at.astimezone(UTC)
+    # OverflowError: of a date that is none in UTC. The others are one kind since msgspec 0.21.
+    except (msgspec.MsgspecError, OverflowError, ValueError) as err:
         raise PermanentError(f"line {number} is not of an exported ledger: {err}") from err
     entry = LedgerEntry(
         sentiment=one.sentiment,
@@ -156,7 +161,7 @@ def _read(number: int, line: bytes) -> tuple[LedgerKey, LedgerEntry]:
         completion_tokens=one.completion_tokens,
         cost_micro_usd=one.cost_micro_usd,
         request_id=one.request_id,
-        labelled_at=one.labelled_at,
+        labelled_at=labelled_at,
     )
     return key, entry
 

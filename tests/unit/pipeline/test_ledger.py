@@ -56,6 +56,15 @@ def test_what_is_known_already_stays_and_blank_lines_are_nothing() -> None:
         {"labelled_at": "2026-11-22T12:30:15"},
         {"more": 1},
         {"model": None},
+        {"prompt_version": 10**30},
+        {"prompt_tokens": 1 << 31},
+        {"prompt_tokens": -1},
+        {"completion_tokens": 10**30},
+        {"cost_micro_usd": 1 << 63},
+        {"cost_micro_usd": -1},
+        {"confidence": 1.5},
+        {"labelled_at": "0001-01-01T00:00:00+14:00"},
+        {"labelled_at": "9999-12-31T23:59:59-14:00"},
     ],
     ids=str,
 )
@@ -64,6 +73,22 @@ def test_a_line_of_something_else_is_named(change: dict[str, object]) -> None:
     changed = json.dumps({**json.loads(line), **change}).encode()
     with pytest.raises(PermanentError, match="line 2 is not of an exported ledger: "):
         restore(MemoryLedger(), [line, changed])
+
+
+def test_the_largest_numbers_that_records_can_hold_are_taken_over() -> None:
+    (line,) = export(filled(1))
+    largest = {
+        "confidence": 1.0,
+        "prompt_version": (1 << 31) - 1,
+        "prompt_tokens": (1 << 31) - 1,
+        "completion_tokens": (1 << 31) - 1,
+        "cost_micro_usd": (1 << 63) - 1,
+        "labelled_at": "9999-12-31T23:59:59.999999Z",
+    }
+    ledger = MemoryLedger()
+    assert restore(ledger, [json.dumps({**json.loads(line), **largest}).encode()]) == 1
+    (again,) = export(ledger)
+    assert {name: json.loads(again)[name] for name in largest} == largest
 
 
 @pytest.mark.parametrize("line", [b"{", b"\xff", b"[]", b"null"])
