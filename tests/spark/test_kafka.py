@@ -24,6 +24,7 @@ from reviewstream.settings import (
     SparkSettings,
 )
 from reviewstream.spark import drain_and_stop, failure_sentence, label_reviews, start_query
+from reviewstream.spark.checkpoint import Checkpoint
 from reviewstream.wire.avro import AvroCodec
 from reviewstream.wire.schemas import schema_text
 from reviewstream_testbed.kafka import Kafka
@@ -115,11 +116,15 @@ def run_to_the_end(spark: SparkSession, settings: Settings, file: Path) -> None:
         assert running.query.awaitTermination(120)
 
 
-def failing(spark: SparkSession, settings: Settings, file: Path) -> str:
-    """Run the query, and return the sentence that it ends with."""
-    with pytest.raises(StreamingQueryException) as caught:
+def is_refused(spark: SparkSession, settings: Settings, file: Path, why: str) -> None:
+    """See that the query is not started, and that it fails where nobody looked at the start."""
+    with pytest.raises(ConfigError, match=why):
         run_to_the_end(spark, settings, file)
-    return failure_sentence(caught.value)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Checkpoint, "check_past", lambda *_: None)
+        with pytest.raises(StreamingQueryException) as caught:
+            run_to_the_end(spark, settings, file)
+    assert why in failure_sentence(caught.value)
 
 
 def forget_the_last_commit(settings: Settings) -> None:
@@ -147,7 +152,7 @@ def test_a_lost_checkpoint_is_noticed_and_a_name_of_its_own_writes_all_once_more
     register_schemas(open_registry(settings.registry), settings.kafka)
     run_to_the_end(spark, settings, file)
     shutil.rmtree(settings.spark.checkpoint)
-    assert "was its checkpoint lost?" in failing(spark, settings, file)
+    is_refused(spark, settings, file, "was its checkpoint lost")
     labelled = settings.kafka.labelled_topic
     assert keys(settings, labelled) == expected(file)
     shutil.rmtree(settings.spark.checkpoint)
@@ -186,7 +191,7 @@ def test_an_old_copy_of_the_checkpoint_is_noticed(
     run_to_the_end(spark, settings, file)
     shutil.rmtree(settings.spark.checkpoint)
     shutil.copytree(tmp_path / "copy", settings.spark.checkpoint)
-    assert "comes too late" in failing(spark, settings, file)
+    is_refused(spark, settings, file, "comes too late")
     assert keys(settings, settings.kafka.labelled_topic) == expected(file)
 
 

@@ -73,11 +73,11 @@ def is_written(task: Marker, last: Marker | None) -> bool:
     return True
 
 
-def check_past(query: str, batch: int, last: Marker) -> None:
+def check_past(query: str | None, batch: int, last: Marker) -> None:
     """See that a marker is of a micro-batch's own query, and not of its future.
 
     Args:
-        query: Spark's id of the query that is about to write.
+        query: Spark's id of the query that is about to write; None if it has none yet.
         batch: Number of its micro-batch.
         last: A marker that is there under its stream's name.
 
@@ -87,9 +87,10 @@ def check_past(query: str, batch: int, last: Marker) -> None:
     if last.query != query:
         raise ConfigError(
             f"another query ({last.query}, up to its micro-batch {last.batch}) has written to this "
-            f"topic under this stream's name, and this one ({query}) does not know what: was "
-            "its checkpoint lost? Start with the checkpoint of that query; or give this stream a "
-            "name of its own (kafka.stream_name, option streamName), and all is written once more"
+            f"topic under this stream's name, and this one ({query or 'a new one'}) does not know "
+            "what: was its checkpoint lost? Start with the checkpoint of that query; or give this "
+            "stream a name of its own (kafka.stream_name, option streamName), and all is written "
+            "once more"
         )
     if last.batch > batch:
         raise ConfigError(

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from reviewstream.core.markers import Marker, check_past
 from reviewstream.errors import ConfigError
 from reviewstream.pipeline.identity import (
     Identity,
@@ -24,6 +25,7 @@ from reviewstream.settings import KafkaSettings, located
 
 IDENTITY: Final = "reviewstream.json"
 LOCK: Final = "reviewstream.lock"
+OFFSETS: Final = "offsets"  # Spark's own: what is in each micro-batch
 METADATA: Final = "metadata"  # Spark's own: the query's id
 
 _held: dict[Path, "Checkpoint"] = {}
@@ -60,6 +62,18 @@ class Checkpoint:
             check_identity(recorded, now, str(self._folder))
         _replace(file, identity_text(now))
         return kafka
+
+    def check_past(self, last: Marker | None) -> None:
+        """See that the newest marker of the first task is of a micro-batch that is known here.
+
+        Spark writes down what is in a micro-batch before a task of it runs. One that is not here
+        would be cut anew, and tasks whose rows moved would not find them written.
+
+        Raises:
+            ConfigError: It is not: the checkpoint was lost, or is an old copy.
+        """
+        if self._folder is not None and last is not None:
+            check_past(_query_of(self._folder), _newest_batch(self._folder), last)
 
     def started(self, kafka: KafkaSettings, query: str) -> None:
         """Write down which query the checkpoint belongs to."""
@@ -124,6 +138,12 @@ def _query_of(folder: Path) -> str | None:
         raise ConfigError(
             f"{folder / METADATA} is damaged: start with a copy of the checkpoint"
         ) from err
+
+
+def _newest_batch(folder: Path) -> int:
+    """Return the number of the micro-batch that Spark planned last, or -1."""
+    numbers = (each.name for each in (folder / OFFSETS).glob("*"))
+    return max((int(name) for name in numbers if name.isdecimal()), default=-1)
 
 
 def _replace(file: Path, text: str) -> None:

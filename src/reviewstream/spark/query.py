@@ -5,7 +5,7 @@ import re
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -16,8 +16,9 @@ from pyspark.sql import functions as F  # noqa: N812 - as every Spark user write
 from pyspark.sql.streaming.query import StreamingQuery
 
 from reviewstream import errors
-from reviewstream.errors import PermanentError, ReviewStreamError
-from reviewstream.settings import Settings, accounted, located
+from reviewstream.core.markers import writer_name
+from reviewstream.errors import PermanentError, ReviewStreamError, TransientError
+from reviewstream.settings import KafkaSettings, Settings, accounted, located
 from reviewstream.spark.checkpoint import Checkpoint, use
 from reviewstream.spark.labelling import label_reviews
 from reviewstream.spark.options import SinkOptions, sink_options, source_options
@@ -73,7 +74,7 @@ def start_query(
 
     Raises:
         ConfigError: The registry does not know our schemas; or the checkpoint is another query's,
-            or used by another one just now.
+            an old copy, or used by another one just now.
         TransientError: The registry is away.
     """
     register(spark)
@@ -82,11 +83,21 @@ def start_query(
         undo.callback(checkpoint.release)
         kafka = checkpoint.check(settings.kafka)
         settings = settings.model_copy(update={"kafka": kafka})
+        _check_past(kafka, checkpoint)
         running = _start(spark, settings, checkpoint, available_now=available_now)
         undo.callback(running.query.stop)
         checkpoint.started(kafka, running.query.id)
         undo.pop_all()
     return running
+
+
+def _check_past(kafka: KafkaSettings, checkpoint: Checkpoint) -> None:
+    """Refuse an old copy of the checkpoint before anything is read; the tasks look once more."""
+    if kafka.delivery == "at_least_once" or kafka.stream_name is None:
+        return
+    first = writer_name(kafka.labelled_topic, kafka.stream_name, 0)
+    with suppress(TransientError):  # whoever writes will wait for Kafka
+        checkpoint.check_past(wiring().find_marker(kafka, first))
 
 
 def _start(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from reviewstream.core.markers import Marker
 from reviewstream.errors import ConfigError
 from reviewstream.pipeline.identity import identity_text, read_identity
 from reviewstream.settings import KafkaSettings, located
@@ -96,6 +97,37 @@ def test_the_stream_keeps_its_name_when_its_checkpoint_is_moved(
     begun_by_spark(elsewhere, "q1")
     assert again.check(KAFKA).stream_name == str(folder)
     again.release()
+
+
+def marker_of(batch: int, query: str = "q1") -> Marker:
+    return Marker(query=query, batch=batch, count=1, checksum=1)
+
+
+def test_a_micro_batch_that_is_written_and_not_planned_here_makes_it_an_old_copy(
+    checkpoint: Checkpoint, folder: Path
+) -> None:
+    begun_by_spark(folder, "q1")
+    (folder / "offsets").mkdir()
+    for name in ("8", "9", "10", ".10.crc", "tmp"):
+        (folder / "offsets" / name).touch()
+    for fine in (None, marker_of(9), marker_of(10)):
+        checkpoint.check_past(fine)
+    with pytest.raises(ConfigError, match="micro-batch 10 comes too late, as 11 is written"):
+        checkpoint.check_past(marker_of(11))
+    with pytest.raises(ConfigError, match=r"another query \(q2, .* this one \(q1\)"):
+        checkpoint.check_past(marker_of(9, query="q2"))
+
+
+def test_what_is_written_before_a_checkpoint_began_is_another_query_s(
+    checkpoint: Checkpoint,
+) -> None:
+    checkpoint.check_past(None)
+    with pytest.raises(ConfigError, match=r"another query .*this one \(a new one\) .*lost\?"):
+        checkpoint.check_past(marker_of(0))
+
+
+def test_nothing_is_known_of_the_past_of_a_checkpoint_elsewhere() -> None:
+    use("s3a://bucket/checkpoint").check_past(marker_of(3))
 
 
 def test_a_name_that_is_given_counts_and_is_kept(checkpoint: Checkpoint) -> None:
