@@ -121,6 +121,8 @@ class OpenAIChat:
             kind = TransientError if _is_unsent(err) else UnansweredError
             why = _kept(str(err.__cause__ or err), MAX_MESSAGE)
             raise kind(f"the connection to {self._where} failed: {why}") from err
+        except (UnicodeError, AssertionError) as err:  # Python has codecs that are none for text
+            raise UnansweredError(f"the answer of {self._where} cannot be decoded") from err
         return _read(response.content, response.headers)
 
     async def aclose(self) -> None:

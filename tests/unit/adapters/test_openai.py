@@ -30,6 +30,7 @@ from reviewstream.errors import (
     ConfigError,
     LimitError,
     PermanentError,
+    ReviewStreamError,
     StopError,
     ThrottledError,
     TransientError,
@@ -86,6 +87,25 @@ def _error(status: int, *, headers: dict[str, str] | None = None, **fields: Any)
 
 def _choice(**message: Any) -> dict[str, Any]:
     return {"choices": [{"message": message}]}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("status", [200, 400, 500])
+@pytest.mark.parametrize("charset", ["idna", "zlib", "undefined", "punycode", "none"])
+async def test_an_answer_in_a_strange_charset_is_one_of_our_errors_or_read(
+    status: int, charset: str
+) -> None:
+    headers = {"content-type": f"application/json; charset={charset}"}
+    body = json.dumps(COMPLETION | {"error": {"message": "wörds" * 50}}, ensure_ascii=False)
+
+    def handler(_: Any) -> Any:
+        return http.Response(status, content=body.encode(), headers=headers)
+
+    if status == 200:
+        assert (await _ask(handler)).text == "hello"
+        return
+    with pytest.raises(ReviewStreamError):
+        await _ask(handler)
 
 
 @pytest.mark.anyio

@@ -107,6 +107,8 @@ def test_a_micro_batch_that_is_written_and_not_planned_here_makes_it_an_old_copy
     checkpoint: Checkpoint, folder: Path
 ) -> None:
     begun_by_spark(folder, "q1")
+    with pytest.raises(ConfigError, match="comes too late"):
+        checkpoint.check_past(marker_of(0))  # and nothing is planned yet
     (folder / "offsets").mkdir()
     for name in ("8", "9", "10", ".10.crc", "tmp"):
         (folder / "offsets" / name).touch()
