@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -22,7 +23,6 @@ from pydantic import (
     SecretStr,
     field_validator,
 )
-from pydantic_core import Url
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -65,10 +65,17 @@ def is_secret(name: str) -> bool:
 
 def _is_readable(url: str) -> bool:
     try:
-        Url(url)
+        parts = urlsplit(url)
+        (parts.hostname or "").encode("idna")
+        return bool(parts.scheme) and parts.port != 0 and url.isprintable()
     except ValueError:  # a port that is no number, half an IPv6 address, a host that none can have
         return False
-    return url.isprintable()
+
+
+def _each(urls: str) -> list[str]:
+    """Return the URLs of a list; a comma may be part of a path, too."""
+    parts = urls.split(",")
+    return parts if all("://" in part for part in parts) else [urls]
 
 
 def revealed(secret: SecretStr | None) -> str | None:
@@ -98,7 +105,7 @@ class _Section(BaseModel):
     @field_validator("url", "base_url", "oauth_token_url", check_fields=False)
     @classmethod
     def _can_be_read(cls, url: object) -> object:
-        if isinstance(url, str) and not all(_is_readable(one) for one in url.split(",")):
+        if isinstance(url, str) and not all(map(_is_readable, _each(url))):
             raise ValueError("is not a URL: nobody can read its host or port")
         return url
 
@@ -340,14 +347,9 @@ def accounted(settings: "Settings") -> "Settings":
     return settings.model_copy(update={"limits": limits})
 
 
-_LOCAL: Final = re.compile(r"file:(///|/(?!/))(?P<path>.*)")  # its path is not percent-encoded
-
-
 def located(checkpoint: str) -> str:
-    """Return the one path of a checkpoint on this machine, however it is spelled, or its URL."""
-    if local := _LOCAL.fullmatch(checkpoint):
-        return str(Path("/", local["path"]).resolve())
-    return checkpoint if "://" in checkpoint else str(Path(checkpoint).resolve())
+    """Return the path or URL of a checkpoint so that it means the same from every folder."""
+    return checkpoint if "://" in checkpoint else str(Path(checkpoint).absolute())
 
 
 class Settings(BaseSettings):

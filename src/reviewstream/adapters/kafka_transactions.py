@@ -43,8 +43,10 @@ def find_marker(settings: KafkaSettings, name: str) -> Marker | None:
     It waits for no transaction: what is open may end either way.
     """
     problems = Problems(settings)
+    # A token that does not come in time is a refusal: so whoever issues it has as long as a fence.
+    timeout = FENCE_TIMEOUT if settings.oauth_token_url else REQUEST_TIMEOUT
     with closing(_consumer_of(settings, name, problems, "read_uncommitted")) as consumer:
-        return _look(consumer, settings, name, problems)
+        return _look(consumer, settings, name, problems, timeout)
 
 
 class KafkaTransactionalSink:
@@ -134,11 +136,15 @@ def _consumer_of(
 
 
 def _look(
-    consumer: Consumer, settings: KafkaSettings, name: str, problems: Problems
+    consumer: Consumer,
+    settings: KafkaSettings,
+    name: str,
+    problems: Problems,
+    timeout: float = REQUEST_TIMEOUT,
 ) -> Marker | None:
     what = f"look for the marker of {name}"
     with problems.translated(what, consumer):
-        [found] = consumer.committed([_place(settings)], timeout=REQUEST_TIMEOUT)
+        [found] = consumer.committed([_place(settings)], timeout=timeout)
     if found.error is not None:
         raise problems.error(what, found.error)
     return None if found.offset < 0 else marker_of(found.metadata or "")

@@ -18,6 +18,7 @@ _AUTHORITY: Final = "url with ?ssl_ca_certs=FILE at its end"
 
 # Said once more, as redis 5 looks at no name by itself; in the URL they would win over ours.
 _CHECKS: Final = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
+_AS_OURS: Final = {"ssl_cert_reqs": {"required"}, "ssl_check_hostname": {"true", "True", "1"}}
 _REFUSED: Final = (
     redis.AuthenticationError,  # a kind of connection error, though it will not pass
     redis.exceptions.AuthorizationError,
@@ -86,7 +87,7 @@ def _checks(url: str) -> dict[str, Any]:
     """Return how certificates are checked: a URL cannot say otherwise."""
     parts = urlsplit(url)
     query = parse_qs(parts.query, keep_blank_values=True)
-    if said := sorted(_CHECKS.keys() & query.keys()):
+    if said := [name for name in _CHECKS if set(query.get(name, ())) - _AS_OURS[name]]:
         raise ConfigError(
             f"{SETTING}: leave {said[0]} out: certificates are checked, name included"
         )

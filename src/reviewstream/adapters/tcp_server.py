@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -51,7 +51,7 @@ class ServeOptions:
         poll: Seconds between looks for new lines.
         door: Whom to let in.
         max_connections: Of all clients together; more are hung up on.
-        max_per_client: Connections of one address (of IPv6: of one network of 64 bits); the next
+        max_per_client: Connections of one address (of IPv6: of one public /64 network); the next
             few are told so, more are hung up on.
         greeting: Seconds that a client has for TLS and to say hello.
         idle: Seconds without a request, or in which nothing that is sent is taken.
@@ -273,10 +273,14 @@ def serving(
 
 
 def neighbourhood(address: str) -> str:
-    """Return what counts as one client: an address, or the IPv6 network that one machine has."""
-    if ":" not in address:
+    """Return what counts as one client: an address, or a public network of IPv6.
+
+    Whoever has one public address of IPv6 has all of its network. Not so in a network of one's own.
+    """
+    found = ip_address(address.split("%", maxsplit=1)[0])
+    if found.version == 4 or not found.is_global:
         return address
-    return f"{IPv6Address(address.split('%', maxsplit=1)[0]).exploded[:_NETWORK]}::/64"
+    return f"{found.exploded[:_NETWORK]}::/64"
 
 
 def _listen(flag: str, host: str, port: int) -> socket.socket:

@@ -112,7 +112,12 @@ def _overheard(settings: "Settings") -> Iterator[tuple[str, str]]:
         given = getattr(settings, section)
         for url in (getattr(given, address) or "").split(","):
             if getattr(given, secret) is not None and _is_open(url):
-                yield f"{section}.{secret}", url
+                yield f"{section}.{secret}", _shown(url)
+
+
+def _shown(url: str) -> str:
+    """Return a URL without its query, in which some keep a key."""
+    return urlsplit(url)._replace(query="", fragment="").geturl()
 
 
 def _is_open(url: str) -> bool:

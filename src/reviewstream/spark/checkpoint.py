@@ -7,6 +7,7 @@ notices a checkpoint that was lost, and Spark alone that two queries use one.
 import fcntl
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,6 @@ from typing import Final
 from reviewstream.core.markers import Marker, check_past
 from reviewstream.errors import ConfigError
 from reviewstream.pipeline.identity import (
-    Identity,
     check_identity,
     identity_of,
     identity_text,
@@ -27,6 +27,7 @@ IDENTITY: Final = "reviewstream.json"
 LOCK: Final = "reviewstream.lock"
 OFFSETS: Final = "offsets"  # Spark's own: what is in each micro-batch
 METADATA: Final = "metadata"  # Spark's own: the query's id
+_LOCAL: Final = re.compile(r"file:(///|/(?!/))(?P<path>.*)")  # its path is not percent-encoded
 
 _held: dict[Path, "Checkpoint"] = {}
 
@@ -37,9 +38,10 @@ class Checkpoint:
     Without a folder it is one that nothing is known about.
     """
 
-    def __init__(self, folder: Path | None = None, lock: int | None = None) -> None:
+    def __init__(self, folder: Path | None = None, lock: int | None = None, name: str = "") -> None:
         self._folder = folder
         self._lock = lock
+        self._name = name  # of the stream, unless it has another
         self.is_used: Callable[[], bool] = lambda: True
 
     def check(self, kafka: KafkaSettings) -> KafkaSettings:
@@ -56,8 +58,11 @@ class Checkpoint:
             return kafka
         file = self._folder / IDENTITY
         recorded = read_identity(file.read_bytes(), str(file)) if file.exists() else None
-        kafka = _named(kafka, recorded, str(self._folder))
-        now = identity_of(kafka, _query_of(self._folder))
+        query = _query_of(self._folder)
+        has_begun = recorded is not None and (recorded.query or query) is not None
+        stream = kafka.stream_name or (recorded.stream if recorded and has_begun else None)
+        kafka = kafka.model_copy(update={"stream_name": stream or self._name})
+        now = identity_of(kafka, query)
         if recorded is not None:
             check_identity(recorded, now, str(self._folder))
         _replace(file, identity_text(now))
@@ -112,19 +117,15 @@ def use(checkpoint: str) -> Checkpoint:
             f"another query uses checkpoint {folder} just now: stop it first, or give this one a "
             "checkpoint of its own (spark.checkpoint)"
         ) from err
-    _held[folder] = Checkpoint(folder, lock)
+    _held[folder] = Checkpoint(folder, lock, located(checkpoint))
     return _held[folder]
 
 
 def _folder(checkpoint: str) -> Path | None:
     """Return the folder, a path or a URL, if it is in this machine's file system."""
-    where = located(checkpoint)
-    return None if "://" in where else Path(where)
-
-
-def _named(kafka: KafkaSettings, recorded: Identity | None, folder: str) -> KafkaSettings:
-    before = None if recorded is None else recorded.stream
-    return kafka.model_copy(update={"stream_name": kafka.stream_name or before or folder})
+    if local := _LOCAL.fullmatch(checkpoint):
+        return Path("/", local["path"]).resolve()
+    return None if "://" in checkpoint else Path(checkpoint).resolve()
 
 
 def _query_of(folder: Path) -> str | None:

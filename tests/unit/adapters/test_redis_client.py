@@ -77,6 +77,12 @@ def test_the_check_does_not_depend_on_what_the_library_does_by_itself() -> None:
     assert (said["ssl_cert_reqs"], said["ssl_check_hostname"]) == ("required", True)
 
 
+def test_who_asks_for_the_checks_that_there_are_gets_them() -> None:
+    url = "rediss://127.0.0.1?ssl_cert_reqs=required&ssl_check_hostname=true"
+    said = RedisClient(url, timeout=1).client.connection_pool.connection_kwargs
+    assert (said["ssl_cert_reqs"], said["ssl_check_hostname"]) == ("required", True)
+
+
 def test_a_file_of_certificates_that_is_not_there_is_a_setting_to_correct(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"ledger\.url .*none\.pem: No such file"):
         ask("rediss://127.0.0.1", tmp_path / "none.pem")
@@ -95,6 +101,7 @@ def test_a_redis_without_tls_is_a_setting_to_correct() -> None:
         ("db=1&ssl_check_hostname=no", "ssl_check_hostname"),
         ("ssl%5Fcert_reqs=none", "ssl_cert_reqs"),
         ("ssl_cert_reqs=", "ssl_cert_reqs"),
+        ("ssl_cert_reqs=required&ssl_cert_reqs=none", "ssl_cert_reqs"),
     ],
 )
 @pytest.mark.parametrize("scheme", ["rediss", "redis"])

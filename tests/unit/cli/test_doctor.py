@@ -60,7 +60,7 @@ def checks(*arguments: str) -> tuple[dict[str, dict[str, object]], str]:
     ],
 )
 def test_a_secret_that_others_could_hear_is_named_and_no_fault(secret: str, url: str) -> None:
-    given = ["-s", f"{secret}=hidden", "-s", f"{url}=http://server:1"]
+    given = ["-s", f"{secret}=hidden", "-s", f"{url}=http://server:1?key=hidden"]
     found, said = checks(*given)
     assert found[secret]["good"] is found[secret]["warns"] is True
     assert f"beware  {secret}: sent to http://server:1, everyone on the way can read it" in said

@@ -87,6 +87,7 @@ def test_the_stream_keeps_its_name_when_its_checkpoint_is_moved(
     checkpoint: Checkpoint, folder: Path
 ) -> None:
     assert checkpoint.check(KAFKA).stream_name == str(folder)
+    begun_by_spark(folder, "q1")
     checkpoint.release()
     elsewhere = folder.rename(folder.with_name("elsewhere"))
     moved = use(str(elsewhere))
@@ -94,7 +95,6 @@ def test_the_stream_keeps_its_name_when_its_checkpoint_is_moved(
     moved.started(moved.check(KAFKA), "q1")
     moved.release()
     again = use(str(elsewhere))
-    begun_by_spark(elsewhere, "q1")
     assert again.check(KAFKA).stream_name == str(folder)
     again.release()
 
@@ -132,27 +132,58 @@ def test_nothing_is_known_of_the_past_of_a_checkpoint_elsewhere() -> None:
     use("s3a://bucket/checkpoint").check_past(marker_of(3))
 
 
-def test_a_name_that_is_given_counts_and_is_kept(checkpoint: Checkpoint) -> None:
+def test_a_name_of_a_start_that_failed_is_not_kept(checkpoint: Checkpoint, folder: Path) -> None:
+    checkpoint.check(KafkaSettings(stream_name="taken"))
+    assert checkpoint.check(KAFKA).stream_name == str(folder)
+
+
+def test_a_name_that_is_given_counts_and_is_kept(checkpoint: Checkpoint, folder: Path) -> None:
+    begun_by_spark(folder, "q1")
     checkpoint.check(KAFKA)
     assert checkpoint.check(KafkaSettings(stream_name="mine")).stream_name == "mine"
     assert checkpoint.check(KAFKA).stream_name == "mine"
 
 
-def test_an_identity_from_before_streams_were_in_it_gets_the_folder_s_name(
-    checkpoint: Checkpoint, folder: Path
+SPELLED = pytest.mark.parametrize(
+    "spelled", ["file://{0}", "file:{0}", "{0}/../checkpoint", "{0}/", "{1}"]
+)
+
+
+@pytest.fixture
+def link(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    link = folder.parent.with_name("link")
+    link.symlink_to(folder)
+    return link
+
+
+@SPELLED
+def test_an_identity_from_before_streams_were_in_it_gets_the_name_that_was_used_then(
+    folder: Path, link: Path, spelled: str
 ) -> None:
+    begun_by_spark(folder, "q1")
+    where = spelled.format(folder, link)
+    checkpoint = use(where)
     checkpoint.check(KAFKA)
     recorded = read_identity((folder / IDENTITY).read_bytes(), "f")
     (folder / IDENTITY).write_text(identity_text(structs.replace(recorded, stream=None)))
-    assert checkpoint.check(KAFKA).stream_name == str(folder)
+    assert checkpoint.check(KAFKA).stream_name == located(where)
+    checkpoint.release()
 
 
-@pytest.mark.parametrize("spelled", ["file://{0}", "file:{0}", "{0}/../checkpoint", "{0}/", "{1}"])
-def test_a_checkpoint_is_the_same_however_it_is_spelled(folder: Path, spelled: str) -> None:
-    link = folder.parent.with_name("link")
-    folder.mkdir(parents=True)
-    link.symlink_to(folder)
-    assert located(spelled.format(folder, link)) == str(folder)
+@SPELLED
+def test_a_checkpoint_is_the_same_however_it_is_spelled(
+    folder: Path, link: Path, spelled: str
+) -> None:
+    begun_by_spark(folder, "q1")
+    first = use(str(folder))
+    first.check(KAFKA)
+    with pytest.raises(ConfigError, match=IN_USE):
+        use(spelled.format(folder, link))
+    first.is_used = lambda: False  # its query has ended
+    second = use(spelled.format(folder, link))
+    assert second.check(KAFKA).stream_name == str(folder)
+    second.release()
 
 
 @pytest.mark.parametrize("where", ["file", "file/below", "/proc/none"])
