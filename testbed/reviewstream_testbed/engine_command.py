@@ -49,7 +49,11 @@ def _terminated(*_: object) -> NoReturn:
 
 
 def _call(command: list[str], environ: Mapping[str, str]) -> int:
-    """Run a command to its end. Ctrl-C reaches it by itself, SIGTERM is passed on as one."""
+    """Run a command to its end. Ctrl-C reaches it by itself, SIGTERM is passed on as one.
+
+    Whoever was started in a script's background does not hear Ctrl-C, and hands that on.
+    """
+    is_deaf = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     with subprocess.Popen(command, env=environ) as called:
         while True:
             try:
@@ -57,4 +61,4 @@ def _call(command: list[str], environ: Mapping[str, str]) -> int:
             except KeyboardInterrupt:
                 pass
             except _Terminated:
-                called.send_signal(signal.SIGINT)
+                called.send_signal(signal.SIGTERM if is_deaf else signal.SIGINT)

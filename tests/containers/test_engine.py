@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -68,14 +69,28 @@ def test_a_command_has_an_engine_and_its_exit_code_is_kept(
     assert traces(tmp_path) == []
 
 
+@contextmanager
+def heard(interrupt: signal.Handlers) -> Iterator[None]:
+    """Have what is started meanwhile take Ctrl-C so; a script's background ignores it."""
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @needs_root
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("interrupt", [signal.SIG_DFL, signal.SIG_IGN])
 def test_an_engine_ends_when_who_started_it_is_killed(
-    environ: dict[str, str], tmp_path: Path, number: signal.Signals
+    environ: dict[str, str], tmp_path: Path, number: signal.Signals, interrupt: signal.Handlers
 ) -> None:
     sleep = [sys.executable, "-c", "import sys; print('up', flush=True); sys.stdin.read()"]
     pipe = subprocess.PIPE
-    with subprocess.Popen([*ENGINE, *sleep], env=environ, stdin=pipe, stdout=pipe) as runner:
+    with (
+        heard(interrupt),
+        subprocess.Popen([*ENGINE, *sleep], env=environ, stdin=pipe, stdout=pipe) as runner,
+    ):
         assert runner.stdout is not None
         assert runner.stdout.readline() == b"up\n"
         assert traces(tmp_path)
