@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
-from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -23,6 +22,7 @@ from pydantic import (
     SecretStr,
     field_validator,
 )
+from pydantic_core import Url
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -53,6 +53,8 @@ _LOGINS: Final = (  # settings of a section that take what a URL must not have
     "oauth_client_id",
     "oauth_client_secret",
 )
+_ZONE: Final = re.compile(r"%25[^]]*]")  # browsers refuse it in an IPv6 address, clients do not
+_NUMBER: Final = re.compile(r"(?<=\.)\d+")  # nor a name that ends in a number
 _FILE: Final = "_file"  # at the end of a variable: it names a file that holds the secret
 
 
@@ -65,11 +67,10 @@ def is_secret(name: str) -> bool:
 
 def _is_readable(url: str) -> bool:
     try:
-        parts = urlsplit(url)
-        (parts.hostname or "").encode("idna")
-        return bool(parts.scheme) and parts.port != 0 and url.isprintable()
+        Url(_NUMBER.sub("n", _ZONE.sub("]", url)))
     except ValueError:  # a port that is no number, half an IPv6 address, a host that none can have
         return False
+    return url.isprintable()
 
 
 def _each(urls: str) -> list[str]:

@@ -131,7 +131,7 @@ def test_whoever_makes_settings_in_a_program_is_not_shown_the_password_either() 
         "http://h:port",
         "http://h:99999",
         "http://[::1",
-        "http://a..b",
+        "http://xn--ß",
         "http://h/\x1bc",
     ],
 )
