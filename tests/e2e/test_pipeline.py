@@ -92,20 +92,23 @@ def test_an_outage_and_a_restart_lose_and_double_no_line(pipeline: Pipeline, rev
     pipeline = with_changes(pipeline, "source", port=port, max_rows_per_trigger=100)
     topic = Topic(pipeline, pipeline.settings.kafka.labelled_topic)
     serve = ("serve", str(reviews), "--port", str(port))
+    slowly = (*serve, "--rate", "60")  # so that there is something left when it is stopped
     with pipeline.start("run") as run:
-        with pipeline.start(*serve) as server:
+        with pipeline.start(*slowly) as server:
             server.await_text("Ready.")
             await_condition("first records", topic.count, lambda count: count >= 200)
             server.signal(signal.SIGKILL)
         run.await_text("waiting for it")
         before = topic.count()
-        with pipeline.start(*serve) as server:
+        with pipeline.start(*slowly) as server:
             server.await_text("Ready.")
             await_condition("records after the outage", topic.count, lambda n: n >= before + 200)
             assert run.signal(signal.SIGTERM) == 0
             stopped_at = topic.count()
             assert stopped_at < REVIEWS
-            counts = json.loads(pipeline.run("run", "--once", "--json").splitlines()[-1])
+    with pipeline.start(*serve) as server:
+        server.await_text("Ready.")
+        counts = json.loads(pipeline.run("run", "--once", "--json").splitlines()[-1])
     assert counts["labelled"] == REVIEWS - stopped_at
     values = topic.values()
     assert Counter(value["origin"]["offset"] for value in values) == Counter(line_starts(reviews))
