@@ -42,11 +42,10 @@ def find_marker(settings: KafkaSettings, name: str) -> Marker | None:
 
     It waits for no transaction: what is open may end either way.
     """
-    problems = Problems(settings)
     # A token that does not come in time is a refusal: so whoever issues it has as long as a fence.
     timeout = FENCE_TIMEOUT if settings.oauth_token_url else REQUEST_TIMEOUT
-    with closing(_consumer_of(settings, name, problems, "read_uncommitted")) as consumer:
-        return _look(consumer, settings, name, problems, timeout)
+    with closing(_Markers(settings, name, Problems(settings), "read_uncommitted")) as markers:
+        return markers.newest(timeout)
 
 
 class KafkaTransactionalSink:
@@ -63,7 +62,7 @@ class KafkaTransactionalSink:
         self._sink = KafkaRecordSink(settings, config)
         self._problems = self._sink.problems
         self._producer = self._sink.producer
-        self._consumer = _consumer_of(settings, name, self._problems, "read_committed")
+        self._markers = _Markers(settings, name, self._problems, "read_committed")
 
     def fence(self) -> None:
         """Shut out every other sink of this name, and undo what it has not committed."""
@@ -86,7 +85,7 @@ class KafkaTransactionalSink:
 
     def marker(self) -> Marker | None:
         """Return the marker that was committed last under this name, or None."""
-        return _look(self._consumer, self._settings, self._name, self._problems)
+        return self._markers.newest()
 
     def begin(self) -> None:
         """Begin a transaction; after `fence`."""
@@ -100,9 +99,8 @@ class KafkaTransactionalSink:
     def commit(self, marker: Marker) -> None:
         """Make the records and the marker visible, all at once."""
         self._sink.flush()  # it names the record that was refused; a commit would not
-        place = _place(self._settings, marker)
         with self._translated("commit"):
-            group = self._consumer.consumer_group_metadata()
+            place, group = self._markers.place_of(marker), self._markers.group()
             self._producer.send_offsets_to_transaction([place], group, REQUEST_TIMEOUT)
             self._producer.commit_transaction(FENCE_TIMEOUT)
 
@@ -117,45 +115,46 @@ class KafkaTransactionalSink:
 
         Its own `close` raises a `SystemError` after it was fenced (confluent-kafka 2.16).
         """
-        self._consumer.close()
+        self._markers.close()
 
     def _translated(self, what: str) -> AbstractContextManager[None]:
         return self._problems.translated(f"{what} for {self._name}")
 
 
-def _consumer_of(
-    settings: KafkaSettings, name: str, problems: Problems, isolation: str
-) -> Consumer:
-    reading = {
-        "group.id": name,  # never joined: it only keeps the marker
-        "enable.auto.commit": False,
-        "isolation.level": isolation,
-    }
-    with problems.translated("make a consumer"):
-        return Consumer(client_config(settings) | reading | problems.hooks)
+class _Markers:
+    """The offset of a group that nobody joins, with the newest marker of its name beside it."""
 
+    def __init__(
+        self, settings: KafkaSettings, name: str, problems: Problems, isolation: str
+    ) -> None:
+        reading = {"group.id": name, "enable.auto.commit": False, "isolation.level": isolation}
+        with problems.translated("make a consumer"):
+            self._consumer = Consumer(client_config(settings) | reading | problems.hooks)
+        self._topic = settings.labelled_topic
+        self._problems = problems
+        self._what = f"look for the marker of {name}"
 
-def _look(
-    consumer: Consumer,
-    settings: KafkaSettings,
-    name: str,
-    problems: Problems,
-    timeout: float = REQUEST_TIMEOUT,
-) -> Marker | None:
-    what = f"look for the marker of {name}"
-    with problems.translated(what, consumer):
-        [found] = consumer.committed([_place(settings)], timeout=timeout)
-    if found.error is not None:
-        raise problems.error(what, found.error)
-    return None if found.offset < 0 else marker_of(found.metadata or "")
+    def newest(self, timeout: float = REQUEST_TIMEOUT) -> Marker | None:
+        """Return the marker that was committed last, or None."""
+        place = TopicPartition(self._topic, _MARKER_PARTITION)
+        with self._problems.translated(self._what, self._consumer):
+            [found] = self._consumer.committed([place], timeout=timeout)
+        if found.error is not None:
+            raise self._problems.error(self._what, found.error)
+        return None if found.offset < 0 else marker_of(found.metadata or "")
 
+    def place_of(self, marker: Marker) -> TopicPartition:
+        """Return the offset that says it."""
+        text = marker_text(marker)
+        return TopicPartition(self._topic, _MARKER_PARTITION, marker.batch + 1, metadata=text)
 
-def _place(settings: KafkaSettings, marker: Marker | None = None) -> TopicPartition:
-    topic = settings.labelled_topic
-    if marker is None:
-        return TopicPartition(topic, _MARKER_PARTITION)
-    text = marker_text(marker)
-    return TopicPartition(topic, _MARKER_PARTITION, marker.batch + 1, metadata=text)
+    def group(self) -> Any:  # noqa: ANN401 - librdkafka's own, without a type
+        """Return whose offset it is."""
+        return self._consumer.consumer_group_metadata()
+
+    def close(self) -> None:
+        """Free the connections."""
+        self._consumer.close()
 
 
 def _may_pass(error: KafkaError) -> bool:

@@ -75,7 +75,7 @@ def read_identity(text: bytes | str, where: str) -> Identity:
 
 
 def check_identity(recorded: Identity, now: Identity, checkpoint: str) -> None:
-    """Refuse to go on with a checkpoint that is another query's; one that never began is nobody's.
+    """Refuse to go on with a checkpoint that is another query's.
 
     Args:
         recorded: What is beside the checkpoint.
@@ -85,8 +85,6 @@ def check_identity(recorded: Identity, now: Identity, checkpoint: str) -> None:
     Raises:
         ConfigError: They differ; the message names each difference, and the way out.
     """
-    if recorded.query is None and now.query is None:
-        return
     if differences := list(_differences(recorded, now)):
         raise ConfigError(
             f"checkpoint {checkpoint} belongs to another query: {'; '.join(differences)}. Go on "

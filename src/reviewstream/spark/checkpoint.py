@@ -16,6 +16,7 @@ from typing import Final
 from reviewstream.core.markers import Marker, check_past
 from reviewstream.errors import ConfigError
 from reviewstream.pipeline.identity import (
+    Identity,
     check_identity,
     identity_of,
     identity_text,
@@ -56,28 +57,30 @@ class Checkpoint:
         """
         if self._folder is None:
             return kafka
-        file = self._folder / IDENTITY
-        recorded = read_identity(file.read_bytes(), str(file)) if file.exists() else None
         query = _query_of(self._folder)
-        has_begun = recorded is not None and (recorded.query or query) is not None
-        stream = kafka.stream_name or (recorded.stream if recorded and has_begun else None)
-        kafka = kafka.model_copy(update={"stream_name": stream or self._name})
+        recorded = _recorded(self._folder / IDENTITY, query)
+        before = None if recorded is None else recorded.stream
+        stream = kafka.stream_name or before or self._name
+        kafka = kafka.model_copy(update={"stream_name": stream})
         now = identity_of(kafka, query)
         if recorded is not None:
             check_identity(recorded, now, str(self._folder))
-        _replace(file, identity_text(now))
+        _replace(self._folder / IDENTITY, identity_text(now))
         return kafka
 
-    def check_past(self, last: Marker | None) -> None:
+    def check_past(self, find_marker: Callable[[], Marker | None]) -> None:
         """See that the newest marker of the first task is of a micro-batch that is known here.
 
         Spark writes down what is in a micro-batch before a task of it runs. One that is not here
         would be cut anew, and tasks whose rows moved would not find them written.
 
+        Args:
+            find_marker: Called only where the folder can be looked into.
+
         Raises:
             ConfigError: It is not: the checkpoint was lost, or is an old copy.
         """
-        if self._folder is not None and last is not None:
+        if self._folder is not None and (last := find_marker()) is not None:
             check_past(_query_of(self._folder), _newest_batch(self._folder), last)
 
     def started(self, kafka: KafkaSettings, query: str) -> None:
@@ -126,6 +129,19 @@ def _folder(checkpoint: str) -> Path | None:
     if local := _LOCAL.fullmatch(checkpoint):
         return Path("/", local["path"]).resolve()
     return None if "://" in checkpoint else Path(checkpoint).resolve()
+
+
+def _recorded(file: Path, query: str | None) -> Identity | None:
+    """Return what was written down, if a query has begun since: a start that failed binds nobody.
+
+    Args:
+        file: Where it is.
+        query: That Spark began with the checkpoint, or None.
+    """
+    if not file.exists():
+        return None
+    found = read_identity(file.read_bytes(), str(file))
+    return None if (found.query or query) is None else found
 
 
 def _query_of(folder: Path) -> str | None:

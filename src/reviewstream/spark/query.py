@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -93,11 +94,11 @@ def start_query(
 
 def _check_past(kafka: KafkaSettings, checkpoint: Checkpoint) -> None:
     """Refuse an old copy of the checkpoint before anything is read; the tasks look once more."""
-    if kafka.delivery == "at_least_once" or kafka.stream_name is None:
+    if kafka.delivery == "at_least_once":
         return
-    first = writer_name(kafka.labelled_topic, kafka.stream_name, 0)
+    first = writer_name(kafka.labelled_topic, kafka.stream_name or "", 0)
     with suppress(TransientError):  # whoever writes will wait for Kafka
-        checkpoint.check_past(wiring().find_marker(kafka, first))
+        checkpoint.check_past(partial(wiring().find_marker, kafka, first))
 
 
 def _start(
