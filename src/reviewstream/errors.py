@@ -38,12 +38,34 @@ class ThrottledError(TransientError):
         self.tokens_per_minute = tokens_per_minute
 
 
+class CapacityError(TransientError):
+    """The endpoint has no capacity for the service tier just now; its rate limits are not met."""
+
+
 class UnansweredError(TransientError):
     """Nobody knows whether the other side did what was asked; it may have, and send the bill."""
 
 
 class PermanentError(ReviewStreamError):
     """The same call will fail again; other calls may still succeed."""
+
+
+class BadAnswerError(PermanentError):
+    """The model's answer was unusable, and the endpoint reports that instead of sending it."""
+
+
+class RefusedError(PermanentError):
+    """The endpoint refused one request; whether its text or the settings are at fault is open.
+
+    Attributes:
+        field: Field of the request that the endpoint names; empty: none.
+        is_moderated: The endpoint names its content filter.
+    """
+
+    def __init__(self, message: str, *, field: str = "", is_moderated: bool = False) -> None:
+        super().__init__(message)
+        self.field = field
+        self.is_moderated = is_moderated
 
 
 class StopError(PermanentError):

@@ -137,32 +137,54 @@ class OpenAISettings(_Section):
     """The model.
 
     Attributes:
+        dialect: How the endpoint differs from OpenAI's: a name of `core.dialects`; `auto` goes by
+            the address, and adapts to what the endpoint refuses at first.
         ca_location: File of the certificates to trust; None: the public authorities.
-        timeout: Seconds for one attempt.
+        timeout: Seconds for one attempt; 900 by default where `service_tier` is `flex`.
+        startup_timeout: Seconds after which a run ends whose endpoint has never answered.
         concurrency: Requests in flight, per Spark task.
         temperature: 0 to 2; None: not sent, as some models allow none.
+        reasoning_effort: `none`, `minimal`, `low`, ...; `auto`: the least that a model takes which
+            is known to reason; `default`: not sent.
+        service_tier: `flex` (cheaper and slower), `default`, `priority`, ...; None: not sent.
+        max_tokens_field: `max_completion_tokens` or `max_tokens`; `auto`: as the dialect has it.
+        response_format: `json_schema`, `json_object` (JSON mode), or `text` (the prompt alone);
+            `auto`: the strictest that the endpoint takes.
+        extra_body: Any other fields of the request, verbatim.
+        extra_headers: Any other headers, verbatim; never shown.
         prompt_version: Of `core.prompts`; version 2 takes fewer tokens and asks for no confidence.
-        max_output_tokens_per_label: Of an answer, for each review; a model that reasons needs some
-            thousands, or its answers are cut short.
+        max_output_tokens_per_label: Of an answer, for each review. Unless set, a model that reasons
+            gets room for its hidden tokens beside it.
         pack: Reviews in one request, at most.
         max_pack_tokens: Of a request and its answer, at most; a longer review is asked about alone.
         max_attempts: Failed requests about one review alone before it is rejected.
         max_wait: Seconds; a longer `Retry-After` is cut to this.
         generation: Raised to relabel (0 to 999).
         input_usd_per_million: Price of a million prompt tokens, in US dollars; None: as
-            `core.prices` lists it for the model, and nothing for one that it does not know.
+            genai-prices lists it for the model.
+        cached_input_usd_per_million: The same of prompt tokens that the endpoint had in its cache.
         output_usd_per_million: The same of a million completion tokens.
+        tier_price_factor: What `service_tier` costs in proportion to these prices; None: half for
+            `flex`, the same for `default`.
         ledger_name: Name of the model in the ledger. By default its own, and the address with it
             where that is not OpenAI's: another endpoint may mean another model by the name.
     """
 
     base_url: str = "https://api.openai.com/v1"
     api_key: SecretStr | None = None
+    dialect: str = "auto"
     ca_location: str | None = None
     model: str = "gpt-4o-mini"
     timeout: PositiveFloat = 30.0
+    startup_timeout: PositiveFloat = 600.0
     concurrency: PositiveInt = 16
     temperature: float | None = Field(default=None, ge=0, le=2)
+    reasoning_effort: str = "auto"
+    service_tier: str | None = None
+    max_tokens_field: Literal["auto", "max_completion_tokens", "max_tokens"] = "auto"
+    response_format: Literal["auto", "json_schema", "json_object", "text"] = "auto"
+    extra_body: dict[str, Any] = Field(default_factory=dict)
+    extra_headers: dict[str, SecretStr] = Field(default_factory=dict)
     prompt_version: PositiveInt = 1
     max_output_tokens_per_label: PositiveInt = 64
     pack: PositiveInt = 20
@@ -171,7 +193,9 @@ class OpenAISettings(_Section):
     max_wait: PositiveFloat = 60.0
     generation: int = Field(default=0, ge=0, le=999)
     input_usd_per_million: NonNegativeFloat | None = None
+    cached_input_usd_per_million: NonNegativeFloat | None = None
     output_usd_per_million: NonNegativeFloat | None = None
+    tier_price_factor: NonNegativeFloat | None = None
     ledger_name: str | None = None
 
 

@@ -13,10 +13,13 @@ class Prices(Struct, frozen=True, kw_only=True):
 
     Attributes:
         prompt: What a million prompt tokens cost.
+        cached: What a million prompt tokens cost that the endpoint had in its cache; None: the
+            same as others.
         completion: What a million completion tokens cost.
     """
 
     prompt: int = 0
+    cached: int | None = None
     completion: int = 0
 
     @classmethod
@@ -25,10 +28,25 @@ class Prices(Struct, frozen=True, kw_only=True):
         return cls(prompt=_micro_usd(prompt), completion=_micro_usd(completion))
 
 
-def cost_micro_usd(prompt_tokens: int, completion_tokens: int, prices: Prices) -> int:
-    """Return the cost in micro-dollars, rounded up: a budget is never overdrawn unseen."""
-    total = prompt_tokens * prices.prompt + completion_tokens * prices.completion
-    return -(-total // MILLION)
+def cost_micro_usd(
+    prompt_tokens: int,
+    completion_tokens: int,
+    prices: Prices,
+    *,
+    cached_tokens: int = 0,
+) -> int:
+    """Return the cost in micro-dollars, rounded up: a budget is never overdrawn unseen.
+
+    Args:
+        prompt_tokens: All of the request, the cached ones included.
+        completion_tokens: Of the answer.
+        prices: Of the tokens.
+        cached_tokens: Prompt tokens that the endpoint had in its cache.
+    """
+    cached_price = prices.prompt if prices.cached is None else prices.cached
+    cached = min(cached_tokens, prompt_tokens)
+    asked = (prompt_tokens - cached) * prices.prompt + cached * cached_price
+    return -(-(asked + completion_tokens * prices.completion) // MILLION)
 
 
 def budget_micro_usd(usd: float) -> int:
