@@ -36,11 +36,23 @@ def repairs(lines: Iterable[bytes], where: str) -> dict[str, bytes]:
 
 def _repair(text: bytes, where: str) -> tuple[str, bytes]:
     try:
+        text.decode()  # the decoder below does not look into fields that it skips
         repair = msgspec.json.decode(text, type=_Repair)
-        if repair.line is not None:
-            return repair.id, repair.line.encode()
-        if repair.line_base64 is not None:
-            return repair.id, base64.b64decode(repair.line_base64, validate=True)
-    except (msgspec.MsgspecError, ValueError) as err:  # one kind only since msgspec 0.21
-        raise ConfigError(f"{where}: {err}") from err
+    except UnicodeDecodeError as err:
+        raise ConfigError(f"{where}: byte {err.start} is not UTF-8") from err
+    except (msgspec.MsgspecError, RecursionError) as err:
+        raise ConfigError(
+            f"{where}: not a JSON object with the text `id`, and `line` or `line_base64`: {err}"
+        ) from err
+    if repair.line is not None:
+        return repair.id, repair.line.encode()
+    if repair.line_base64 is not None:
+        return repair.id, _from_base64(repair.line_base64, where)
     raise ConfigError(f"{where}: neither `line` nor `line_base64`")
+
+
+def _from_base64(text: str, where: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as err:
+        raise ConfigError(f"{where}: `line_base64` is not base64: {err}") from err

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reviewstream.core.outcomes import Rejected
+from reviewstream.core.parsing import parse_review
 from reviewstream.core.records import Origin, Reason, RejectedReview, Stage
 from reviewstream.spark.rows import in_batches, to_row
 from reviewstream.wire.framing import Line, Oversized
@@ -36,10 +38,12 @@ def test_a_blank_line_is_no_row() -> None:
 
 
 def test_a_bad_line_is_a_rejection_that_keeps_its_bytes() -> None:
+    refused = parse_review(b"{bad")
+    assert isinstance(refused, Rejected)
     assert to_row(Line(9, b"{bad"), "reviews.json", now) == RejectedReview(
         stage=Stage.PARSE,
         reason=Reason.NOT_JSON,
-        detail="$: JSON is malformed: object keys must be strings (byte 1)",
+        detail=refused.detail,
         raw=b"{bad",
         origin=Origin(source="reviews.json", offset=9),
         rejected_at=NOW.replace(microsecond=678_000),
