@@ -101,6 +101,13 @@ def test_every_schema_has_its_releases_numbered_from_one(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(TODAY))
+def test_the_newest_release_is_what_is_written_today(name: str) -> None:
+    releases = [path for owner, path in RELEASED if owner == name]
+    newest = max(releases, key=lambda path: int(path.stem.removeprefix(f"{name}.v")))
+    assert json.loads(newest.read_bytes()) == TODAY[name]
+
+
+@pytest.mark.parametrize("name", sorted(TODAY))
 def test_a_new_field_without_a_default_is_refused(name: str) -> None:
     """The check bites: old records could not be read any more."""
     fields = [*TODAY[name]["fields"], {"name": "planted", "type": "string"}]
@@ -113,16 +120,25 @@ def test_a_field_that_had_no_default_cannot_be_dropped(name: str) -> None:
     assert not is_compatible(writer=without, reader=TODAY[name])
 
 
+REJECTED: dict[str, Any] = {
+    "stage": "PARSE",
+    "reason": "NOT_JSON",
+    "detail": "",
+    "raw": b"",
+    "origin": {"source": "a", "offset": 0},
+    "attempts": 0,
+    "rejected_at": datetime(2026, 1, 1, tzinfo=UTC),
+}
+
+
 def test_an_older_reader_takes_a_newer_reason_for_other() -> None:
     released = TODAY["rejected_review"]
     newer = json.loads(json.dumps(released).replace('"OTHER",', '"OTHER", "PLANTED",', 1))
-    record = {
-        "stage": "PARSE",
-        "reason": "PLANTED",
-        "detail": "",
-        "raw": b"",
-        "origin": {"source": "a", "offset": 0},
-        "attempts": 0,
-        "rejected_at": datetime(2026, 1, 1, tzinfo=UTC),
-    }
+    record = {**REJECTED, "reason": "PLANTED"}
     assert reread(record, writer=newer, reader=released)["reason"] == "OTHER"
+
+
+@pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens", "cost_micro_usd"])
+def test_a_rejection_from_before_cost_was_kept_cost_nothing(name: str) -> None:
+    first = json.loads((SCHEMAS / "released" / "rejected_review.v1.avsc").read_bytes())
+    assert reread(REJECTED, writer=first, reader=TODAY["rejected_review"])[name] == 0

@@ -32,10 +32,28 @@ class Rejected:
     detail: str
     raw: bytes
 
-    def dead_letter(
-        self, *, stage: Stage, origin: Origin, rejected_at: datetime, attempts: int = 0
+    def dead_letter(  # noqa: PLR0913 - a field of the record for each
+        self,
+        *,
+        stage: Stage,
+        origin: Origin,
+        rejected_at: datetime,
+        attempts: int = 0,
+        prompt_tokens: int = 0,
+        completion_tokens: int = 0,
+        cost_micro_usd: int = 0,
     ) -> RejectedReview:
-        """Return the record that says so; it keeps the first `RAW_LIMIT` bytes of the input."""
+        """Return the record that says so; it keeps the first `RAW_LIMIT` bytes of the input.
+
+        Args:
+            stage: Where the input was refused.
+            origin: Where it came from.
+            rejected_at: UTC.
+            attempts: Requests made to the model.
+            prompt_tokens: The input's share of the requests.
+            completion_tokens: Its share of the answers.
+            cost_micro_usd: Its share of the cost, in millionths of a US dollar.
+        """
         return RejectedReview(
             stage=stage,
             reason=self.reason,
@@ -43,5 +61,8 @@ class Rejected:
             raw=self.raw[:RAW_LIMIT],
             origin=origin,
             attempts=attempts,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
+            cost_micro_usd=cost_micro_usd,
             rejected_at=to_millisecond(rejected_at),
         )

@@ -147,6 +147,10 @@ class RejectedReview(Struct, frozen=True, kw_only=True):
         raw: The line, without its newline: its first 64 KiB. For stage LABEL a line that parses
             to the same review.
         attempts: Requests made to the model; 0 for stage PARSE.
+        prompt_tokens: This review's share of the requests that were answered.
+        completion_tokens: This review's share of the answers.
+        cost_micro_usd: Millionths of a US dollar, paid although there is no label. 0 if the same
+            text was rejected beside it: then that record has the cost.
         rejected_at: UTC, to the millisecond.
     """
 
@@ -156,4 +160,7 @@ class RejectedReview(Struct, frozen=True, kw_only=True):
     raw: bytes
     origin: Origin
     attempts: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_micro_usd: int = 0
     rejected_at: datetime

@@ -43,6 +43,9 @@ REJECTION: Final = _struct(
     detail=StringType(),
     raw=BinaryType(),
     attempts=IntegerType(),
+    prompt_tokens=IntegerType(),
+    completion_tokens=IntegerType(),
+    cost_micro_usd=LongType(),
     rejected_at=TimestampType(),
 )
 PROVENANCE: Final = _struct(

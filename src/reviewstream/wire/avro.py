@@ -131,8 +131,10 @@ def labelled_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
 def rejected_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a rejected row of Spark as its schema's fields."""
     rejection = row["rejection"]
+    # Rows that were stored before version 2 do not know what was paid; then the default is written.
+    known = {name: value for name, value in rejection.items() if value is not None}
     return {
-        **rejection,
+        **known,
         "rejected_at": _aware(rejection["rejected_at"]),
         "origin": row["origin"],
     }

@@ -18,12 +18,26 @@ def test_a_dead_letter_keeps_reason_detail_and_the_beginning_of_the_input() -> N
     assert letter.raw == b"x" * RAW_LIMIT
     assert (letter.stage, letter.reason, letter.detail) == (Stage.PARSE, Reason.NOT_JSON, "$: no")
     assert (letter.origin, letter.attempts) == (ORIGIN, 0)
+    assert (letter.prompt_tokens, letter.completion_tokens, letter.cost_micro_usd) == (0, 0, 0)
     assert letter.rejected_at == NOW.replace(microsecond=678_000)
 
 
 def test_a_dead_letter_says_how_often_the_model_was_asked() -> None:
     letter = REFUSED.dead_letter(stage=Stage.LABEL, origin=ORIGIN, rejected_at=NOW, attempts=3)
     assert (letter.stage, letter.attempts) == (Stage.LABEL, 3)
+
+
+def test_a_dead_letter_says_what_was_paid_for_nothing() -> None:
+    letter = REFUSED.dead_letter(
+        stage=Stage.LABEL,
+        origin=ORIGIN,
+        rejected_at=NOW,
+        attempts=2,
+        prompt_tokens=7,
+        completion_tokens=8,
+        cost_micro_usd=9,
+    )
+    assert (letter.prompt_tokens, letter.completion_tokens, letter.cost_micro_usd) == (7, 8, 9)
 
 
 @given(st.datetimes(timezones=st.just(UTC)))

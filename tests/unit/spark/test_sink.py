@@ -69,7 +69,10 @@ REJECTION = {
     "reason": "NOT_JSON",
     "detail": "$: no",
     "raw": b"\xff",
-    "attempts": 0,
+    "attempts": 1,
+    "prompt_tokens": 2,
+    "completion_tokens": 3,
+    "cost_micro_usd": 4,
     "rejected_at": WHEN,
 }
 REJECTED: dict[str, Any] = dict.fromkeys(LABELLED) | {"origin": ORIGIN, "rejection": REJECTION}

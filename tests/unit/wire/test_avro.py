@@ -83,6 +83,9 @@ rejected_reviews = st.builds(
     raw=st.binary(max_size=60),
     origin=origins,
     attempts=ints,
+    prompt_tokens=ints,
+    completion_tokens=ints,
+    cost_micro_usd=longs,
     rejected_at=moments,
 )
 REVIEW = LabelledReview(
@@ -328,6 +331,20 @@ def test_a_rejected_row_of_spark_becomes_the_same_bytes_as_its_record() -> None:
         },
     }
     assert REJECTED.encode(rejected_of_row(row), 1) == REJECTED.encode(fields, 1)
+
+
+def test_a_rejected_row_from_before_cost_was_kept_cost_nothing() -> None:
+    fields = _rejected_fields()
+    unknown = dict.fromkeys(("prompt_tokens", "completion_tokens", "cost_micro_usd"))
+    row = {"origin": fields["origin"], "rejection": {**fields, **unknown}}
+    assert REJECTED.encode(rejected_of_row(row), 1) == REJECTED.encode(fields, 1)
+
+
+def test_a_rejected_row_without_what_it_must_have_is_refused() -> None:
+    fields = _rejected_fields()
+    row = {"origin": fields["origin"], "rejection": {**fields, "detail": None}}
+    with pytest.raises(AvroEncodeError, match="detail"):
+        REJECTED.encode(rejected_of_row(row), 1)
 
 
 def _rejected_fields() -> dict[str, Any]:
