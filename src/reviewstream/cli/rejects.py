@@ -16,6 +16,7 @@ from rich.text import Text
 from reviewstream.cli.context import Context, verb
 from reviewstream.cli.limits import limited
 from reviewstream.cli.terminal import plain
+from reviewstream.core.costs import MILLION
 from reviewstream.errors import PermanentError
 from reviewstream.wire.avro import to_avro
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from reviewstream.pipeline.rejects import Reject, Rejects, Wanted
 
 EXCERPT: Final = 80  # characters
+PAID: Final = ("prompt_tokens", "completion_tokens", "cost_micro_usd")
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 dlq = click.option("--dlq", is_flag=True, help="Records that the connector could not index.")
@@ -69,9 +71,11 @@ def list_(  # noqa: PLR0913 - an argument for each option
     tally = _Tally(out)
     newest = heapq.nlargest(limit, tally.counted(found), key=lambda one: one.rejected_at or NEVER)
     if context.json:
-        context.emit({"total": tally.total, "rejects": [as_json(one) for one in newest]})
+        shown = [as_json(one) for one in newest]
+        sums = {"total": tally.total, "cost_micro_usd": tally.cost_micro_usd}
+        context.emit({**sums, "rejects": shown})
     else:
-        Console(highlight=False).print(_table(newest, tally.total))
+        Console(highlight=False).print(_table(newest, tally))
 
 
 @command.command("show")
@@ -90,7 +94,9 @@ def show(context: Context, *, name: str, dlq: bool, raw: bool) -> None:
     elif context.json:
         context.emit(as_json(reject) | _more(rejects, reject))
     else:
-        _print_fields(as_json(reject) | _more(rejects, reject))
+        fields = as_json(reject) | _more(rejects, reject)
+        paid = {name: value for name, value in fields.items() if value or name not in PAID}
+        _print_fields(paid)
 
 
 @command.command("replay")
@@ -164,21 +170,24 @@ def as_json(reject: "Reject") -> dict[str, Any]:
         "detail": reject.detail,
         "rejected_at": reject.rejected_at and reject.rejected_at.isoformat(),
         "attempts": reject.attempts,
+        **{name: getattr(reject, name) for name in PAID},
         "is_cut": reject.is_cut,
         **line,
     }
 
 
 class _Tally:
-    """Counts rejects on their way, and writes them down."""
+    """Counts rejects and what they cost on their way, and writes them down."""
 
     def __init__(self, out: IO[str] | None) -> None:
         self.total = 0
+        self.cost_micro_usd = 0
         self._out = out
 
     def counted(self, rejects: "Iterable[Reject]") -> "Iterator[Reject]":
         for reject in rejects:
             self.total += 1
+            self.cost_micro_usd += reject.cost_micro_usd
             if self._out is not None:
                 self._out.write(msgspec.json.encode(as_json(reject)).decode() + "\n")
             yield reject
@@ -203,17 +212,33 @@ def _more(rejects: "Rejects", reject: "Reject") -> dict[str, Any]:
     }
 
 
-def _table(rejects: "list[Reject]", total: int) -> Table:
-    shown = f", the newest {len(rejects)}" if len(rejects) < total else ""
-    table = Table(title=f"{total} rejects{shown}", title_justify="left")
-    for name in ("id", "reason", "when", "what is wrong", "begins with"):
+def _table(rejects: "list[Reject]", tally: _Tally) -> Table:
+    shown = f", the newest {len(rejects)}" if len(rejects) < tally.total else ""
+    cost = f"; all cost {_dollars(tally.cost_micro_usd)}" if tally.cost_micro_usd else ""
+    table = Table(title=f"{tally.total} rejects{shown}{cost}", title_justify="left")
+    names = ["id", "reason", "when", "what is wrong", "begins with"]
+    if is_paid := any(one.is_paid for one in rejects):
+        names.append("paid for")
+    for name in names:
         table.add_column(name, overflow="fold")
     for one in rejects:
         when = f"{one.rejected_at:%Y-%m-%d %H:%M:%S}" if one.rejected_at else "?"
         start = one.raw[: 4 * EXCERPT].decode(errors="replace")
-        cells = (one.id, one.reason, when, one.detail[:EXCERPT], start[:EXCERPT])
+        cells = [one.id, one.reason, when, one.detail[:EXCERPT], start[:EXCERPT]]
+        cells += [_paid_for(one)] if is_paid else []
         table.add_row(*(Text(plain(cell)) for cell in cells))
     return table
+
+
+def _paid_for(reject: "Reject") -> str:
+    if not reject.is_paid:
+        return ""
+    tokens = f"{reject.prompt_tokens:,} + {reject.completion_tokens:,} tokens"
+    return f"{reject.attempts} requests, {tokens}, {_dollars(reject.cost_micro_usd)}"
+
+
+def _dollars(micro_usd: int) -> str:
+    return f"${micro_usd / MILLION:.6f}"
 
 
 def _print_fields(fields: dict[str, Any]) -> None:

@@ -31,6 +31,10 @@ class Reject(Struct, frozen=True, kw_only=True):
         detail: For a person.
         rejected_at: UTC; None if nobody said.
         attempts: Requests made to the model.
+        prompt_tokens: Its share of these requests.
+        completion_tokens: Its share of the answers.
+        cost_micro_usd: Millionths of a US dollar, paid although there is no label. All of these are
+            0 for a record that the index did not take: that has a label, with its own cost.
         raw: The line, its first 64 KiB; or the record's value, as it was.
         record: The record that says so.
     """
@@ -42,8 +46,16 @@ class Reject(Struct, frozen=True, kw_only=True):
     detail: str
     rejected_at: datetime | None
     attempts: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_micro_usd: int = 0
     raw: bytes
     record: StoredRecord
+
+    @property
+    def is_paid(self) -> bool:
+        """Say whether the model gave answers that may have a price."""
+        return (self.prompt_tokens, self.completion_tokens, self.cost_micro_usd) != (0, 0, 0)
 
     @property
     def is_cut(self) -> bool:
@@ -186,6 +198,9 @@ def rejection_of(record: StoredRecord, rejection: RejectedReview) -> Reject:
         detail=rejection.detail,
         rejected_at=rejection.rejected_at,
         attempts=rejection.attempts,
+        prompt_tokens=rejection.prompt_tokens,
+        completion_tokens=rejection.completion_tokens,
+        cost_micro_usd=rejection.cost_micro_usd,
         raw=rejection.raw,
         record=record,
     )

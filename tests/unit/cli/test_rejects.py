@@ -97,6 +97,44 @@ def test_one_is_shown_with_all_there_is(bed: Pipeline) -> None:
     assert found["line_base64"] == "/w=="
 
 
+PAID = {"attempts": 2, "prompt_tokens": 1_234, "completion_tokens": 56, "cost_micro_usd": 789}
+
+
+def test_what_was_paid_for_a_rejected_line_is_listed_and_summed_up(bed: Pipeline) -> None:
+    bed.refuse(0, paid=PAID)
+    bed.refuse(1, paid={"attempts": 1, "cost_micro_usd": 11})
+    listed = " ".join(rejects("list", "--limit", "30").stdout.replace("│", " ").split())
+    assert "24 rejects; all cost $0.000800" in listed
+    assert "paid for" in listed
+    found = json.loads(rejects("list", "--json", "--limit", "30").stdout)
+    assert (found["total"], found["cost_micro_usd"]) == (24, 800)
+    [one] = [one for one in found["rejects"] if one["id"] == "review.json@0"]
+    assert {name: one[name] for name in PAID} == PAID
+    [cheap] = [one for one in found["rejects"] if one["id"] == "review.json@400"]
+    assert {cheap[name] for name in PAID} == {0}
+
+
+def test_the_cell_of_a_paid_line_says_requests_tokens_and_dollars(
+    bed: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    bed.refuse(0, paid=PAID)
+    listed = rejects("list", "--limit", "30").stdout
+    assert "2 requests, 1,234 + 56 tokens, $0.000789" in listed
+    assert listed.count("tokens, $") == 1  # the others were for nothing
+
+
+def test_nothing_is_said_of_money_where_nothing_was_paid(bed: Pipeline) -> None:
+    assert "paid for" not in rejects("list").stdout
+    assert "cost" not in rejects("list").stdout
+    assert "cost_micro_usd" not in rejects("show", "review.json@400").stdout
+    bed.refuse(1, paid=PAID)
+    shown = rejects("show", "review.json@100").stdout.splitlines()
+    assert {f"{name}: {value}" for name, value in PAID.items()} <= {*shown}
+    found = json.loads(rejects("show", "--json", "review.json@100").stdout)
+    assert {name: found[name] for name in PAID} == PAID
+
+
 def test_a_dead_letter_is_shown_with_its_headers_and_its_review(bed: Pipeline) -> None:
     for record, labelled in bed.labels():
         bed.letter(record, message=f"no {labelled.review_id}")

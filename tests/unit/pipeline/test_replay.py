@@ -53,8 +53,14 @@ class Pipeline(Bed):
         self.refusals: list[Refusal] = []
         self.log.ensure([LETTERS])
 
-    def refuse(self, number: int, raw: bytes | None = None, step: Step = Step.LABEL) -> None:
-        """Reject a line, which as it is could have been labelled."""
+    def refuse(
+        self,
+        number: int,
+        raw: bytes | None = None,
+        step: Step = Step.LABEL,
+        paid: Mapping[str, int] | None = None,
+    ) -> None:
+        """Reject a line, which as it is could have been labelled, after paying for it."""
         rejected = RejectedReview(
             stage=step,
             reason=Reason.MODEL_REFUSED,
@@ -62,6 +68,7 @@ class Pipeline(Bed):
             raw=to_line(review(self.ids[number])) if raw is None else raw,
             origin=Origin(source=SOURCE, offset=number * self.stride),
             rejected_at=FakeClock().now(),
+            **(paid or {}),
         )
         self.publisher.publish(rejected)
         self.publisher.flush()
