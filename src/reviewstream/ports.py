@@ -8,6 +8,7 @@ from typing import Any, Protocol, Self
 from msgspec import Struct
 
 from reviewstream.core.chat import ChatAnswer, ChatRequest, RateLimits
+from reviewstream.core.costs import Prices
 from reviewstream.core.limits import Amount, Operation, Reply, Terms
 from reviewstream.core.markers import Marker
 from reviewstream.core.records import Sentiment
@@ -71,6 +72,30 @@ class ChatModel(Protocol):
 
     async def aclose(self) -> None:
         """Free the connections."""
+        ...
+
+
+class PriceList(Protocol):
+    """Lists the prices of models."""
+
+    @property
+    def name(self) -> str:
+        """Name, version and day of the list, for a person."""
+        ...
+
+    def prices(
+        self, model: str, provider: str | None, *, prompt_tokens: int | None = None
+    ) -> Prices | None:
+        """Return the prices of the standard tier, or None if the model is not listed.
+
+        A price that depends on the time of day or on the length of the request is the highest one
+        that is possible. A listed model without a price for some kind of token has 0 for it.
+
+        Args:
+            model: Name, as a request has it.
+            provider: Id of the endpoint's operator; None: the names are taken to be OpenAI's.
+            prompt_tokens: Length of the longest request; None: any length.
+        """
         ...
 
 

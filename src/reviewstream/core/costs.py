@@ -1,31 +1,90 @@
-"""What an answer costs, in whole millionths of a US dollar."""
+"""Prices of tokens and costs of answers, in whole millionths of a US dollar.
 
+Every rounding goes up, once for each price and once for each request, so that a budget cannot be
+overdrawn by rounding.
+"""
+
+from collections.abc import Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from typing import Self
+from fractions import Fraction
+from math import ceil
+from types import MappingProxyType
+from typing import Final, Self
 
 from msgspec import Struct
 
 MILLION = 1_000_000
+STANDARD: Final = Fraction(1)
+# Factors to the standard price. `auto` is a request; endpoints answer with the tier they used.
+TIER_FACTORS: Final[Mapping[str, Fraction]] = MappingProxyType(
+    {
+        "auto": STANDARD,
+        "default": STANDARD,
+        "standard": STANDARD,
+        "flex": Fraction(1, 2),
+        "batch": Fraction(1, 2),
+    }
+)
 
 
 class Prices(Struct, frozen=True, kw_only=True):
     """Prices of tokens, in micro-dollars per million tokens.
 
     Attributes:
-        prompt: What a million prompt tokens cost.
-        cached: What a million prompt tokens cost that the endpoint had in its cache; None: the
-            same as others.
-        completion: What a million completion tokens cost.
+        prompt: Price of prompt tokens.
+        cached: Price of prompt tokens that the endpoint read from its cache; None: as `prompt`.
+        written: Price of prompt tokens that the endpoint wrote to its cache; None: as `prompt`.
+        completion: Price of completion tokens, hidden reasoning included.
     """
 
     prompt: int = 0
     cached: int | None = None
+    written: int | None = None
     completion: int = 0
 
     @classmethod
-    def from_usd(cls, *, prompt: float, completion: float) -> Self:
-        """Return the prices for US dollars per million tokens, a broken micro-dollar rounded up."""
-        return cls(prompt=_micro_usd(prompt), completion=_micro_usd(completion))
+    def from_usd(
+        cls,
+        *,
+        prompt: float,
+        completion: float,
+        cached: float | None = None,
+        written: float | None = None,
+    ) -> Self:
+        """Return the prices for US dollars per million tokens, rounded up to a micro-dollar."""
+        return cls(
+            prompt=_micro_usd(prompt),
+            cached=None if cached is None else _micro_usd(cached),
+            written=None if written is None else _micro_usd(written),
+            completion=_micro_usd(completion),
+        )
+
+    def scaled(self, factor: Fraction) -> Self:
+        """Return these prices times a factor, each rounded up."""
+        return type(self)(
+            prompt=ceil(self.prompt * factor),
+            cached=None if self.cached is None else ceil(self.cached * factor),
+            written=None if self.written is None else ceil(self.written * factor),
+            completion=ceil(self.completion * factor),
+        )
+
+    def ceiling(self) -> Self:
+        """Return prices for a reservation: a prompt token costs its highest possible price."""
+        possible = (self.prompt, self.cached or 0, self.written or 0)
+        return type(self)(prompt=max(possible), completion=self.completion)
+
+
+def tier_factor(tier: str | None, given: float | None = None) -> Fraction | None:
+    """Return the price of a service tier in proportion to the standard one, or None if unknown.
+
+    Args:
+        tier: As the request or the answer names it; None: the standard tier.
+        given: Factor from the settings; it wins for every tier but the standard one.
+    """
+    known = TIER_FACTORS.get(tier or "default")
+    if given is None or known == STANDARD:
+        return known
+    return Fraction(Decimal(repr(given)))
 
 
 def cost_micro_usd(
@@ -34,23 +93,28 @@ def cost_micro_usd(
     prices: Prices,
     *,
     cached_tokens: int = 0,
+    written_tokens: int = 0,
 ) -> int:
-    """Return the cost in micro-dollars, rounded up: a budget is never overdrawn unseen.
+    """Return the cost in micro-dollars, rounded up.
 
     Args:
-        prompt_tokens: All of the request, the cached ones included.
-        completion_tokens: Of the answer.
-        prices: Of the tokens.
-        cached_tokens: Prompt tokens that the endpoint had in its cache.
+        prompt_tokens: All tokens of the request, cached and written ones included.
+        completion_tokens: Tokens of the answer, hidden reasoning included.
+        prices: Prices of the tier that answered.
+        cached_tokens: Prompt tokens that the endpoint read from its cache.
+        written_tokens: Prompt tokens that the endpoint wrote to its cache.
     """
     cached_price = prices.prompt if prices.cached is None else prices.cached
+    written_price = prices.prompt if prices.written is None else prices.written
     cached = min(cached_tokens, prompt_tokens)
-    asked = (prompt_tokens - cached) * prices.prompt + cached * cached_price
+    written = min(written_tokens, prompt_tokens - cached)
+    plain = prompt_tokens - cached - written
+    asked = plain * prices.prompt + cached * cached_price + written * written_price
     return -(-(asked + completion_tokens * prices.completion) // MILLION)
 
 
 def budget_micro_usd(usd: float) -> int:
-    """Return a budget in micro-dollars, a broken one left out."""
+    """Return a budget in micro-dollars, rounded down."""
     return _micro_usd(usd, ROUND_FLOOR)
 
 
