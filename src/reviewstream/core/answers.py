@@ -2,19 +2,29 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from reviewstream.core.chat import ChatAnswer
+from reviewstream.core.completion import REASONING_FIELDS
+from reviewstream.core.json_values import NOT_JSON, as_number, decoded
 from reviewstream.core.outcomes import Ok, Rejected
 from reviewstream.core.records import Reason, Sentiment
 
 MAX_QUOTE = 80  # characters of the answer that are shown to a person
 MAX_PROBLEM = 160  # characters of what is wrong with it
+MAX_ID = 1 << 63  # of an id that is written as a number
+MAX_MARK = 40  # characters of a token such as `<|im_end|>`
 
-_FENCED = re.compile(r"\A\s*```(?:json)?[ \t]*\n(.*)\n\s*```\s*\Z", re.DOTALL)
+_FENCES: Final = ("```", "~~~")
+_LANGUAGE: Final = re.compile(r"[`~]*[ \t]*[A-Za-z0-9_+.-]{0,20}\s*")
+_MARK: Final = re.compile(r"<\|\w+\|>")
+_ENDS: Final = ("</s>", "<eos>", "<end_of_turn>", "[EOS]")
+_THOUGHT: Final = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
+_SENTIMENTS: Final = {one.value: one for one in Sentiment}
 
 
 class Label(Struct, frozen=True, kw_only=True):
@@ -41,8 +51,18 @@ class _Answer(Struct, frozen=True):
 _decoder = msgspec.json.Decoder(_Answer)
 
 
+class _BadAnswer(ValueError):
+    """An answer that cannot be read."""
+
+
 def read_answer(answer: ChatAnswer, ids: Sequence[str]) -> Ok[Mapping[str, Label]] | Rejected:
-    """Read the labels of a request.
+    """Read the labels of a request, in time that is linear in the length of the answer.
+
+    Read are a JSON object with `labels`, and the bare array of them; in a code fence of any kind,
+    with or without sentences around it, if it is the only fenced JSON; after a block of thoughts
+    (up to `</think>`), which is dropped; before special tokens (`<|im_end|>`, `</s>`), likewise. A
+    sentiment may be in any case, an id of digits a number, a confidence a number in a string;
+    fields that nobody asked for do not matter.
 
     Args:
         answer: Whatever came back.
@@ -51,20 +71,119 @@ def read_answer(answer: ChatAnswer, ids: Sequence[str]) -> Ok[Mapping[str, Label
     Returns:
         A label for every id, or the first thing wrong with the answer. Never raises.
     """
-    if answer.refusal or answer.finish_reason == "content_filter":
-        why = answer.refusal or "the endpoint's content filter"
-        return _rejected(Reason.MODEL_REFUSED, f"the model refused: {_quote(why)}", answer)
-    if answer.finish_reason == "length":
-        return _bad("the answer is cut short (finish_reason: length)", answer)
+    if (refused := _unfinished(answer)) is not None:
+        return refused
     try:
-        labels = _decoder.decode(_unfenced(answer.text)).labels
-    except (msgspec.MsgspecError, ValueError, RecursionError) as err:
-        # The decoder's sentence may hold a label as long as the model pleased to make it.
+        labels = _labels(answer.text)
+    except _BadAnswer as err:
+        # The sentence may hold a label as long as the model pleased to make it.
         return _bad(f"{_cut(str(err), MAX_PROBLEM)}: {_quote(answer.text)}", answer)
     wrong = _wrong_ids(labels, ids) or _wrong_confidence(labels)
     if wrong:
         return _bad(wrong, answer)
     return Ok({one.id: Label(sentiment=one.sentiment, confidence=one.confidence) for one in labels})
+
+
+def _unfinished(answer: ChatAnswer) -> Rejected | None:
+    """Return what is wrong with an answer before it is read."""
+    finish = answer.finish_reason
+    if answer.refusal or finish == "content_filter":
+        why = answer.refusal or "the endpoint's content filter"
+        return _rejected(Reason.MODEL_REFUSED, f"the model refused: {_quote(why)}", answer)
+    if finish == "length":
+        return _bad("the answer is cut short (finish_reason: length)", answer)
+    if answer.text.strip():
+        return None
+    if finish in REASONING_FIELDS:
+        return _bad(f"the answer is empty: all of it is in {finish}, not in content", answer)
+    return _bad(f"the answer is empty (finish_reason: {_quote(finish)})", answer)
+
+
+def _labels(text: str) -> Sequence[_Item]:
+    """Return the labels of an answer in whichever wrapping.
+
+    Raises:
+        _BadAnswer: there are none, or one of them is malformed.
+    """
+    try:
+        return _decoder.decode(text).labels
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        pass  # the quick way is for what was asked for; the rest is for what comes as well
+    value = decoded(text)
+    if value is NOT_JSON:
+        value = _unwrapped(text)
+    if isinstance(value, dict):
+        value = value.get("labels")
+    if not isinstance(value, list):
+        raise _BadAnswer("$.labels: there is no array of labels")
+    return [_item(one, f"$.labels[{number}]") for number, one in enumerate(value)]
+
+
+def _unwrapped(text: str) -> Any:  # noqa: ANN401
+    """Return the JSON value in an answer that is not JSON as a whole.
+
+    Raises:
+        _BadAnswer: there is none, or more than one.
+    """
+    thought = 0
+    for match in _THOUGHT.finditer(text):
+        thought = match.end()
+    rest = text[thought : _end_of_answer(text)]
+    value = decoded(rest)
+    if value is not NOT_JSON:
+        return value
+    fenced = [one for one in _fenced(rest) if isinstance(one, dict | list)]
+    if len(fenced) != 1:
+        raise _BadAnswer("the answer is not JSON")
+    return fenced[0]
+
+
+def _end_of_answer(text: str) -> int:
+    """Return where the special tokens begin that some servers leave at the end."""
+    end = len(text)
+    while True:
+        while end and text[end - 1].isspace():
+            end -= 1
+        found = next((one for one in _ENDS if text.endswith(one, 0, end)), "")
+        if not found and text.endswith("|>", 0, end):
+            start = text.rfind("<|", max(end - MAX_MARK, 0), end)
+            found = text[start:end] if start >= 0 and _MARK.fullmatch(text, start, end) else ""
+        if not found:
+            return end
+        end -= len(found)
+
+
+def _fenced(text: str) -> Iterator[Any]:
+    """Yield the values of the code blocks that hold JSON."""
+    fence = min(_FENCES, key=lambda one: text.find(one) % (len(text) + 1))  # the first there is
+    for block in text.split(fence)[1::2]:
+        start = _LANGUAGE.match(block)
+        value = decoded(block[start.end() if start else 0 :].strip(fence[0]))
+        if value is not NOT_JSON:
+            yield value
+
+
+def _item(value: object, path: str) -> _Item:
+    """Return one label.
+
+    Raises:
+        _BadAnswer: it is malformed.
+    """
+    if not isinstance(value, dict):
+        raise _BadAnswer(f"{path}: is not an object")
+    name, said, sure = value.get("id"), value.get("sentiment"), value.get("confidence")
+    if isinstance(name, int) and not isinstance(name, bool) and 0 <= name < MAX_ID:
+        name = str(name)
+    if not isinstance(name, str):
+        raise _BadAnswer(f"{path}.id: is neither text nor a whole number")
+    sentiment = _SENTIMENTS.get(said.strip().upper()) if isinstance(said, str) else None
+    if sentiment is None:
+        shown = _quote(said) if isinstance(said, str) else "missing, or not text"
+        raise _BadAnswer(f"{path}.sentiment: is {shown} (one of {', '.join(_SENTIMENTS)})")
+    confidence = as_number(sure)
+    if sure is not None and confidence is None:
+        raise _BadAnswer(f"{path}.confidence: is not a number (0 to 1)")
+    return _Item(id=name, sentiment=sentiment, confidence=confidence)
 
 
 def _wrong_ids(labels: Sequence[_Item], ids: Sequence[str]) -> str | None:
@@ -82,12 +201,6 @@ def _wrong_confidence(labels: Sequence[_Item]) -> str | None:
         if one.confidence is not None and not 0 <= one.confidence <= 1:
             return f"$.labels: confidence of id {one.id!r} is {one.confidence} (0 to 1)"
     return None
-
-
-def _unfenced(text: str) -> str:
-    """Drop the code fence that models without structured output put around JSON."""
-    fenced = _FENCED.match(text)
-    return fenced[1] if fenced else text
 
 
 def _bad(detail: str, answer: ChatAnswer) -> Rejected:
