@@ -17,8 +17,6 @@ from pydantic import BaseModel
 from reviewstream.cli import main
 from reviewstream.core.connector import connector_config
 from reviewstream.core.mapping import index_mapping
-from reviewstream.core.prices import AS_OF
-from reviewstream.core.prices import USD_PER_MILLION as LISTED
 from reviewstream.settings import Settings
 from reviewstream.wire.schemas import SchemaName, schema_text
 from reviewstream_testbed.openai_endpoint.faults import KINDS
@@ -165,14 +163,7 @@ def faults() -> str:
     return table(("kind", "what a client sees", "fields"), *rows)
 
 
-def prices() -> str:
-    rows = [(f"`{name}`", f"{asked:.2f}", f"{said:.2f}") for name, (asked, said) in LISTED.items()]
-    head = ("model", "a million tokens of questions", "of answers")
-    return f"US dollars, as listed on {AS_OF}:\n\n{table(head, *rows)}"
-
-
 PARTS: dict[str, Callable[[], str]] = {
-    "prices": prices,
     "settings": settings,
     "commands": commands,
     "labelled-review": lambda: schema("labelled_review"),

@@ -62,11 +62,12 @@ class Context:
         return Console(stderr=True, highlight=False)
 
     def warn_of_prices(self) -> None:
-        """Say so if nobody knows what the model costs: a cost of 0 is no figure then."""
+        """Print a warning if the price of the model is unknown: its costs are counted as 0."""
+        from reviewstream.adapters.prices import priced
         from reviewstream.pipeline.limiting import no_price
         from reviewstream.pipeline.policy import known_prices
 
-        if known_prices(self.settings.openai) is None:
+        if known_prices(priced(self.settings.openai)) is None:
             sentence = f"{no_price(self.settings.openai)}; until then every cost is counted as 0"
             self.console.print(sentence, markup=False, soft_wrap=True)
 

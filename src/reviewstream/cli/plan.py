@@ -13,14 +13,15 @@ from rich.text import Text
 
 from reviewstream.cli.context import FINDINGS, Context, verb
 from reviewstream.cli.limits import limited
-from reviewstream.core.costs import MILLION
-from reviewstream.core.prices import AS_OF
+from reviewstream.core.costs import MILLION, tier_factor
+from reviewstream.core.dialects import manners_of
 
 if TYPE_CHECKING:
     from reviewstream.pipeline.planning import AnswerTokens, Plan
     from reviewstream.ports import LabelLedger, LedgerArchive
-    from reviewstream.settings import Settings
+    from reviewstream.settings import OpenAISettings, Settings
 
+EXPLICIT: Final = "prompt_cache_options"  # field of OpenAI's requests, gpt-5.6 and later
 TIGHT: Final = 0.9  # of a budget; an estimate may be a tenth off
 
 
@@ -28,21 +29,29 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     """A plan, and what the settings make of it.
 
     Attributes:
-        cost_usd: None if nobody knows what the model costs.
-        prices: Where the prices are from.
+        service_tier: The one that is asked for; None: the standard one.
+        cost_usd: At the service tier of the settings; None if the price is unknown.
+        standard_usd: At the standard tier.
+        flex_usd: At the flex tier.
+        prices: Origin of the prices, or what to set if they are unknown.
         minutes: None without limits.
         left_usd: Of the budget; None without one.
         budget: `suffices`, `tight` or `too small`; None without one.
+        warnings: Sentences about costs that the estimate may lack.
     """
 
     model: str
     prompt_version: int
     pack: int
+    service_tier: str | None
     cost_usd: float | None
+    standard_usd: float | None
+    flex_usd: float | None
     prices: str
     minutes: float | None
     left_usd: float | None
     budget: str | None
+    warnings: list[str]
 
 
 @click.command("plan")
@@ -55,16 +64,18 @@ def command(context: Context, *, file: str, member: str | None) -> None:
 
     FILE is what `serve` takes. Exit code 1: the budget is too small.
     """
-    from reviewstream.pipeline.planning import Planner, answer_tokens
+    from reviewstream.adapters.prices import priced
+    from reviewstream.pipeline.planning import Planner, TierPrices, answer_tokens
     from reviewstream.pipeline.policy import LabelPolicy
 
-    settings = context.settings
+    settings = context.settings.model_copy(update={"openai": priced(context.settings.openai)})
     policy = LabelPolicy.of(settings.openai)
+    prices = TierPrices.of(policy.prices, settings.openai)
     with _ledger(settings) as (ledger, archive):
         answers = answer_tokens(archive, policy)
-        planner = Planner(policy, ledger, answers, remembers=archive is not None)
+        planner = Planner(policy, ledger, answers, remembers=archive is not None, prices=prices)
         found = _planned(context, planner.plan, file, member)
-    outlook = _outlook(settings, found)
+    outlook = _outlook(settings, context.settings.openai, found, answers)
     if context.json:
         context.emit(as_json(found, answers, outlook))
     else:
@@ -89,10 +100,15 @@ def plan_tables(plan: "Plan", answers: "AnswerTokens", outlook: Outlook) -> Rend
         (f"requests, of up to {outlook.pack} texts", f"{plan.requests:,}"),
         ("tokens of questions", f"{plan.prompt_tokens:,}"),
         ("tokens of answers", f"{plan.completion_tokens:,}"),
-        ("US dollars", "?" if outlook.cost_usd is None else f"{outlook.cost_usd:,.4f}"),
+        ("US dollars", _usd(outlook.cost_usd)),
+        ("at the standard / flex tier", f"{_usd(outlook.standard_usd)} / {_usd(outlook.flex_usd)}"),
         ("minutes", "?" if outlook.minutes is None else f"{outlook.minutes:,.1f}"),
     )
     return Group(lines, asked, *map(Text, _notes(answers, outlook)))
+
+
+def _usd(amount: float | None) -> str:
+    return "?" if amount is None else f"{amount:,.4f}"
 
 
 def _table(title: str, *rows: tuple[str, str]) -> Table:
@@ -107,9 +123,8 @@ def _table(title: str, *rows: tuple[str, str]) -> Table:
 def as_json(plan: "Plan", answers: "AnswerTokens", outlook: Outlook) -> dict[str, Any]:
     """Return a plan as plain values."""
     counts: dict[str, Any] = msgspec.to_builtins(plan)
-    del counts["cost_micro_usd"]
     return {
-        **counts,
+        **{name: count for name, count in counts.items() if not name.endswith("_micro_usd")},
         "completion_tokens_per_label": round(answers.per_label, 2),
         "completion_tokens_from": f"{answers.labels} labels" if answers.labels else "prompt",
         **msgspec.to_builtins(outlook),
@@ -127,6 +142,7 @@ def _notes(answers: "AnswerTokens", outlook: Outlook) -> Iterator[str]:
         f" {answers.per_label:.1f} tokens for each label, {basis}. Every answer is good at once."
     )
     yield f"Prices: {outlook.prices}."
+    yield from (f"Warning: {one}." for one in outlook.warnings)
     if outlook.minutes is None:
         yield (
             "Minutes: neither limits.requests_per_minute nor limits.tokens_per_minute is set; the"
@@ -163,25 +179,75 @@ def _planned(context: Context, plan: Any, file: str, member: str | None) -> "Pla
     return found
 
 
-def _outlook(settings: "Settings", plan: "Plan") -> Outlook:
-    from reviewstream.pipeline.limiting import no_price
+def _outlook(
+    settings: "Settings", given: "OpenAISettings", plan: "Plan", answers: "AnswerTokens"
+) -> Outlook:
+    """Judge a plan.
+
+    Args:
+        settings: With the listed prices.
+        given: As the user set them.
+        plan: To judge.
+        answers: What the plan counts for each answer.
+    """
     from reviewstream.pipeline.planning import minutes
     from reviewstream.pipeline.policy import known_prices
 
     model = settings.openai
-    prices = known_prices(model)
-    cost = None if prices is None else plan.cost_micro_usd / MILLION
+    is_priced = known_prices(model) is not None
+    has_tier = tier_factor(model.service_tier, model.tier_price_factor) is not None
+    cost = plan.cost_micro_usd / MILLION if is_priced and has_tier else None
     left = _left(settings)
     return Outlook(
         model=model.model,
         prompt_version=model.prompt_version,
         pack=model.pack,
+        service_tier=model.service_tier,
         cost_usd=cost,
-        prices=no_price(model) if prices is None else _origin(settings),
+        standard_usd=plan.standard_micro_usd / MILLION if is_priced else None,
+        flex_usd=plan.flex_micro_usd / MILLION if is_priced else None,
+        prices=_origin(given, model),
         minutes=minutes(plan, settings.limits),
         left_usd=left,
         budget=None if left is None or cost is None else _judged(cost, left),
+        warnings=list(_warnings(given, model, answers)),
     )
+
+
+def _warnings(
+    given: "OpenAISettings", model: "OpenAISettings", answers: "AnswerTokens"
+) -> Iterator[str]:
+    if manners_of(model.model).reasons and not answers.labels:
+        yield (
+            f"{model.model} can reason, and its hidden tokens are billed as answers but are not in"
+            " this estimate: label some hundred reviews, then plan again"
+        )
+    if tier_factor(model.service_tier, model.tier_price_factor) is None:
+        yield (
+            f"the price of the service tier {model.service_tier} is unknown: set"
+            " openai.tier_price_factor, its price in proportion to the standard tier"
+        )
+    yield from _list_warnings(given, model)
+
+
+def _list_warnings(given: "OpenAISettings", model: "OpenAISettings") -> Iterator[str]:
+    from reviewstream.adapters.prices import listed_prices
+
+    listed = listed_prices(given)
+    if listed and (listed.written or 0) > listed.prompt and EXPLICIT not in given.extra_body:
+        yield (
+            f"{model.model} charges more for questions that it writes to its cache (listed:"
+            f" {(listed.written or 0) / MILLION:g} US dollars a million), which is not in this"
+            f" estimate: openai.extra_body = {{{EXPLICIT} = {{mode = 'explicit'}}}} avoids it"
+        )
+    free = [
+        name
+        for name in ("input_usd_per_million", "output_usd_per_million")
+        if getattr(given, name) is None and getattr(model, name) == 0
+    ]
+    if free:
+        settings = " and ".join(f"openai.{name}" for name in free)
+        yield f"the list has no price above 0 for tokens of {model.model}: set {settings} if it has"
 
 
 def _left(settings: "Settings") -> float | None:
@@ -203,10 +269,23 @@ def _judged(cost: float, left: float) -> str:
     return "suffices" if cost <= TIGHT * left else "tight"
 
 
-def _origin(settings: "Settings") -> str:
-    """Return where the prices are from."""
-    given = (settings.openai.input_usd_per_million, settings.openai.output_usd_per_million)
-    if None not in given:
+def _origin(given: "OpenAISettings", model: "OpenAISettings") -> str:
+    """Return the origin of the prices, or what to set if they are unknown.
+
+    Args:
+        given: As the user set them.
+        model: With the listed prices.
+    """
+    from reviewstream.adapters.prices import open_price_list
+    from reviewstream.pipeline.limiting import no_price
+    from reviewstream.pipeline.policy import known_prices
+
+    prices = open_price_list()
+    if known_prices(model) is None:
+        missing = "" if prices else " (genai-prices, which lists prices, is not installed)"
+        return f"{no_price(model)}{missing}"
+    if prices is None or given == model:
         return "as set"
-    listed = f"of {AS_OF:%Y-%m-%d}, as listed"
-    return listed if given == (None, None) else f"as set, and {listed}"
+    listed = f"listed in {prices.name}"
+    is_partly_set = {given.input_usd_per_million, given.output_usd_per_million} != {None}
+    return f"as set, and {listed}" if is_partly_set else listed

@@ -2,19 +2,19 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Final
+from typing import Final, Self
 
 from msgspec import Struct, structs
 
 from reviewstream.core.batches import batches
-from reviewstream.core.costs import cost_micro_usd
+from reviewstream.core.costs import Prices, cost_micro_usd, tier_factor
 from reviewstream.core.outcomes import Ok
 from reviewstream.core.pace import MARGIN
 from reviewstream.core.parsing import is_blank, parse_review
 from reviewstream.core.prompts import expected_answer_tokens, is_truncated, question_tokens
 from reviewstream.pipeline.policy import LabelPolicy
 from reviewstream.ports import LabelLedger, LedgerArchive, LedgerEntry, LedgerKey
-from reviewstream.settings import LimitsSettings, SourceSettings
+from reviewstream.settings import LimitsSettings, OpenAISettings, SourceSettings
 from reviewstream.wire.framing import Line, Oversized
 
 ENOUGH: Final = 100  # labels bought before; the mean of fewer says little
@@ -38,7 +38,9 @@ class Plan(Struct, frozen=True, kw_only=True):
         requests: If each is answered at once.
         prompt_tokens: A token for every four bytes, and three for each message.
         completion_tokens: An estimate; see `AnswerTokens`.
-        cost_micro_usd: By the prices of the policy.
+        cost_micro_usd: At the service tier of the settings.
+        standard_micro_usd: At the standard tier.
+        flex_micro_usd: At the flex tier.
     """
 
     lines: int = 0
@@ -51,6 +53,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_micro_usd: int = 0
+    standard_micro_usd: int = 0
+    flex_micro_usd: int = 0
 
     @property
     def tokens(self) -> int:
@@ -78,6 +82,37 @@ class AnswerTokens(Struct, frozen=True, kw_only=True):
     labels: int = 0
 
 
+class TierPrices(Struct, frozen=True, kw_only=True):
+    """Prices of the model at each service tier that a plan shows.
+
+    Attributes:
+        asked: The tier of the settings; None: its price is unknown.
+        standard: The standard tier.
+        flex: The flex tier.
+    """
+
+    asked: Prices | None
+    standard: Prices
+    flex: Prices
+
+    @classmethod
+    def of(cls, standard: Prices, settings: OpenAISettings | None = None) -> Self:
+        """Return the prices of all tiers.
+
+        Args:
+            standard: Prices of the standard tier.
+            settings: Tier and factor; by default the standard tier.
+        """
+        tier = None if settings is None else settings.service_tier
+        factor = tier_factor(tier, None if settings is None else settings.tier_price_factor)
+        flex = factor if tier == "flex" else tier_factor("flex")
+        return cls(
+            asked=None if factor is None else standard.scaled(factor),
+            standard=standard,
+            flex=standard if flex is None else standard.scaled(flex),
+        )
+
+
 class Planner:
     """Goes through a file as a run would, and asks nobody.
 
@@ -86,12 +121,20 @@ class Planner:
         ledger: What it knows is not asked about.
         answers: What a label takes.
         remembers: Whether a text that was asked about is in the ledger from then on.
+        prices: Of the model; by default those of the policy.
     """
 
     def __init__(
-        self, policy: LabelPolicy, ledger: LabelLedger, answers: AnswerTokens, *, remembers: bool
+        self,
+        policy: LabelPolicy,
+        ledger: LabelLedger,
+        answers: AnswerTokens,
+        *,
+        remembers: bool,
+        prices: TierPrices | None = None,
     ) -> None:
         self._policy = policy
+        self._prices = prices or TierPrices.of(policy.prices)
         self._ledger = ledger
         self._answers = answers
         self._remembers = remembers
@@ -135,11 +178,14 @@ class Planner:
         prompt = question_tokens(self._policy.prompt([text for _, text in pack]).request)
         answers = self._answers
         completion = round(answers.per_answer + answers.per_label * len(pack))
+        prices = self._prices
         return Plan(
             requests=1,
             prompt_tokens=prompt,
             completion_tokens=completion,
-            cost_micro_usd=cost_micro_usd(prompt, completion, self._policy.prices),
+            cost_micro_usd=cost_micro_usd(prompt, completion, prices.asked or Prices()),
+            standard_micro_usd=cost_micro_usd(prompt, completion, prices.standard),
+            flex_micro_usd=cost_micro_usd(prompt, completion, prices.flex),
         )
 
 

@@ -8,9 +8,35 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from reviewstream.adapters import prices as price_adapter
 from reviewstream.cli import main
-from reviewstream.core.prices import AS_OF
+from reviewstream.cli import plan as plan_command
+from reviewstream.core.costs import Prices
+from reviewstream.core.dialects import ModelManners
 from reviewstream.samples import expand, write_sample
+
+
+class Listed:
+    """A price list of ours: the vendor's changes."""
+
+    name = "a list, in force on 2026-06-01"
+    known = {  # noqa: RUF012
+        "gpt-4o-mini": Prices(prompt=150_000, cached=75_000, completion=600_000),
+        "thinks": Prices(prompt=100_000, completion=400_000),
+        "writes": Prices(prompt=200_000, written=250_000, completion=1_200_000),
+        "free": Prices(),
+    }
+
+    def prices(
+        self, model: str, _provider: str | None, *, prompt_tokens: int | None = None
+    ) -> Prices | None:
+        assert prompt_tokens
+        return self.known.get(model)
+
+
+@pytest.fixture(autouse=True)
+def listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(price_adapter, "open_price_list", Listed)
 
 
 @pytest.fixture
@@ -48,7 +74,8 @@ def test_a_plan_is_told_as_json(path: Path) -> None:
         (0.15 * body["prompt_tokens"] + 0.6 * body["completion_tokens"]) / 1e6, abs=1e-5
     )
     assert (body["minutes"], body["left_usd"], body["budget"]) == (None, None, None)
-    assert body["prices"] == f"of {AS_OF}, as listed"
+    assert body["prices"] == "listed in a list, in force on 2026-06-01"
+    assert (body["service_tier"], body["warnings"]) == (None, [])
     assert body["completion_tokens_from"] == "prompt"
 
 
@@ -56,7 +83,8 @@ def test_a_person_is_told_what_it_is_based_on(path: Path) -> None:
     out = run(path).stdout
     assert "│ lines                           │ 100 │" in out
     assert "15.0 tokens for each label, what prompt version 1 is expected to take" in out
-    assert f"Prices: of {AS_OF}, as listed." in out
+    assert "Prices: listed in a list, in force on 2026-06-01." in out
+    assert "Warning" not in out
     assert "Minutes: neither limits.requests_per_minute nor limits.tokens_per_minute is set" in out
 
 
@@ -100,7 +128,72 @@ def test_given_prices_win_and_are_said_to_be_given(path: Path) -> None:
     body = planned(path, *given)
     assert body["cost_usd"] == pytest.approx(body["completion_tokens"] / 1000)
     assert body["prices"] == "as set"
-    assert planned(path, given[0])["prices"] == f"as set, and of {AS_OF}, as listed"
+    assert body["warnings"] == []
+    partly = "as set, and listed in a list, in force on 2026-06-01"
+    assert planned(path, given[0])["prices"] == partly
+
+
+def test_standard_and_flex_are_shown_side_by_side(path: Path) -> None:
+    body, flex = planned(path), planned(path, "openai.service_tier=flex")
+    assert body["cost_usd"] == body["standard_usd"] == flex["standard_usd"]
+    assert flex["cost_usd"] == flex["flex_usd"] == body["flex_usd"]
+    assert body["flex_usd"] == pytest.approx(body["standard_usd"] / 2, abs=1e-5)
+    figures = f"{body['standard_usd']:.4f} / {body['flex_usd']:.4f}"
+    assert f"│ at the standard / flex tier │ {figures} │" in run(path).stdout
+
+
+def test_the_factor_of_a_tier_is_that_of_the_settings(path: Path) -> None:
+    body = planned(path, "openai.service_tier=priority", "openai.tier_price_factor=2")
+    assert body["cost_usd"] == pytest.approx(2 * body["standard_usd"], abs=1e-5)
+    assert body["flex_usd"] == pytest.approx(body["standard_usd"] / 2, abs=1e-5)
+    flex = planned(path, "openai.service_tier=flex", "openai.tier_price_factor=0.8")
+    assert flex["cost_usd"] == flex["flex_usd"]
+    assert flex["flex_usd"] == pytest.approx(0.8 * body["standard_usd"], abs=1e-5)
+
+
+def test_of_a_tier_of_unknown_price_it_is_said_what_to_set(path: Path) -> None:
+    body = planned(path, "openai.service_tier=priority", "limits.budget_usd=1")
+    assert (body["cost_usd"], body["budget"]) == (None, None)
+    assert body["standard_usd"] > 0
+    (warning,) = body["warnings"]
+    assert "the price of the service tier priority is unknown: set openai.tier_price" in warning
+
+
+def test_of_a_model_that_reasons_it_is_said_that_hidden_tokens_are_not_in_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        plan_command, "manners_of", lambda model: ModelManners(reasons=model == "thinks")
+    )
+    assert planned(path)["warnings"] == []
+    (warning,) = planned(path, "openai.model=thinks")["warnings"]
+    assert warning.startswith("thinks can reason, and its hidden tokens are billed as answers")
+    assert "Warning: thinks can reason" in run(path, "openai.model=thinks").stdout
+
+
+def test_of_a_model_that_charges_for_its_cache_it_is_said_how_to_avoid_that(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (warning,) = planned(path, "openai.model=writes")["warnings"]
+    assert "(listed: 0.25 US dollars a million)" in warning
+    monkeypatch.setenv(
+        "REVIEWSTREAM_OPENAI__EXTRA_BODY", '{"prompt_cache_options": {"mode": "explicit"}}'
+    )
+    assert planned(path, "openai.model=writes")["warnings"] == []
+
+
+def test_a_listed_price_of_0_is_told_of(path: Path) -> None:
+    body = planned(path, "openai.model=free")
+    assert body["cost_usd"] == 0
+    (warning,) = body["warnings"]
+    assert "openai.input_usd_per_million and openai.output_usd_per_million" in warning
+
+
+def test_without_a_list_a_price_must_be_set(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(price_adapter, "open_price_list", lambda: None)
+    body = planned(path)
+    assert body["cost_usd"] is None
+    assert "genai-prices, which lists prices, is not installed" in body["prices"]
 
 
 def test_of_an_unknown_model_it_is_said_that_no_price_is_known(path: Path) -> None:

@@ -22,6 +22,7 @@ from reviewstream.pipeline.planning import (
     AnswerTokens,
     Plan,
     Planner,
+    TierPrices,
     answer_tokens,
     minutes,
 )
@@ -138,6 +139,37 @@ def test_the_price_is_that_of_questions_and_answers() -> None:
     assert plan.requests == 2
     assert plan.completion_tokens == 2 * 4 + 4 * 10
     assert plan.cost_micro_usd == plan.prompt_tokens + 2 * plan.completion_tokens
+
+
+@pytest.mark.parametrize(
+    ("tier", "factor", "asked", "flex"),
+    [
+        (None, None, 2, 1),
+        ("default", 3, 2, 1),
+        ("flex", None, 1, 1),
+        ("flex", 1.5, 3, 3),
+        ("priority", 2, 4, 1),
+        ("priority", None, None, 1),
+    ],
+)
+def test_each_tier_has_its_price(
+    tier: str | None, factor: float | None, asked: int | None, flex: int
+) -> None:
+    settings = OpenAISettings(service_tier=tier, tier_price_factor=factor)
+    prices = TierPrices.of(Prices(prompt=2, completion=2), settings)
+    assert prices.asked == (None if asked is None else Prices(prompt=asked, completion=asked))
+    assert prices.standard == Prices(prompt=2, completion=2)
+    assert prices.flex == Prices(prompt=flex, completion=flex)
+
+
+def test_a_plan_has_the_cost_of_each_tier() -> None:
+    settings = OpenAISettings(service_tier="priority", tier_price_factor=2)
+    prices = TierPrices.of(POLICY.prices, settings)
+    planner = Planner(POLICY, NoLedger(), ANSWERS, remembers=True, prices=prices)
+    plan = planner.plan(map(_line, "abcd"), ALL)
+    standard = plan.prompt_tokens + 2 * plan.completion_tokens
+    assert (plan.standard_micro_usd, plan.cost_micro_usd) == (standard, 2 * standard)
+    assert standard / 2 <= plan.flex_micro_usd <= standard / 2 + plan.requests
 
 
 @pytest.mark.parametrize(("labels", "known"), [(ENOUGH - 1, 0), (ENOUGH, ENOUGH)])
