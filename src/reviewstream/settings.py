@@ -6,6 +6,7 @@ the environment are `REVIEWSTREAM_<SECTION>__<NAME>`; `OPENAI_API_KEY`, `OPENAI_
 end: then it names a file that holds it.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -34,6 +35,7 @@ from pydantic_settings import (
 from reviewstream.errors import ConfigError
 
 SETTINGS_FILE = "reviewstream.toml"
+IDENTITY: Final = "reviewstream.json"  # in a checkpoint's folder: whose it is, and who pays
 Delivery: TypeAlias = Literal["exactly_once", "at_least_once"]
 SECRET_WORDS: Final = (  # in the names of settings whose values nobody may see
     "password",
@@ -55,6 +57,8 @@ _LOGINS: Final = (  # settings of a section that take what a URL must not have
 )
 _ZONE: Final = re.compile(r"%25[^]]*]")  # browsers refuse it in an IPv6 address, clients do not
 _NUMBER: Final = re.compile(r"(?<=\.)\d+")  # nor a name that ends in a number
+_LOCAL: Final = re.compile(r"file:(///|/(?!/))(?P<path>.*)")  # its path is not percent-encoded
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")  # `dbfs:/x` is one, too
 _FILE: Final = "_file"  # at the end of a variable: it names a file that holds the secret
 
 
@@ -137,6 +141,8 @@ class OpenAISettings(_Section):
     """The model.
 
     Attributes:
+        api_key_command: Command that prints the key or a token, such as Entra ID's; it is run again
+            every five minutes, without a shell.
         dialect: How the endpoint differs from OpenAI's: a name of `core.dialects`; `auto` goes by
             the address, and adapts to what the endpoint refuses at first.
         ca_location: File of the certificates to trust; None: the public authorities.
@@ -172,6 +178,7 @@ class OpenAISettings(_Section):
 
     base_url: str = "https://api.openai.com/v1"
     api_key: SecretStr | None = None
+    api_key_command: str | None = None
     dialect: str = "auto"
     ca_location: str | None = None
     model: str = "gpt-4o-mini"
@@ -363,18 +370,60 @@ class SparkSettings(_Section):
 def accounted(settings: "Settings") -> "Settings":
     """Return settings whose budget is that of the checkpoint, unless it is another account's.
 
-    So a query that is started again, for whatever reason, has the same budget and no new one.
+    So a query that is started again, for whatever reason, has the same budget and no new one: the
+    account is written down beside the checkpoint, and follows it when it is moved.
+
+    Raises:
+        ConfigError: What is beside the checkpoint cannot be read.
     """
     if settings.limits.account is not None:
         return settings
-    account = located(settings.spark.checkpoint)
+    account = account_of(settings.spark.checkpoint)
     limits = settings.limits.model_copy(update={"account": account})
     return settings.model_copy(update={"limits": limits})
 
 
+def account_of(checkpoint: str) -> str:
+    """Return the account that a checkpoint began with, or will begin with."""
+    folder = local_folder(checkpoint)
+    if folder is None:
+        return checkpoint
+    kept = _kept_beside(folder)
+    if account := kept.get("account"):
+        return str(account)
+    stream = str(kept.get("stream") or "")
+    # From before accounts were kept: unless it was given a name, both were called by the path.
+    is_path = Path(stream).is_absolute() or _URL.match(stream)
+    return stream if is_path else str(folder)
+
+
+def _kept_beside(folder: Path) -> dict[str, Any]:
+    """Return what is written down of a checkpoint; see `pipeline.identity`."""
+    file = folder / IDENTITY
+    try:
+        kept = json.loads(file.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as err:
+        raise ConfigError(f"{file}: {err.strerror}: it names the account that pays") from err
+    except (ValueError, RecursionError):
+        kept = None
+    if isinstance(kept, dict):
+        return kept
+    raise ConfigError(f"{file} is damaged: put back the one of your copy of the checkpoint")
+
+
 def located(checkpoint: str) -> str:
-    """Return the path or URL of a checkpoint so that it means the same from every folder."""
-    return checkpoint if "://" in checkpoint else str(Path(checkpoint).absolute())
+    """Return the one name of a checkpoint, however it is spelled and from whatever folder."""
+    folder = local_folder(checkpoint)
+    return checkpoint if folder is None else str(folder)
+
+
+def local_folder(checkpoint: str) -> Path | None:
+    """Return the folder of a path or URL without links, if it is in this machine's file system."""
+    if local := _LOCAL.fullmatch(checkpoint):
+        return Path("/", local["path"]).resolve()
+    return None if _URL.match(checkpoint) else Path(checkpoint).resolve()
 
 
 class Settings(BaseSettings):

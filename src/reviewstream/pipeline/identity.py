@@ -22,22 +22,25 @@ class Identity(Struct, frozen=True, kw_only=True):
         version: Of this record.
         query: Spark's id of the query; None until it was started.
         stream: Name under which it writes to Kafka; None of a checkpoint from before it was kept.
+        account: Which pays for it unless `limits.account` says otherwise; likewise.
         schemas: Avro schemas by name, as they were when the checkpoint was last used.
     """
 
     version: int = VERSION
     query: str | None = None
     stream: str | None = None
+    account: str | None = None
     labelled_topic: str
     rejected_topic: str
     schemas: dict[str, str]
 
 
-def identity_of(kafka: KafkaSettings, query: str | None) -> Identity:
+def identity_of(kafka: KafkaSettings, query: str | None, account: str | None = None) -> Identity:
     """Return the identity that a query with these settings has."""
     return Identity(
         query=query,
         stream=kafka.stream_name,
+        account=account,
         labelled_topic=kafka.labelled_topic,
         rejected_topic=kafka.rejected_topic,
         schemas={name: schema_text(name) for name in _SCHEMAS},

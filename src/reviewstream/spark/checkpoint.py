@@ -7,7 +7,6 @@ notices a checkpoint that was lost, and Spark alone that two queries use one.
 import fcntl
 import json
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,13 +21,11 @@ from reviewstream.pipeline.identity import (
     identity_text,
     read_identity,
 )
-from reviewstream.settings import KafkaSettings, located
+from reviewstream.settings import IDENTITY, KafkaSettings, account_of, local_folder
 
-IDENTITY: Final = "reviewstream.json"
 LOCK: Final = "reviewstream.lock"
 OFFSETS: Final = "offsets"  # Spark's own: what is in each micro-batch
 METADATA: Final = "metadata"  # Spark's own: the query's id
-_LOCAL: Final = re.compile(r"file:(///|/(?!/))(?P<path>.*)")  # its path is not percent-encoded
 
 _held: dict[Path, "Checkpoint"] = {}
 
@@ -39,10 +36,9 @@ class Checkpoint:
     Without a folder it is one that nothing is known about.
     """
 
-    def __init__(self, folder: Path | None = None, lock: int | None = None, name: str = "") -> None:
+    def __init__(self, folder: Path | None = None, lock: int | None = None) -> None:
         self._folder = folder
         self._lock = lock
-        self._name = name  # of the stream, unless it has another
         self.is_used: Callable[[], bool] = lambda: True
 
     def check(self, kafka: KafkaSettings) -> KafkaSettings:
@@ -60,9 +56,9 @@ class Checkpoint:
         query = _query_of(self._folder)
         recorded = _recorded(self._folder / IDENTITY, query)
         before = None if recorded is None else recorded.stream
-        stream = kafka.stream_name or before or self._name
+        stream = kafka.stream_name or before or str(self._folder)
         kafka = kafka.model_copy(update={"stream_name": stream})
-        now = identity_of(kafka, query)
+        now = identity_of(kafka, query, account_of(str(self._folder)))
         if recorded is not None:
             check_identity(recorded, now, str(self._folder))
         _replace(self._folder / IDENTITY, identity_text(now))
@@ -86,7 +82,8 @@ class Checkpoint:
     def started(self, kafka: KafkaSettings, query: str) -> None:
         """Write down which query the checkpoint belongs to."""
         if self._folder is not None:
-            _replace(self._folder / IDENTITY, identity_text(identity_of(kafka, query)))
+            now = identity_of(kafka, query, account_of(str(self._folder)))
+            _replace(self._folder / IDENTITY, identity_text(now))
 
     def release(self) -> None:
         """Let another query use it; twice is fine."""
@@ -103,7 +100,7 @@ def use(checkpoint: str) -> Checkpoint:
     Raises:
         ConfigError: Another query uses it.
     """
-    folder = _folder(checkpoint)
+    folder = local_folder(checkpoint)
     if folder is None:
         return Checkpoint()
     before = _held.get(folder)
@@ -120,15 +117,17 @@ def use(checkpoint: str) -> Checkpoint:
             f"another query uses checkpoint {folder} just now: stop it first, or give this one a "
             "checkpoint of its own (spark.checkpoint)"
         ) from err
-    _held[folder] = Checkpoint(folder, lock, located(checkpoint))
+    _held[folder] = Checkpoint(folder, lock)
     return _held[folder]
 
 
-def _folder(checkpoint: str) -> Path | None:
-    """Return the folder, a path or a URL, if it is in this machine's file system."""
-    if local := _LOCAL.fullmatch(checkpoint):
-        return Path("/", local["path"]).resolve()
-    return None if "://" in checkpoint else Path(checkpoint).resolve()
+def anchored(checkpoint: str) -> str:
+    """Return a checkpoint as it is spelled; a path that is not absolute begins in this folder.
+
+    Spark would take it from the folder in which its own process was started.
+    """
+    is_path = local_folder(checkpoint) is not None and ":/" not in checkpoint
+    return str(Path(checkpoint).absolute()) if is_path else checkpoint
 
 
 def _recorded(file: Path, query: str | None) -> Identity | None:

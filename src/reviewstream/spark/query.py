@@ -20,7 +20,7 @@ from reviewstream import errors
 from reviewstream.core.markers import writer_name
 from reviewstream.errors import PermanentError, ReviewStreamError, TransientError
 from reviewstream.settings import KafkaSettings, Settings, accounted, located
-from reviewstream.spark.checkpoint import Checkpoint, use
+from reviewstream.spark.checkpoint import Checkpoint, anchored, use
 from reviewstream.spark.labelling import label_reviews
 from reviewstream.spark.options import SinkOptions, sink_options, source_options
 from reviewstream.spark.registration import register
@@ -79,11 +79,13 @@ def start_query(
         TransientError: The registry is away.
     """
     register(spark)
+    where = {"checkpoint": anchored(settings.spark.checkpoint)}
     with ExitStack() as undo:
-        checkpoint = use(settings.spark.checkpoint)
+        checkpoint = use(where["checkpoint"])
         undo.callback(checkpoint.release)
         kafka = checkpoint.check(settings.kafka)
-        settings = settings.model_copy(update={"kafka": kafka})
+        on_spark = settings.spark.model_copy(update=where)
+        settings = settings.model_copy(update={"kafka": kafka, "spark": on_spark})
         _check_past(kafka, checkpoint)
         running = _start(spark, settings, checkpoint, available_now=available_now)
         undo.callback(running.query.stop)

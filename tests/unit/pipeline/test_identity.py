@@ -32,6 +32,15 @@ def test_an_identity_is_read_as_it_was_written() -> None:
     assert read_identity(identity_text(NOW), "f") == NOW
 
 
+def test_one_that_lacks_what_was_not_kept_then_or_has_what_is_not_known_yet_is_read() -> None:
+    paid = identity_of(KafkaSettings(), "q1", "/data/checkpoint")
+    fields = json.loads(identity_text(paid))
+    assert read_identity(json.dumps(fields | {"later": 1}), "f") == paid
+    del fields["account"], fields["stream"]
+    assert read_identity(json.dumps(fields), "f") == NOW
+    check_identity(paid, NOW, "/c")  # who pays may change
+
+
 def test_the_same_again_is_fine_and_so_is_one_that_was_never_started() -> None:
     check_identity(NOW, NOW, "/c")
     check_identity(structs.replace(NOW, query=None), NOW, "/c")

@@ -11,8 +11,16 @@ from msgspec import structs
 from reviewstream.core.markers import Marker
 from reviewstream.errors import ConfigError
 from reviewstream.pipeline.identity import identity_text, read_identity
-from reviewstream.settings import KafkaSettings, located
-from reviewstream.spark.checkpoint import IDENTITY, Checkpoint, use
+from reviewstream.settings import (
+    IDENTITY,
+    KafkaSettings,
+    LimitsSettings,
+    Settings,
+    SparkSettings,
+    accounted,
+    located,
+)
+from reviewstream.spark.checkpoint import Checkpoint, anchored, use
 
 KAFKA = KafkaSettings()
 IN_USE = "another query uses checkpoint .* just now: stop it first"
@@ -99,6 +107,66 @@ def test_the_stream_keeps_its_name_when_its_checkpoint_is_moved(
     again.release()
 
 
+def account_of(checkpoint: str, **limits: str) -> str | None:
+    """Return who pays for a query with this checkpoint; nothing is started for that."""
+    settings = Settings(
+        spark=SparkSettings(checkpoint=checkpoint), limits=LimitsSettings.model_validate(limits)
+    )
+    return accounted(settings).limits.account
+
+
+def test_the_account_follows_a_checkpoint_that_is_moved(
+    checkpoint: Checkpoint, folder: Path
+) -> None:
+    assert account_of(str(folder)) == str(folder)
+    checkpoint.check(KafkaSettings(stream_name="mine"))
+    begun_by_spark(folder, "q1")
+    checkpoint.started(KafkaSettings(stream_name="mine"), "q1")
+    checkpoint.release()
+    elsewhere = str(folder.rename(folder.with_name("elsewhere")))
+    assert account_of(elsewhere) == str(folder)
+    moved = use(elsewhere)
+    moved.check(KAFKA)
+    moved.started(KAFKA, "q1")
+    moved.release()
+    assert account_of(elsewhere) == str(folder)
+    assert account_of(elsewhere, account="team") == "team"
+
+
+@pytest.mark.parametrize(
+    ("stream", "expected"),
+    [("/began/here", "/began/here"), ("file:///began", "file:///began"), ("mine", None)],
+)
+def test_the_account_of_a_checkpoint_from_before_it_was_kept_is_the_path_that_it_began_with(
+    checkpoint: Checkpoint, folder: Path, stream: str, expected: str | None
+) -> None:
+    begun_by_spark(folder, "q1")
+    checkpoint.check(KafkaSettings(stream_name=stream))
+    recorded = read_identity((folder / IDENTITY).read_bytes(), "f")
+    (folder / IDENTITY).write_text(identity_text(structs.replace(recorded, account=None)))
+    assert account_of(str(folder)) == (expected or str(folder))
+    checkpoint.check(KAFKA)
+    kept = read_identity((folder / IDENTITY).read_bytes(), "f").account
+    assert kept == (expected or str(folder))
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_what_is_beside_a_checkpoint_and_cannot_be_read_is_no_new_budget(folder: Path) -> None:
+    for damaged in (b"", b"[]", b"\xff", b"[" * 100_000):
+        (folder / IDENTITY).write_bytes(damaged)
+        with pytest.raises(ConfigError, match=rf"{IDENTITY} is damaged: put back"):
+            account_of(str(folder))
+    (folder / IDENTITY).unlink()
+    (folder / IDENTITY).mkdir()
+    with pytest.raises(ConfigError, match=rf"{IDENTITY}: .*directory: it names the account"):
+        account_of(str(folder))
+
+
+def test_there_is_nothing_beside_a_checkpoint_that_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert account_of(str(tmp_path / "file")) == str(tmp_path / "file")
+
+
 def marker_of(batch: int, query: str = "q1") -> Marker:
     return Marker(query=query, batch=batch, count=1, checksum=1)
 
@@ -152,7 +220,7 @@ def test_a_name_that_is_given_counts_and_is_kept(checkpoint: Checkpoint, folder:
 
 
 SPELLED = pytest.mark.parametrize(
-    "spelled", ["file://{0}", "file:{0}", "{0}/../checkpoint", "{0}/", "{1}"]
+    "spelled", ["{0}", "file://{0}", "file:{0}", "{0}/../checkpoint", "{0}/", "{1}", "file:{1}"]
 )
 
 
@@ -165,7 +233,32 @@ def link(folder: Path) -> Path:
 
 
 @SPELLED
-def test_an_identity_from_before_streams_were_in_it_gets_the_name_that_was_used_then(
+def test_a_new_checkpoint_has_one_name_and_one_account_however_it_is_spelled(
+    folder: Path, link: Path, spelled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = spelled.format(folder, link)
+    assert account_of(where) == located(where) == str(folder)
+    first = use(where)
+    assert first.check(KAFKA).stream_name == str(folder)
+    first.release()
+    monkeypatch.chdir(folder.parent)
+    relative = anchored("checkpoint")
+    assert account_of("checkpoint") == located("checkpoint") == str(folder)
+    monkeypatch.chdir("/")
+    assert account_of(where) == located(where) == located(relative) == str(folder)
+
+
+def test_spark_is_told_the_checkpoint_as_it_is_spelled_but_from_this_folder(
+    link: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(link.parent)
+    assert anchored("link") == str(link)
+    for told in (str(link), f"file:{link}", f"file://{link}", "s3a://b/c", "dbfs:/c"):
+        assert anchored(told) == told
+
+
+@SPELLED
+def test_an_identity_from_before_streams_were_in_it_gets_the_name_of_its_folder(
     folder: Path, link: Path, spelled: str
 ) -> None:
     begun_by_spark(folder, "q1")
@@ -174,7 +267,7 @@ def test_an_identity_from_before_streams_were_in_it_gets_the_name_that_was_used_
     checkpoint.check(KAFKA)
     recorded = read_identity((folder / IDENTITY).read_bytes(), "f")
     (folder / IDENTITY).write_text(identity_text(structs.replace(recorded, stream=None)))
-    assert checkpoint.check(KAFKA).stream_name == located(where)
+    assert checkpoint.check(KAFKA).stream_name == str(folder)
     checkpoint.release()
 
 

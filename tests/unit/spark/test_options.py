@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -122,3 +123,23 @@ def test_spark_hides_every_option_that_is_a_secret() -> None:
     secrets = {name for name, value in options.items() if value == "secret"}
     assert len(secrets) == 7
     assert [name for name in secrets if not hidden.search(name)] == []
+
+
+def test_the_stream_of_a_query_of_ones_own_is_called_by_the_folder_of_its_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stream(checkpoint: str) -> str | None:
+        options = {"kafka.bootstrap.servers": "x", "checkpointLocation": checkpoint}
+        return SinkOptions.of(options).kafka.stream_name
+
+    folder = tmp_path / "cp"
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    monkeypatch.chdir(tmp_path)
+    assert stream("cp") == str(folder)
+    for place in (tmp_path, Path("/")):
+        monkeypatch.chdir(place)
+        for told in (folder, link, f"{link}/../cp/", f"file:{folder}", f"file://{folder}"):
+            assert stream(str(told)) == str(folder)
+        for elsewhere in ("s3a://bucket/cp", "hdfs:/cp", "file://host/cp"):
+            assert stream(elsewhere) == elsewhere

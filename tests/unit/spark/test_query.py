@@ -111,9 +111,10 @@ def test_a_micro_batch_that_takes_too_long_is_cut_off(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("checkpoint", "given", "account"),
     [
-        ("here", None, str(Path("here").absolute())),
+        ("here", None, str(Path("here").resolve())),
         ("/data/checkpoint", None, "/data/checkpoint"),
         ("hdfs://name/checkpoint", None, "hdfs://name/checkpoint"),
+        ("dbfs:/checkpoint", None, "dbfs:/checkpoint"),
         ("here", "team", "team"),
         ("here", "", ""),
     ],
