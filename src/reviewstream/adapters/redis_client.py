@@ -1,5 +1,6 @@
 """A Redis of the user's, and its errors in one sentence."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -11,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from reviewstream.adapters.trust import tls_failure, trusting
-from reviewstream.errors import ConfigError, TransientError
+from reviewstream.errors import ConfigError, ReviewStreamError, TransientError
 
 SETTING: Final = "ledger.url (REVIEWSTREAM_LEDGER_URL)"
 _AUTHORITY: Final = "url with ?ssl_ca_certs=FILE at its end"
@@ -23,12 +24,28 @@ _REFUSED: Final = (
     redis.AuthenticationError,  # a kind of connection error, though it will not pass
     redis.exceptions.AuthorizationError,
 )
-_PASSING: Final = (
-    redis.ConnectionError,
-    redis.TimeoutError,
-    redis.exceptions.ReadOnlyError,  # a replica: the client is sent elsewhere soon
-    redis.exceptions.TryAgainError,
+_PASSING: Final = (redis.ConnectionError, redis.TimeoutError)
+# Redis fails over, loads its data, or cannot write just now; the client is sent elsewhere soon.
+_RECOVERING: Final = frozenset(
+    {
+        *("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "READONLY"),
+        "TRYAGAIN",
+    }
 )
+_ELSEWHERE: Final = frozenset({"ASK", "MOVED"})
+_FULL: Final = "OOM"
+# redis-py has classes for some codes, and takes the code away from the message then. Errors inside
+# of a script have it in the middle, after a hyphen, before Redis 7.
+_CLASSES: Final = (
+    (redis.exceptions.MovedError, "MOVED"),  # a kind of AskError
+    (redis.exceptions.AskError, "ASK"),
+    (redis.exceptions.MasterDownError, "MASTERDOWN"),  # a kind of ClusterDownError
+    (redis.exceptions.ClusterDownError, "CLUSTERDOWN"),
+    (redis.exceptions.ReadOnlyError, "READONLY"),
+    (redis.exceptions.TryAgainError, "TRYAGAIN"),
+    (redis.exceptions.OutOfMemoryError, "OOM"),
+)
+_CODE: Final = re.compile(r"(?:^|: ?-)([A-Z]{3,})\b")
 
 
 class RedisClient:
@@ -66,21 +83,58 @@ class RedisClient:
         """Turn the vendor's errors about what is kept under a key into ours.
 
         Raises:
-            TransientError: Redis is away.
-            ConfigError: It refuses us, or is not the one that we trust, or something else is under
-                the key.
+            TransientError: Redis is away, or fails over.
+            ConfigError: It refuses us, or is not the one that we trust, is a cluster or full, or
+                something else is under the key.
         """
         try:
             yield
         except _REFUSED as err:
             raise ConfigError(f"{self._where}: {err}: see {SETTING}") from err
         except _PASSING as err:
-            who = f"the ledger in {self._where}"
-            if distrusted := tls_failure(err, who, section="ledger", authority=_AUTHORITY):
+            if distrusted := tls_failure(err, self._who, section="ledger", authority=_AUTHORITY):
                 raise distrusted from err
-            raise TransientError(f"{who} is away: {err}") from err
-        except (redis.RedisError, msgspec.MsgspecError) as err:  # another program's data, perhaps
-            raise ConfigError(f"{self._where}, {key}: {err}: see {SETTING}") from err
+            raise self._away(err) from err
+        except redis.RedisError as err:
+            raise self._answered(err, key) from err
+        except msgspec.MsgspecError as err:  # another program's data, perhaps
+            raise self._unusable(err, key) from err
+
+    @property
+    def _who(self) -> str:
+        return f"the ledger in {self._where}"
+
+    def _away(self, err: Exception) -> TransientError:
+        return TransientError(f"{self._who} is away: {err}: see {SETTING}")
+
+    def _unusable(self, err: Exception, key: str) -> ConfigError:
+        return ConfigError(f"{self._where}, {key}: {err}: see {SETTING}")
+
+    def _answered(self, err: redis.RedisError, key: str) -> ReviewStreamError:
+        """Return our error for what Redis answered instead of a result."""
+        code = _code(err)
+        if code in _RECOVERING:
+            return self._away(err)
+        if code in _ELSEWHERE:
+            return ConfigError(
+                f"{self._where}: a Redis Cluster, which is not supported ({code} {err}): name a"
+                f" single server or its replicated set by {SETTING}"
+            )
+        if code == _FULL:
+            return ConfigError(
+                f"{self._where}: no room ({err}): raise its maxmemory, with"
+                " maxmemory-policy noeviction"
+            )
+        return self._unusable(err, key)
+
+
+def _code(err: redis.RedisError) -> str:
+    """Return the code that Redis began an error with; empty: none is known."""
+    for kind, code in _CLASSES:
+        if isinstance(err, kind):
+            return code
+    codes = _CODE.findall(str(err))
+    return codes[-1] if codes else ""
 
 
 def _checks(url: str) -> dict[str, Any]:

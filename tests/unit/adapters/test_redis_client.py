@@ -4,7 +4,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,24 @@ from reviewstream_testbed.certificates import Authority, Certificate
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("ca") / "ca")
+
+
+@contextmanager
+def answering(words: str) -> Iterator[str]:
+    """Answer everything that one client says with the same line; yield where."""
+
+    def answer() -> None:
+        connection, _ = server.accept()
+        with connection, suppress(OSError):
+            while connection.recv(4_096):
+                connection.sendall(words.encode() + b"\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(20)
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield f"redis://127.0.0.1:{server.getsockname()[1]}/0?protocol=2"
+        thread.join()
 
 
 @contextmanager
@@ -44,8 +62,66 @@ def hanging_up(shown: Certificate | None) -> Iterator[str]:
 def ask(url: str, trusted: Path | None = None) -> None:
     query = f"?ssl_ca_certs={trusted}" if trusted else ""
     redis = RedisClient(f"{url}{query}", timeout=20)
-    with redis.plain_errors("key"):
+    with closing(redis.client), redis.plain_errors("key"):
         redis.client.get("key")
+
+
+SCRIPT = "Error running script (call to f_1f): @user_script:227: @user_script: 227:"
+
+
+@pytest.mark.parametrize("before", ["", f"ERR {SCRIPT} -"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "BUSY Redis is busy running a script.",
+        "CLUSTERDOWN The cluster is down",
+        "LOADING Redis is loading the dataset in memory",
+        "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+        "MISCONF Redis is configured to save RDB snapshots, but it's unable to persist to disk.",
+        "NOREPLICAS Not enough good replicas to write.",
+        "READONLY You can't write against a read only replica.",
+        "TRYAGAIN Multiple keys request during rehashing of slot",
+    ],
+)
+def test_a_redis_that_fails_over_or_loads_is_away(before: str, words: str) -> None:
+    with answering(f"-{before}{words}") as url:
+        with pytest.raises(
+            TransientError, match=r"the ledger in redis://.* is away: .*: see "
+        ) as raised:
+            ask(url)
+    assert words.split(" ", 1)[1] in str(raised.value)
+
+
+@pytest.mark.parametrize("words", ["MOVED 3999 10.0.0.1:6381", "ASK 3999 10.0.0.1:6381"])
+def test_a_cluster_is_a_setting_to_correct(words: str) -> None:
+    with answering(f"-{words}") as url:
+        with pytest.raises(
+            ConfigError, match=r"a Redis Cluster, which is not supported .*ledger\.url"
+        ):
+            ask(url)
+
+
+@pytest.mark.parametrize("before", ["", f"ERR {SCRIPT} -"])
+def test_a_redis_without_room_is_told_how_to_get_some(before: str) -> None:
+    with answering(f"-{before}OOM command not allowed when used memory > 'maxmemory'.") as url:
+        with pytest.raises(ConfigError, match=r"no room \(.*maxmemory.*: raise its maxmemory"):
+            ask(url)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "WRONGTYPE Operation against a key holding the wrong kind of value",
+        "NOAUTH Authentication required.",
+        "NOPERM this user has no permissions to run the 'get' command",
+        f"ERR {SCRIPT} not a pace of reviewstream",
+        "ERR unknown command `GET`, with args beginning with: `a-READONLY LOADING`",
+    ],
+)
+def test_what_will_not_pass_is_a_setting_to_correct(words: str) -> None:
+    with answering(f"-{words}") as url:
+        with pytest.raises(ConfigError, match=r"see ledger\.url"):
+            ask(url)
 
 
 def test_who_is_trusted_is_spoken_to(authority: Authority) -> None:
