@@ -177,30 +177,46 @@ class LedgerArchive(LabelLedger, Protocol):
 
 
 class RateLimiter(Protocol):
-    """One limit and one budget for everyone who asks the model."""
+    """One limit and one budget for everyone who asks the model.
+
+    Only `acquire` and `check` raise. What the other methods could not keep is raised by the next
+    `acquire` or `check`, so that no answer is lost that was paid for.
+    """
+
+    @property
+    def tokens_per_minute(self) -> float | None:
+        """The smaller of our own limit and the endpoint's, as far as it is known here."""
+        ...
 
     async def acquire(self, most: Amount) -> None:
         """Wait until one request of this much may be made, and reserve that much.
 
         Raises:
             LimitError: it would overdraw the budget, or the run was ended.
+            StopError: what is shared stays away.
+            ConfigError: what is shared is damaged.
         """
+        ...
+
+    def give_up(self, reserved: Amount) -> None:
+        """Give back what was acquired for a request that is not made."""
         ...
 
     def end(self, why: str) -> None:
         """End every task of this run: a budget or a quota is spent."""
         ...
 
-    def check(self) -> None:
+    async def check(self) -> None:
         """Let nobody pass after the end of the run.
 
         Raises:
             LimitError: another task has ended it.
+            ConfigError: what is shared is damaged.
         """
         ...
 
     def settle(self, reserved: Amount, used: Amount) -> None:
-        """Replace what was reserved for one request by what it used."""
+        """Replace what was reserved for one request by what it used, or may have used."""
         ...
 
     def throttled(self, retry_after: float | None) -> None:

@@ -18,6 +18,7 @@ from msgspec import structs
 from reviewstream.adapters.clock import SystemClock
 from reviewstream.core.chat import RateLimits
 from reviewstream.core.limits import (
+    LEASE,
     End,
     GiveBack,
     Learn,
@@ -34,8 +35,10 @@ from reviewstream.core.pace import BURST, HEARING, LISTEN, LONGEST_PAUSE, MARGIN
 from reviewstream.pipeline.limiting import SharedLimiter
 from reviewstream.ports import LimitStore, RateLimiter
 from reviewstream.settings import LedgerSettings
+from tests.contract.limits_process import DEAREST
 from tests.contract.rate_limiter import RateLimiterContract
 
+PATIENCE = 30.0  # seconds; for the dead, and there are none
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 22, 12, 30, 15, tzinfo=UTC)
 TERMS = Terms(model="m", account="/checkpoint", limits=RateLimits(requests_per_minute=60.0))
@@ -62,13 +65,17 @@ SHARED = [HealthCheck.function_scoped_fixture, HealthCheck.differing_executors]
 amounts = st.integers(0, 50_000)
 per_minute = st.none() | st.sampled_from([0.5, 1.0, 60.0, 500.0, 1e6])
 limits = st.builds(RateLimits, requests_per_minute=per_minute, tokens_per_minute=per_minute)
+leases = st.sampled_from([0.0, 0.5, 20.0, LEASE])
 operations = st.one_of(
-    st.builds(Take, tokens=amounts, micro_usd=amounts),
+    st.builds(Take, tokens=amounts, micro_usd=amounts, lease=leases),
     st.builds(
         Look,
+        lease=leases,
         place=st.builds(Place, requests=st.floats(0, 30), tokens=st.floats(0, 100_000)),
     ),
-    st.builds(GiveBack, requests=st.integers(0, 1), tokens=amounts, micro_usd=amounts),
+    st.builds(
+        GiveBack, requests=st.integers(0, 1), tokens=amounts, micro_usd=amounts, reserved=amounts
+    ),
     st.builds(GiveBack, tokens=amounts.map(lambda amount: -amount)),
     st.builds(Refusal, retry_after=st.sampled_from([0.0, 0.25, 7.0, 2 * LONGEST_PAUSE])),
     st.builds(Learn, limits=limits),
@@ -96,6 +103,23 @@ UNHEARD: list[tuple[float, Operation]] = [
     (0.0, _TAKE),
 ]
 _MEETING: list[Operation] = [_TAKE, _LOOK, End(), GiveBack(tokens=3)]
+# Requests are in flight when the budget is met; one is settled, and others die.
+_BIG = Take(tokens=9, micro_usd=40_000, lease=20.0)
+HELD: list[tuple[float, Operation]] = [
+    (0.0, _BIG),
+    (0.1, _BIG),
+    (0.1, _BIG),
+    (0.1, GiveBack(tokens=3, micro_usd=5_000, reserved=40_000)),
+    (0.1, _BIG),
+    (0.1, _BIG),
+    (11.0, Look(place=Place(requests=3.0, tokens=27.0), lease=20.0)),
+    (11.0, _BIG),
+    (0.0, Take(tokens=1, micro_usd=1)),
+    (25.0, _BIG),
+    (0.0, _BIG),
+    (0.0, GiveBack(micro_usd=5_000, reserved=40_000)),
+    (0.0, Take(tokens=1, micro_usd=0)),
+]
 # Each operation meets an end of its run, and one of another run.
 ENDED: list[tuple[float, Operation]] = [
     (0.0, _TAKE),
@@ -119,6 +143,7 @@ class LimitStoreContract:
     @example(own=(RateLimits(), None), runs=[""], history=[(0.1, _TAKE)] * 20)
     @example(own=(RateLimits(), None), runs=[""], history=UNHEARD)
     @example(own=(RateLimits(), None), runs=["one", "one", "two"], history=ENDED)
+    @example(own=(RateLimits(), 115_000), runs=[""], history=HELD)
     @settings(max_examples=60, suppress_health_check=SHARED, deadline=None)
     def test_it_does_what_the_arithmetic_says(
         self,
@@ -149,23 +174,66 @@ class LimitStoreContract:
         store.apply(Learn(limits=RateLimits()), terms)
         assert [take(store, terms, 1).wait for _ in range(9)] == [0.0] * 9
 
-    def test_what_the_budget_does_not_hold_is_not_taken(self, store: LimitStore) -> None:
+    def test_a_budget_is_spent_when_what_is_in_flight_cannot_change_that(
+        self, store: LimitStore
+    ) -> None:
         terms = structs.replace(TERMS, budget_micro_usd=100)
-        assert take(store, terms, 60).spent == 60
-        reply = take(store, terms, 41)
-        assert (reply.is_spent, reply.spent, reply.place) == (True, 60, Reply().place)
-        assert take(store, terms, 40).spent == 100
-        assert take(store, terms, 1).is_spent
+        assert (take(store, terms, 60).spent, take(store, terms, 10).reserved) == (60, 70)
+        pending = take(store, terms, 41)
+        assert (pending.is_pending, pending.is_spent, pending.spent) == (True, False, 70)
+        assert pending.place == Reply().place
+        assert take(store, terms, 101).is_spent
+        assert store.apply(GiveBack(micro_usd=9, reserved=10), terms).reserved == 60
+        assert take(store, terms, 40).is_pending
+        assert store.apply(GiveBack(reserved=60), terms).reserved == 0
+        reply = take(store, terms, 40)
+        assert (reply.is_spent, reply.is_pending, reply.spent) == (True, False, 61)
+        assert take(store, terms, 39).spent == 100
 
     def test_what_was_not_used_can_be_spent_and_what_was_used_beyond_is_charged(
         self, store: LimitStore
     ) -> None:
         terms = structs.replace(TERMS, budget_micro_usd=100)
         take(store, terms, 100)
-        assert store.apply(GiveBack(micro_usd=30), terms).spent == 70
+        assert store.apply(GiveBack(micro_usd=30, reserved=100), terms).spent == 70
         assert take(store, terms, 30).spent == 100
-        assert store.apply(GiveBack(micro_usd=-5), terms).spent == 105
+        assert store.apply(GiveBack(micro_usd=-5, reserved=30), terms).spent == 105
         assert take(store, terms, 0).is_spent
+
+    def test_what_a_killed_process_reserved_is_waited_for_as_long_as_a_request_takes(
+        self, store: LimitStore, time: TestTime
+    ) -> None:
+        terms = structs.replace(TERMS, budget_micro_usd=100)
+        request = Take(tokens=1, micro_usd=60, lease=20.0)
+        store.apply(request, terms)
+        time.moment += timedelta(seconds=19)
+        assert store.apply(request, terms).is_pending
+        time.moment += timedelta(seconds=1)
+        reply = store.apply(request, terms)
+        assert (reply.is_spent, reply.spent, reply.reserved) == (True, 60, 0)
+
+    def test_whoever_looks_is_alive_and_asks_when_the_turn_comes(
+        self, store: LimitStore, time: TestTime
+    ) -> None:
+        terms = structs.replace(TERMS, budget_micro_usd=100)
+        place = store.apply(Take(tokens=1, micro_usd=60, lease=20.0), terms).place
+        store.apply(Refusal(retry_after=30.0), terms)
+        time.moment += timedelta(seconds=10)
+        assert store.apply(Look(place=place, lease=20.0), terms).wait == 20.0
+        time.moment += timedelta(seconds=39)
+        assert take(store, terms, 60).is_pending
+        time.moment += timedelta(seconds=1)
+        assert take(store, terms, 60).is_spent
+
+    def test_the_tokens_limit_of_an_earlier_run_is_told_with_the_first_place(
+        self, store: LimitStore
+    ) -> None:
+        assert take(store, TERMS, 1).tokens_per_minute == 0
+        store.apply(Learn(limits=RateLimits(tokens_per_minute=6_000.0)), TERMS)
+        assert take(store, TERMS, 1).tokens_per_minute == 6_000
+        for own, in_force in ((5_000.0, 5_000.0), (7_000.0, 6_000.0)):
+            terms = structs.replace(TERMS, limits=RateLimits(tokens_per_minute=own))
+            assert take(store, terms, 1).tokens_per_minute == in_force
 
     def test_a_larger_budget_goes_on_where_the_smaller_ended(self, store: LimitStore) -> None:
         take(store, structs.replace(TERMS, budget_micro_usd=100), 90)
@@ -244,19 +312,19 @@ class SharedLimitsContract(LimitStoreContract):
         self, shared: LedgerSettings, again: OpenAgain
     ) -> None:
         budget = 50_000
-        with several(shared, "pay", [budget, 0]) as processes:
+        with several(shared, "pay", [budget, PATIENCE]) as processes:
             outputs = [process.communicate(timeout=60)[0] for process in processes]
         paid = sum(int(line) for output in outputs for line in output.split())
         assert [process.returncode for process in processes] == [3] * len(processes)
-        assert budget - 100 * len(processes) < paid <= budget
-        terms = Terms(model="m", account="a")
-        assert again().apply(GiveBack(), terms).spent == paid
+        assert budget - DEAREST < paid <= budget
+        reply = again().apply(GiveBack(), Terms(model="m", account="a"))
+        assert (reply.spent, reply.reserved) == (paid, 0)
 
     def test_what_a_killed_process_had_reserved_stays_charged(
         self, shared: LedgerSettings, again: OpenAgain
     ) -> None:
         budget = 10**9
-        with several(shared, "pay", [budget, 0]) as processes:
+        with several(shared, "pay", [budget, PATIENCE]) as processes:
             paid = 0
             for process in processes:
                 assert process.stdout is not None
@@ -275,7 +343,7 @@ class StoreLimiterContract(RateLimiterContract):
 
     @pytest.fixture
     def limiter(self, store: LimitStore) -> RateLimiter:
-        return SharedLimiter(store, Terms(model="m"), SystemClock(), attempts=1)
+        return SharedLimiter(store, Terms(model="m"), SystemClock())
 
 
 def take(store: LimitStore, terms: Terms, micro_usd: int) -> Reply:
@@ -283,7 +351,9 @@ def take(store: LimitStore, terms: Terms, micro_usd: int) -> Reply:
 
 
 def assert_same(found: Reply, expected: Reply) -> None:
-    assert (found.spent, found.is_spent) == (expected.spent, expected.is_spent)
+    assert (found.spent, found.reserved) == (expected.spent, expected.reserved)
+    assert (found.is_spent, found.is_pending) == (expected.is_spent, expected.is_pending)
+    assert found.tokens_per_minute == expected.tokens_per_minute
     assert found.ended == expected.ended
     assert found.place == expected.place
     assert found.wait == pytest.approx(expected.wait, rel=1e-9, abs=1e-9)

@@ -25,7 +25,7 @@ DEAREST = 100  # micro-dollars
 async def ask(store: LimitStore, rate: float, seconds: float) -> int:
     """Ask as often as one may, for some seconds; say when one was let through."""
     terms = Terms(model="m", limits=RateLimits(requests_per_minute=rate))
-    limiter = SharedLimiter(store, terms, SystemClock(), attempts=1)
+    limiter = SharedLimiter(store, terms, SystemClock())
     end = time.time() + seconds
 
     async def work() -> None:
@@ -37,10 +37,10 @@ async def ask(store: LimitStore, rate: float, seconds: float) -> int:
     return 0
 
 
-async def pay(store: LimitStore, budget: float, _: float) -> int:
+async def pay(store: LimitStore, budget: float, patience: float) -> int:
     """Spend until the budget is spent; say what each request cost in the end."""
     terms = Terms(model="m", account="a", budget_micro_usd=int(budget))
-    limiter = SharedLimiter(store, terms, SystemClock(), attempts=1)
+    limiter = SharedLimiter(store, terms, SystemClock(), patience=patience)
     limiter.learn(RateLimits())  # or the processes would ask one after the other
     try:
         while True:

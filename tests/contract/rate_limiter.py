@@ -35,3 +35,23 @@ class RateLimiterContract:
         limiter.throttled(None)
         limiter.throttled(0.001)
         await limiter.acquire(ONE)
+
+    @pytest.mark.anyio
+    async def test_what_is_not_asked_for_is_given_up(self, limiter: RateLimiter) -> None:
+        await limiter.acquire(FIVE)
+        limiter.give_up(FIVE)
+        await limiter.acquire(FIVE)
+
+    @pytest.mark.anyio
+    async def test_nobody_else_ends_who_belongs_to_no_run(self, limiter: RateLimiter) -> None:
+        limiter.end("no quota")
+        await limiter.check()
+        await limiter.acquire(ONE)
+
+    @pytest.mark.anyio
+    async def test_no_limit_of_tokens_is_known_before_one_is_told(
+        self, limiter: RateLimiter
+    ) -> None:
+        limiter.learn(RateLimits(requests_per_minute=60_000.0))
+        await limiter.acquire(ONE)
+        assert limiter.tokens_per_minute is None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from msgspec import structs
 from pydantic import SecretStr
 
 from reviewstream.adapters.clock import SystemClock
@@ -120,15 +121,65 @@ class TestRedis(SharedLimitsContract):
         redis_server.empty()
         assert store.apply(Look(place=places[-1].place), TERMS).wait == 0
 
-    @pytest.mark.parametrize("what", ["1 2 3", "x", "pace", ""])
+    def test_what_an_earlier_version_kept_is_gone_on_with(
+        self, again: OpenAgain, redis_server: RedisServer
+    ) -> None:
+        store, terms = again(), structs.replace(TERMS, budget_micro_usd=100)
+        take(store, terms, 60)
+        with redis.Redis.from_url(redis_server.url) as client:
+            assert client.hget(LIMITS, f"account:{TERMS.account}") == b"60"
+            assert client.hdel(LIMITS, f"reserved:{TERMS.account}") == 1
+        reply = take(store, terms, 41)
+        assert (reply.is_spent, reply.spent, reply.reserved) == (True, 60, 0)
+        assert take(store, terms, 40).reserved == 40
+
+    @pytest.mark.parametrize(
+        ("name", "what"),
+        [
+            *((f"pace:{TERMS.model}", what) for what in ("1 2 3", "x", "pace", "")),
+            *((f"account:{TERMS.account}", what) for what in ("x", "-5", "", "nan")),
+            *((f"reserved:{TERMS.account}", what) for what in ("5", "-5 0 0", "", "1 2 x")),
+        ],
+    )
     def test_what_others_keep_under_our_name_is_not_read_as_limits(
-        self, again: OpenAgain, redis_server: RedisServer, what: str
+        self, again: OpenAgain, redis_server: RedisServer, name: str, what: str
     ) -> None:
         store = again()
         with redis.Redis.from_url(redis_server.url) as client:
-            client.hset(LIMITS, f"pace:{TERMS.model}", what)
+            client.hset(LIMITS, name, what)
         with pytest.raises(ConfigError, match=r"reviewstream:limits: .*: see ledger\.url"):
             take(store, TERMS, 1)
+
+    def test_a_replica_is_away_until_it_is_made_the_master(
+        self, again: OpenAgain, redis_server: RedisServer
+    ) -> None:
+        store = again()
+        with redis.Redis.from_url(redis_server.url) as client:
+            client.config_set("replica-serve-stale-data", "yes")
+            client.replicaof("127.0.0.1", "1")
+            try:
+                with pytest.raises(TransientError, match=r"is away: .*read only"):
+                    take(store, TERMS, 1)
+                client.config_set("replica-serve-stale-data", "no")
+                with pytest.raises(TransientError, match=r"is away: .*Link with MASTER"):
+                    take(store, TERMS, 1)
+            finally:
+                client.replicaof("NO", "ONE")
+        assert take(store, TERMS, 1).spent == 1
+
+    def test_a_server_without_room_is_a_setting_to_correct(
+        self, again: OpenAgain, redis_server: RedisServer
+    ) -> None:
+        store = again()
+        take(store, TERMS, 1)
+        with redis.Redis.from_url(redis_server.url) as client:
+            client.config_set("maxmemory", "1")
+            try:
+                with pytest.raises(ConfigError, match=r"no room .*: raise its maxmemory"):
+                    take(store, TERMS, 1)
+            finally:
+                client.config_set("maxmemory", "0")
+        assert take(store, TERMS, 1).spent == 2
 
 
 class TestRedisLimiter(StoreLimiterContract):

@@ -1,11 +1,13 @@
 -- `reviewstream.core.limits.apply` inside of Redis; the constants before this come from
 -- `reviewstream.core.pace`, where every function of the same name is explained.
 --
--- KEYS: the hash. ARGV: the time, or nothing for Redis' own; the fields of the pace and of the
--- account; our own limits per minute, 0 for none; the budget, or nothing; the operation and its
--- three numbers; the fields of the end and of its reason, the run, and the reason to end it.
--- Returns the place (two numbers), the wait, the spacing, what is spent, 1 if the budget does not
--- hold it, and why the run was ended.
+-- KEYS: the hash. ARGV: the time, or nothing for Redis' own; the fields of the pace, of the account
+-- and of what is reserved; our own limits per minute, 0 for none; the budget, or nothing; the
+-- operation and its four numbers; the fields of the end and of its reason, the run, and the reason
+-- to end it.
+-- Returns the place (two numbers), the wait, the spacing, what is spent, what is reserved, 1 if the
+-- budget is spent, 1 if what is in flight decides that, the tokens per minute, and why the run was
+-- ended.
 
 local FIELDS = {
   'at', 'factor', 'pause', 'calm', 'guess', 'requests_limit', 'tokens_limit',
@@ -14,7 +16,7 @@ local FIELDS = {
   'tokens_issued', 'tokens_released', 'tokens_recent', 'tokens_before',
   'is_heard', 'hearing', 'returned',
 }
-local own_requests, own_tokens = tonumber(ARGV[4]), tonumber(ARGV[5])
+local own_requests, own_tokens, budget = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local pace = {}
 
 local function read(text)
@@ -203,35 +205,47 @@ if now == nil then
 end
 local kept = redis.call('HGET', KEYS[1], ARGV[2])
 if kept then read(kept) else begin() end
-local spent = assert(tonumber(redis.call('HGET', KEYS[1], ARGV[3]) or 0), 'not an account')
-local kind, one, two, three = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
-local requests_place, tokens_place, wait, gap, is_spent = 0, 0, 0, 0, 0
-local run, reason, why = ARGV[13], ARGV[14], ''
+local spent = tonumber(redis.call('HGET', KEYS[1], ARGV[3]) or 0)
+assert(spent and spent >= 0, 'not an account of reviewstream')
+-- What is reserved, when `lease` was true, and the seconds until it is taken for spent.
+local held, held_at, lease = string.match(
+  redis.call('HGET', KEYS[1], ARGV[4]) or '0 0 0', '^(%S+) (%S+) (%S+)$'
+)
+held, held_at, lease = tonumber(held), tonumber(held_at), tonumber(lease)
+assert(held and held_at and lease and held >= 0, 'not a reservation of reviewstream')
+local kind, one, two = ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10])
+local three, four = tonumber(ARGV[11]), tonumber(ARGV[12])
+local run, reason, why = ARGV[15], ARGV[16], ''
+local requests_place, tokens_place, wait, gap, is_spent, is_pending = 0, 0, 0, 0, 0, 0
 
-if run ~= '' and redis.call('HGET', KEYS[1], ARGV[11]) == run then
-  why = redis.call('HGET', KEYS[1], ARGV[12])
+if run ~= '' and redis.call('HGET', KEYS[1], ARGV[13]) == run then
+  why = redis.call('HGET', KEYS[1], ARGV[14])
 end
 if kind == 'end' and run ~= '' and reason ~= '' and why == '' then
-  redis.call('HSET', KEYS[1], ARGV[11], run, ARGV[12], reason)
+  redis.call('HSET', KEYS[1], ARGV[13], run, ARGV[14], reason)
   why = reason
 end
 
 local function told()
   local reply = {}
-  for index, number in ipairs({requests_place, tokens_place, wait, gap, spent, is_spent}) do
+  for index, number in ipairs({
+    requests_place, tokens_place, wait, gap, spent, held, is_spent, is_pending,
+    smaller(own_tokens, pace.tokens_limit),
+  }) do
     reply[index] = string.format('%.17g', number)
   end
   reply[#reply + 1] = why
   return reply
 end
 
-if kind == 'end' or (kind == 'take' and why ~= '') then return told() end
-advance(now)
-if kind == 'take' and ARGV[6] ~= '' and spent + two > tonumber(ARGV[6]) then
-  is_spent = 1
-else
+local function denied(cost)
+  if lease == 0 then held = 0 end
+  if spent - held + cost > budget then is_spent = 1 else is_pending = 1 end
+end
+
+local function changed()
   if kind == 'take' then
-    spent = spent + two
+    spent, held = spent + two, held + two
     issue('requests', 1)
     issue('tokens', one)
     pace.returned = 0
@@ -240,7 +254,7 @@ else
   elseif kind == 'look' then
     requests_place, tokens_place = one, two
   elseif kind == 'give_back' then
-    spent = math.max(spent - three, 0)
+    spent, held = math.max(spent - three, 0), math.max(held - four, 0)
     add('requests', one)
     add('tokens', two)
     if one == 0 then pace.hearing = 0 end
@@ -251,8 +265,24 @@ else
   elseif kind == 'learn' then
     learned(one, two)
   end
-  if kind == 'take' or kind == 'look' then wait = called(requests_place, tokens_place) end
+  held = math.min(held, spent)
+end
+
+if kind == 'end' or (kind == 'take' and why ~= '') then return told() end
+advance(now)
+lease = math.max(lease - math.max(now - held_at, 0), 0)
+if kind == 'take' and budget and spent + two > budget then
+  denied(two)
+else
+  changed()
+  if kind == 'take' or kind == 'look' then
+    wait = called(requests_place, tokens_place)
+    lease = math.max(lease, wait + three)
+  end
   gap = spacing()
 end
-redis.call('HSET', KEYS[1], ARGV[2], written(), ARGV[3], string.format('%.0f', spent))
+local reserved = held > 0 and string.format('%.0f %.17g %.17g', held, now, lease) or '0 0 0'
+redis.call(
+  'HSET', KEYS[1], ARGV[2], written(), ARGV[3], string.format('%.0f', spent), ARGV[4], reserved
+)
 return told()

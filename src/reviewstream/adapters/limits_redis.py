@@ -18,7 +18,7 @@ from reviewstream.core.limits import (
     Terms,
 )
 
-LIMITS: Final = "reviewstream:limits"  # a hash: what it is of -> a pace, micro-dollars, or an end
+LIMITS: Final = "reviewstream:limits"  # a hash; limits.lua says what is in it
 SCRIPT: Final = "limits.lua"
 _CONSTANTS: Final = (
     *("BURST", "CALM", "CUT", "GUESS", "HEARING", "HIGHEST", "LISTEN", "LONGEST_PAUSE", "LOWEST"),
@@ -52,6 +52,7 @@ class RedisLimits:
             "" if self._now is None else repr(self._now()),
             f"pace:{terms.model}",
             f"account:{terms.account}",
+            f"reserved:{terms.account}",
             repr(own.requests_per_minute or 0.0),
             repr(own.tokens_per_minute or 0.0),
             "" if budget is None else budget,
@@ -63,14 +64,20 @@ class RedisLimits:
         )
         with self._redis.plain_errors(LIMITS):
             found = cast("list[bytes]", self._script(keys=[LIMITS], args=arguments))
-        requests, tokens, wait, spacing, spent, is_spent = map(float, found[:-1])
+        *numbers, why = found
+        requests, tokens, wait, spacing, spent, reserved, is_spent, is_pending, allowed = map(
+            float, numbers
+        )
         return Reply(
             place=pace.Place(requests=requests, tokens=tokens),
             wait=wait,
             spacing=spacing,
             spent=int(spent),
+            reserved=int(reserved),
             is_spent=bool(is_spent),
-            ended=found[-1].decode(),
+            is_pending=bool(is_pending),
+            tokens_per_minute=allowed,
+            ended=why.decode(),
         )
 
     def close(self) -> None:
@@ -86,18 +93,18 @@ def script() -> str:
 
 
 def _spelled(operation: Operation) -> tuple[str | float, ...]:
-    """Return the name of an operation for the script, and its three numbers."""
+    """Return the name of an operation for the script, and its four numbers."""
     match operation:
-        case Take(tokens=tokens, micro_usd=cost):
-            return "take", tokens, cost, 0
-        case Look(place=place):
-            return "look", repr(place.requests), repr(place.tokens), 0
-        case GiveBack(requests=count, tokens=tokens, micro_usd=cost):
-            return "give_back", count, tokens, cost
+        case Take(tokens=tokens, micro_usd=cost, lease=lease):
+            return "take", tokens, cost, repr(lease), 0
+        case Look(place=place, lease=lease):
+            return "look", repr(place.requests), repr(place.tokens), repr(lease), 0
+        case GiveBack(requests=count, tokens=tokens, micro_usd=cost, reserved=reserved):
+            return "give_back", count, tokens, cost, reserved
         case Refusal(retry_after=retry_after):
-            return "refusal", repr(retry_after), 0, 0
+            return "refusal", repr(retry_after), 0, 0, 0
         case Learn(limits=limits):
             requests, most = limits.requests_per_minute or 0.0, limits.tokens_per_minute or 0.0
-            return "learn", repr(requests), repr(most), 0
+            return "learn", repr(requests), repr(most), 0, 0
         case End():
-            return "end", 0, 0, 0
+            return "end", 0, 0, 0, 0

@@ -25,6 +25,9 @@ class NoLedger:
     def release(self, keys: Collection[LedgerKey]) -> None:
         """Do nothing."""
 
+    def prove(self) -> None:
+        """Do nothing: what is forgotten at once needs no room."""
+
     def close(self) -> None:
         """Do nothing."""
 
@@ -32,13 +35,18 @@ class NoLedger:
 class NoLimit:
     """`RateLimiter` that lets everything through at once."""
 
+    tokens_per_minute: float | None = None
+
     async def acquire(self, most: Amount) -> None:
         """Do not wait."""
+
+    def give_up(self, reserved: Amount) -> None:
+        """Count nothing."""
 
     def end(self, why: str) -> None:
         """End nobody else."""
 
-    def check(self) -> None:
+    async def check(self) -> None:
         """Let everybody pass."""
 
     def settle(self, reserved: Amount, used: Amount) -> None:

@@ -1,6 +1,6 @@
 """Limits and budgets, in memory."""
 
-from reviewstream.core.limits import Ended, Operation, Reply, Shared, Terms, apply
+from reviewstream.core.limits import Ended, Operation, Reply, Reserved, Shared, Terms, apply
 from reviewstream.core.pace import Pace
 from reviewstream.ports import Clock
 
@@ -11,6 +11,7 @@ class MemoryLimits:
     Attributes:
         paces: Of each model.
         spent: Micro-dollars of each account, those reserved included.
+        reserved: What of that may be given back.
         ended: The run of each account that was ended last.
     """
 
@@ -18,6 +19,7 @@ class MemoryLimits:
         self._clock = clock
         self.paces: dict[str, Pace] = {}
         self.spent: dict[str, int] = {}
+        self.reserved: dict[str, Reserved] = {}
         self.ended: dict[str, Ended] = {}
 
     def apply(self, operation: Operation, terms: Terms) -> Reply:
@@ -25,11 +27,13 @@ class MemoryLimits:
         kept = Shared(
             pace=self.paces.get(terms.model, Pace()),
             spent=self.spent.get(terms.account, 0),
+            reserved=self.reserved.get(terms.account, Reserved()),
             ended=self.ended.get(terms.account, Ended()),
         )
         shared, reply = apply(kept, operation, terms, self._clock.now().timestamp())
         self.paces[terms.model] = shared.pace
         self.spent[terms.account] = shared.spent
+        self.reserved[terms.account] = shared.reserved
         self.ended[terms.account] = shared.ended
         return reply
 

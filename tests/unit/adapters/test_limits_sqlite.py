@@ -26,8 +26,8 @@ def store(file: Path) -> Iterator[SqliteLimits]:
         yield opened
 
 
-@pytest.mark.parametrize("column", ["pace", "account", "ended"])
-@pytest.mark.parametrize("state", ["{", "'x'", '{"at": "soon", "run": 1}', "1.5"])
+@pytest.mark.parametrize("column", ["pace", "account", "reserved", "ended"])
+@pytest.mark.parametrize("state", ["{", "'x'", '{"at": "soon", "run": 1}', "1.5", "-5"])
 def test_what_is_no_state_of_ours_is_an_error_that_names_the_file(
     store: SqliteLimits, file: Path, column: str, state: str
 ) -> None:
@@ -38,6 +38,19 @@ def test_what_is_no_state_of_ours_is_an_error_that_names_the_file(
         other.commit()
     with pytest.raises(ConfigError, match=r"ledger\.sqlite3-limits: .*: move it away"):
         store.apply(TAKE, TERMS)
+
+
+def test_a_file_of_an_earlier_version_is_gone_on_with(store: SqliteLimits, file: Path) -> None:
+    terms = structs.replace(TERMS, budget_micro_usd=8)
+    store.apply(TAKE, terms)
+    with closing(sqlite3.connect(file)) as other:
+        assert other.execute("SELECT state FROM limits WHERE kind = 'account'").fetchone() == (5,)
+        other.execute("DELETE FROM limits WHERE kind = 'reserved'")
+        other.commit()
+    reply = store.apply(TAKE, terms)
+    assert (reply.is_spent, reply.spent, reply.reserved) == (True, 5, 0)
+    cheap = store.apply(Take(tokens=1, micro_usd=3), terms)
+    assert (cheap.spent, cheap.reserved) == (8, 3)
 
 
 def test_whoever_keeps_the_file_locked_is_waited_for_and_then_named(
