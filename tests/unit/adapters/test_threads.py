@@ -1,0 +1,113 @@
+"""A thread that does what blocks, in order."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+
+import pytest
+
+from reviewstream.adapters.threads import SerialThread
+from reviewstream.core.chat import RateLimits
+from reviewstream.core.limits import Amount, Operation, Reply, Terms
+from reviewstream.pipeline.limiting import SharedLimiter
+from reviewstream.pipeline.offload import Offload
+from reviewstream.testing import FakeClock, MemoryLimits
+
+TERMS = Terms(model="m", run="this one")
+TIMEOUT = 20  # seconds; only a test that fails takes them
+
+
+class Locked(MemoryLimits):
+    """A store that another process keeps locked until the event loop has gone on."""
+
+    def __init__(self) -> None:
+        super().__init__(FakeClock())
+        self.lock = threading.Event()
+        self.begun = threading.Event()
+        self.operations: list[str] = []
+
+    def apply(self, operation: Operation, terms: Terms) -> Reply:
+        self.begun.set()
+        assert self.lock.wait(TIMEOUT), "the event loop waits for the store"
+        self.operations.append(type(operation).__name__)
+        return super().apply(operation, terms)
+
+
+@pytest.fixture
+def thread() -> Iterator[SerialThread]:
+    with closing(SerialThread()) as opened:
+        yield opened
+
+
+@pytest.mark.anyio
+async def test_work_is_done_elsewhere_and_its_result_or_error_comes_back(
+    thread: SerialThread,
+) -> None:
+    offload: Offload = thread
+    name = await offload.run(lambda: threading.current_thread().name)
+    assert name.startswith("reviewstream")
+    with pytest.raises(KeyError):
+        await offload.run({}.popitem)
+
+
+@pytest.mark.anyio
+async def test_work_is_done_in_the_order_in_which_it_came(thread: SerialThread) -> None:
+    done: list[int] = []
+    for number in range(100):
+        thread.submit(partial(done.append, number))
+    await asyncio.gather(*(thread.run(partial(done.append, n)) for n in range(100, 200)))
+    assert done == list(range(200))
+
+
+@pytest.mark.anyio
+async def test_an_error_of_submitted_work_does_not_end_the_thread(thread: SerialThread) -> None:
+    thread.submit({}.popitem)
+    assert await thread.run(lambda: 5) == 5
+
+
+def test_a_close_waits_for_what_was_submitted() -> None:
+    thread, go, done = SerialThread(), threading.Event(), []
+    thread.submit(lambda: go.wait(TIMEOUT))
+    thread.submit(lambda: done.append("settled"))
+    closing_it = threading.Thread(target=thread.close)
+    closing_it.start()
+    go.set()
+    closing_it.join(TIMEOUT)
+    assert done == ["settled"]
+    with pytest.raises(RuntimeError):
+        thread.submit(go.set)
+
+
+@pytest.mark.anyio
+async def test_a_store_that_is_locked_holds_up_nobody_else_on_the_event_loop(
+    thread: SerialThread,
+) -> None:
+    store = Locked()
+    limiter = SharedLimiter(store, TERMS, FakeClock(), offload=thread)
+    limiter.learn(RateLimits())
+    asking = asyncio.create_task(limiter.acquire(Amount(tokens=1, micro_usd=5)))
+    checking = asyncio.create_task(limiter.check())
+    await asyncio.sleep(0)  # both have asked
+    limiter.settle(Amount(micro_usd=5), Amount())
+    store.lock.set()
+    await asyncio.gather(asking, checking)
+    assert store.operations[:3] == ["Learn", "Take", "End"]
+
+
+@pytest.mark.anyio
+async def test_whoever_is_cancelled_while_the_store_is_locked_leaves_nothing_reserved(
+    thread: SerialThread,
+) -> None:
+    store = Locked()
+    limiter = SharedLimiter(store, TERMS, FakeClock(), offload=thread)
+    asking = asyncio.create_task(limiter.acquire(Amount(tokens=1, micro_usd=5)))
+    await asyncio.to_thread(store.begun.wait, TIMEOUT)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    store.lock.set()
+    await limiter.check()
+    assert store.operations == ["Take", "GiveBack", "End"]
+    assert (store.spent, store.reserved[""].micro_usd) == ({"": 0}, 0)
