@@ -18,12 +18,14 @@ MAX_QUOTE = 80  # characters of the answer that are shown to a person
 MAX_PROBLEM = 160  # characters of what is wrong with it
 MAX_ID = 1 << 63  # of an id that is written as a number
 MAX_MARK = 40  # characters of a token such as `<|im_end|>`
+MAX_MARKS = 20  # of them at the end of an answer
+MAX_FENCES = 200  # that are looked at
 
 _FENCES: Final = ("```", "~~~")
 _LANGUAGE: Final = re.compile(r"[`~]*[ \t]*[A-Za-z0-9_+.-]{0,20}\s*")
-_MARK: Final = re.compile(r"<\|\w+\|>")
-_ENDS: Final = ("</s>", "<eos>", "<end_of_turn>", "[EOS]")
-_THOUGHT: Final = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
+_SPECIAL: Final = re.compile(r"<\|\w+\|>\Z")
+_MARKS: Final = ("</s>", "<eos>", "<end_of_turn>", "[EOS]")
+_THOUGHTS: Final = ("</think>", "</thinking>")
 _SENTIMENTS: Final = {one.value: one for one in Sentiment}
 
 
@@ -125,40 +127,42 @@ def _unwrapped(text: str) -> Any:  # noqa: ANN401
     Raises:
         _BadAnswer: there is none, or more than one.
     """
-    thought = 0
-    for match in _THOUGHT.finditer(text):
-        thought = match.end()
-    rest = text[thought : _end_of_answer(text)]
+    rest = _without_marks(_without_thoughts(text))
     value = decoded(rest)
     if value is not NOT_JSON:
         return value
-    fenced = [one for one in _fenced(rest) if isinstance(one, dict | list)]
+    fenced = list(_fenced(rest))
     if len(fenced) != 1:
         raise _BadAnswer("the answer is not JSON")
     return fenced[0]
 
 
-def _end_of_answer(text: str) -> int:
-    """Return where the special tokens begin that some servers leave at the end."""
-    end = len(text)
-    while True:
-        while end and text[end - 1].isspace():
-            end -= 1
-        found = next((one for one in _ENDS if text.endswith(one, 0, end)), "")
-        if not found and text.endswith("|>", 0, end):
-            start = text.rfind("<|", max(end - MAX_MARK, 0), end)
-            found = text[start:end] if start >= 0 and _MARK.fullmatch(text, start, end) else ""
+def _without_thoughts(text: str) -> str:
+    """Drop what a model thought aloud; some chat templates begin the block in the question."""
+    ends = (text.rfind(mark) + len(mark) for mark in _THOUGHTS if mark in text)
+    return text[max(ends, default=0) :]
+
+
+def _without_marks(text: str) -> str:
+    """Drop the special tokens that some servers leave at the end."""
+    for _ in range(MAX_MARKS):
+        text = text.rstrip()
+        found = next((mark for mark in _MARKS if text.endswith(mark)), "")
+        if not found and (special := _SPECIAL.search(text, max(len(text) - MAX_MARK, 0))):
+            found = special[0]
         if not found:
-            return end
-        end -= len(found)
+            break
+        text = text.removesuffix(found)
+    return text
 
 
 def _fenced(text: str) -> Iterator[Any]:
-    """Yield the values of the code blocks that hold JSON."""
+    """Yield the objects and arrays in the code blocks."""
     fence = min(_FENCES, key=lambda one: text.find(one) % (len(text) + 1))  # the first there is
-    for block in text.split(fence)[1::2]:
+    for block in text.split(fence, MAX_FENCES)[1::2]:
         start = _LANGUAGE.match(block)
-        value = decoded(block[start.end() if start else 0 :].strip(fence[0]))
+        inner = block[start.end() :].strip(fence[0]) if start else ""
+        value = decoded(inner) if inner.startswith(("{", "[")) else NOT_JSON
         if value is not NOT_JSON:
             yield value
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -58,10 +59,138 @@ def test_a_confidence_may_be_left_out() -> None:
     assert _read({"id": "0", "sentiment": "NEUTRAL"}) == expected
 
 
-@pytest.mark.parametrize("fence", ["```json\n{}\n```", "```\n{}\n```", "\n ```json\n{}\n ``` \n"])
-def test_a_code_fence_around_the_answer_is_dropped(fence: str) -> None:
-    text = fence.replace("{}", json.dumps({"labels": [FINE]}))
-    assert isinstance(read_answer(ChatAnswer(text=text), ["0"]), Ok)
+fences = st.sampled_from(
+    [
+        "```json\n{}\n```",
+        "```JSON\n{}\n```",
+        "```\n{}\n```",
+        "\n ```json\n{}\n ``` \n",
+        "```json\r\n{}\r\n```",
+        "```json\n{}```",
+        "```{}```",
+        "``` json {}```",
+        "````json\n{}\n````",
+        "~~~json\n{}\n~~~",
+        "~~~~\n{}\n~~~~",
+        "```json\n{}",
+        "Here are the labels:\n\n```json\n{}\n```\nAnything else?",
+        "```text\nnot this\n```\nbut\n```json\n{}\n```",
+        "~~~\n```\nnot this\n```\n~~~\n~~~json\n{}\n~~~",
+    ]
+)
+wrappings = st.builds(
+    "{}{}{}".format,
+    st.sampled_from(
+        [
+            "",
+            "\ufeff",
+            " \n",
+            "<think>\n</think>\n\n",
+            "<think>\nThe user wants {}.\n</think>\n",
+            "<think>a</think>b</thinking>",
+            "thoughts that the chat template began</think>\n",
+            "<thinking>```json\\n[]\\n```</thinking>",
+        ]
+    ),
+    st.just("{}") | fences,
+    st.sampled_from(
+        ["", "\n", "<|im_end|>", "</s>", "\n<|eot_id|>\n", "<end_of_turn>\n", "</s></s><eos>"]
+    ),
+)
+
+
+@given(wrappings, st.sampled_from(['{"labels": %s}', "%s", '{"labels": %s, "note": "x"}']))
+@example("<think>{}</think>{}", "%s")
+def test_an_answer_reads_the_same_in_every_wrapping(wrapping: str, form: str) -> None:
+    bare = form % json.dumps([FINE, FINE | {"id": "1", "sentiment": "NEGATIVE"}])
+    before, _, after = wrapping.rpartition("{}")
+    text = f"{before}{bare}{after}"
+    expected = {
+        "0": Label(sentiment=Sentiment.POSITIVE, confidence=0.9),
+        "1": Label(sentiment=Sentiment.NEGATIVE, confidence=0.9),
+    }
+    assert read_answer(ChatAnswer(text=text), ["0", "1"]) == Ok(expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```json\n{}\n```\n```json\n{}\n```",
+        "Here are the labels: {}",
+        "{} {}",
+        "{}</think>",
+        "{}<|not closed",
+        "{}<|two words|>",
+        "{}|>",
+        "```json\n{} and so on\n```",
+        "```json\n7\n```",
+        "<|im_end|>",
+    ],
+)
+def test_an_answer_that_may_mean_two_things_is_refused(text: str) -> None:
+    answer = ChatAnswer(text=text.replace("{}", json.dumps({"labels": [FINE]})))
+    assert _refused(answer).reason is Reason.MODEL_BAD_ANSWER
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```json\n{n}",
+        "```{n}",
+        "{n}",
+        "```json\n{n}\n```x",
+        "{t}",
+        "{s}",
+        "{f}",
+        "{m}",
+        "{b}",
+        "<think>{n}",
+        "{o}",
+    ],
+)
+def test_the_time_to_read_an_answer_grows_with_its_length_alone(text: str) -> None:
+    fills = {
+        "n": "\n", "t": "</think>", "s": "</s>", "f": "```json\n", "m": "<|", "b": "`", "o": '{"'
+    }  # fmt: skip
+
+    def seconds(size: int) -> float:
+        filled = text
+        for name, fill in fills.items():
+            filled = filled.replace(f"{{{name}}}", fill * (size // len(fill)))
+        times = []
+        for _ in range(3):
+            began = perf_counter()
+            read_answer(ChatAnswer(text=filled), ["0"])
+            times.append(perf_counter() - began)
+        return min(times)
+
+    assert seconds(1_000_000) < 2_000 * seconds(10_000)  # 10,000 times if it were quadratic
+
+
+@pytest.mark.parametrize("said", ["positive", " Positive\n", "POSITIVE"])
+def test_a_sentiment_may_be_in_any_case(said: str) -> None:
+    expected = Ok({"0": Label(sentiment=Sentiment.POSITIVE, confidence=0.9)})
+    assert _read(FINE | {"sentiment": said}) == expected
+
+
+def test_an_id_of_digits_may_be_a_number() -> None:
+    expected = Label(sentiment=Sentiment.POSITIVE, confidence=0.9)
+    assert _read(FINE | {"id": 0}, FINE | {"id": 12}, asked=("0", "12")) == Ok(
+        {"0": expected, "12": expected}
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "confidence"), [("0.5", 0.5), (" 1 ", 1.0), (0, 0.0), (1, 1.0), (None, None)]
+)
+def test_a_confidence_may_be_a_number_in_a_string(told: Any, confidence: float | None) -> None:
+    expected = Ok({"0": Label(sentiment=Sentiment.POSITIVE, confidence=confidence)})
+    assert _read(FINE | {"confidence": told, "sentiment": "positive"}) == expected
+
+
+def test_a_field_that_nobody_asked_for_does_not_matter() -> None:
+    assert isinstance(_read(FINE | {"why": ["food"]}), Ok)
+    assert isinstance(_read(FINE | {"why": ["food"], "sentiment": "positive"}), Ok)
 
 
 @pytest.mark.parametrize(
@@ -70,16 +199,25 @@ def test_a_code_fence_around_the_answer_is_dropped(fence: str) -> None:
         pytest.param([], "id '0' is answered 0 times", id="missing"),
         pytest.param([FINE, FINE], "id '0' is answered 2 times", id="doubled"),
         pytest.param([FINE, FINE | {"id": "7"}], "nobody asked about id '7'", id="foreign"),
-        pytest.param([FINE | {"id": 0}], "Expected `str`", id="id-not-a-string"),
+        pytest.param([FINE | {"id": 1.5}], "$.labels[0].id", id="id-broken"),
+        pytest.param([FINE | {"id": True}], "$.labels[0].id", id="id-true"),
+        pytest.param([FINE | {"id": -1}], "$.labels[0].id", id="id-negative"),
+        pytest.param([FINE | {"id": 1 << 63}], "$.labels[0].id", id="id-huge"),
+        pytest.param([FINE | {"id": None}], "$.labels[0].id", id="id-null"),
+        pytest.param([{"id": "0"}], "$.labels[0].sentiment", id="no-sentiment"),
+        pytest.param([FINE | {"sentiment": 1}], "$.labels[0].sentiment", id="sentiment-number"),
         pytest.param([FINE | {"sentiment": "ECSTATIC"}], "ECSTATIC", id="off-list"),
-        pytest.param([FINE | {"sentiment": "positive"}], "positive", id="lower-case"),
+        pytest.param([FINE | {"sentiment": "mostly positive"}], "mostly positive", id="hedged"),
         pytest.param([FINE | {"confidence": 1.01}], "1.01 (0 to 1)", id="too-sure"),
         pytest.param([FINE | {"confidence": -0.01}], "-0.01 (0 to 1)", id="less-than-nothing"),
-        pytest.param([FINE | {"confidence": math.nan}], "malformed", id="nan"),
-        pytest.param([FINE | {"confidence": math.inf}], "malformed", id="infinite"),
-        pytest.param([FINE | {"confidence": 10**400}], "out of range", id="huge"),
-        pytest.param([FINE | {"confidence": "0.5"}], "Expected `float | null`", id="quoted"),
-        pytest.param(["POSITIVE"], "Expected `object`", id="not-an-object"),
+        pytest.param([FINE | {"confidence": "1.01"}], "1.01 (0 to 1)", id="too-sure-quoted"),
+        pytest.param([FINE | {"confidence": math.nan}], "$.labels[0].confidence", id="nan"),
+        pytest.param([FINE | {"confidence": math.inf}], "$.labels[0].confidence", id="infinite"),
+        pytest.param([FINE | {"confidence": 10**400}], "$.labels[0].confidence", id="huge"),
+        pytest.param([FINE | {"confidence": "90%"}], "$.labels[0].confidence", id="percent"),
+        pytest.param([FINE | {"confidence": "nan"}], "$.labels[0].confidence", id="nan-quoted"),
+        pytest.param([FINE | {"confidence": True}], "$.labels[0].confidence", id="true"),
+        pytest.param([FINE, "POSITIVE"], "$.labels[1]", id="not-an-object"),
     ],
 )
 def test_a_wrong_answer_is_refused_with_what_is_wrong(items: list[Any], about: str) -> None:
@@ -116,6 +254,17 @@ def test_an_empty_refusal_is_none() -> None:
 def test_an_answer_cut_short_is_refused_even_where_it_can_be_read() -> None:
     answer = ChatAnswer(text=json.dumps({"labels": [FINE]}), finish_reason="length")
     assert _refused(answer).detail == "the answer is cut short (finish_reason: length)"
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_a_rejection_says_that_the_answer_is_in_another_field(field: str) -> None:
+    refused = _refused(ChatAnswer(text="", finish_reason=field))
+    assert refused.detail == f"the answer is empty: all of it is in {field}, not in content"
+
+
+def test_an_empty_answer_says_how_it_ended() -> None:
+    refused = _refused(ChatAnswer(text=" ", finish_reason="tool_calls"))
+    assert refused.detail == "the answer is empty (finish_reason: 'tool_calls')"
 
 
 def test_a_rejection_keeps_the_answer() -> None:
