@@ -217,7 +217,9 @@ def _outlook(
 def _warnings(
     given: "OpenAISettings", model: "OpenAISettings", answers: "AnswerTokens"
 ) -> Iterator[str]:
-    if manners_of(model.model).reasons and not answers.labels:
+    manners = manners_of(model.model)
+    effort = manners.least_effort if model.reasoning_effort == "auto" else model.reasoning_effort
+    if manners.reasons and effort != "none" and not answers.labels:
         yield (
             f"{model.model} can reason, and its hidden tokens are billed as answers but are not in"
             " this estimate: label some hundred reviews, then plan again"

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 
 from reviewstream.adapters.prices import GenaiPrices, listed_prices, open_price_list, priced
 from reviewstream.core.costs import Prices
+from reviewstream.core.dialects import DIALECTS, Dialect
 from reviewstream.pipeline.policy import known_prices
 from reviewstream.settings import OpenAISettings
 
@@ -220,6 +221,23 @@ def test_a_request_can_be_as_long_as_the_settings_allow(pack: int, prompt: int) 
     found = listed_prices(OpenAISettings(model="m", max_pack_tokens=pack), prices)
     assert found is not None
     assert found.prompt == prompt * 1_000_000
+
+
+@pytest.mark.parametrize(("provider", "prompt"), [("other", 7), (None, 2)])
+def test_the_address_decides_whose_prices_count(
+    provider: str | None, prompt: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dialect = Dialect(name="any", provider=provider)
+    monkeypatch.setattr("reviewstream.adapters.prices.dialect_of", lambda *_: dialect)
+    prices = listed(model("m", usd("2", "3")), other=(model("m", usd("7", "9")),))
+    found = listed_prices(OpenAISettings(model="m"), prices)
+    assert found is not None
+    assert found.prompt == prompt * 1_000_000
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+def test_every_provider_of_a_dialect_is_in_the_installed_list(dialect: Dialect) -> None:
+    assert dialect.provider in {None, *(one.id for one in get_snapshot().providers)}
 
 
 def test_of_an_unknown_model_the_settings_stay_as_they_are() -> None:

@@ -171,6 +171,19 @@ def test_of_a_model_that_reasons_it_is_said_that_hidden_tokens_are_not_in_it(
     assert "Warning: thinks can reason" in run(path, "openai.model=thinks").stdout
 
 
+@pytest.mark.parametrize(
+    ("least", "effort", "warnings"),
+    [("none", "auto", 0), ("none", "low", 1), ("low", "none", 0), ("low", "auto", 1)],
+)
+def test_a_model_that_is_asked_not_to_reason_has_no_hidden_tokens(
+    path: Path, monkeypatch: pytest.MonkeyPatch, least: str, effort: str, warnings: int
+) -> None:
+    manners = ModelManners(reasons=True, least_effort=least)
+    monkeypatch.setattr(plan_command, "manners_of", lambda _: manners)
+    body = planned(path, f"openai.reasoning_effort={effort}")
+    assert len(body["warnings"]) == warnings
+
+
 def test_of_a_model_that_charges_for_its_cache_it_is_said_how_to_avoid_that(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -236,7 +236,7 @@ async def test_a_run_under_a_limit_takes_the_minutes_that_were_planned(
     plan = planner.plan(map(_line, distinct), ALL)
 
     clock = SharedClock()
-    limiter = SharedLimiter(MemoryLimits(clock), terms_of(settings, shared), clock, attempts=1)
+    limiter = SharedLimiter(MemoryLimits(clock), terms_of(settings, shared), clock)
     labeller = Labeller(FakeChatModel(), NoLedger(), limiter, clock, policy)
     began = clock.now()
     async with asyncio.TaskGroup() as group:
