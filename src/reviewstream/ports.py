@@ -159,6 +159,18 @@ class LabelLedger(Protocol):
         """Give claims back; keys that are not claimed are fine."""
         ...
 
+    def prove(self) -> None:
+        """See that labels can be written: there is room, and permission.
+
+        To be called before anything is bought. It changes no label and no claim, and costs little
+        where it has succeeded before.
+
+        Raises:
+            TransientError: the ledger is away, busy, or only a copy that takes no writes.
+            ConfigError: it is full, or takes no writes from us.
+        """
+        ...
+
     def close(self) -> None:
         """Free the connections, and with them every claim."""
         ...

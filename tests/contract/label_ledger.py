@@ -140,6 +140,22 @@ class LabelLedgerContract:
         for other in (key_of(1, model="n"), key_of(1, prompt_version=2), key_of(2)):
             assert ledger.claim([other]) == {other}
 
+    def test_a_proof_that_labels_can_be_written_changes_nothing(
+        self, ledger: LedgerArchive, again: OpenAgain
+    ) -> None:
+        ledger.prove()  # a new one, too
+        assert list(ledger.entries()) == []
+        ledger.record(entries(1, 2))
+        assert ledger.claim([key_of(3)])
+        other = again()
+        for each in (ledger, ledger, other):
+            each.prove()
+        assert dict(other.entries()) == entries(1, 2)
+        assert other.claim([key_of(3), key_of(4)]) == {key_of(4)}
+        ledger.close()
+        ledger.prove()
+        assert dict(ledger.entries()) == entries(1, 2)
+
     def test_one_of_many_threads_gets_a_claim(self, ledger: LedgerArchive) -> None:
         keys = list(entries(*range(50)))
         mine: list[LedgerKey] = []

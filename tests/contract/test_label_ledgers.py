@@ -1,5 +1,6 @@
 """The ledger in memory, in a SQLite file, and in Redis."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 import redis
 from pydantic import SecretStr
 
-from reviewstream.adapters.ledger_redis import LABELS
+from reviewstream.adapters.ledger_redis import LABELS, PROOF, PROOF_LEASE
 from reviewstream.app import open_archive
 from reviewstream.errors import ConfigError, TransientError
 from reviewstream.ports import LedgerArchive
@@ -52,6 +53,17 @@ class TestSqlite(_Opened):
     def shared(self, tmp_path: Path) -> LedgerSettings:
         return LedgerSettings(file=str(tmp_path / "new" / "ledger.sqlite3"))
 
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")
+    def test_a_file_that_may_only_be_read_is_proven_to_be_of_no_use(
+        self, ledger: LedgerArchive, shared: LedgerSettings, again: OpenAgain
+    ) -> None:
+        ledger.record(entries(1))
+        Path(str(shared.file)).chmod(0o400)
+        other = again()
+        assert other.find([key_of(1)]) == entries(1)
+        with pytest.raises(ConfigError, match=r"readonly database: .* ledger\.file"):
+            other.prove()
+
 
 @pytest.fixture(scope="session")
 def program() -> str:
@@ -82,6 +94,27 @@ class TestRedis(_Opened):
         ledger.release([key_of(1)])  # nobody is there to be told, which is fine
         redis_server.start()
         assert dict(ledger.entries()) == entries(*range(100))
+
+    def test_a_server_that_takes_no_more_is_proven_to_be_of_no_use(
+        self, ledger: LedgerArchive, redis_server: RedisServer
+    ) -> None:
+        ledger.record(entries(1))
+        with redis.Redis.from_url(redis_server.url) as client:
+            client.config_set("maxmemory", 1)
+            try:
+                with pytest.raises(ConfigError, match="maxmemory"):
+                    ledger.prove()
+            finally:
+                client.config_set("maxmemory", 0)
+            ledger.prove()
+            client.slaveof("127.0.0.1", 1)
+            try:
+                with pytest.raises(TransientError, match="read only replica"):
+                    ledger.prove()
+            finally:
+                client.slaveof()
+            assert client.pttl(PROOF) <= PROOF_LEASE  # it is no claim of anything, and soon gone
+        assert dict(ledger.entries()) == entries(1)
 
     def test_a_claim_is_renewed_as_long_as_its_process_lives_and_holds_it(
         self, ledger: LedgerArchive, redis_server: RedisServer, again: OpenAgain

@@ -5,11 +5,13 @@ from typing import Final, cast
 
 import msgspec
 
-from reviewstream.adapters.claims_redis import RedisClaims
+from reviewstream.adapters.claims_redis import CLAIM, RedisClaims
 from reviewstream.adapters.redis_client import RedisClient
 from reviewstream.ports import LedgerEntry, LedgerKey
 
 LABELS: Final = "reviewstream:labels"  # a hash: key of a label -> label, both as JSON
+PROOF: Final = CLAIM + b"proof"  # a claim of nothing: who may claim may write it
+PROOF_LEASE: Final = 1_000  # milliseconds
 SCAN: Final = 1_000  # fields of the hash that are read at once
 
 _keys: Final = msgspec.json.Decoder(LedgerKey)
@@ -58,6 +60,11 @@ class RedisLedger:
     def release(self, keys: Collection[LedgerKey]) -> None:
         """See `LabelLedger.release`."""
         self._claims.give_back([_field(key) for key in keys])
+
+    def prove(self) -> None:
+        """See `LabelLedger.prove`: where memory is short, Redis refuses every write."""
+        with self._redis.plain_errors(LABELS):
+            self._client.set(PROOF, b"", px=PROOF_LEASE)
 
     def close(self) -> None:
         """See `LabelLedger.close`; claims that were not given back run out."""

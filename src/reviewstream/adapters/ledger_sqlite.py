@@ -1,17 +1,23 @@
 """`LedgerArchive` in a SQLite file: for every process of one machine."""
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+import shutil
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from reviewstream.adapters.claims import FileClaims
 from reviewstream.adapters.sqlite_file import SqliteFile
-from reviewstream.core.records import Sentiment
+from reviewstream.errors import ConfigError
 from reviewstream.ports import LedgerEntry, LedgerKey
 
 VERSION: Final = 1  # of the table
+SETTING: Final = "ledger.file"
+ROOM: Final = 256 << 10  # bytes: a thousand labels, which is more than is in flight
+AMPLE: Final = 64 << 20  # bytes free on the disk, with which one proof is enough
 PAGE: Final = 1_000  # rows read at once: a long read would keep SQLite from emptying its log
 
 # No text of a review is kept: its SHA-256 is all that is needed to know it again.
@@ -38,13 +44,25 @@ _PAGE: Final = """
 SELECT * FROM labels WHERE (text_sha256, prompt_version, model) > (?, ?, ?)
 ORDER BY text_sha256, prompt_version, model LIMIT ?
 """
+_proven: set[tuple[int, Path]] = set()  # process and file
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def default_file() -> Path:
-    """Return the file in the user's state folder (XDG Base Directory Specification)."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    """Return the file in the user's state folder (XDG Base Directory Specification).
+
+    Raises:
+        ConfigError: The user has no home.
+    """
+    try:
+        state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    except RuntimeError as err:  # no HOME, and a user id without an entry
+        raise ConfigError(
+            "no file for the ledger: the user has no home folder; "
+            f"name a file by {SETTING} (REVIEWSTREAM_LEDGER__FILE)"
+        ) from err
     return Path(state) / "reviewstream" / "ledger.sqlite3"
 
 
@@ -57,8 +75,9 @@ class SqliteLedger:
     """
 
     def __init__(self, file: Path, *, timeout: float = 30.0) -> None:
+        self._name = file
         self._file = SqliteFile(
-            file, setting="ledger.file", schema=_TABLE, version=VERSION, timeout=timeout
+            file, setting=SETTING, schema=_TABLE, version=VERSION, timeout=timeout
         )
         self._claims = FileClaims(file.with_name(f"{file.name}-claims"))
 
@@ -66,13 +85,18 @@ class SqliteLedger:
         """See `LabelLedger.find`."""
         with self._file.reading() as connection:
             rows = [connection.execute(_FIND, _key(key)).fetchone() for key in keys]
-        return dict(_entry(row) for row in rows if row is not None)
+        return dict(self._read(row) for row in rows if row is not None)
 
     def record(self, entries: Mapping[LedgerKey, LedgerEntry]) -> None:
         """See `LabelLedger.record`."""
         rows = [_row(key, entry) for key, entry in entries.items()]
-        with self._file.writing() as connection:
-            connection.executemany(_RECORD, rows)
+        try:
+            self._keep(rows)
+        except ConfigError:
+            # Perhaps the disk is full by now: what was bought goes into the room that was proven.
+            _proven.discard((os.getpid(), self._name))
+            self._file.empty_log()
+            self._keep(rows)
 
     def claim(self, keys: Collection[LedgerKey]) -> set[LedgerKey]:
         """See `LabelLedger.claim`."""
@@ -83,6 +107,14 @@ class SqliteLedger:
         """See `LabelLedger.release`."""
         for key in keys:
             self._claims.give_back(key)
+
+    def prove(self) -> None:
+        """See `LabelLedger.prove`: once for a process and a file, while the disk has ample room."""
+        proof = (os.getpid(), self._name)
+        if proof in _proven and _has_ample_room(self._name.parent):
+            return
+        self._file.prove(ROOM)
+        _proven.add(proof)
 
     def close(self) -> None:
         """See `LabelLedger.close`."""
@@ -97,13 +129,30 @@ class SqliteLedger:
                 page = connection.execute(_PAGE, (*last, PAGE)).fetchall()
             if not page:
                 return
-            yield from map(_entry, page)
+            yield from map(self._read, page)
             last = page[-1][:3]
 
     def forget(self, keys: Collection[LedgerKey]) -> int:
         """See `LedgerArchive.forget`."""
         with self._file.writing() as connection:
             return sum(connection.execute(_FORGET, _key(key)).rowcount for key in set(keys))
+
+    def _keep(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        with self._file.writing() as connection:
+            connection.executemany(_RECORD, rows)
+
+    def _read(self, row: tuple[Any, ...]) -> tuple[LedgerKey, LedgerEntry]:
+        try:
+            return _entry(row)
+        except (msgspec.MsgspecError, ValueError, OverflowError) as err:
+            raise self._file.damaged(f"a label is damaged ({err})") from err
+
+
+def _has_ample_room(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free >= AMPLE
+    except OSError:
+        return False
 
 
 def _key(key: LedgerKey) -> tuple[bytes, int, str]:
@@ -125,18 +174,25 @@ def _row(key: LedgerKey, entry: LedgerEntry) -> tuple[Any, ...]:
 
 
 def _entry(row: tuple[Any, ...]) -> tuple[LedgerKey, LedgerEntry]:
+    """Read a row.
+
+    Raises:
+        ValueError: A value of it is none that we write.
+    """
     digest, version, model, sentiment, confidence, answered_by, prompt, completion, *rest = row
     cost, request_id, labelled_at = rest
-    return (
-        LedgerKey(model=model, prompt_version=version, text_sha256=digest),
-        LedgerEntry(
-            sentiment=Sentiment(sentiment),
-            confidence=confidence,
-            model=answered_by,
-            prompt_tokens=prompt,
-            completion_tokens=completion,
-            cost_micro_usd=cost,
-            request_id=request_id,
-            labelled_at=_EPOCH + labelled_at * _MICROSECOND,
-        ),
-    )
+    key = {"model": model, "prompt_version": version, "text_sha256": digest}
+    entry = {
+        "sentiment": sentiment,
+        "confidence": confidence,
+        "model": answered_by,
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "cost_micro_usd": cost,
+        "request_id": request_id,
+        "labelled_at": _EPOCH + msgspec.convert(labelled_at, int) * _MICROSECOND,
+    }
+    read = msgspec.convert(entry, LedgerEntry)
+    if not (0 <= (read.confidence or 0) <= 1 and min(prompt, completion, cost) >= 0):
+        raise ValueError("a number is out of its range")
+    return msgspec.convert(key, LedgerKey, builtin_types=(bytes,)), read

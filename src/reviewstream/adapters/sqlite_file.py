@@ -14,6 +14,8 @@ from reviewstream.errors import ConfigError, TransientError
 APPLICATION: Final = 0x52564C47  # in the file's header: it is ours
 RETRY: Final = 0.02  # seconds; SQLite itself does not wait where files are opened or become WAL
 
+_EMPTY_LOG: Final = "PRAGMA wal_checkpoint(PASSIVE)"
+_PROOF: Final = "CREATE TABLE IF NOT EXISTS proof (number INTEGER PRIMARY KEY, room BLOB)"
 _WAITS: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
@@ -71,6 +73,34 @@ class SqliteFile:
             self._connection.close()
             self._connection = None
 
+    def damaged(self, why: str) -> ConfigError:
+        """Return an error that says what to do with the file."""
+        return ConfigError(f"{self._file}: {why}: move it away, or {self._elsewhere}")
+
+    def empty_log(self) -> None:
+        """Move what is in SQLite's log into the file, so that the log's place is used again."""
+        with self.reading() as connection:
+            connection.execute(_EMPTY_LOG).fetchone()
+
+    def prove(self, room: int) -> None:
+        """See that the file can grow by `room` bytes, which it keeps as free pages.
+
+        Raises:
+            TransientError: others write for longer than the time-out.
+            ConfigError: there is no room, or no permission.
+        """
+        with self.reading() as connection:
+            with _transaction(connection):
+                connection.execute(_PROOF)
+                # Not zeros, which some file systems do not store.
+                connection.execute("REPLACE INTO proof VALUES (1, randomblob(?))", (room,))
+            try:
+                connection.execute(_EMPTY_LOG).fetchone()  # the file itself grows by this alone
+            finally:
+                # In a transaction of its own, as SQLite does not write pages that are free again.
+                with _transaction(connection):
+                    connection.execute("DELETE FROM proof")
+
     def _begin_anew(self) -> None:
         """Forget the connection and the lock of the process that we were forked from."""
         if self._connection is not None:
@@ -105,6 +135,8 @@ class SqliteFile:
             raise ConfigError(f"{self._file}: not on a local disk: {self._elsewhere}")
         # Nothing is lost when a process is killed; a power cut may cost the last moments.
         connection.execute("PRAGMA synchronous = NORMAL")
+        if _is_cut_short(connection, self._file):
+            raise self.damaged("the file was cut short")
         if not found:
             with _transaction(connection):
                 connection.execute(self._schema)
@@ -141,9 +173,7 @@ class SqliteFile:
                     f"{self._file}: other processes kept it locked for {self._timeout:g} s"
                 ) from err
             if code in _DAMAGED:
-                raise ConfigError(
-                    f"{self._file}: {err}: move it away, or {self._elsewhere}"
-                ) from err
+                raise self.damaged(str(err)) from err
             raise ConfigError(f"{self._file}: {err}: {self._elsewhere}, or see to it") from err
         except OSError as err:
             raise ConfigError(f"{self._file}: {err.strerror}: {self._elsewhere}") from err
@@ -159,6 +189,22 @@ def _transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Ite
             connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
+
+
+def _is_cut_short(connection: sqlite3.Connection, file: Path) -> bool:
+    """Say whether a file ends in mid-page: SQLite itself notices a cut only between two pages.
+
+    The file is not opened for that, as closing it would end SQLite's locks on it.
+    """
+    (page,) = connection.execute("PRAGMA page_size").fetchone()
+    if file.stat().st_size % page == 0:
+        return False
+    log = file.with_name(f"{file.name}-wal")
+    if not log.exists() or log.stat().st_size == 0:
+        return True
+    # A process that was killed may have left half a page, and the whole of it in the log.
+    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    return bool(found != "ok")
 
 
 def _code(err: BaseException) -> int | None:

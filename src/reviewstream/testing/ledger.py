@@ -35,6 +35,9 @@ class MemoryLedger:
         """See `LabelLedger.release`."""
         self.claimed -= set(keys)
 
+    def prove(self) -> None:
+        """See `LabelLedger.prove`."""
+
     def close(self) -> None:
         """See `LabelLedger.close`."""
         self.claimed.clear()

@@ -2,18 +2,22 @@
 
 import fcntl
 import os
+import resource
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from reviewstream.adapters.ledger_sqlite import SqliteLedger, default_file
-from reviewstream.adapters.sqlite_file import APPLICATION
+from reviewstream.adapters.ledger_sqlite import AMPLE, ROOM, SqliteLedger, default_file
+from reviewstream.adapters.sqlite_file import APPLICATION, SqliteFile
 from reviewstream.errors import ConfigError, TransientError
 from tests.contract.ledger_entries import entries, key_of
 
+FILE_SETTING = r"name a file by ledger\.file \(REVIEWSTREAM_LEDGER__FILE\)"
 ELSEWHERE = r"name another file by ledger\.file \(REVIEWSTREAM_LEDGER__FILE\)"
 
 
@@ -94,6 +98,82 @@ def test_a_damaged_ledger_is_named(ledger: SqliteLedger, file: Path) -> None:
         ledger.find([key_of(n) for n in range(2_000)])
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("sentiment", "MIXED"),
+        ("sentiment", b"POSITIVE"),
+        ("confidence", "x"),
+        ("confidence", 1.01),
+        ("confidence", -0.01),
+        ("answered_by", b"\xff\xfe"),
+        ("prompt_tokens", -1),
+        ("completion_tokens", "many"),
+        ("cost_micro_usd", -1),
+        ("request_id", b"r"),
+        ("labelled_at", "soon"),
+        ("labelled_at", 9 * 10**18),
+        ("labelled_at", 0.5),
+    ],
+)
+def test_a_label_that_is_damaged_is_not_handed_on(
+    ledger: SqliteLedger, file: Path, column: str, value: object
+) -> None:
+    ledger.record(entries(1))
+    with closing(sqlite3.connect(file)) as damaging:
+        damaging.execute(f"UPDATE labels SET {column} = ?", (value,))  # noqa: S608 - see above
+        damaging.commit()
+    said = rf"{file}: a label is damaged \(.+\): move it away, or {ELSEWHERE}"
+    with pytest.raises(ConfigError, match=said):
+        ledger.find([key_of(1)])
+    with pytest.raises(ConfigError, match=said):
+        list(ledger.entries())
+
+
+def test_bytes_that_are_no_text_are_not_handed_on(ledger: SqliteLedger, file: Path) -> None:
+    ledger.record(entries(1))
+    with closing(sqlite3.connect(file)) as damaging:
+        damaging.execute("UPDATE labels SET answered_by = CAST(x'fffe' AS TEXT)")
+        damaging.commit()
+    with pytest.raises(ConfigError, match=rf"{file}: .*answered_by.* {ELSEWHERE}"):
+        ledger.find([key_of(1)])
+
+
+@pytest.mark.parametrize("labels", [1, 50, 2_000])
+@pytest.mark.parametrize("kept", [100, 4_096, 5_000, -4_097, -4_096, -20, -1])
+def test_a_ledger_that_was_cut_short_is_noticed(
+    ledger: SqliteLedger, file: Path, labels: int, kept: int
+) -> None:
+    ledger.record(entries(*range(labels)))
+    ledger.close()
+    file.write_bytes(file.read_bytes()[:kept])
+    with pytest.raises(
+        ConfigError, match=f"(malformed|was cut short): move it away, or {ELSEWHERE}"
+    ):
+        ledger.find([key_of(0)])
+
+
+def test_half_a_page_that_is_whole_in_the_log_is_no_damage(
+    ledger: SqliteLedger, file: Path, tmp_path: Path
+) -> None:
+    ledger.record(entries(*range(50)))  # as yet it is in the log alone
+    copy = tmp_path / "copy"
+    copy.with_name("copy-wal").write_bytes(file.with_name(f"{file.name}-wal").read_bytes())
+    copy.write_bytes(file.read_bytes() + b"half a page, of a writer that was killed")
+    with closing(SqliteLedger(copy)) as other:
+        assert dict(other.entries()) == entries(*range(50))
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> Path:
+        raise RuntimeError
+
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", nowhere)
+    with pytest.raises(ConfigError, match=f"the user has no home folder; {FILE_SETTING}"):
+        default_file()
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with closing(SqliteLedger(tmp_path / "file" / "ledger")) as ledger:
@@ -111,6 +191,90 @@ def test_a_full_disk_is_named_and_nothing_is_half_kept(ledger: SqliteLedger) -> 
     with pytest.raises(ConfigError, match="database or disk is full"):
         ledger.record(entries(*range(1_000)))
     assert dict(ledger.entries()) == entries(1)
+
+
+def test_a_file_that_cannot_grow_is_proven_to_be_of_no_use(ledger: SqliteLedger) -> None:
+    ledger.record(entries(1))
+    with ledger._file.reading() as connection:
+        connection.execute("PRAGMA max_page_count = 60")
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=f"database or disk is full: {ELSEWHERE}"):
+            ledger.prove()
+    assert dict(ledger.entries()) == entries(1)
+    with ledger._file.reading() as connection:
+        connection.execute("PRAGMA max_page_count = 600")
+    ledger.prove()
+
+
+def test_what_was_proven_is_free_room_in_the_file(ledger: SqliteLedger, file: Path) -> None:
+    ledger.prove()
+    assert file.stat().st_size >= ROOM
+    with ledger._file.reading() as connection:
+        (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+        (page,) = connection.execute("PRAGMA page_size").fetchone()
+    assert free * page >= ROOM
+
+
+def test_a_process_proves_a_file_once_until_a_write_fails_or_the_disk_has_little_room(
+    ledger: SqliteLedger, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proofs: list[int] = []
+    monkeypatch.setattr(SqliteFile, "prove", lambda _, room: proofs.append(room))
+    ledger.record(entries(1))
+    for _ in range(3):
+        ledger.prove()
+        with closing(SqliteLedger(file)) as other:
+            other.prove()
+    assert proofs == [ROOM]
+    with ledger._file.reading() as connection:
+        connection.execute("PRAGMA max_page_count = 3")
+    with pytest.raises(ConfigError, match="full"):
+        ledger.record(entries(*range(1_000)))
+    ledger.prove()
+    assert proofs == [ROOM] * 2
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=AMPLE - 1))
+    ledger.prove()
+    assert proofs == [ROOM] * 3
+
+
+def test_a_file_that_others_write_to_is_proven_later(ledger: SqliteLedger, file: Path) -> None:
+    ledger.record(entries(1))
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(TransientError, match=r"kept it locked for 0\.2 s"):
+            ledger.prove()
+    ledger.prove()
+
+
+def test_what_is_bought_after_a_proof_is_kept_though_there_is_no_more_room_by_then(
+    file: Path,
+) -> None:
+    child = os.fork()
+    if child == 0:
+        status = 1
+        with suppress(Exception):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+            status = 0 if _bought_until_refused(file) > 1_000 else 2
+        os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    with closing(SqliteLedger(file)) as ledger:
+        found = dict(ledger.entries())
+    assert found == entries(*range(len(found)))
+
+
+def _bought_until_refused(file: Path) -> int:
+    """Start again and again, as somebody does that restarts what ends, until nothing is bought."""
+    bought = 0
+    for _ in range(100):
+        with closing(SqliteLedger(file)) as ledger:
+            try:
+                ledger.prove()
+            except ConfigError:
+                return bought
+            for _ in range(16):  # packs in flight; they are paid for
+                ledger.record(entries(*range(bought, bought + 20)))
+                bought += 20
+    raise AssertionError
 
 
 def test_a_file_that_others_keep_locked_is_a_failure_that_passes(
