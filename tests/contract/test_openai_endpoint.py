@@ -98,14 +98,20 @@ def test_several_choices_are_given_where_they_are_asked_for(endpoint: OpenAIEndp
     assert [one["index"] for one in choices] == [0, 1, 2]
 
 
-def test_an_answer_names_its_request_and_the_limits(endpoint: OpenAIEndpoint) -> None:
+def test_an_answer_names_its_request_and_no_limit_that_is_not_enforced(endpoint: OpenAIEndpoint) -> None:
     first, second = (send(endpoint, body_of()).headers for _ in range(2))
     assert first["x-request-id"].startswith("req_")
     assert first["x-request-id"] != second["x-request-id"]
+    assert not [name for name in first if name.lower().startswith("x-ratelimit")]
+
+
+def test_the_usual_limits_are_told_where_they_are_asked_for(endpoint: OpenAIEndpoint) -> None:
+    endpoint.options(tell_limits=True)
+    told = send(endpoint, body_of()).headers
     for what in ("requests", "tokens"):
-        limit, left = (int(first[f"x-ratelimit-{word}-{what}"]) for word in ("limit", "remaining"))
+        limit, left = (int(told[f"x-ratelimit-{word}-{what}"]) for word in ("limit", "remaining"))
         assert 0 <= left < limit
-        assert first[f"x-ratelimit-reset-{what}"].endswith("ms")
+        assert told[f"x-ratelimit-reset-{what}"].endswith("ms")
 
 
 def test_an_answer_stops_before_the_words_that_it_is_to_stop_at(endpoint: OpenAIEndpoint) -> None:

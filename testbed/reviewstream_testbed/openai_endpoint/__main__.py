@@ -4,11 +4,14 @@ import argparse
 import asyncio
 import signal
 import sys
+from pathlib import Path
 
 from aiohttp import web
 
-from reviewstream_testbed.openai_endpoint.judges import JUDGES
-from reviewstream_testbed.openai_endpoint.options import Options
+from reviewstream_testbed.openai_endpoint import options as options_
+from reviewstream_testbed.openai_endpoint.answering import JUDGES
+from reviewstream_testbed.openai_endpoint.dialect_table import DIALECTS
+from reviewstream_testbed.openai_endpoint.options import EFFORT, Options, Recording
 from reviewstream_testbed.openai_endpoint.rate_limits import Limits
 from reviewstream_testbed.openai_endpoint.server import Endpoint
 
@@ -35,9 +38,16 @@ def parser() -> argparse.ArgumentParser:
         "--judge",
         choices=JUDGES,
         default=Options().judge,
-        help="whose opinions are answered: a sentiment lexicon's (the default), or those of a"
-        " checksum, which mean nothing and cost nothing",
+        help="whose opinions are answered: a sentiment lexicon's (the default), those of a"
+        " checksum, which mean nothing and cost nothing, or those that a review orders",
     )
+    _add_limits(it)
+    _add_model(it)
+    _add_recording(it)
+    return it
+
+
+def _add_limits(it: argparse.ArgumentParser) -> None:
     for what in ("requests", "tokens"):
         it.add_argument(
             f"--{what}-per-minute", type=int, metavar="N", help="more are refused with HTTP 429"
@@ -49,7 +59,59 @@ def parser() -> argparse.ArgumentParser:
         metavar="S",
         help="how long an empty allowance takes to fill: the largest burst (%(default)g)",
     )
-    return it
+    it.add_argument(
+        "--tell-limits",
+        action="store_true",
+        help="headers tell 10,000 requests and 2,000,000 tokens where no limit is enforced",
+    )
+
+
+def _add_model(it: argparse.ArgumentParser) -> None:
+    it.add_argument(
+        "--dialect",
+        choices=DIALECTS,
+        default=Options().dialect,
+        help="whose endpoint it is like (%(default)s)",
+    )
+    it.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="one more model that there is; in a dialect other than openai there is any",
+    )
+    it.add_argument(
+        "--hidden-tokens",
+        type=int,
+        default=0,
+        metavar="N",
+        help="what a model that reasons thinks for a review, under medium effort (%(default)d)",
+    )
+    it.add_argument(
+        "--effort",
+        choices=EFFORT,
+        default=Options().effort,
+        help="whether the request's effort changes that (%(default)s)",
+    )
+    it.add_argument(
+        "--cached-share",
+        default="0",
+        metavar="X",
+        help="share of the prompt's tokens that is cached, 0 to 1 (%(default)s)",
+    )
+    it.add_argument(
+        "--prices",
+        metavar="PROMPT,CACHED,COMPLETION",
+        help="US dollars for a million tokens, for the bill; flex costs half",
+    )
+
+
+def _add_recording(it: argparse.ArgumentParser) -> None:
+    it.add_argument("--cassette", type=Path, metavar="DIR", help="folder of recorded answers")
+    it.add_argument(
+        "--record", metavar="URL", help="ask this endpoint, and record it onto the cassette"
+    )
+    it.add_argument("--replay", action="store_true", help="answer from the cassette alone")
 
 
 def options(given: argparse.Namespace) -> Options:
@@ -66,7 +128,32 @@ def options(given: argparse.Namespace) -> Options:
     complaint = limits.complaint()
     if complaint:
         raise ValueError(complaint)
-    return Options(given.latency / 1000, given.api_key, given.judge, limits)
+    return Options(
+        latency=given.latency / 1000,
+        api_key=given.api_key,
+        judge=given.judge,
+        limits=limits,
+        dialect=given.dialect,
+        models=tuple(given.model),
+        hidden_tokens=options_.read_hidden(given.hidden_tokens),
+        effort=given.effort,
+        cached_share=options_.read_share(given.cached_share),
+        prices=options_.read_prices(given.prices),
+        tell_limits=given.tell_limits,
+        recording=_recording(given),
+    )
+
+
+def _recording(given: argparse.Namespace) -> Recording | None:
+    if given.cassette is None:
+        if given.record or given.replay:
+            raise ValueError("--record and --replay need a --cassette DIR")
+        return None
+    if bool(given.record) == given.replay:
+        raise ValueError("--cassette needs one of --record URL and --replay")
+    if given.record and not given.record.startswith(("http://", "https://")):
+        raise ValueError(f"--record is {given.record} (an address, such as https://HOST/v1)")
+    return Recording(given.cassette, given.record or "")
 
 
 async def serve(host: str, port: int, wanted: Options) -> None:
@@ -102,6 +189,8 @@ def main() -> None:
         it.error(str(err))
     try:
         asyncio.run(serve(given.host, given.port, wanted))
+    except ValueError as err:
+        sys.exit(str(err))
     except OSError as err:
         sys.exit(f"cannot listen on {given.host}:{given.port}: {err.strerror}; try --port 0")
 

@@ -45,12 +45,6 @@ def check_combinations(body: Mapping[str, Any]) -> None:
         raise off_list("service_tier", tier, TIERS)
     if body.get("top_logprobs") is not None and not body.get("logprobs"):
         raise _refused("'top_logprobs' is only allowed when 'logprobs' is true.", "top_logprobs")
-    if body.get("reasoning_effort") is not None:
-        raise bad_request(
-            "Unsupported parameter: 'reasoning_effort' is not supported with this model.",
-            param="reasoning_effort",
-            code="unsupported_parameter",
-        )
     for name in UNKNOWN_HERE:
         if body.get(name):
             raise bad_request(

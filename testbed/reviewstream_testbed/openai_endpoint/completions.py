@@ -3,33 +3,54 @@
 import itertools
 import json
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, Final, NamedTuple
 
-from reviewstream_testbed.openai_endpoint import model, validation
+from reviewstream_testbed.openai_endpoint import models, reviews, usage
+from reviewstream_testbed.openai_endpoint.bill import Tokens
+from reviewstream_testbed.openai_endpoint.dialects import Dialect
 
+THOUGHT: Final = "The user wants labels. "  # what a model thinks aloud, where it does
+_WRAPPED: Final[Mapping[str, str]] = {
+    "not_json": "Sure! Here it is:\n```json\n{}\n```",
+    "fence": "```json\n{}\n```",
+    "fence_bare": "```\n{}\n```",
+    "fence_upper": "```JSON\n{}\n```",
+    "fence_crlf": "```json\r\n{}\r\n```",
+    "fence_no_newline": "```json\n{}```",
+    "think_block": "<think>\nOkay, the user wants {{labels}}.\n</think>\n\n{}",
+    "bom": "\ufeff{}",
+}
 _ids = itertools.count(1)
 
 
 class Said(NamedTuple):
-    """What the model says, and how it stopped."""
+    """What the model says, and how it stopped.
+
+    Attributes:
+        hidden: Tokens that it thought before.
+    """
 
     text: str | None
     finish_reason: str = "stop"
     refusal: str | None = None
+    hidden: int = 0
 
     @property
     def tokens(self) -> int:
         """How many tokens were said."""
-        return model.count_tokens(self.text or self.refusal or "")
+        return reviews.count_tokens(self.text or self.refusal or "")
 
     def cut(self, limit: int | None) -> "Said":
-        """Stop at a number of tokens, as a real model does."""
+        """Stop at a number of tokens, as a real model does: what is thought counts too."""
         text = self.text or ""
-        if limit is None or model.count_tokens(text) <= limit:
+        if limit is None or self.hidden + self.tokens <= limit:
             return self
-        kept = text.encode()[: limit * model.BYTES_PER_TOKEN].decode(errors="ignore")
-        return self._replace(text=kept, finish_reason="length")
+        hidden = min(self.hidden, limit)
+        left = (limit - hidden) * reviews.BYTES_PER_TOKEN
+        kept = text.encode()[:left].decode(errors="ignore")
+        return self._replace(text=kept, finish_reason="length", hidden=hidden)
 
     def stopped(self, stop: str | list[str] | None) -> "Said":
         """Stop before the first of the words that a request says to stop at."""
@@ -43,11 +64,14 @@ class Said(NamedTuple):
         text = self.text or ""
         match fault:
             case "refusal":
-                return Said(None, refusal="I'm sorry, I can't assist with that request.")
+                words = "I'm sorry, I can't assist with that request."
+                return self._replace(text=None, finish_reason="stop", refusal=words)
             case "length" | "content_filter":
-                return Said(text[: len(text) // 2], fault)
-            case "not_json":
-                return self._replace(text=f"Sure! Here it is:\n```json\n{text}\n```")
+                return self._replace(text=text[: len(text) // 2], finish_reason=fault)
+            case "finish_error":
+                return self._replace(text=text[: len(text) // 2], finish_reason="error")
+            case _ if fault in _WRAPPED:
+                return self._replace(text=_WRAPPED[fault].format(text))
             case _:
                 return self._replace(text=_spoilt_labels(text, fault))
 
@@ -76,10 +100,17 @@ def _spoilt_labels(text: str, fault: str) -> str:
     return json.dumps(answer, ensure_ascii=False)
 
 
-def said(body: Mapping[str, Any], answer: str, fault: str) -> Said:
-    """Return what the model says to a request under a fault (`ok`: none)."""
-    limit = _limit(body)
-    return Said(answer).stopped(body.get("stop")).cut(limit).spoilt(fault)
+def said(body: Mapping[str, Any], answer: str, fault: str, hidden: int = 0) -> Said:
+    """Return what the model says to a request under a fault (`ok`: none).
+
+    Args:
+        body: The request.
+        answer: What it would say.
+        fault: What goes wrong.
+        hidden: Tokens that it thinks before.
+    """
+    whole = Said(answer, hidden=hidden).stopped(body.get("stop"))
+    return whole.cut(_limit(body)).spoilt(fault)
 
 
 def most_tokens(body: Mapping[str, Any]) -> int:
@@ -95,76 +126,95 @@ class Completion:
     """An answer, ready to be sent whole or in pieces.
 
     Args:
-        name: The model, as it was asked for.
-        said: What it says, in each choice.
-        choices: How many.
-        prompt_tokens: What the request took.
+        body: The request.
+        said: What the model says, in each choice.
+        prompt: The prompt's tokens.
+        cached_share: Of them.
+        dialect: Whose endpoint it is.
         fault: A key of `KINDS`.
 
     Attributes:
-        usage: What is said about tokens; None: nothing.
-        completion_tokens: What all choices took, whatever is said.
+        tokens: What is billed, whatever is said.
+        tier: That is billed.
+        cost: In micro-dollars, where the dialect tells it; None: it does not.
     """
 
-    def __init__(self, name: str, said: Said, choices: int, prompt_tokens: int, fault: str) -> None:
+    def __init__(  # noqa: PLR0913 - what an answer is made of
+        self,
+        body: Mapping[str, Any],
+        said: Said,
+        *,
+        prompt: int,
+        cached_share: Fraction,
+        dialect: Dialect,
+        fault: str,
+    ) -> None:
+        count = body.get("n") or 1
         self.said = said
-        self.choices = 0 if fault == "empty_choices" else choices
-        self.completion_tokens = said.tokens * choices
-        self.usage = spoilt_usage(_usage(prompt_tokens, self.completion_tokens), fault)
-        self._name = name
+        self.choices = 0 if fault == "empty_choices" else count
+        cached = 0 if dialect.usage.cached == "nowhere" else int(prompt * cached_share)
+        answers = min(count, self.choices)  # a prompt that is blocked has no answer to pay
+        self.tokens = Tokens(prompt, cached, said.tokens * answers, said.hidden * answers)
+        self.cost: int | None = None
+        is_flex = body.get("service_tier") == "flex" and dialect.flex is not None
+        self.tier = "flex" if is_flex else "default"
+        self._dialect = dialect
+        self._fault = fault
+        self._name = body["model"]
         self._id = f"chatcmpl-{next(_ids):029d}"
         self._created = int(time.time())
 
+    @property
+    def usage(self) -> dict[str, Any] | None:
+        """What is said about tokens; None: nothing."""
+        beside = self._fault == "usage_beside"
+        shape = self._dialect.usage._replace(reasoning="beside") if beside else self._dialect.usage
+        return usage.spoilt(usage.shown(self.tokens, shape, self.cost), self._fault)
+
     def frame(self) -> dict[str, Any]:
         """Return what is said of the answer as such."""
+        usual = self._dialect.tier
+        tier = {"service_tier": "flex" if self.tier == "flex" else usual} if usual else {}
+        is_openai = self._dialect.has_model_rules
         return {
             "id": self._id,
             "object": "chat.completion",
             "created": self._created,
-            "model": validation.MODELS.get(self._name, self._name),
-            "service_tier": "default",
+            "model": models.dated(self._name) if is_openai else self._name,
+            **tier,
             "system_fingerprint": "fp_reviewstream",
         }
 
     def whole(self) -> dict[str, Any]:
         """Return a completion with every field that the API promises, null or not."""
-        message = {"role": "assistant", "content": self.said.text, "refusal": self.said.refusal}
         choice: dict[str, Any] = {
-            "message": {**message, "annotations": []},
+            "message": self.message(),
             "logprobs": None,
             "finish_reason": self.said.finish_reason,
+            **self._dialect.choice,
         }
+        if self.said.finish_reason == "error":
+            choice["error"] = {"code": 502, "message": "Upstream error"}
         choices = [{"index": number, **choice} for number in range(self.choices)]
-        usage = {} if self.usage is None else {"usage": self.usage}
-        return {**self.frame(), "choices": choices, **usage}
+        told = {} if self.usage is None else {"usage": self.usage}
+        return {**self.frame(), "choices": choices, **told, **self._dialect.answer}
+
+    def message(self) -> dict[str, Any]:
+        """Return what the model says, as the dialect says it."""
+        text, thought = self.said.text, THOUGHT if self.said.hidden else ""
+        message: dict[str, Any] = {"role": "assistant", "content": text}
+        message["refusal"] = self.said.refusal
+        if self._fault == "reasoning_content":
+            return {**message, "content": None, "reasoning_content": text, "annotations": []}
+        in_parts = self._dialect.content == "parts" and bool(thought)
+        if (in_parts or self._fault == "content_parts") and text is not None:
+            message["content"] = _parts(text)
+        elif thought and self._dialect.reasoning_field:
+            message[self._dialect.reasoning_field] = thought
+        return {**message, "annotations": []}
 
 
-def spoilt_usage(usage: dict[str, Any], fault: str) -> dict[str, Any] | None:
-    """Return what is said about tokens under a fault; None: nothing."""
-    counts = ("prompt_tokens", "completion_tokens", "total_tokens")
-    wrong: dict[str, Callable[[int], object]] = {
-        "usage_zero": lambda _: 0,
-        "usage_negative": lambda count: -1 - count,
-        "usage_huge": lambda count: 10**30 + count,
-        "usage_strings": str,
-    }
-    if fault == "usage_absent":
-        return None
-    if fault not in wrong:
-        return usage
-    return usage | {name: wrong[fault](usage[name]) for name in counts}
-
-
-def _usage(prompt: int, completion: int) -> dict[str, Any]:
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-        "completion_tokens_details": {
-            "reasoning_tokens": 0,
-            "audio_tokens": 0,
-            "accepted_prediction_tokens": 0,
-            "rejected_prediction_tokens": 0,
-        },
-    }
+def _parts(text: str) -> list[dict[str, Any]]:
+    """Return a content in parts, as Mistral's models that reason give it."""
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": THOUGHT}]}
+    return [thinking, {"type": "text", "text": text}]

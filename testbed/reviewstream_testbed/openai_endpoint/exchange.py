@@ -5,25 +5,37 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
 from reviewstream_testbed.openai_endpoint import (
+    answering,
     completions,
     faults,
-    model,
     rate_answers,
+    reviews,
+    script,
     sending,
-    stream,
     validation,
 )
+from reviewstream_testbed.openai_endpoint.bill import DROPPED, WHOLE, Entry
 from reviewstream_testbed.openai_endpoint.errors import ApiError
-from reviewstream_testbed.openai_endpoint.options import Options
+from reviewstream_testbed.openai_endpoint.model_rules import family_in
 from reviewstream_testbed.openai_endpoint.payload import json_of
 from reviewstream_testbed.openai_endpoint.room import Room
+from reviewstream_testbed.openai_endpoint.usage import UNTRUE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TOO_MANY: Final = 429
+BESIDE: Final = 1_000  # hidden tokens of the fault `usage_beside`
+_STANDARD: Final = Fraction(1)
+# A client that meets these has not been told all, though something came.
+_PARTS: Final = ("cut", "stall", "truncated_json", "stream_error")
 
 
 class Exchange:
@@ -32,94 +44,186 @@ class Exchange:
     Args:
         request: As it came.
         room: Who asks.
-        options: How the endpoint behaves.
     """
 
-    def __init__(self, request: web.Request, room: Room, options: Options) -> None:
+    def __init__(self, request: web.Request, room: Room) -> None:
         self._request = request
         self._room = room
-        self._options = options
+        self._options = room.options
+        self._dialect = room.dialect
         self._tokens = 0
+        self._model = ""
+        self._fault = script.NONE
 
     async def answer(self) -> web.StreamResponse:
-        """Answer, refuse or fail.
-
-        Raises:
-            ApiError: 401, as nobody knows who asks; every other is answered here.
-        """
-        validation.check_key(self._request.headers.get("Authorization"), self._options.api_key)
+        """Answer, refuse or fail."""
+        try:
+            self._check_key()
+        except ApiError as err:  # nobody knows who asks: no limits are told
+            return self._refused(err, {})
         try:
             return await self._answered()
         except ApiError as err:
-            headers = self._headers() | err.headers
-            return web.json_response(err.body(), status=err.status, headers=headers)
+            return self._refused(err, self._headers())
+
+    def _check_key(self) -> None:
+        given = self._request.headers.get("Authorization")
+        azure = self._request.headers.get("api-key")
+        if azure is not None and self._dialect.name == "azure":
+            given = f"Bearer {azure}"
+        validation.check_key(given, self._options.api_key, self._dialect)
 
     async def _answered(self) -> web.StreamResponse:
-        body = validation.check_request(await json_of(self._request))
-        self._tokens = model.prompt_tokens(body["messages"])
-        validation.check_context(self._tokens)
+        room = self._room
+        body = await self._read()
         reserved = self._tokens + completions.most_tokens(body)
-        self._admit(body["model"], reserved)
-        reviews = model.reviews_of(body["messages"])
-        self._room.asked.update(_digest(one.text) for one in reviews)
-        fault = self._next_fault(body)
-        await asyncio.sleep(self._options.latency)
-        broken = await self._misbehave(fault, is_stream=bool(body.get("stream")))
+        self._admit(reserved)
+        asked = reviews.reviews_of(body["messages"])
+        room.asked.update(_digest(one.text) for one in asked)
+        self._fault = self._next_fault(body)
+        kind = self._fault.kind
+        broken = await self._broken(is_stream=bool(body.get("stream")))
         if broken is not None:
             return broken
-        completion = self._completion(body, reviews, fault.kind)
-        self._room.prompt_tokens += self._tokens
-        self._room.completion_tokens += completion.completion_tokens
-        used = self._tokens + completion.completion_tokens
-        self._room.allowance.settle(reserved, used, _now())
-        if body.get("stream"):
-            return await self._streamed(completion, body.get("stream_options") or {}, fault.kind)
-        return await self._whole(completion, fault.kind)
+        completion = self._completion(body, asked)
+        room.prompt_tokens += self._tokens
+        room.completion_tokens += completion.tokens.completion
+        used = self._tokens + completion.tokens.completion
+        room.allowance.settle(reserved, used, _now())
+        with self._billed(completion, body):
+            await self._wait()
+            if body.get("stream"):
+                return await self._streamed(completion, body.get("stream_options") or {}, kind)
+            return await self._whole(completion, kind)
+
+    async def _read(self) -> dict[str, Any]:
+        """Return the request.
+
+        Raises:
+            ApiError: it is refused.
+        """
+        sent = await json_of(self._request)
+        self._model = str(sent.get("model", "")) if isinstance(sent, dict) else ""
+        body = validation.check_request(sent, self._dialect, self._options.models)
+        self._tokens = reviews.prompt_tokens(body["messages"])
+        validation.check_context(self._tokens)
+        return body
 
     def _completion(
-        self, body: Mapping[str, Any], reviews: Sequence[model.Review], fault: str
+        self, body: Mapping[str, Any], asked: Sequence[reviews.Review]
     ) -> completions.Completion:
-        answer = model.answer_of(body, reviews, self._room.judge)
-        said = completions.said(body, answer, fault)
-        choices = body.get("n") or 1
-        return completions.Completion(body["model"], said, choices, self._tokens, fault)
+        fault = self._fault.kind
+        answer = answering.answer_of(body, asked, self._room.judge)
+        hidden = max(self._hidden(body, len(asked)), BESIDE if fault == "usage_beside" else 0)
+        return completions.Completion(
+            body,
+            completions.said(body, answer, fault, hidden),
+            prompt=self._tokens,
+            cached_share=self._options.cached_share,
+            dialect=self._dialect,
+            fault=fault,
+        )
 
-    def _admit(self, name: str, tokens: int) -> None:
+    def _hidden(self, body: Mapping[str, Any], count: int) -> int:
+        """Return how many tokens the model thinks about so many reviews."""
+        family = family_in(body, self._dialect)
+        effort = body.get("reasoning_effort")
+        is_heeded = self._options.effort == "honoured"
+        percent = family.percent(effort) if is_heeded else 100 * family.reasons
+        return self._options.hidden_tokens * count * percent // 100
+
+    def _admit(self, tokens: int) -> None:
         refusal = self._room.allowance.admit(tokens, _now())
         if refusal is not None:
             self._room.limited[refusal.reason] += 1
-            raise rate_answers.refused(refusal, name)
+            raise rate_answers.refused(refusal, self._model)
 
-    def _next_fault(self, body: Mapping[str, Any]) -> faults.Fault:
-        fault = self._room.script.next("\n".join(map(model.text_of, body["messages"])))
+    def _next_fault(self, body: Mapping[str, Any]) -> script.Fault:
+        fault = self._room.script.next("\n".join(map(reviews.text_of, body["messages"])))
         if fault is None:
-            return faults.NONE
+            return script.NONE
         self._room.met[fault.kind] += 1
-        return fault
+        kind = self._dialect.instead.get(fault.kind, fault.kind)
+        return fault._replace(kind=kind)
 
-    async def _misbehave(
-        self, fault: faults.Fault, *, is_stream: bool
-    ) -> web.StreamResponse | None:
-        """Do what a fault does before there is an answer; None: there is to be one."""
+    # --- what costs nothing ---
+
+    async def _broken(self, *, is_stream: bool) -> web.StreamResponse | None:
+        """Do what a fault does in place of an answer; None: there is to be one."""
+        fault = self._fault
         kind = "500" if fault.kind == "stream_error" and not is_stream else fault.kind
-        error = faults.error_of(fault._replace(kind=kind), clock=time.time())
+        found = faults.KINDS[kind]
+        error = script.error_of(fault._replace(kind=kind), clock=time.time())
+        is_none = error is None and found.page is None and found.body is None
+        if is_none and kind not in {"reset", *sending.HUGE}:
+            return None
+        await asyncio.sleep(self._options.latency)
         if error is not None:
             if error.status == TOO_MANY:
-                self._room.limited[kind] += 1
+                self._room.limited[fault.kind] += 1
             raise error
-        page = faults.KINDS[kind].page
-        if page is not None:
-            return web.Response(status=page.status, text=page.text(), content_type="text/html")
-        match kind:
-            case "slow":
-                await asyncio.sleep(fault.seconds)
-            case "hang":
-                await asyncio.Event().wait()
-            case "reset":
-                return sending.reset(self._request)
-            case _:
-                pass  # the answer itself will be wrong
-        return None
+        status = found.page.status if found.page else found.status
+        self._room.bill.refuse(self._model, None if kind == "reset" else status, fault.kind)
+        if found.page is not None:
+            return web.Response(status=status, text=found.page.text(), content_type="text/html")
+        if found.body is not None:
+            return web.json_response(found.body, status=status, headers=self._headers())
+        if kind == "reset":
+            return sending.reset(self._request)
+        return await sending.huge(self._request, self._headers(), how=kind)
+
+    def _refused(self, error: ApiError, headers: Mapping[str, str]) -> web.Response:
+        said = self._dialect.worded(error, self._model)
+        fault = "" if self._fault is script.NONE else self._fault.kind
+        self._room.bill.refuse(self._model, said.status, fault)
+        told = {**headers, **said.headers}
+        return web.json_response(self._dialect.shape(said), status=said.status, headers=told)
+
+    # --- what is billed ---
+
+    @contextmanager
+    def _billed(
+        self, completion: completions.Completion, body: Mapping[str, Any]
+    ) -> "Iterator[None]":
+        """Bill an answer, and note what became of it."""
+        fault = self._fault.kind
+        entry = self._add(completion)
+        delivery = "hang" if fault == "hang" else DROPPED
+        try:
+            yield
+            delivery = fault if fault in _PARTS else WHOLE
+        finally:
+            if fault in {"cut", "stall"} and delivery == DROPPED:
+                delivery = fault
+            is_told = not body.get("stream") or bool(
+                (body.get("stream_options") or {}).get("include_usage")
+            )
+            told = delivery == WHOLE and is_told and fault not in UNTRUE
+            self._room.bill.close(entry, delivery, told=told)
+
+    def _add(self, completion: completions.Completion) -> Entry:
+        fault = "" if self._fault is script.NONE else self._fault.kind
+        cost = self._cost(completion)
+        completion.cost = cost
+        return self._room.bill.add(
+            self._model, completion.tier, completion.tokens, cost or 0, fault
+        )
+
+    def _cost(self, completion: completions.Completion) -> int | None:
+        """Return what an answer costs, in micro-dollars; None: it has no price."""
+        prices, tokens = self._options.prices, completion.tokens
+        flex = self._dialect.flex if completion.tier == "flex" else None
+        factor = _STANDARD if flex is None else flex
+        if prices is None:
+            return None
+        return prices.cost(tokens.prompt, tokens.cached, tokens.completion, factor)
+
+    async def _wait(self) -> None:
+        await asyncio.sleep(self._options.latency)
+        if self._fault.kind == "slow":
+            await asyncio.sleep(self._fault.seconds)
+        if self._fault.kind == "hang":
+            await asyncio.Event().wait()
 
     async def _whole(self, completion: completions.Completion, fault: str) -> web.StreamResponse:
         payload = json.dumps(completion.whole(), ensure_ascii=False).encode()
@@ -127,24 +231,28 @@ class Exchange:
             return await sending.broken_off(self._request, payload, self._headers(), how=fault)
         if fault == "truncated_json":
             payload = payload[: len(payload) // 2]
+        if fault == "blanks":
+            payload = sending.BLANKS + payload
         return web.Response(body=payload, content_type=sending.JSON, headers=self._headers())
 
     async def _streamed(
         self, completion: completions.Completion, options: Mapping[str, Any], fault: str
     ) -> web.StreamResponse:
-        events = [*map(stream.event, stream.chunks(completion, options)), stream.DONE]
-        events = stream.spoilt(events, fault)
+        events = sending.events(completion, options, fault)
         return await sending.streamed(self._request, events, self._headers(), how=fault)
 
     def _headers(self) -> dict[str, str]:
         """Return what every answer of the API tells, as it is now."""
-        standings = self._room.allowance.standings(self._tokens, _now())
-        return {
+        allowance = self._room.allowance
+        standings = allowance.standings(self._tokens, _now())
+        limits = rate_answers.headers(standings, self._dialect.limits, allowance.admitted)
+        odd = rate_answers.ODD if self._fault.kind == "odd_limits" else {}
+        told = {
             "openai-organization": rate_answers.ORGANIZATION,
             "openai-processing-ms": f"{self._options.latency * 1000:.0f}",
             "openai-version": "2020-10-01",
-            **rate_answers.headers(standings),
         }
+        return {**(told if self._dialect.has_model_rules else {}), **limits, **odd}
 
 
 def _now() -> float:

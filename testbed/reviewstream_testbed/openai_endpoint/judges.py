@@ -1,10 +1,8 @@
 """Who has the opinions: a lexicon, or a checksum for those who measure something else."""
 
 import zlib
-from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from statistics import fmean
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
@@ -47,9 +45,6 @@ _DRAWN: Final = tuple(
     for hundredths in range(50, 100)
     for sentiment in SENTIMENTS
 )
-
-Judge = Callable[[str], Opinion]
-JUDGES: Final[Mapping[str, Judge]] = MappingProxyType({"lexicon": by_lexicon, "hash": by_hash})
 
 
 @cache

@@ -7,6 +7,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypedDict
@@ -40,10 +41,20 @@ class OpenAIEndpoint(Part):
     Args:
         latency: Milliseconds before every answer.
         api_key: The only key it accepts; without one, every key that begins with `sk-`.
-        judge: Whose opinions it answers: `lexicon`, or `hash`, whose mean nothing and cost nothing.
+        judge: Whose opinions it answers: `lexicon`; `hash`, whose mean nothing and cost nothing;
+            or `obedient`, who does what a review orders.
         requests_per_minute: More are refused, in every room; None: they are not counted.
         tokens_per_minute: Likewise.
         window_seconds: How long an empty allowance takes to fill.
+        dialect: Whose endpoint it is like: a key of `DIALECTS`.
+        models: Names of models that there are besides OpenAI's.
+        hidden_tokens: What a model that reasons thinks for a review, under medium effort.
+        effort: `honoured`, or `ignored`: the hidden tokens are the same under any effort.
+        cached_share: Of the prompt's tokens that are told and billed as cached, such as "0.5".
+        prices: `PROMPT,CACHED,COMPLETION` in US dollars for a million tokens; None: no costs.
+        tell_limits: Headers tell the usual limits where none is enforced.
+        cassette: A folder of recorded answers, which are given in place of the mock's own.
+        record: The endpoint, with its `/v1`, that is asked and recorded onto the cassette.
 
     Attributes:
         api_key: A key that it accepts.
@@ -53,8 +64,8 @@ class OpenAIEndpoint(Part):
     name = "openai_endpoint"
     memory = 100
     here = frozenset(
-        {"address", "base_url", "client_config", "fault", "judge", "limit", "requests", "reset"}
-        | {"url"}
+        {"address", "base_url", "bill", "client_config", "dialect", "fault", "judge", "limit"}
+        | {"options", "requests", "reset", "url"}
     )
     room: str = ""
 
@@ -67,6 +78,15 @@ class OpenAIEndpoint(Part):
         requests_per_minute: int | None = None,
         tokens_per_minute: int | None = None,
         window_seconds: float = MINUTE,
+        dialect: str = "openai",
+        models: Sequence[str] = (),
+        hidden_tokens: int = 0,
+        effort: str = "honoured",
+        cached_share: str | Decimal = "0",
+        prices: str | None = None,
+        tell_limits: bool = False,
+        cassette: Path | None = None,
+        record: str | None = None,
     ) -> None:
         self.api_key = api_key or "sk-testbed"
         self._flags = {
@@ -76,7 +96,17 @@ class OpenAIEndpoint(Part):
             "requests-per-minute": requests_per_minute,
             "tokens-per-minute": tokens_per_minute,
             "window-seconds": f"{window_seconds:g}",
+            "dialect": dialect,
+            "hidden-tokens": hidden_tokens,
+            "effort": effort,
+            "cached-share": cached_share,
+            "prices": prices,
+            "cassette": cassette,
+            "record": record,
         }
+        self._more = [f"--model={name}" for name in models]
+        self._more += ["--tell-limits"] if tell_limits else []
+        self._more += ["--replay"] if cassette is not None and record is None else []
         self._port = 0
         self._process: Process | None = None
         self._janitor: Janitor | None = None
@@ -199,10 +229,11 @@ class OpenAIEndpoint(Part):
         faults: Sequence[str | Mapping[str, Any]] = (),
         seed: int = 0,
         match: str = "",
+        always: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         """Misbehave from now on; see `script` for the fields, `faults` for the kinds."""
         script = {"sequence": sequence, "rate": rate, "faults": faults, "seed": seed}
-        self._call("/_mock/fault", {**script, "match": match})
+        self._call("/_mock/fault", {**script, "match": match, "always": always})
 
     def limit(
         self,
@@ -216,14 +247,26 @@ class OpenAIEndpoint(Part):
         self._call("/_mock/limits", limits._asdict())
 
     def judge(self, name: str) -> None:
-        """Answer the opinions of another judge from now on: `lexicon` or `hash`."""
+        """Answer another judge's opinions from now on: `lexicon`, `hash` or `obedient`."""
         self._call("/_mock/judge", {"judge": name})
+
+    def dialect(self, name: str, **changes: object) -> None:
+        """Speak another dialect from now on, with some of its manners changed."""
+        self._call("/_mock/dialect", {"dialect": name, **changes})
+
+    def options(self, **changes: object) -> None:
+        """Behave otherwise from now on; see `Options`, of which a room may change some."""
+        self._call("/_mock/options", changes)
+
+    def bill(self) -> dict[str, Any]:
+        """Return what is billed so far, as `GET /_mock/bill` tells it."""
+        return self._call("/_mock/bill")
 
     def _start(self) -> None:
         self._log.write_bytes(b"")
         command = [sys.executable, "-m", __package__, f"--port={self._port}"]
         given = {name: value for name, value in self._flags.items() if value is not None}
-        command += [f"--{name}={value}" for name, value in given.items()]
+        command += [*(f"--{name}={value}" for name, value in given.items()), *self._more]
         self._process = Process(command, log=self._log)
         if self._closed:  # by another thread, which may not have seen this process
             self._process.close()

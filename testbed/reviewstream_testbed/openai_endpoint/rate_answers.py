@@ -4,11 +4,19 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
+from reviewstream_testbed.openai_endpoint.dialects import LimitHeaders
 from reviewstream_testbed.openai_endpoint.errors import ApiError
-from reviewstream_testbed.openai_endpoint.rate_limits import Refusal, Standing
+from reviewstream_testbed.openai_endpoint.rate_limits import MINUTE, Refusal, Standing
 
 ORGANIZATION: Final = "reviewstream"
 _UNITS: Final = {"requests": "requests per min (RPM)", "tokens": "tokens per min (TPM)"}
+USUAL: Final = LimitHeaders()
+# What nobody should believe.
+ODD: Final[Mapping[str, str]] = {
+    "x-ratelimit-limit-requests": "None",
+    "x-ratelimit-limit-tokens": str((1 << 63) - 1),
+    "x-ratelimit-remaining-requests": "-1",
+}
 _LEARN: Final = "Visit https://platform.openai.com/account/rate-limits to learn more."
 
 
@@ -25,17 +33,36 @@ def duration(seconds: float) -> str:
     return f"{minutes}m{shown}" if minutes else shown
 
 
-def headers(standings: Mapping[str, Standing]) -> dict[str, str]:
-    """Return the `x-ratelimit-*` headers."""
+def headers(
+    standings: Mapping[str, Standing], names: LimitHeaders | None = USUAL, admitted: int = 0
+) -> dict[str, str]:
+    """Return the `x-ratelimit-*` headers.
+
+    Args:
+        standings: Per minute.
+        names: As the dialect calls them; None: it tells nothing.
+        admitted: Requests so far, for a dialect that tells those of a day.
+    """
+    if names is None:
+        return {}
+    told = dict(standings)
+    if "requests" in told and names.requests_minutes > 1:
+        told["requests"] = _over(names.requests_minutes, told["requests"].limit, admitted)
     return {
-        f"x-ratelimit-{field}-{what}": value
-        for what, standing in standings.items()
+        f"x-ratelimit-{field}-{getattr(names, what)}": value
+        for what, standing in told.items()
         for field, value in (
             ("limit", str(standing.limit)),
             ("remaining", str(standing.remaining)),
             ("reset", duration(standing.reset)),
         )
     }
+
+
+def _over(minutes: int, per_minute: int, admitted: int) -> Standing:
+    """Return how a longer window stands of which so many requests were taken."""
+    limit = per_minute * minutes
+    return Standing(limit, max(0, limit - admitted), admitted * MINUTE / per_minute)
 
 
 def refused(refusal: Refusal, model: str) -> ApiError:
@@ -56,6 +83,7 @@ def refused(refusal: Refusal, model: str) -> ApiError:
         f"{message} {_LEARN}",
         type=refusal.of,
         code="rate_limit_exceeded",
+        cause="too_large" if refusal.wait is None else "rate",
         headers={} if refusal.wait is None else retry_after(refusal.wait),
     )
 

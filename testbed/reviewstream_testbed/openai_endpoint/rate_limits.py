@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 MINUTE: Final = 60.0  # seconds
 MAX_LIMIT: Final = 1_000_000_000  # per minute
-USUAL_REQUESTS: Final = 10_000  # what the headers say where nothing is enforced
+USUAL_REQUESTS: Final = 10_000  # what headers tell of what is not enforced, if anything
 USUAL_TOKENS: Final = 2_000_000
 ROUNDING: Final = 1e-3  # of a request or token: whoever waits as told is not a hair too early
 
@@ -90,7 +90,7 @@ class Bucket:
 
     def __init__(self, limit: int | None, window: float, usual: int, now: float) -> None:
         self.limit = usual if limit is None else limit
-        self._is_enforced = limit is not None
+        self.is_enforced = limit is not None
         self._rate = self.limit / MINUTE
         # Of less than one, nothing would ever be given.
         self._capacity = max(1.0, self.limit * window / MINUTE)
@@ -104,13 +104,13 @@ class Bucket:
 
     def is_too_large(self, amount: int) -> bool:
         """Say whether waiting is of no use."""
-        return self._is_enforced and amount > self.limit
+        return self.is_enforced and amount > self.limit
 
     def wait(self, amount: int, now: float) -> float:
         """Return the seconds until `amount` can be had, if nobody else asks."""
         self._fill(now)
         lacking = min(amount, self._capacity) - self._level
-        return 0.0 if not self._is_enforced or lacking <= ROUNDING else lacking / self._rate
+        return 0.0 if not self.is_enforced or lacking <= ROUNDING else lacking / self._rate
 
     def take(self, amount: float, now: float) -> None:
         """Take something; a negative amount is given back."""
@@ -125,7 +125,7 @@ class Bucket:
     def standing(self, amount: int, now: float) -> Standing:
         """Say how it stands after `amount` was asked for."""
         self._fill(now)
-        level = self._level if self._is_enforced else self._capacity - amount
+        level = self._level if self.is_enforced else self._capacity - amount
         remaining = max(0, int(level + ROUNDING))
         return Standing(self.limit, remaining, (self._capacity - level) / self._rate)
 
@@ -159,10 +159,22 @@ class Refusal(NamedTuple):
 
 
 class Allowance:
-    """What one group of clients may ask."""
+    """What one group of clients may ask.
 
-    def __init__(self, limits: Limits, now: float) -> None:
+    Args:
+        limits: What is enforced.
+        now: Seconds.
+        tells_usual: Usual limits are told of what is not enforced; otherwise nothing is, so that
+            whoever believes what is told is not held back by it.
+
+    Attributes:
+        admitted: Requests, so far.
+    """
+
+    def __init__(self, limits: Limits, now: float, *, tells_usual: bool = False) -> None:
         window = limits.window_seconds
+        self.admitted = 0
+        self._tells_usual = tells_usual
         self._requests = Bucket(limits.requests_per_minute, window, USUAL_REQUESTS, now)
         self._tokens = Bucket(limits.tokens_per_minute, window, USUAL_TOKENS, now)
 
@@ -178,6 +190,7 @@ class Allowance:
             self._requests.spill(now)
             return _refusal("requests", self._requests, 1, self._wait(tokens, now), now)
         self._requests.take(1, now)
+        self.admitted += 1
         if self._tokens.wait(tokens, now):
             return _refusal("tokens", self._tokens, tokens, self._wait(tokens, now), now)
         self._tokens.take(tokens, now)
@@ -188,10 +201,12 @@ class Allowance:
         self._tokens.take(used - reserved, now)
 
     def standings(self, tokens: int, now: float) -> dict[str, Standing]:
-        """Say how requests and tokens stand after a request with so many tokens."""
+        """Say how that stands which is told, after a request with so many tokens."""
+        buckets = {"requests": (self._requests, 1), "tokens": (self._tokens, tokens)}
         return {
-            "requests": self._requests.standing(1, now),
-            "tokens": self._tokens.standing(tokens, now),
+            name: bucket.standing(amount, now)
+            for name, (bucket, amount) in buckets.items()
+            if bucket.is_enforced or self._tells_usual
         }
 
     def _wait(self, tokens: int, now: float) -> float:

@@ -3,7 +3,9 @@
 from collections import Counter
 from typing import Any
 
-from reviewstream_testbed.openai_endpoint.judges import JUDGES
+from reviewstream_testbed.openai_endpoint.answering import JUDGES
+from reviewstream_testbed.openai_endpoint.bill import Bill
+from reviewstream_testbed.openai_endpoint.dialect_table import DIALECTS
 from reviewstream_testbed.openai_endpoint.options import Options
 from reviewstream_testbed.openai_endpoint.rate_limits import Allowance, Limits
 from reviewstream_testbed.openai_endpoint.script import Script
@@ -17,6 +19,10 @@ class Room:
         now: Seconds on the clock that is used throughout.
 
     Attributes:
+        options: How it behaves now.
+        dialect: Whose endpoint it is.
+        bill: What it bills.
+        misses: Requests that the cassette holds no answer to.
         allowance: What may be asked.
         judge: Whose opinions are answered.
         script: The faults to come.
@@ -29,14 +35,18 @@ class Room:
     """
 
     def __init__(self, options: Options, now: float) -> None:
-        self._options = options
+        self._started = options
         self.in_flight = 0
         self.clear(now)
 
     def clear(self, now: float) -> None:
         """Begin anew; the requests that are being answered stay."""
-        self.allowance = Allowance(self._options.limits, now)
-        self.judge = JUDGES[self._options.judge]
+        self.options = self._started
+        self.dialect = DIALECTS[self.options.dialect]
+        self.limit(self.options.limits, now)
+        self.judge = JUDGES[self.options.judge]
+        self.bill = Bill()
+        self.misses = 0
         self.script = Script({})
         self.statuses: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
@@ -48,7 +58,15 @@ class Room:
 
     def limit(self, limits: Limits, now: float) -> None:
         """Begin anew with full buckets of other limits."""
-        self.allowance = Allowance(limits, now)
+        self.options = self.options._replace(limits=limits)
+        self.allowance = Allowance(limits, now, tells_usual=self.options.tell_limits)
+
+    def change(self, options: Options, now: float) -> None:
+        """Behave otherwise; an allowance begins anew if other limits are told."""
+        is_other = options.tell_limits != self.options.tell_limits
+        self.options = options
+        if is_other:
+            self.limit(options.limits, now)
 
     def counts(self) -> dict[str, Any]:
         """Return what `GET /_mock/requests` answers."""
@@ -62,4 +80,5 @@ class Room:
             "peak_in_flight": self.peak,
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
+            "misses": self.misses,
         }

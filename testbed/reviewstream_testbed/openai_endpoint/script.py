@@ -4,18 +4,53 @@ A script is a JSON object, sent to `POST /_mock/fault`:
 
     {"sequence": [{"kind": "rate_429", "retry_after": 2, "times": 3}, {"kind": "ok"}, "reset"],
      "rate": 0.2, "faults": ["500", {"kind": "slow", "seconds": 1}], "seed": 7,
-     "match": "only requests whose messages hold these words"}
+     "match": "only requests whose messages hold these words",
+     "always": [{"kind": "moderation_403", "words": ["kill", "bomb"]}]}
 
-The items of `sequence` meet the first requests that match, each one `times` (1) times; after them,
-each request meets one of `faults` with the probability `rate`.
+A request whose messages hold a word of an item of `always` meets that item. The items of `sequence`
+meet the first other requests that match, each one `times` (1) times; after them, each request meets
+one of `faults` with the probability `rate`.
 """
 
 import random
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from email.utils import formatdate
+from typing import Any, Final, NamedTuple
 
-from reviewstream_testbed.openai_endpoint.faults import Fault, fault_of
+from reviewstream_testbed.openai_endpoint.errors import ApiError
+from reviewstream_testbed.openai_endpoint.faults import KINDS
+
+
+class Fault(NamedTuple):
+    """One fault.
+
+    Attributes:
+        kind: A key of `KINDS`.
+        seconds: How long `slow` takes.
+        retry_after: Seconds that a client is asked to wait; None: an error does not say.
+        retry_after_header: Sent as it is in place of `retry_after`, such as an HTTP date.
+        skew: Seconds that the clock of `skewed_429` is ahead.
+        should_retry: What `x-should-retry` says; None: nothing.
+    """
+
+    kind: str
+    seconds: float = 1.0
+    retry_after: float | None = None
+    retry_after_header: str | None = None
+    skew: float = 3600.0
+    should_retry: bool | None = None
+
+
+NONE: Final = Fault("ok")
+_FIELDS: Final = {"sequence", "rate", "faults", "seed", "match", "always"}
+_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
+    "seconds": (int, float),
+    "retry_after": (int, float),
+    "retry_after_header": (str,),
+    "skew": (int, float),
+    "should_retry": (bool,),
+}
 
 
 class Script:
@@ -29,9 +64,10 @@ class Script:
     """
 
     def __init__(self, script: Mapping[str, Any]) -> None:
-        unknown = script.keys() - {"sequence", "rate", "faults", "seed", "match"}
+        unknown = script.keys() - _FIELDS
         if unknown:
             raise ValueError(f"a script has no field {min(unknown)!r}")
+        self._always = [_worded(item) for item in script.get("always", ())]
         self._sequence = deque(
             fault for item in script.get("sequence", ()) for fault in _repeated(item)
         )
@@ -50,6 +86,9 @@ class Script:
         Args:
             messages: All text of the request.
         """
+        for words, fault in self._always:
+            if any(word in messages for word in words):
+                return fault
         if self._match not in messages:
             return None
         if self._sequence:
@@ -59,9 +98,89 @@ class Script:
         return None
 
 
+def fault_of(item: Any) -> Fault:  # noqa: ANN401 - comes from JSON
+    """Return the fault that a script names.
+
+    Raises:
+        ValueError: There is no such fault, or it has no such field.
+    """
+    fields = {"kind": item} if isinstance(item, str) else dict(item)
+    kind = str(fields.get("kind"))
+    if kind not in KINDS:
+        raise ValueError(f"there is no fault {kind!r}; there are {', '.join(KINDS)}")
+    for name, value in fields.items():
+        if name != "kind":
+            _check_field(kind, name, value)
+    return Fault(**fields)
+
+
+def error_of(fault: Fault, *, clock: float) -> ApiError | None:
+    """Return the error that a fault answers with, or None if it does something else.
+
+    Args:
+        fault: What goes wrong.
+        clock: Seconds since 1970.
+    """
+    base = KINDS[fault.kind].error
+    if base is None:
+        return None
+    return ApiError(
+        base.status,
+        base.message,
+        param=base.param,
+        code=base.code,
+        type=base.type,
+        headers=_retry_after(fault, clock) | _should_retry(fault),
+        cause=base.cause,
+        more=base.more,
+    )
+
+
+def _worded(item: Any) -> tuple[tuple[str, ...], Fault]:  # noqa: ANN401 - comes from JSON
+    fields = dict(item)
+    words = fields.pop("words", ())
+    if isinstance(words, str) or not words or not all(words):
+        raise ValueError(f"words is {words!r} (an array of texts, none of them empty)")
+    return tuple(map(str, words)), fault_of(fields)
+
+
 def _repeated(item: Any) -> list[Fault]:  # noqa: ANN401 - comes from JSON
     if isinstance(item, str):
         return [fault_of(item)]
     fields = dict(item)
     times = int(fields.pop("times", 1))
     return [fault_of(fields)] * times
+
+
+def _check_field(kind: str, name: str, value: object) -> None:
+    known = KINDS[kind].fields
+    if name not in known:
+        raise ValueError(
+            f"fault {kind!r} has no field {name!r} (it has {', '.join(known) or None})"
+        )
+    types = _TYPES[name]
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        raise ValueError(f"fault {kind!r}: {name} is {value!r}")
+
+
+def _should_retry(fault: Fault) -> dict[str, str]:
+    told = fault.should_retry
+    return {} if told is None else {"x-should-retry": str(told).lower()}
+
+
+def _retry_after(fault: Fault, clock: float) -> dict[str, str]:
+    if fault.retry_after_header is not None:
+        return {"Retry-After": fault.retry_after_header}
+    if fault.kind == "past_429":
+        return {"Retry-After": formatdate(clock - 3600, usegmt=True)}
+    if fault.kind == "skewed_429":
+        theirs = clock + fault.skew
+        wait = 1.0 if fault.retry_after is None else fault.retry_after
+        dates = {"Date": theirs, "Retry-After": theirs + wait}
+        return {name: formatdate(date, usegmt=True) for name, date in dates.items()}
+    if fault.retry_after is None:
+        return {}
+    return {
+        "Retry-After": f"{fault.retry_after:g}",
+        "retry-after-ms": f"{fault.retry_after * 1000:.0f}",
+    }

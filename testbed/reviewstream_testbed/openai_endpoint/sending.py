@@ -1,16 +1,43 @@
-"""Puts answers on the wire, whole or broken off."""
+"""Puts answers on the wire: whole, as a stream of events, or broken off.
+
+Source: OpenAI, "API reference", "Chat completions", "Streaming"; WHATWG, "Server-sent events".
+"""
 
 import asyncio
+import json
 import socket
 import struct
-from collections.abc import Mapping, Sequence
-from typing import Final
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, Final
 
 from aiohttp import web
+
+from reviewstream_testbed.openai_endpoint.completions import Completion
+from reviewstream_testbed.openai_endpoint.errors import ApiError
 
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream; charset=utf-8"
 BREAKS: Final = ("cut", "stall")
+HUGE: Final = ("gzip_bomb", "endless")
+BLANKS: Final = b"\n         \n\n         \n"
+COMMENT: Final = b": PROCESSING\n\n"
+PIECE: Final = 16  # characters of an answer in one event
+BLOCK: Final = 1 << 24  # bytes
+BLOCKS: Final = 64
+BEGUN: Final = b'{"id": "x", "choices": [{"message": {"role": "assistant", "content": "'
+DONE: Final = b"data: [DONE]\n\n"
+_ERROR: Final = ApiError(
+    500, "The server had an error while processing your request.", type="server_error"
+)
+# What comes in place of the second half.
+_ENDS: Final[Mapping[str, Callable[[bytes], list[bytes]]]] = {
+    "cut": lambda _: [],
+    "stall": lambda _: [],
+    "stream_error": lambda _: [event(_ERROR.body())],
+    "truncated_json": lambda following: [following[: len(following) // 2] + b"\n\n"],
+}
 
 
 async def broken_off(
@@ -39,6 +66,38 @@ async def streamed(
     return answer
 
 
+async def huge(request: web.Request, headers: Mapping[str, str], *, how: str) -> web.StreamResponse:
+    """Send what no client should take in whole: a fault of `HUGE`."""
+    if how == "gzip_bomb":
+        body = await asyncio.to_thread(bomb)
+        packed = {"Content-Type": JSON, "Content-Encoding": "gzip"}
+        return web.Response(body=body, headers={**headers, **packed})
+    answer = web.StreamResponse(headers={**headers, "Content-Type": JSON})
+    await answer.prepare(request)
+    await answer.write(BEGUN)
+    while True:  # until its client goes away
+        await answer.write(b"x" * (1 << 16))
+
+
+@cache
+def bomb() -> bytes:
+    """Return a megabyte of gzip that unpacks to a gigabyte of a completion."""
+    end = b'"}, "finish_reason": "stop", "index": 0}]}'
+    block = b"x" * BLOCK
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    begun = packer.compress(BEGUN) + packer.flush(zlib.Z_FULL_FLUSH)
+    # After a full flush a block is packed alike each time: it need be done once only.
+    repeated = (packer.compress(block) + packer.flush(zlib.Z_FULL_FLUSH)) * BLOCKS
+    ended = packer.compress(end) + packer.flush()
+    checksum = zlib.crc32(BEGUN)
+    for _ in range(BLOCKS):
+        checksum = zlib.crc32(block, checksum)
+    size = len(BEGUN) + BLOCK * BLOCKS + len(end)
+    header = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"
+    trailer = struct.pack("<II", zlib.crc32(end, checksum), size & 0xFFFFFFFF)
+    return header + begun + repeated + ended + trailer
+
+
 def reset(request: web.Request) -> web.Response:
     """Reset the connection."""
     transport = request.transport
@@ -55,3 +114,64 @@ async def _end(request: web.Request, how: str) -> None:
         await asyncio.Event().wait()
     if how == "cut" and request.transport is not None:
         request.transport.close()  # what is written goes out; the end of the body never does
+
+
+# --- A stream's events ---
+
+
+def event(payload: Mapping[str, Any]) -> bytes:
+    """Return one event."""
+    return b"data: " + json.dumps(payload, ensure_ascii=False).encode() + b"\n\n"
+
+
+def events(completion: Completion, options: Mapping[str, Any], fault: str) -> list[bytes]:
+    """Return the events of a stream, under a fault that may break it off in its midst."""
+    found = [*map(event, chunks(completion, options)), DONE]
+    if fault == "blanks":
+        return [COMMENT, *found]
+    if fault not in _ENDS:
+        return found
+    middle = len(found) // 2
+    return [*found[:middle], *_ENDS[fault](found[middle])]
+
+
+def chunks(completion: Completion, options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Return the chunks that make up a completion.
+
+    Args:
+        completion: What is answered.
+        options: The request's `stream_options`.
+    """
+    told = {"usage": None} if options.get("include_usage") else {}
+    is_padded = options.get("include_obfuscation") is not False
+    frame = {**completion.frame(), "object": "chat.completion.chunk"}
+    if not completion.choices:
+        yield {**frame, "choices": [], **told}
+    for number in range(completion.choices):
+        for delta, finish_reason in _deltas(completion):
+            choice = {"index": number, "delta": delta, "logprobs": None}
+            padding = {"obfuscation": _padding(delta)} if is_padded else {}
+            choices = [{**choice, "finish_reason": finish_reason}]
+            yield {**frame, "choices": choices, **told, **padding}
+    if told and completion.usage is not None:
+        yield {**frame, "choices": [], "usage": completion.usage}
+
+
+def _deltas(completion: Completion) -> Iterator[tuple[dict[str, Any], str | None]]:
+    """Return what each event adds, and how the answer stopped."""
+    message = completion.message()
+    fields = ("content", "refusal", "reasoning_content")
+    field = next(name for name in fields if message.get(name) is not None)
+    first = {"role": "assistant", "content": "" if field == "content" else None, "refusal": None}
+    yield first, None
+    if isinstance(message[field], str):
+        for at in range(0, len(message[field]), PIECE):
+            yield {field: message[field][at : at + PIECE]}, None
+    else:
+        yield {field: message[field]}, None
+    yield {}, completion.said.finish_reason
+
+
+def _padding(delta: Mapping[str, Any]) -> str:
+    """Return what makes an event as long as any other."""
+    return "0" * (PIECE - len(delta.get("content") or delta.get("refusal") or ""))

@@ -8,13 +8,15 @@ from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
-from reviewstream_testbed.openai_endpoint import validation
+from reviewstream_testbed.openai_endpoint import models, validation
+from reviewstream_testbed.openai_endpoint.answering import JUDGES, Judge
+from reviewstream_testbed.openai_endpoint.dialect_table import dialect_of
 from reviewstream_testbed.openai_endpoint.errors import ApiError, bad_request
 from reviewstream_testbed.openai_endpoint.exchange import Exchange
-from reviewstream_testbed.openai_endpoint.judges import JUDGES, Judge
-from reviewstream_testbed.openai_endpoint.options import Options
+from reviewstream_testbed.openai_endpoint.options import Options, with_changes
 from reviewstream_testbed.openai_endpoint.payload import json_of
 from reviewstream_testbed.openai_endpoint.rate_limits import limits_of
+from reviewstream_testbed.openai_endpoint.recorder import Recorder
 from reviewstream_testbed.openai_endpoint.room import Room
 from reviewstream_testbed.openai_endpoint.script import Script
 
@@ -34,11 +36,14 @@ class Endpoint:
         self._options = options
         self._ids = itertools.count(1)
         self._rooms: dict[str, Room] = {}
+        self._recorder = Recorder(options.recording) if options.recording else None
 
     def application(self) -> web.Application:
         """Return the application."""
         app = web.Application(client_max_size=MAX_BODY, middlewares=[self._errors])
         app.on_response_prepare.append(self._name)
+        if self._recorder is not None:
+            app.on_cleanup.append(self._recorder.close)
         for room in ("", ROOMS):
             app.add_routes(
                 [
@@ -51,6 +56,9 @@ class Endpoint:
                     web.post(f"{room}/_mock/fault", self._fault),
                     web.post(f"{room}/_mock/limits", self._limits),
                     web.post(f"{room}/_mock/judge", self._judge),
+                    web.post(f"{room}/_mock/dialect", self._dialect),
+                    web.post(f"{room}/_mock/options", self._change),
+                    web.get(f"{room}/_mock/bill", self._bill),
                 ]
             )
         return app
@@ -68,22 +76,32 @@ class Endpoint:
         room.in_flight += 1
         room.peak = max(room.peak, room.in_flight)
         try:
-            return await Exchange(request, room, self._options).answer()
+            if self._recorder is not None:
+                return await self._recorder.answer(request, room)
+            return await Exchange(request, room).answer()
         finally:
             room.in_flight -= 1
 
     async def _models(self, request: web.Request) -> web.Response:
-        validation.check_key(request.headers.get("Authorization"), self._options.api_key)
-        return web.json_response({"object": "list", "data": [_described(m) for m in _names()]})
+        room = self._known(request)
+        data = [_described(name) for name in _names(room)]
+        return web.json_response({"object": "list", "data": data})
 
     async def _model(self, request: web.Request) -> web.Response:
-        validation.check_key(request.headers.get("Authorization"), self._options.api_key)
+        room = self._known(request)
         name = request.match_info["name"]
-        if name not in _names():
+        if room.dialect.knows_models and name not in _names(room):
             raise ApiError(
                 404, f"The model '{name}' does not exist", param="model", code="model_not_found"
             )
         return web.json_response(_described(name))
+
+    def _known(self, request: web.Request) -> Room:
+        """Return the room of somebody whose key is known."""
+        room = self._room(request)
+        given = request.headers.get("Authorization")
+        validation.check_key(given, room.options.api_key, room.dialect)
+        return room
 
     # --- /_mock ---
 
@@ -93,6 +111,8 @@ class Endpoint:
 
     async def _reset(self, request: web.Request) -> web.Response:
         self._room(request).clear(_now())
+        if self._recorder is not None:
+            self._recorder.rewind()
         return web.json_response({})
 
     async def _requests(self, request: web.Request) -> web.Response:
@@ -113,6 +133,21 @@ class Endpoint:
         self._room(request).judge = judge
         return web.json_response({})
 
+    async def _dialect(self, request: web.Request) -> web.Response:
+        dialect = _understood(dialect_of, await json_of(request), "a dialect")
+        self._room(request).dialect = dialect
+        return web.json_response({"dialect": dialect.name})
+
+    async def _change(self, request: web.Request) -> web.Response:
+        room = self._room(request)
+        fields = await json_of(request)
+        changed = _understood(lambda it: with_changes(room.options, it), fields, "a set of options")
+        room.change(changed, _now())
+        return web.json_response({})
+
+    async def _bill(self, request: web.Request) -> web.Response:
+        return web.json_response(self._room(request).bill.shown())
+
     # --- errors ---
 
     @web.middleware
@@ -122,8 +157,8 @@ class Endpoint:
             answer: web.StreamResponse = await handler(request)
             status = str(answer.status)
         except ApiError as err:
-            status = str(err.status)
-            answer = web.json_response(err.body(), status=err.status, headers=err.headers)
+            answer = self._said(request, err)
+            status = str(answer.status)
         except web.HTTPException as err:
             status = str(err.status)
             answer = web.json_response(_unknown(request, err).body(), status=err.status)
@@ -131,6 +166,14 @@ class Endpoint:
             if request.path.endswith(COMPLETIONS):
                 self._room(request).statuses[status] += 1
         return answer
+
+    def _said(self, request: web.Request, err: ApiError) -> web.Response:
+        """Return an error as the dialect says it; the mock's own routes speak OpenAI's."""
+        if "/_mock/" in request.path or err.code == "cassette_miss":
+            return web.json_response(err.body(), status=err.status, headers=err.headers)
+        dialect = self._room(request).dialect
+        said = dialect.worded(err)
+        return web.json_response(dialect.shape(said), status=said.status, headers=said.headers)
 
     async def _name(self, request: web.Request, answer: web.StreamResponse) -> None:
         """Give each answer the id that is asked for when something went wrong."""
@@ -170,8 +213,8 @@ def _unknown(request: web.Request, err: web.HTTPException) -> ApiError:
     return ApiError(err.status, err.reason)
 
 
-def _names() -> list[str]:
-    return sorted({*validation.MODELS, *validation.MODELS.values()})
+def _names(room: Room) -> list[str]:
+    return sorted({*models.OPENAI, *models.OPENAI.values(), *room.options.models})
 
 
 def _described(name: str) -> dict[str, Any]:

@@ -1,11 +1,15 @@
 """Refuses the requests that the real endpoint refuses, in its words."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple
 
+from reviewstream_testbed.openai_endpoint import models
 from reviewstream_testbed.openai_endpoint.combinations import check_combinations
+from reviewstream_testbed.openai_endpoint.dialect_table import OPENAI
+from reviewstream_testbed.openai_endpoint.dialects import FORMATS, LIMIT_FIELDS, Dialect
 from reviewstream_testbed.openai_endpoint.errors import ApiError, bad_request
 from reviewstream_testbed.openai_endpoint.messages import check_messages
+from reviewstream_testbed.openai_endpoint.model_rules import check_model_rules
 from reviewstream_testbed.openai_endpoint.refusals import (
     KINDS_OF_VALUES,
     check_names,
@@ -17,14 +21,6 @@ from reviewstream_testbed.openai_endpoint.refusals import (
 from reviewstream_testbed.openai_endpoint.strict_schema import check_schema
 
 CONTEXT_TOKENS: Final = 128_000
-FORMATS: Final = ("text", "json_object", "json_schema")
-MODELS: Final[Mapping[str, str]] = {  # as it is asked for -> as the answer names it
-    "gpt-4o-mini": "gpt-4o-mini-2024-07-18",
-    "gpt-4o": "gpt-4o-2024-08-06",
-    "gpt-4.1": "gpt-4.1-2025-04-14",
-    "gpt-4.1-mini": "gpt-4.1-mini-2025-04-14",
-    "gpt-4.1-nano": "gpt-4.1-nano-2025-04-14",
-}
 
 
 class Parameter(NamedTuple):
@@ -76,49 +72,64 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
 }
 
 
-def check_request(body: object) -> dict[str, Any]:
-    """Return the body of a request that the real endpoint would answer.
+def check_request(
+    body: object, dialect: Dialect = OPENAI, known: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return the body of a request that the real endpoint would answer, without what it ignores.
+
+    Args:
+        body: What was sent.
+        dialect: Whose endpoint it is.
+        known: Models that there are besides OpenAI's.
 
     Raises:
         ApiError: it would not.
     """
     if not isinstance(body, dict):
         raise bad_request("We could not parse the JSON body of your request: expected an object.")
-    for name, value in body.items():
-        if name not in PARAMETERS:
-            raise bad_request(f"Unrecognized request argument supplied: {name}")
+    taken = {name: value for name, value in body.items() if _is_taken(name, dialect)}
+    for name, value in taken.items():
         _check_value(name, value, PARAMETERS[name])
-    _check_model(body.get("model"))
-    check_messages(body.get("messages"))
-    _check_format(body)
-    check_combinations(body)
-    return body
+    _check_model(taken.get("model"), dialect, known)
+    check_messages(taken.get("messages"))
+    _check_format(taken, dialect)
+    check_combinations(taken)
+    check_model_rules(taken, dialect)
+    return taken
 
 
-def check_key(header: str | None, accepted: str | None) -> None:
+def check_key(header: str | None, accepted: str | None, dialect: Dialect = OPENAI) -> None:
     """Refuse a request without a known key.
 
     Args:
         header: The request's `Authorization`.
-        accepted: The only key that is known; None: all that begin with `sk-`.
+        accepted: The only key that is known; None: all that begin with `sk-`, and in other
+            dialects than OpenAI's all.
+        dialect: Whose endpoint it is.
 
     Raises:
         ApiError: 401.
     """
     scheme, _, key = (header or "").partition(" ")
-    if scheme.lower() != "bearer" or not key.strip():
+    is_given = scheme.lower() == "bearer" and bool(key.strip())
+    if not is_given and accepted is None and not dialect.needs_key:
+        return
+    if not is_given:
         raise ApiError(
             401,
             "You didn't provide an API key. You need to provide your API key in an Authorization"
             " header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
+            cause="key",
         )
-    if not (key.startswith("sk-") if accepted is None else key == accepted):
+    is_known = key.startswith("sk-") or not dialect.knows_models
+    if not (is_known if accepted is None else key == accepted):
         shown = f"{key[:4]}****{key[-2:]}" if len(key) > 8 else "****"
         raise ApiError(
             401,
             f"Incorrect API key provided: {shown}. You can find your API key at"
             " https://platform.openai.com/account/api-keys.",
             code="invalid_api_key",
+            cause="key",
         )
 
 
@@ -134,7 +145,23 @@ def check_context(tokens: int) -> None:
             f" messages resulted in {tokens} tokens. Please reduce the length of the messages.",
             param="messages",
             code="context_length_exceeded",
+            cause="context",
         )
+
+
+def _is_taken(name: str, dialect: Dialect) -> bool:
+    """Say whether a field is heeded.
+
+    Raises:
+        ApiError: it is refused.
+    """
+    is_other_limit = name in LIMIT_FIELDS and name not in dialect.limit_fields
+    is_known = name in PARAMETERS and not is_other_limit
+    if name in dialect.refused or (not is_known and dialect.unknown == "refused"):
+        raise bad_request(
+            f"Unrecognized request argument supplied: {name}", param=name, cause="field"
+        )
+    return is_known and name not in dialect.ignored
 
 
 def _check_value(name: str, value: object, allowed: Parameter) -> None:
@@ -163,18 +190,20 @@ def _check_range(name: str, value: float, allowed: Parameter) -> None:
     )
 
 
-def _check_model(model: object) -> None:
+def _check_model(model: object, dialect: Dialect, known: Collection[str]) -> None:
     if not model:
         raise bad_request("you must provide a model parameter")
-    if model not in MODELS and model not in MODELS.values():
+    names = (*models.OPENAI, *models.OPENAI.values(), *known)
+    if dialect.knows_models and model not in names:
         raise ApiError(
             404,
             f"The model `{model}` does not exist or you do not have access to it.",
             code="model_not_found",
+            cause="model",
         )
 
 
-def _check_format(body: Mapping[str, Any]) -> None:
+def _check_format(body: Mapping[str, Any], dialect: Dialect) -> None:
     wanted = body.get("response_format")
     if wanted is None:
         return
@@ -182,6 +211,13 @@ def _check_format(body: Mapping[str, Any]) -> None:
         raise missing("response_format.type")
     if wanted["type"] not in FORMATS:
         raise off_list("response_format.type", wanted["type"], FORMATS)
+    if wanted["type"] not in dialect.formats:
+        raise bad_request(
+            f"Invalid parameter: 'response_format' of type '{wanted['type']}' is not supported with"
+            " this model.",
+            param="response_format",
+            cause="format",
+        )
     check_names("response_format", wanted, ("type", "json_schema"))
     if wanted["type"] == "json_schema":
         check_schema(wanted.get("json_schema"))

@@ -1,6 +1,7 @@
 """The mock endpoint's pure parts: whatever is asked, it answers or refuses."""
 
 import json
+import re
 from collections import Counter
 from typing import Any
 
@@ -9,11 +10,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from reviewstream_testbed.openai_endpoint.answering import JUDGES, Judge, answer_of
 from reviewstream_testbed.openai_endpoint.errors import ApiError
-from reviewstream_testbed.openai_endpoint.faults import KINDS, Fault, error_of, fault_of
-from reviewstream_testbed.openai_endpoint.judges import JUDGES, Judge, Opinion, by_hash, by_lexicon
-from reviewstream_testbed.openai_endpoint.model import Review, answer_of, count_tokens, reviews_of
-from reviewstream_testbed.openai_endpoint.script import Script
+from reviewstream_testbed.openai_endpoint.faults import KINDS
+from reviewstream_testbed.openai_endpoint.judges import Opinion, by_hash, by_lexicon
+from reviewstream_testbed.openai_endpoint.reviews import Review, count_tokens, reviews_of
+from reviewstream_testbed.openai_endpoint.script import Fault, Script, error_of, fault_of
 from reviewstream_testbed.openai_endpoint.validation import PARAMETERS, check_request
 from reviewstream_testbed.openai_endpoint.writer import Judged, is_followed, written
 from tests.contract.openai_http import SCHEMA
@@ -52,7 +54,7 @@ messages = st.lists(
 def _ask(body: Any) -> str | None:
     try:
         asked = check_request(body)
-        return answer_of(asked, reviews_of(asked["messages"]), by_lexicon)
+        return answer_of(asked, reviews_of(asked["messages"]), JUDGES["lexicon"])
     except ApiError as err:
         json.dumps(err.body())
         return None
@@ -185,8 +187,8 @@ def test_a_lexicons_opinion_depends_on_the_text(text: str, opinion: Opinion) -> 
 @pytest.mark.parametrize("judge", JUDGES.values())
 @given(st.text() | st.characters(categories=["Cs"]))
 def test_an_opinion_is_always_the_same_and_sure_from_0_to_1(judge: Judge, text: str) -> None:
-    opinion = judge(text)
-    assert opinion == judge(text)
+    (opinion,) = judge([Review("a", text)])
+    assert [opinion] == judge([Review("b", text)])
     assert opinion.sentiment in {"POSITIVE", "NEUTRAL", "NEGATIVE"}
     assert 0 <= opinion.confidence <= 1
 
@@ -214,10 +216,10 @@ def test_every_kind_of_fault_can_be_scripted(kind: str) -> None:
     assert fault is not None
     assert fault.kind == kind
     error = error_of(fault, clock=0.0)
-    is_error = (kind[0].isdigit() or "429" in kind) and not KINDS[kind].page
-    assert (error is not None) == is_error
-    if error is not None and kind[0].isdigit():
-        assert error.status == int(kind)
+    assert (error is not None) == (KINDS[kind].error is not None)
+    named = re.search(r"\b\d{3}\b", kind.replace("_", " "))
+    if error is not None and named:
+        assert error.status == int(named[0])
 
 
 def test_what_a_skewed_clock_asks_for_is_right_by_the_same_clock() -> None:

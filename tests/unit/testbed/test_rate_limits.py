@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from reviewstream_testbed.openai_endpoint.dialects import LimitHeaders
 from reviewstream_testbed.openai_endpoint.rate_answers import duration, headers, refused
 from reviewstream_testbed.openai_endpoint.rate_limits import (
     MAX_LIMIT,
@@ -168,10 +169,10 @@ def test_a_refusal_says_how_things_stand_as_the_api_does() -> None:
 
 
 @given(st.lists(st.tuples(pauses, sizes), max_size=20))
-def test_without_limits_nothing_is_refused_and_each_request_is_told_of_itself_alone(
+def test_usual_limits_are_told_of_each_request_alone_and_nothing_is_refused(
     asked: list[tuple[float, int]],
 ) -> None:
-    allowance = Allowance(Limits(), 0.0)
+    allowance = Allowance(Limits(), 0.0, tells_usual=True)
     now = 0.0
     for pause, tokens in asked:
         now += pause
@@ -179,6 +180,32 @@ def test_without_limits_nothing_is_refused_and_each_request_is_told_of_itself_al
         told = headers(allowance.standings(tokens, now))
         assert told["x-ratelimit-remaining-requests"] == "9999"
         assert told["x-ratelimit-remaining-tokens"] == str(2_000_000 - tokens)
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        (Limits(), set()),
+        (Limits(60, None), {"requests"}),
+        (Limits(None, 600), {"tokens"}),
+        (Limits(60, 600), {"requests", "tokens"}),
+    ],
+)
+def test_only_what_is_enforced_is_told(limits: Limits, told: set[str]) -> None:
+    assert Allowance(limits, 0.0).standings(5, 0.0).keys() == told
+
+
+def test_the_requests_of_a_day_are_told_where_a_dialect_tells_those() -> None:
+    allowance = Allowance(Limits(10, 6_000), 0.0)
+    allowance.admit(100, 0.0)
+    allowance.admit(100, 0.0)
+    told = headers(
+        allowance.standings(100, 0.0), LimitHeaders(requests_minutes=1_440), allowance.admitted
+    )
+    assert told["x-ratelimit-limit-requests"] == "14400"
+    assert told["x-ratelimit-remaining-requests"] == "14398"
+    assert told["x-ratelimit-reset-requests"] == "12s"
+    assert told["x-ratelimit-limit-tokens"] == "6000"
 
 
 @pytest.mark.parametrize(

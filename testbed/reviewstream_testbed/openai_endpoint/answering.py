@@ -1,0 +1,53 @@
+"""The "model": says what a judge thinks of the reviews, in the format that is asked for."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+from reviewstream_testbed.openai_endpoint import reviews as read
+from reviewstream_testbed.openai_endpoint.errors import bad_request
+from reviewstream_testbed.openai_endpoint.judges import Opinion, by_hash, by_lexicon
+from reviewstream_testbed.openai_endpoint.obedience import by_obedience
+from reviewstream_testbed.openai_endpoint.reviews import Review
+from reviewstream_testbed.openai_endpoint.writer import Judged, Unwritable, written
+
+Judge = Callable[[Sequence[Review]], list[Opinion]]
+
+
+def _each(opinion: Callable[[str], Opinion]) -> Judge:
+    """Return the judge that looks at one review at a time."""
+    return lambda reviews: [opinion(one.text) for one in reviews]
+
+
+JUDGES: Final[Mapping[str, Judge]] = MappingProxyType(
+    {"lexicon": _each(by_lexicon), "hash": _each(by_hash), "obedient": by_obedience}
+)
+
+
+def answer_of(body: Mapping[str, Any], reviews: Sequence[Review], judge: Judge) -> str:
+    """Return the text that answers a request, in the format that it asks for.
+
+    Without a response format it is JSON where the instructions ask for JSON, and a word for each
+    review where they do not.
+
+    Raises:
+        ApiError: this mock cannot think of a value that follows the schema.
+    """
+    pairs = zip(reviews, judge(reviews), strict=True)
+    judged = [Judged(one.id, opinion) for one, opinion in pairs]
+    wanted = body.get("response_format") or {"type": "text"}
+    if wanted["type"] == "json_schema" and wanted["json_schema"].get("schema"):
+        return _structured(wanted["json_schema"]["schema"], judged)
+    if wanted["type"] == "text" and "json" not in read.instructions(body["messages"]).lower():
+        return "\n".join(one.opinion.sentiment for one in judged)
+    return json.dumps({"labels": [{"id": one.id, **one.opinion._asdict()} for one in judged]})
+
+
+def _structured(schema: Mapping[str, Any], judged: Sequence[Judged]) -> str:
+    try:
+        return json.dumps(written(schema, judged), ensure_ascii=False)
+    except Unwritable as err:
+        raise bad_request(
+            f"This mock endpoint cannot answer with this schema: {err}", param="response_format"
+        ) from err
