@@ -62,22 +62,80 @@ async def test_work_is_done_in_the_order_in_which_it_came(thread: SerialThread) 
 
 
 @pytest.mark.anyio
-async def test_an_error_of_submitted_work_does_not_end_the_thread(thread: SerialThread) -> None:
+async def test_an_error_of_submitted_work_does_not_end_the_thread(
+    thread: SerialThread, caplog: pytest.LogCaptureFixture
+) -> None:
     thread.submit({}.popitem)
     assert await thread.run(lambda: 5) == 5
+    assert caplog.messages == ["work that was submitted failed"]
+
+
+@pytest.mark.anyio
+async def test_work_that_nobody_waits_for_any_more_is_not_begun(thread: SerialThread) -> None:
+    go, done = threading.Event(), list[int]()
+    thread.submit(partial(go.wait, TIMEOUT))
+    waiting = asyncio.create_task(thread.run(partial(done.append, 1)))
+    await asyncio.sleep(0)  # it is in the queue
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    go.set()
+    await thread.run(partial(done.append, 2))
+    assert done == [2]
+
+
+@pytest.mark.anyio
+async def test_work_that_was_begun_is_finished_when_nobody_waits_any_more(
+    thread: SerialThread,
+) -> None:
+    begun, go, done = threading.Event(), threading.Event(), list[int]()
+
+    def work() -> None:
+        begun.set()
+        go.wait(TIMEOUT)
+        done.append(1)
+
+    waiting = asyncio.create_task(thread.run(work))
+    await asyncio.to_thread(begun.wait, TIMEOUT)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    go.set()
+    await thread.run(partial(done.append, 2))
+    assert done == [1, 2]
+
+
+def test_a_loop_that_is_closed_meanwhile_does_not_end_the_thread(thread: SerialThread) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        go.wait(TIMEOUT)
+
+    async def give_up() -> None:
+        waiting = asyncio.create_task(thread.run(work))
+        await asyncio.to_thread(begun.wait, TIMEOUT)
+        waiting.cancel()
+
+    asyncio.run(give_up())
+    go.set()
+    assert asyncio.run(thread.run(lambda: 5)) == 5
 
 
 def test_a_close_waits_for_what_was_submitted() -> None:
-    thread, go, done = SerialThread(), threading.Event(), []
-    thread.submit(lambda: go.wait(TIMEOUT))
-    thread.submit(lambda: done.append("settled"))
+    thread, go, done = SerialThread(), threading.Event(), list[str]()
+    thread.submit(partial(go.wait, TIMEOUT))
+    thread.submit(partial(done.append, "settled"))
     closing_it = threading.Thread(target=thread.close)
     closing_it.start()
     go.set()
     closing_it.join(TIMEOUT)
     assert done == ["settled"]
-    with pytest.raises(RuntimeError):
+    thread.close()
+    with pytest.raises(RuntimeError, match="closed"):
         thread.submit(go.set)
+    with pytest.raises(RuntimeError, match="closed"):
+        asyncio.run(thread.run(go.set))
 
 
 @pytest.mark.anyio
