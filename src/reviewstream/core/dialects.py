@@ -287,5 +287,6 @@ def _host_and_port(url: str) -> tuple[str, str]:
     authority = url.strip().lower().partition("://")[2] or url.strip().lower()
     for end in "/?#":
         authority = authority.partition(end)[0]
-    host, _, port = authority.rpartition("@")[2].rpartition(":")
-    return (host, port) if port.isdigit() else (authority.rpartition("@")[2], "")
+    authority = authority.rpartition("@")[2]
+    host, _, port = authority.rpartition(":")
+    return (host, port) if port.isdigit() else (authority, "")

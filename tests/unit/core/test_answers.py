@@ -87,7 +87,7 @@ wrappings = st.builds(
             " \n",
             "<think>\n</think>\n\n",
             "<think>\nThe user wants {}.\n</think>\n",
-            "<think>a</think>b</thinking>",
+            "<think>a</think>b</think>",
             "thoughts that the chat template began</think>\n",
             "<thinking>```json\\n[]\\n```</thinking>",
         ]

@@ -24,6 +24,7 @@ from reviewstream.errors import ConfigError
         ("https://api.openai.com/v1", "openai"),
         (" HTTPS://API.OpenAI.com/v1 ", "openai"),
         ("https://user:secret@api.groq.com:443/openai/v1", "groq"),
+        ("https://user:secret@openrouter.ai/api/v1", "openrouter"),
         ("https://me.openai.azure.com/openai/v1/", "azure"),
         ("https://generativelanguage.googleapis.com/v1beta/openai/", "gemini"),
         ("https://openrouter.ai/api/v1", "openrouter"),

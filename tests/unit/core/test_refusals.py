@@ -101,6 +101,12 @@ def test_names_are_in_lower_case_and_neither_numbers_nor_sentences() -> None:
     assert _read({"error": error | {"error_type": "a\nb"}}).names == {"bad_request"}
 
 
+def test_the_words_of_the_error_are_preferred_to_those_around_it() -> None:
+    assert _read({"message": "outer", "error": {"message": "inner"}}).words == "inner"
+    error = {"message": "inner", "details": [{"message": "detail"}]}
+    assert _read({"message": "outer", "error": error}).words == "inner"
+
+
 def test_a_body_of_many_objects_is_read_up_to_a_limit() -> None:
     assert _read({"errors": [{"code": f"c{number}"} for number in range(1000)]}).names < {
         f"c{number}" for number in range(50)
@@ -133,6 +139,14 @@ def test_a_body_of_many_objects_is_read_up_to_a_limit() -> None:
             0.0,
         ),
         ({"retry-after": "Sun, 06 Nov 1994 08:50:37 GMT"}, None),
+        (
+            {"retry-after": "06 Nov 999999999999 08:50:37", "date": "06 Nov 1994 08:49:37 GMT"},
+            None,
+        ),
+        (
+            {"retry-after": "06 Nov 1994 08:50:37 -0000", "date": "06 Nov 1994 08:49:37 GMT"},
+            None,
+        ),
     ],
 )
 def test_a_header_says_how_long_to_wait(headers: dict[str, str], seconds: float | None) -> None:
