@@ -1,7 +1,4 @@
-"""Speaks with the mock endpoint over plain HTTP; what its answers look like by the description.
-
-Source: OpenAI's OpenAPI description, `components.schemas`.
-"""
+"""Speaks with the mock endpoint over plain HTTP."""
 
 import json
 import urllib.error
@@ -33,62 +30,6 @@ SCHEMA: dict[str, Any] = {
 }
 TEXTS = ["I love it, wonderful!", "I hate it, horrible!", "the chair", "😍😍", "Стул"]
 LABELS = ["POSITIVE", "NEGATIVE", "NEUTRAL", "POSITIVE", "NEUTRAL"]
-
-# `components.schemas` of the published description, reduced to what is required there.
-NULLABLE_STRING = {"type": ["string", "null"]}
-COUNT = {"type": "integer", "minimum": 0}
-PUBLISHED_COMPLETION = {
-    "type": "object",
-    "required": ["choices", "created", "id", "model", "object", "usage"],
-    "properties": {
-        "id": {"type": "string"},
-        "created": {"type": "integer"},
-        "model": {"type": "string"},
-        "object": {"const": "chat.completion"},
-        "usage": {
-            "type": "object",
-            "required": ["prompt_tokens", "completion_tokens", "total_tokens"],
-            "additionalProperties": {"anyOf": [COUNT, {"type": "object"}]},
-        },
-        "choices": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["finish_reason", "index", "message", "logprobs"],
-                "properties": {
-                    "finish_reason": {"enum": ["stop", "length", "content_filter"]},
-                    "index": COUNT,
-                    "logprobs": {"type": "null"},
-                    "message": {
-                        "type": "object",
-                        "required": ["role", "content", "refusal"],
-                        "properties": {
-                            "role": {"const": "assistant"},
-                            "content": NULLABLE_STRING,
-                            "refusal": NULLABLE_STRING,
-                        },
-                    },
-                },
-            },
-        },
-    },
-}
-PUBLISHED_ERROR = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {
-        "error": {
-            "type": "object",
-            "required": ["type", "message", "param", "code"],
-            "properties": {
-                "type": {"type": "string"},
-                "message": {"type": "string", "minLength": 1},
-                "param": NULLABLE_STRING,
-                "code": NULLABLE_STRING,
-            },
-        }
-    },
-}
 
 
 class Answer(NamedTuple):

@@ -14,14 +14,13 @@ from openai.types.shared import ErrorObject
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from tests.contract.openai_http import (
     LABELS,
-    PUBLISHED_COMPLETION,
-    PUBLISHED_ERROR,
     SCHEMA,
     TEXTS,
     body_of,
     send,
     with_schema,
 )
+from tests.contract.openai_published import COMPLETION, ERROR
 
 pytestmark = pytest.mark.model
 
@@ -37,7 +36,7 @@ def test_a_completion_has_every_field_that_the_description_requires(
     endpoint: OpenAIEndpoint,
 ) -> None:
     body = send(endpoint, body_of()).json()
-    jsonschema.validate(body, PUBLISHED_COMPLETION)
+    jsonschema.validate(body, COMPLETION)
     ChatCompletion.model_validate(body, strict=True)
     usage = body["usage"]
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
@@ -98,7 +97,9 @@ def test_several_choices_are_given_where_they_are_asked_for(endpoint: OpenAIEndp
     assert [one["index"] for one in choices] == [0, 1, 2]
 
 
-def test_an_answer_names_its_request_and_no_limit_that_is_not_enforced(endpoint: OpenAIEndpoint) -> None:
+def test_an_answer_names_its_request_and_no_limit_that_is_not_enforced(
+    endpoint: OpenAIEndpoint,
+) -> None:
     first, second = (send(endpoint, body_of()).headers for _ in range(2))
     assert first["x-request-id"].startswith("req_")
     assert first["x-request-id"] != second["x-request-id"]
@@ -308,7 +309,7 @@ def test_what_the_real_endpoint_refuses_is_refused_in_its_shape(
     endpoint: OpenAIEndpoint, body: Any, status: int, param: str | None, code: str | None
 ) -> None:
     answer = send(endpoint, body)
-    jsonschema.validate(answer.json(), PUBLISHED_ERROR)
+    jsonschema.validate(answer.json(), ERROR)
     error = ErrorObject.model_validate(answer.json()["error"], strict=True)
     assert (answer.status, error.type) == (status, "invalid_request_error")
     assert (error.param, error.code) == (param, code)
@@ -353,7 +354,7 @@ def test_without_a_key_nothing_is_answered(
 ) -> None:
     body = body_of() if path.endswith("completions") else None
     answer = send(endpoint, body, path=path, key=key)
-    jsonschema.validate(answer.json(), PUBLISHED_ERROR)
+    jsonschema.validate(answer.json(), ERROR)
     assert (answer.status, answer.json()["error"]["code"]) == (401, code)
     assert "pk-wrong" not in answer.text
 
@@ -363,7 +364,7 @@ def test_what_is_not_there_is_an_error_in_the_same_shape(
     endpoint: OpenAIEndpoint, path: str, status: int
 ) -> None:
     answer = send(endpoint, {}, path=path)
-    jsonschema.validate(answer.json(), PUBLISHED_ERROR)
+    jsonschema.validate(answer.json(), ERROR)
     assert answer.status == status
 
 

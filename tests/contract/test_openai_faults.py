@@ -18,12 +18,12 @@ from reviewstream_testbed.openai_endpoint.faults import KINDS
 from tests.contract.openai_http import (
     LABELS,
     PATIENCE,
-    PUBLISHED_ERROR,
     TEXTS,
     Answer,
     body_of,
     send,
 )
+from tests.contract.openai_published import ERROR
 from tests.contract.waiting import eventually
 
 pytestmark = pytest.mark.model
@@ -57,7 +57,7 @@ def test_a_scripted_error_has_the_published_shape(
 ) -> None:
     endpoint.fault(kind)
     answer = send(endpoint, body_of())
-    jsonschema.validate(answer.json(), PUBLISHED_ERROR)
+    jsonschema.validate(answer.json(), ERROR)
     error = answer.json()["error"]
     assert (answer.status, error["type"], error["code"]) == (status, family, code)
     assert send(endpoint, body_of()).status == 200

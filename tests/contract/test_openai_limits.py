@@ -8,7 +8,8 @@ import jsonschema
 import pytest
 
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
-from tests.contract.openai_http import PUBLISHED_ERROR, Answer, body_of, send
+from tests.contract.openai_http import Answer, body_of, send
+from tests.contract.openai_published import ERROR
 
 pytestmark = pytest.mark.model
 
@@ -33,7 +34,7 @@ def test_requests_over_the_limit_are_refused_and_told_how_long_to_wait(
     *good, refused = (send(endpoint, body_of("x")) for _ in range(4))
     assert [one.status for one in good] == [200, 200, 200]
     assert [_left(one, "requests") for one in good] == [2, 1, 0]
-    jsonschema.validate(refused.json(), PUBLISHED_ERROR)
+    jsonschema.validate(refused.json(), ERROR)
     error = refused.json()["error"]
     assert (refused.status, error["type"], error["code"]) == (
         *(429, "requests"),

@@ -9,49 +9,10 @@ import pytest
 from openai.types.chat import ChatCompletionChunk
 
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
-from tests.contract.openai_http import LABELS, NULLABLE_STRING, PUBLISHED_ERROR, body_of, send
+from tests.contract.openai_http import LABELS, body_of, send
+from tests.contract.openai_published import CHUNK, ERROR
 
 pytestmark = pytest.mark.model
-
-# `CreateChatCompletionStreamResponse` of the published description.
-PUBLISHED_CHUNK = {
-    "type": "object",
-    "required": ["choices", "created", "id", "model", "object"],
-    "properties": {
-        "id": {"type": "string"},
-        "created": {"type": "integer"},
-        "model": {"type": "string"},
-        "object": {"const": "chat.completion.chunk"},
-        "obfuscation": {"type": "string"},
-        "service_tier": {"enum": ["auto", "default", "flex", "scale", "priority", "fast", None]},
-        "system_fingerprint": {"type": "string"},
-        "usage": {
-            "type": ["object", "null"],
-            "required": ["prompt_tokens", "completion_tokens", "total_tokens"],
-        },
-        "choices": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["delta", "finish_reason", "index"],
-                "properties": {
-                    "index": {"type": "integer"},
-                    "finish_reason": {"enum": ["stop", "length", "content_filter", None]},
-                    "logprobs": {"type": ["object", "null"]},
-                    "delta": {
-                        "type": "object",
-                        "properties": {
-                            "role": {"const": "assistant"},
-                            "content": NULLABLE_STRING,
-                            "refusal": NULLABLE_STRING,
-                        },
-                    },
-                },
-            },
-        },
-    },
-    "additionalProperties": False,
-}
 
 
 @pytest.fixture
@@ -84,7 +45,7 @@ def _content(chunks: list[dict[str, Any]], index: int = 0) -> str:
 
 def test_every_chunk_is_as_it_is_published(endpoint: OpenAIEndpoint) -> None:
     for chunk in _chunks(endpoint, stream_options={"include_usage": True}, n=2):
-        jsonschema.validate(chunk, PUBLISHED_CHUNK)
+        jsonschema.validate(chunk, CHUNK)
         ChatCompletionChunk.model_validate(chunk, strict=True)
 
 
@@ -133,7 +94,7 @@ def test_a_refusal_is_streamed(endpoint: OpenAIEndpoint) -> None:
 def test_an_error_before_the_first_event_is_no_stream(endpoint: OpenAIEndpoint) -> None:
     endpoint.fault("503")
     answer = send(endpoint, body_of(stream=True))
-    jsonschema.validate(answer.json(), PUBLISHED_ERROR)
+    jsonschema.validate(answer.json(), ERROR)
     assert (answer.status, answer.headers.get_content_type()) == (503, "application/json")
 
 
@@ -141,7 +102,7 @@ def test_an_error_in_midstream_is_the_last_event(endpoint: OpenAIEndpoint) -> No
     endpoint.fault("stream_error")
     *chunks, error = map(json.loads, _events(endpoint))
     assert _content(chunks)
-    jsonschema.validate(error, PUBLISHED_ERROR)
+    jsonschema.validate(error, ERROR)
 
 
 def test_an_event_may_break_off(endpoint: OpenAIEndpoint) -> None:

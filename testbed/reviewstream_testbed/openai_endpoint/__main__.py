@@ -156,13 +156,13 @@ def _recording(given: argparse.Namespace) -> Recording | None:
     return Recording(given.cassette, given.record or "")
 
 
-async def serve(host: str, port: int, wanted: Options) -> None:
+async def serve(host: str, port: int, endpoint: Endpoint) -> None:
     """Serve until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     runner = web.AppRunner(
-        Endpoint(wanted).application(),
+        endpoint.application(),
         access_log=None,
         shutdown_timeout=SHUTDOWN,
         handler_cancellation=True,  # a client that goes away ends its request here too
@@ -184,13 +184,11 @@ def main() -> None:
     it = parser()
     given = it.parse_args()
     try:
-        wanted = options(given)
-    except ValueError as err:
+        endpoint = Endpoint(options(given))
+    except (ValueError, OSError) as err:  # of the system: the cassette's folder
         it.error(str(err))
     try:
-        asyncio.run(serve(given.host, given.port, wanted))
-    except ValueError as err:
-        sys.exit(str(err))
+        asyncio.run(serve(given.host, given.port, endpoint))
     except OSError as err:
         sys.exit(f"cannot listen on {given.host}:{given.port}: {err.strerror}; try --port 0")
 

@@ -89,15 +89,16 @@ class Cassette:
     """Answers in a folder.
 
     Args:
-        folder: It is made where there is none.
+        folder: Where they are.
 
     Raises:
-        ValueError: a file in it is no exchange.
+        ValueError: there is no such folder, or a file in it is no exchange.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            raise ValueError(f"there is no cassette {folder}")
         self._known: defaultdict[str, list[Recorded]] = defaultdict(list)
         self._given: Counter[str] = Counter()
         for file in sorted(folder.glob("*.json")):

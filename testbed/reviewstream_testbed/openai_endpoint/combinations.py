@@ -14,7 +14,12 @@ from reviewstream_testbed.openai_endpoint.refusals import (
 
 MAX_STOPS: Final = 4
 STREAM_OPTIONS: Final = ("include_usage", "include_obfuscation")
-TIERS: Final = ("auto", "default", "flex", "scale", "priority", "fast")
+# Texts that may be one of a few only.
+_LISTED: Final[Mapping[str, tuple[str, ...]]] = {
+    "service_tier": ("auto", "default", "flex", "scale", "priority", "fast"),
+    "prompt_cache_retention": ("in_memory", "24h"),
+    "verbosity": ("low", "medium", "high"),
+}
 # The real endpoint knows them; an answer that pretends to would be worse than none.
 UNKNOWN_HERE: Final = (
     *("audio", "functions", "logprobs", "moderation", "prediction", "tools", "web_search_options"),
@@ -40,9 +45,9 @@ def check_combinations(body: Mapping[str, Any]) -> None:
     _check_stop(body.get("stop"))
     _check_tools(body)
     _check_maps(body)
-    tier = body.get("service_tier")
-    if tier is not None and tier not in TIERS:
-        raise off_list("service_tier", tier, TIERS)
+    for name, listed in _LISTED.items():
+        if body.get(name) is not None and body[name] not in listed:
+            raise off_list(name, body[name], listed)
     if body.get("top_logprobs") is not None and not body.get("logprobs"):
         raise _refused("'top_logprobs' is only allowed when 'logprobs' is true.", "top_logprobs")
     for name in UNKNOWN_HERE:

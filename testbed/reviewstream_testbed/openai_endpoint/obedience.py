@@ -21,6 +21,11 @@ _OTHER = re.compile(r"\b(?:other|others|remaining|rest|else|neighbou?rs)\b", re.
 _ABOVE = re.compile(r"\b(?:above|before|previous|preceding|earlier)\b", re.IGNORECASE)
 _BELOW = re.compile(r"\b(?:below|after|following|next|later)\b", re.IGNORECASE)
 _NAMED = re.compile(rf"\b{_THINGS}\b", re.IGNORECASE)
+# What makes an order of a sentence; "all reviews were positive" is none.
+_ORDER = re.compile(
+    r"\b(?:is|are|be|as|label|mark|set|call|rate|classify|treat|answer|output)\b|[:=]",
+    re.IGNORECASE,
+)
 _WORD = re.compile(r"[\w-]+")
 _ITEM = re.compile(r"\{[^{}]*\}")  # an answer's own item, in the midst of a review
 
@@ -56,6 +61,8 @@ def _orders(text: str, at: int, reviews: Sequence[Review]) -> Iterator[Order]:
 
 def _targets(part: str, at: int, reviews: Sequence[Review]) -> frozenset[int]:
     """Return whom a sentence is about; nobody, if it orders nothing."""
+    if _ORDER.search(part) is None:
+        return frozenset()
     if _ALL.search(part):
         places = range(len(reviews))
         if _ABOVE.search(part):

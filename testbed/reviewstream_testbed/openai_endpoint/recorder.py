@@ -26,12 +26,18 @@ class Recorder:
 
     Args:
         recording: Where from, and whether.
+
+    Raises:
+        ValueError: there is no cassette, or it is damaged.
+        OSError: its folder cannot be made.
     """
 
     def __init__(self, recording: Recording) -> None:
         self._url = recording.url.rstrip("/")
         self._folder = recording.folder
-        self._cassette = Cassette(recording.folder)
+        if self._url:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        self._cassette = Cassette(self._folder)
         self._session: aiohttp.ClientSession | None = None
 
     async def answer(self, request: web.Request, room: Room) -> web.Response:
