@@ -2,16 +2,20 @@
 """The composition root: settings in, wired objects out."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
+from typing import Final
 
 from msgspec import structs
 
 from reviewstream.core.markers import Marker
+from reviewstream.core.negotiation import Negotiation
 from reviewstream.errors import ConfigError
 from reviewstream.pipeline.labelling import Labeller, LabelPolicy
 from reviewstream.pipeline.limiting import SharedLimiter, terms_of
+from reviewstream.pipeline.remembering import CLAIM_PATIENCE
 from reviewstream.pipeline.unlimited import NoLedger
 from reviewstream.ports import (
     ConnectCluster,
@@ -38,6 +42,7 @@ from reviewstream.settings import (
     SourceSettings,
 )
 
+LEASE_MARGIN: Final = 30.0  # seconds that a request may take beside its time-out
 VENDORS = (
     "openai",
     "kafka",
@@ -78,16 +83,51 @@ async def open_labeller(
         run: Of all who end together when a budget or a quota is spent; empty: this one ends alone.
     """
     from reviewstream.adapters.clock import SystemClock
-    from reviewstream.adapters.openai import OpenAIChat
+    from reviewstream.adapters.openai import OpenAIChat, timeout_of
+    from reviewstream.adapters.threads import SerialThread
 
-    model, clock = OpenAIChat.connect(settings), SystemClock()
+    settings = priced(settings)
     policy, terms = LabelPolicy.of(settings), structs.replace(terms_of(settings, limits), run=run)
-    try:
-        with closing(open_ledger(ledger)) as labels, closing(open_limits(limits, ledger)) as shared:
-            limiter = SharedLimiter(shared, terms, clock, attempts=policy.max_attempts)
-            yield Labeller(model, labels, limiter, clock, policy)
-    finally:
-        await model.aclose()
+    model, clock, patience = OpenAIChat.connect(settings), SystemClock(), timeout_of(settings)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(model.aclose)
+        labels = stack.enter_context(closing(open_ledger(ledger)))
+        shared = stack.enter_context(closing(open_limits(limits, ledger)))
+        of_labels, of_limits = (stack.enter_context(closing(SerialThread())) for _ in range(2))
+        limiter = SharedLimiter(
+            shared, terms, clock, patience=patience + LEASE_MARGIN, offload=of_limits
+        )
+        yield Labeller(
+            model,
+            labels,
+            limiter,
+            clock,
+            policy,
+            negotiation=negotiation_of(policy),
+            offload=of_labels,
+            patience=max(CLAIM_PATIENCE, 2 * patience),
+        )
+
+
+def priced(settings: OpenAISettings) -> OpenAISettings:
+    """Return settings with the listed prices of the model where the user set none."""
+    from reviewstream.adapters.prices import priced
+
+    return priced(settings)
+
+
+@lru_cache(maxsize=64)
+def _negotiation(endpoint: str, model: str, options: str) -> list[Negotiation]:
+    del endpoint, model, options  # the key: what an endpoint takes is learned once in a process
+    return []
+
+
+def negotiation_of(policy: LabelPolicy) -> Negotiation:
+    """Return what this process has learned of an endpoint and model."""
+    found = _negotiation(policy.endpoint, policy.model, repr((policy.options, sorted(policy.auto))))
+    if not found:
+        found.append(Negotiation(policy.options, policy.auto))
+    return found[0]
 
 
 def located(

@@ -51,7 +51,15 @@ class PermanentError(ReviewStreamError):
 
 
 class BadAnswerError(PermanentError):
-    """The model's answer was unusable, and the endpoint reports that instead of sending it."""
+    """The model's answer was unusable, and the endpoint sent something else in its place.
+
+    Attributes:
+        may_be_billed: The endpoint does not report an error: it may bill the request.
+    """
+
+    def __init__(self, message: str, *, may_be_billed: bool = False) -> None:
+        super().__init__(message)
+        self.may_be_billed = may_be_billed
 
 
 class RefusedError(PermanentError):
@@ -59,13 +67,22 @@ class RefusedError(PermanentError):
 
     Attributes:
         field: Field of the request that the endpoint names; empty: none.
-        is_moderated: The endpoint names its content filter.
+        is_moderated: It is the endpoint's content filter that refuses, if it is the text's fault.
+        is_certain: Only the text can be at fault, if it is not everybody's.
     """
 
-    def __init__(self, message: str, *, field: str = "", is_moderated: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str = "",
+        is_moderated: bool = False,
+        is_certain: bool = False,
+    ) -> None:
         super().__init__(message)
         self.field = field
         self.is_moderated = is_moderated
+        self.is_certain = is_certain
 
 
 class StopError(PermanentError):

@@ -236,8 +236,8 @@ class LimitsSettings(_Section):
             one, holds too.
         tokens_per_minute: Likewise.
         budget_usd: US dollars that the account may spend in all; None: as much as it takes.
-        account: Who pays; every name has a budget of its own. By default, for a query, the path of
-            its checkpoint, and each relabelling has its own.
+        account: Who pays; every name has a budget of its own. By default, for a query, the folder
+            of its checkpoint as it began, wherever it was moved; each relabelling has its own.
     """
 
     file: str | None = None

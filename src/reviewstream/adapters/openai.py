@@ -3,22 +3,26 @@
 import asyncio
 import json
 import ssl
-from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
-from typing import Final, Self, cast
-from urllib.parse import urlsplit
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Self
+from urllib.parse import parse_qsl, urlsplit
 
-import msgspec
 import openai
-from msgspec import Struct
-from openai.types.shared_params import ResponseFormatJSONSchema
+from msgspec import structs
 
+from reviewstream.adapters.bodies import bound_body
+from reviewstream.adapters.token_command import TokenCommand
 from reviewstream.adapters.trust import tls_failure, trusting
-from reviewstream.core.chat import ChatAnswer, ChatRequest, RateLimits
+from reviewstream.core.blame import Blame, blame
+from reviewstream.core.chat import ChatAnswer, ChatRequest
+from reviewstream.core.completion import NotACompletion, Refused, read_completion, read_error
+from reviewstream.core.dialects import dialect_of
 from reviewstream.errors import (
+    BadAnswerError,
+    CapacityError,
     ConfigError,
     LimitError,
-    PermanentError,
+    RefusedError,
     StopError,
     ThrottledError,
     TransientError,
@@ -27,40 +31,12 @@ from reviewstream.errors import (
 from reviewstream.settings import OpenAISettings
 
 MAX_MESSAGE: Final = 300  # characters of the endpoint's own words that are kept
-MAX_NAME: Final = 200  # characters of its name of a model or a request: they are in every record
 ECHO: Final = 8  # characters that are in the question too, and so may be a review's
-MAX_TOKENS: Final = 1 << 24  # more than any context holds; a larger count is nonsense
 NO_KEY: Final = "not-needed"  # sent to endpoints of one's own, which ask for none
+FLEX_TIMEOUT: Final = 900.0  # seconds; a flex request may wait that long for its turn
 
 _OPENAI = "https://api.openai.com/"
-_SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
-_TRY_AGAIN = frozenset({408, 409, 425})
-
-
-class _Message(Struct, frozen=True):
-    content: str | None = None
-    refusal: str | None = None
-
-
-class _Choice(Struct, frozen=True):
-    message: _Message | None = None
-    finish_reason: str | None = None
-
-
-class _Usage(Struct, frozen=True):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-
-
-class _Completion(Struct, frozen=True):
-    """What we need of a completion. Only OpenAI itself sends every field it promises."""
-
-    choices: list[_Choice] | None = None
-    model: str | None = None
-    usage: _Usage | None = None
-
-
-_decoder = msgspec.json.Decoder(_Completion)
+_HOUR: Final = 3_600  # seconds
 
 
 class OpenAIChat:
@@ -75,8 +51,11 @@ class OpenAIChat:
         self._client = client
         self._settings = settings
         self._where = _address(settings.base_url)
-        given = settings.temperature
-        self._temperature = openai.omit if given is None else given
+        self._dialect = dialect_of(settings.base_url, settings.dialect)
+        self._timeout = timeout_of(settings)
+        self._headers = {
+            name: value.get_secret_value() for name, value in settings.extra_headers.items()
+        }
 
     @classmethod
     def connect(cls, settings: OpenAISettings) -> Self:
@@ -84,12 +63,14 @@ class OpenAIChat:
 
         Raises:
             ConfigError: OpenAI's own endpoint is meant and there is no key for it; or the file of
-                certificates cannot be used.
+                certificates, or the proxy that the environment names, cannot be used.
         """
+        address = urlsplit(settings.base_url)
         client = openai.AsyncOpenAI(
             api_key=_key(settings),
-            base_url=settings.base_url,
-            timeout=settings.timeout,
+            base_url=address._replace(query="").geturl(),
+            default_query=dict(parse_qsl(address.query)),
+            timeout=timeout_of(settings),
             max_retries=0,
             http_client=_http_client(settings.ca_location),
         )
@@ -99,81 +80,130 @@ class OpenAIChat:
         """See `ChatModel.answer`."""
         try:
             # The client's own limit is for each read: a body that trickles would never meet it.
-            async with asyncio.timeout(self._settings.timeout):
+            async with asyncio.timeout(self._timeout):
                 response = await self._client.chat.completions.with_raw_response.create(
-                    model=self._settings.model,
-                    messages=[
-                        {"role": "system", "content": request.system},
-                        {"role": "user", "content": request.user},
-                    ],
-                    response_format=_response_format(request),
-                    max_completion_tokens=request.max_output_tokens,
-                    temperature=self._temperature,
+                    **self._fields(request), extra_headers=self._headers
                 )
         except openai.APIStatusError as err:
             # Not `from err`: a traceback would show its whole body, which may repeat a review.
-            raise self._translated(err, request) from None
+            raise self._status_error(err, request) from None
         except (openai.APITimeoutError, TimeoutError) as err:
-            wait = self._settings.timeout
-            raise UnansweredError(f"no answer from {self._where} in {wait:g} s") from err
+            raise UnansweredError(f"no answer from {self._where} in {self._timeout:g} s") from err
         except openai.APIConnectionError as err:
             self._check_trust(err)
             kind = TransientError if _is_unsent(err) else UnansweredError
-            why = _kept(str(err.__cause__ or err), MAX_MESSAGE)
+            why = _kept(str(err.__cause__ or err))
             raise kind(f"the connection to {self._where} failed: {why}") from err
         except (UnicodeError, AssertionError) as err:  # Python has codecs that are none for text
             raise UnansweredError(f"the answer of {self._where} cannot be decoded") from err
-        return _read(response.content, response.headers)
+        match read_completion(response.content, response.headers, self._dialect):
+            case Refused() as refused:
+                raise self._error(refused, request)
+            case NotACompletion(why=why, is_json=is_json):
+                sentence = f"the body of {self._where} is not a completion: {_kept(why)}"
+                if is_json:
+                    raise BadAnswerError(sentence, may_be_billed=True)
+                raise UnansweredError(sentence)
+            case answer:
+                return answer
 
     async def aclose(self) -> None:
         """See `ChatModel.aclose`."""
         await self._client.close()
+
+    def _fields(self, request: ChatRequest) -> dict[str, Any]:
+        """Return the fields of a request; one without a value is not sent."""
+        options = request.options
+        return {
+            "model": self._settings.model,
+            "messages": [
+                {"role": "system", "content": request.system},
+                {"role": "user", "content": request.user},
+            ],
+            "response_format": _response_format(request),
+            options.max_tokens_field: request.max_output_tokens,
+            "temperature": _unless_none(options.temperature),
+            "reasoning_effort": _unless_none(options.reasoning_effort),
+            "service_tier": _unless_none(options.service_tier),
+            "extra_body": dict(options.extra_body) or None,
+        }
 
     def _check_trust(self, err: openai.APIConnectionError) -> None:
         """Raise if the certificate is at fault: no other review will fare better."""
         if distrusted := tls_failure(err, self._where, section="openai", url="base_url"):
             raise StopError(str(distrusted)) from err
 
-    def _translated(self, err: openai.APIStatusError, request: ChatRequest) -> Exception:
+    def _status_error(self, err: openai.APIStatusError, request: ChatRequest) -> Exception:
         """Return our error for an answer that is not 200."""
-        status, said = err.status_code, _said(err, request)
-        if status == 402 or (status == 429 and {str(err.code), str(err.type)} & _SPENT):
-            return LimitError(f"the quota at {self._where} is spent: add credit, then go on")
-        if (refused := self._refused(err, request)) is not None:
-            return refused
-        if status == 429:
-            limits = _limits(err.response.headers) or RateLimits()
-            return ThrottledError(
-                f"HTTP 429: {said}",
-                retry_after=_retry_after(err),
-                requests_per_minute=limits.requests_per_minute,
-                tokens_per_minute=limits.tokens_per_minute,
-            )
-        if status in _TRY_AGAIN or status >= 500:
-            return TransientError(f"HTTP {status}: {said}", retry_after=_retry_after(err))
-        return PermanentError(f"HTTP {status}: {said}")
-
-    def _refused(self, err: openai.APIStatusError, request: ChatRequest) -> StopError | None:
-        """Return our error if a setting is at fault: no other review will fare better."""
-        status = err.status_code
-        if status in {401, 403}:
-            return StopError(
-                f"{self._where} refuses the API key (HTTP {status}): set OPENAI_API_KEY"
-                f" to a key that may use {self._settings.model}"
-            )
-        if status == 404:
-            return StopError(
-                f"{self._where} does not serve {self._settings.model} (HTTP 404):"
-                " set openai.model and openai.base_url to what it serves"
-            )
+        status, headers = err.status_code, err.response.headers
         if 300 <= status < 400:  # not followed: reviews go where the settings say
-            location = err.response.headers.get("location", "")[:MAX_MESSAGE]
+            location = headers.get("location", "")[:MAX_MESSAGE]
             where = without_echo(_address(location), request.user) or "somewhere else"
             return StopError(
                 f"{self._where} redirects to {where} (HTTP {status}):"
                 " set openai.base_url to the address that answers"
             )
-        return None
+        return self._error(
+            read_error(status, err.response.content, headers, self._dialect), request
+        )
+
+    def _error(self, refused: Refused, request: ChatRequest) -> Exception:
+        """Return our error for what the endpoint says in place of an answer."""
+        said = _said(refused.words, request)
+        words = f"HTTP {refused.status}: {said}"
+        # What the endpoint repeats of a review must not be taken for its own words.
+        match blame(structs.replace(refused, words=said)):
+            case Blame.RATE:
+                return ThrottledError(
+                    words,
+                    retry_after=refused.retry_after,
+                    requests_per_minute=refused.requests_per_minute,
+                    tokens_per_minute=refused.tokens_per_minute,
+                )
+            case Blame.CAPACITY:
+                return CapacityError(words, retry_after=refused.retry_after)
+            case Blame.ENDPOINT:
+                return TransientError(words, retry_after=refused.retry_after)
+            case Blame.ANSWER:
+                return BadAnswerError(words)
+            case Blame.QUOTA | Blame.ACCOUNT | Blame.REQUEST as found:
+                return self._stop(found, refused, words)
+            case found:
+                return RefusedError(
+                    words,
+                    field=refused.field,
+                    is_moderated=found is Blame.MODERATED or refused.status == 403,
+                    is_certain=found in {Blame.TEXT, Blame.MODERATED},
+                )
+
+    def _stop(self, found: Blame, refused: Refused, words: str) -> Exception:
+        """Return our error for what no other review will fare better with."""
+        model, where = self._settings.model, self._where
+        if found is Blame.QUOTA:
+            wait = refused.retry_after
+            back = "" if wait is None else f" It comes back in {wait / _HOUR:.1f} h."
+            return LimitError(
+                f"the quota at {where} is spent ({words}).{back} Add credit or wait, then start"
+                " again: nothing is lost"
+            )
+        if found is Blame.ACCOUNT:
+            return StopError(
+                f"{where} refuses the API key ({words}): set OPENAI_API_KEY to a key that may use"
+                f" {model}"
+            )
+        if refused.field not in {"", "model"}:  # another value may be taken: the probe finds out
+            return RefusedError(words, field=refused.field)
+        return StopError(
+            f"{where} does not serve {model} ({words}): set openai.model and openai.base_url to"
+            " what it serves"
+        )
+
+
+def timeout_of(settings: OpenAISettings) -> float:
+    """Return the seconds for one attempt: more for flex, unless they are set."""
+    if settings.service_tier == "flex" and "timeout" not in settings.model_fields_set:
+        return FLEX_TIMEOUT
+    return settings.timeout
 
 
 def _http_client(ca_location: str | None) -> openai.DefaultAsyncHttpxClient:
@@ -181,7 +211,16 @@ def _http_client(ca_location: str | None) -> openai.DefaultAsyncHttpxClient:
     verify: ssl.SSLContext | bool = True
     if ca_location is not None:
         verify = trusting(ca_location, setting="openai.ca_location")
-    return openai.DefaultAsyncHttpxClient(follow_redirects=False, verify=verify)
+    try:
+        client = openai.DefaultAsyncHttpxClient(follow_redirects=False, verify=verify)
+    except (ImportError, ValueError, OSError) as err:  # a proxy or certificates that it cannot use
+        raise ConfigError(
+            f"the HTTP client of openai.base_url cannot be made: {err}; look at ALL_PROXY,"
+            " HTTPS_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
+        ) from err
+    client.headers["accept-encoding"] = "identity"  # answers are short; see `bound_body`
+    client.event_hooks["response"].append(bound_body)
+    return client
 
 
 def _is_unsent(err: openai.APIConnectionError) -> bool:
@@ -198,7 +237,9 @@ def _address(base_url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
 
-def _key(settings: OpenAISettings) -> str:
+def _key(settings: OpenAISettings) -> str | Callable[[], Awaitable[str]]:
+    if settings.api_key_command is not None:
+        return TokenCommand(settings.api_key_command)
     key = settings.api_key.get_secret_value().strip() if settings.api_key else ""
     if not key and settings.base_url.startswith(_OPENAI):
         raise ConfigError(
@@ -210,71 +251,37 @@ def _key(settings: OpenAISettings) -> str:
     return key or NO_KEY
 
 
-def _response_format(request: ChatRequest) -> ResponseFormatJSONSchema:
-    return {
-        "type": "json_schema",
-        "json_schema": {
-            "name": request.schema_name,
-            "strict": True,
-            "schema": cast("dict[str, object]", request.answer_schema),
-        },
-    }
+def _unless_none(value: object) -> object:
+    return openai.omit if value is None else value
 
 
-def _read(body: bytes, headers: Mapping[str, str]) -> ChatAnswer:
-    """Take the answer out of a completion.
-
-    Read from the bytes, not through the client's models: those pass a page of HTML, a choice
-    without a message or a number as text on unnoticed.
-    """
-    try:
-        completion = _decoder.decode(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as err:
-        raise UnansweredError(f"the endpoint's body is not a completion: {err}") from err
-    choice = completion.choices[0] if completion.choices else _Choice()
-    if choice.message is None:
-        raise UnansweredError("the endpoint's completion has no message in it")
-    usage, request_id = completion.usage or _Usage(), headers.get("x-request-id")
-    return ChatAnswer(
-        text=choice.message.content or "",
-        refusal=choice.message.refusal,
-        finish_reason=choice.finish_reason or "stop",
-        model=_kept(completion.model or "", MAX_NAME),
-        request_id=None if request_id is None else _kept(request_id, MAX_NAME),
-        prompt_tokens=_count(usage.prompt_tokens),
-        completion_tokens=_count(usage.completion_tokens),
-        limits=_limits(headers),
-    )
+def _response_format(request: ChatRequest) -> object:
+    match request.options.response_format:
+        case "text":
+            return openai.omit
+        case "json_object":
+            return {"type": "json_object"}
+        case _:
+            schema = {
+                "name": request.schema_name,
+                "strict": True,
+                "schema": request.answer_schema,
+            }
+            return {"type": "json_schema", "json_schema": schema}
 
 
-def _count(tokens: int | None) -> int:
-    return min(max(tokens or 0, 0), MAX_TOKENS)
-
-
-def _limits(headers: Mapping[str, str]) -> RateLimits | None:
-    """Return what the endpoint allows in a minute, or None if it does not say."""
-    requests = _number(headers.get("x-ratelimit-limit-requests"))
-    tokens = _number(headers.get("x-ratelimit-limit-tokens"))
-    if not (requests or tokens):  # nothing at all would be no limit, but a closed door
-        return None
-    return RateLimits(requests_per_minute=requests or None, tokens_per_minute=tokens or None)
-
-
-def _said(err: openai.APIStatusError, request: ChatRequest) -> str:
-    """Return the endpoint's own words, cut short, and without what it repeats of the question."""
-    body = err.body
-    words = body.get("message") if isinstance(body, dict) else None
-    said = words if isinstance(words, str) else err.message
+def _said(words: str, request: ChatRequest) -> str:
+    """Return the endpoint's own words, cut short, and without what they repeat of the question."""
     question = f"{request.user}\n{json.dumps(request.user)}"  # it may be repeated as it was sent
-    return _kept(without_echo(said[: 4 * MAX_MESSAGE], question), MAX_MESSAGE)
+    return _kept(without_echo(words[: 4 * MAX_MESSAGE], question))
 
 
-def _kept(words: str, most: int) -> str:
+def _kept(words: str) -> str:
     """Return a text of the endpoint's, cut short, and without halves of a surrogate pair.
 
     JSON may hold such a half; what no UTF-8 holds would fail whoever writes it, again and again.
     """
-    return words[:most].encode(errors="replace").decode()
+    return words[:MAX_MESSAGE].encode(errors="replace").decode()
 
 
 def without_echo(said: str, question: str) -> str:
@@ -289,31 +296,3 @@ def without_echo(said: str, question: str) -> str:
             end += 1
         kept, at = f"{kept}[...]", end
     return kept
-
-
-def _retry_after(err: openai.APIStatusError) -> float | None:
-    """Return the seconds that an answer asks us to wait, or None if it does not say."""
-    headers = err.response.headers
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    value = headers.get("retry-after")
-    seconds = _number(value)
-    return seconds if seconds is not None else _until(value, headers.get("date"))
-
-
-def _number(value: str | None) -> float | None:
-    try:
-        number = float(value or "")
-    except ValueError:
-        return None
-    return max(number, 0.0) if number < float("inf") else None  # NaN is less than nothing
-
-
-def _until(moment: str | None, now: str | None) -> float | None:
-    """Return the seconds between two HTTP dates, both by the endpoint's clock: ours may be off."""
-    try:
-        wait = parsedate_to_datetime(moment or "") - parsedate_to_datetime(now or "")
-    except (TypeError, ValueError):  # TypeError: one date has a zone and the other has none
-        return None
-    return max(wait.total_seconds(), 0.0)

@@ -111,10 +111,12 @@ class _Run:
     def __init__(
         self, context: Context, work: "Surveyor", order: "Order", due: int, shown: Stages
     ) -> None:
+        from reviewstream.app import priced
+
         self._settings = context.settings
         # What a label is asked for with is of the order alone.
         update = {"prompt_version": order.prompt_version}
-        self._openai = context.settings.openai.model_copy(update=update)
+        self._openai = priced(context.settings.openai).model_copy(update=update)
         self._console = context.console
         self._work = work
         self._order = order

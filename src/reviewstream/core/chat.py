@@ -1,15 +1,12 @@
 """One question to a language model and its answer, as plain values."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
 ResponseFormat: TypeAlias = Literal["json_schema", "json_object", "text"]
 MaxTokensField: TypeAlias = Literal["max_completion_tokens", "max_tokens"]
-
-NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class ChatOptions(Struct, frozen=True, kw_only=True):
@@ -32,7 +29,7 @@ class ChatOptions(Struct, frozen=True, kw_only=True):
     temperature: float | None = None
     service_tier: str | None = None
     hidden_tokens_per_label: int = 0
-    extra_body: Mapping[str, Any] = NOTHING
+    extra_body: Mapping[str, Any] = {}
 
 
 class ChatRequest(Struct, frozen=True, kw_only=True):

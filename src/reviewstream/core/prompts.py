@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from reviewstream.core.chat import ChatRequest
+from reviewstream.core.chat import ChatOptions, ChatRequest
 from reviewstream.core.records import Sentiment
 from reviewstream.errors import ConfigError
 
@@ -25,6 +25,8 @@ TOKENS_PER_MESSAGE: Final = 3  # its role, and what separates it from the next
 TOKENS_PER_LABEL: Final = 64  # one label of the answer, with room to spare
 TOKENS_PER_ANSWER: Final = 64  # what surrounds the labels
 
+
+DEFAULT_OPTIONS: Final = ChatOptions()
 
 _ID: Final = {"type": "string"}
 _SENTIMENT: Final = {"type": "string", "enum": [one.value for one in Sentiment]}
@@ -112,13 +114,15 @@ def build_prompt(
     *,
     version: int = PROMPT_VERSION,
     tokens_per_label: int = TOKENS_PER_LABEL,
+    options: ChatOptions = DEFAULT_OPTIONS,
 ) -> Prompt:
     """Return the request that asks for the sentiment of each text.
 
     Args:
         texts: At least one; a lone surrogate, which no JSON can carry, is sent as a question mark.
         version: A known prompt version.
-        tokens_per_label: Of the answer, at most, for each text; a model that reasons needs more.
+        tokens_per_label: Of the answer, at most, for each text, hidden tokens apart.
+        options: How the request is made; room for hidden tokens is added to the ceiling.
 
     Raises:
         KeyError: there is no such version.
@@ -134,7 +138,9 @@ def build_prompt(
         user=msgspec.json.encode({"reviews": reviews}).decode(),
         answer_schema=_answer_schema(asked.fields),
         schema_name=f"review_labels_v{version}",
-        max_output_tokens=TOKENS_PER_ANSWER + tokens_per_label * len(texts),
+        max_output_tokens=TOKENS_PER_ANSWER
+        + (tokens_per_label + options.hidden_tokens_per_label) * len(texts),
+        options=options,
     )
     question = estimate_tokens(request.system + request.user)
     return Prompt(

@@ -1,4 +1,4 @@
-"""What an answer can have used at most: an endpoint that errs must not drain a budget."""
+"""Ceilings of what a request can use: what a budget reserves, and what an endpoint may report."""
 
 from typing import Final
 
@@ -7,20 +7,29 @@ from msgspec import structs
 from reviewstream.core.chat import ChatAnswer, ChatRequest
 
 FRAME: Final = 1_000  # tokens that the endpoint itself adds: roles, separators, the answer's schema
+MAX_HIDDEN: Final = 100_000  # tokens of reasoning that an endpoint may report over the ceiling
 
 
-def believed(answer: ChatAnswer, request: ChatRequest) -> ChatAnswer:
+def prompt_ceiling(request: ChatRequest) -> int:
+    """Return the most tokens that a request can have: none is shorter than a byte of UTF-8."""
+    schema = str(request.answer_schema)
+    return _bytes(request.system) + _bytes(request.user) + _bytes(schema) + FRAME
+
+
+def clamp_usage(answer: ChatAnswer, request: ChatRequest) -> ChatAnswer:
     """Return the answer with no more tokens than it can have used.
 
-    No token is shorter than a byte of UTF-8. An answer has its ceiling in the request, hidden
-    reasoning included; an endpoint that ignores it has used at most a token for each byte more.
+    An endpoint that errs must not drain a budget. An answer has its ceiling in the request. An
+    endpoint that ignores it has used at most a token for each byte more, and the hidden reasoning
+    that it reports: some do not count that against the ceiling.
     """
-    schema = str(request.answer_schema)
-    asked = _bytes(request.system) + _bytes(request.user) + _bytes(schema) + FRAME
     said = request.max_output_tokens + _bytes(answer.text) + _bytes(answer.refusal or "")
+    said += min(answer.reasoning_tokens, MAX_HIDDEN)
+    prompt = min(answer.prompt_tokens, prompt_ceiling(request))
     return structs.replace(
         answer,
-        prompt_tokens=min(answer.prompt_tokens, asked),
+        prompt_tokens=prompt,
+        cached_tokens=min(answer.cached_tokens, prompt),
         completion_tokens=min(answer.completion_tokens, said),
     )
 

@@ -1,16 +1,28 @@
-"""What each review of a pack cost: its fair share, the answers that were thrown away included."""
+"""Costs of requests, and the fair share of each review in them."""
 
 from collections.abc import Sequence
 
 from msgspec import Struct
 
-from reviewstream.core.chat import ChatAnswer
-from reviewstream.core.costs import Prices, cost_micro_usd
 from reviewstream.core.packs import shares
 
 
+class Charge(Struct, frozen=True, kw_only=True):
+    """Cost of one request, or its ceiling where the endpoint does not report it.
+
+    Attributes:
+        prompt_tokens: Of the request.
+        completion_tokens: Of the answer, hidden reasoning included.
+        micro_usd: Millionths of a US dollar.
+    """
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    micro_usd: int = 0
+
+
 class Bill(Struct, frozen=True, kw_only=True):
-    """A review's share of what was asked for its sake.
+    """A review's share of the requests made for it.
 
     Attributes:
         attempts: Requests that it was part of.
@@ -30,22 +42,19 @@ class Bill(Struct, frozen=True, kw_only=True):
         )
 
 
-def share(
-    answers: Sequence[ChatAnswer], prices: Prices, *, attempts: int, reviews: int
-) -> list[Bill]:
+def share(charges: Sequence[Charge], *, attempts: int, reviews: int) -> list[Bill]:
     """Return the bill of each review of a pack; together they are the whole.
 
     Args:
-        answers: All that were paid for.
-        prices: Of their tokens.
-        attempts: Requests made; some may have had no answer.
+        charges: Of all requests made for the pack, unusable answers included.
+        attempts: Requests made; some may have cost nothing.
         reviews: In the pack.
     """
-    prompt = sum(one.prompt_tokens for one in answers)
-    completion = sum(one.completion_tokens for one in answers)
-    cost = sum(cost_micro_usd(one.prompt_tokens, one.completion_tokens, prices) for one in answers)
     parts = zip(
-        shares(prompt, reviews), shares(completion, reviews), shares(cost, reviews), strict=True
+        shares(sum(one.prompt_tokens for one in charges), reviews),
+        shares(sum(one.completion_tokens for one in charges), reviews),
+        shares(sum(one.micro_usd for one in charges), reviews),
+        strict=True,
     )
     return [
         Bill(attempts=attempts, prompt_tokens=asked, completion_tokens=said, cost_micro_usd=paid)

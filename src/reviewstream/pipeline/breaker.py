@@ -1,107 +1,165 @@
-"""A circuit breaker: an endpoint that is out of order is left alone, and tried now and then."""
+"""A circuit breaker: while the endpoint fails everybody, only the probe is sent to it."""
 
 import asyncio
-import logging
+from datetime import datetime, timedelta
 from typing import Final
 
 from reviewstream.core.backoff import backoff
 from reviewstream.core.chat import ChatAnswer
+from reviewstream.core.negotiation import Negotiation
 from reviewstream.core.prompts import Prompt
-from reviewstream.errors import PermanentError, StopError, ThrottledError, TransientError
+from reviewstream.errors import (
+    CapacityError,
+    PermanentError,
+    StopError,
+    ThrottledError,
+    TransientError,
+)
+from reviewstream.pipeline.bills import Charge
 from reviewstream.pipeline.halt import Halt
 from reviewstream.pipeline.metering import MeteredModel
 from reviewstream.pipeline.policy import LabelPolicy
+from reviewstream.pipeline.probe import Probe, ProbeResult, Verdict
+from reviewstream.pipeline.waiting import WaitLog
 from reviewstream.ports import Clock
 
-OUTAGE: Final = 5  # failures in a row, of whatever requests, that mean an outage
-CANARY: Final = "Good."  # no review of anybody's, so that none is blamed for the endpoint
-
-_log = logging.getLogger("reviewstream.labelling")
+OUTAGE: Final = 5  # failures in a row, of whatever requests, that open the circuit
+OUTAGE_WAIT: Final = "outage"  # kind of wait, for `WaitLog`
 
 
-class OutOfOrderError(TransientError):
-    """The endpoint was out of order already: whoever asked is not to blame."""
+class CircuitOpenError(TransientError):
+    """The circuit was open already: the text that was asked about is not to blame."""
 
 
-class SteadyModel:
-    """Asks a model while it is in order, and waits, for ever, while it is not.
+class CircuitBreaker:
+    """Passes requests on while the endpoint answers, and waits while it does not.
 
-    After `OUTAGE` failures in a row it asks about nothing but the canary, at longer and longer
-    intervals, until there is an answer: the stream pauses, and no review is given up for an outage.
+    After `OUTAGE` failures in a row it sends the probe alone, at longer and longer intervals, until
+    there is an answer: the stream pauses, and no review is rejected for an outage. An endpoint that
+    has never answered ends the run after `startup_timeout`.
     """
 
-    def __init__(self, model: MeteredModel, clock: Clock, policy: LabelPolicy, halt: Halt) -> None:
+    def __init__(  # noqa: PLR0913 - what it works with
+        self,
+        model: MeteredModel,
+        probe: Probe,
+        clock: Clock,
+        *,
+        policy: LabelPolicy,
+        negotiation: Negotiation,
+        halt: Halt,
+        log: WaitLog,
+    ) -> None:
         self._model = model
+        self._probe = probe
         self._clock = clock
+        self._policy = policy
+        self._negotiation = negotiation
         self._halt = halt
-        self._cap = policy.max_wait
+        self._log = log
         self._threshold = max(1, min(OUTAGE, policy.max_attempts - 1))
-        self._canary = policy.prompt([CANARY])
         self._failures = 0
-        self._trying = asyncio.Lock()
+        self._last = ""
+        self._failing_since: datetime | None = None
+        self._recovering = asyncio.Lock()
 
-    async def answer(self, prompt: Prompt) -> ChatAnswer:
-        """Make one request, when the endpoint is in order.
+    async def answer(self, prompt: Prompt, charges: list[Charge]) -> ChatAnswer:
+        """Make one request, when the circuit is closed.
 
         Raises:
-            OutOfOrderError: It failed like others before it.
+            CircuitOpenError: It failed like others before it.
+            StopError: The endpoint has never answered.
             ReviewStreamError: As of `MeteredModel.answer`.
         """
         await self._recovery()
         try:
-            answer = await self._model.answer(prompt)
+            answer = await self._model.answer(prompt, charges)
         except (PermanentError, ThrottledError):
-            self._failures = 0  # it answers
+            self._close()
+            raise
+        except CapacityError:
             raise
         except TransientError as err:
-            known = self._is_out_of_order
-            self._failures += 1
+            known = self._is_open
+            self._fail(str(err))
             if known:
-                raise OutOfOrderError(str(err)) from err
+                raise CircuitOpenError(str(err)) from err
             raise
-        self._failures = 0
+        self._close()
         return answer
 
-    async def is_answering(self) -> bool:
-        """Ask about the canary, and say whether that is possible just now.
+    async def ask_probe(self) -> ProbeResult:
+        """Ask the probe once, whatever the state of the circuit.
 
         Raises:
-            StopError: As of `MeteredModel.answer`.
+            StopError: As of `Probe.ask`; or the endpoint has never answered.
         """
-        try:
-            await self._model.answer(self._canary)
-        except StopError:
-            raise
-        except (PermanentError, ThrottledError) as err:
-            self._failures = 0
-            return not isinstance(err, ThrottledError)
-        except TransientError:
-            self._failures += 1
-            return False
-        self._failures = 0
-        return True
+        result = await self._probe.ask()
+        if result.verdict is Verdict.FAILED:
+            self._fail(result.words)
+        else:
+            self._close()
+        return result
+
+    async def is_answering(self) -> bool:
+        """Ask the probe, and say whether the endpoint answers just now."""
+        return (await self.ask_probe()).verdict not in {Verdict.FAILED, Verdict.BUSY}
+
+    async def pause(self, attempt: int, result: ProbeResult) -> None:
+        """Wait before the probe is asked again.
+
+        Args:
+            attempt: Number of the pause, from 1 on.
+            result: Of the probe that failed.
+        """
+        asked = result.retry_after
+        longest = self._policy.max_wait
+        jitter = self._clock.jitter()
+        if asked is None:
+            wait = backoff(attempt, jitter=jitter, base=1.0, cap=longest)
+        else:
+            wait = min(longest, max(asked, 0.0) * (1 + jitter / 2))
+        self._say(result.words)
+        await self._halt.unless_halted(self._clock.sleep(wait))
 
     @property
-    def _is_out_of_order(self) -> bool:
+    def _is_open(self) -> bool:
         return self._failures >= self._threshold
 
-    async def _recovery(self) -> None:
-        if not self._is_out_of_order:
-            return
-        async with self._trying:
-            attempt = 0
-            while self._is_out_of_order:
-                attempt += 1
-                await self._pause(attempt)
-                if self._is_out_of_order:  # else an answer that was still under way has come
-                    await self.is_answering()
+    def _close(self) -> None:
+        self._failures = 0
+        self._negotiation.has_answered = True
+        self._failing_since = None
+        self._log.over(OUTAGE_WAIT)
 
-    async def _pause(self, attempt: int) -> None:
-        wait = backoff(attempt, jitter=self._clock.jitter(), base=1.0, cap=self._cap)
-        _log.warning(
-            "The model's endpoint is out of order (%d requests in a row failed):"
-            " labelling pauses, next try in %.0f s",
-            self._failures,
-            wait,
+    def _fail(self, why: str) -> None:
+        self._failures += 1
+        now = self._clock.now()
+        self._failing_since = self._failing_since or now
+        limit = self._policy.startup_timeout
+        is_over = now - self._failing_since >= timedelta(seconds=limit)
+        if is_over and not self._negotiation.has_answered:
+            raise StopError(
+                f"{self._policy.endpoint} has not answered once in {limit:g} s"
+                f" (openai.startup_timeout): {why}; see openai.base_url"
+            )
+        self._last = why
+
+    async def _recovery(self) -> None:
+        if not self._is_open:
+            return
+        async with self._recovering:
+            attempt = 0
+            result = ProbeResult(verdict=Verdict.FAILED, words=self._last)
+            while self._is_open:
+                attempt += 1
+                await self.pause(attempt, result)
+                if self._is_open:  # else an answer that was still under way has come
+                    result = await self.ask_probe()
+
+    def _say(self, why: str) -> None:
+        self._log.wait(
+            OUTAGE_WAIT,
+            f"Labelling waits for {self._policy.endpoint}, which does not answer: {why}."
+            " It goes on by itself; openai.base_url has the address.",
         )
-        await self._halt.unless_halted(self._clock.sleep(wait))

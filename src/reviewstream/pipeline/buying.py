@@ -1,4 +1,4 @@
-"""Buys labels of texts in packs, each label once."""
+"""Labels texts in packs, each text once."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -10,12 +10,11 @@ from reviewstream.core.answers import Label
 from reviewstream.core.moments import to_millisecond
 from reviewstream.core.packs import halves
 from reviewstream.pipeline.bills import Bill, share
-from reviewstream.pipeline.breaker import SteadyModel
-from reviewstream.pipeline.halt import Halt
-from reviewstream.pipeline.inquiry import Inquiry, Refusal
-from reviewstream.pipeline.policy import LabelPolicy
+from reviewstream.pipeline.inquiry import Endpoint, Inquiry, Refusal
+from reviewstream.pipeline.metering import PackTooLargeError
+from reviewstream.pipeline.probe import Probe
 from reviewstream.pipeline.remembering import PatientLedger
-from reviewstream.ports import Clock, LedgerEntry, LedgerKey
+from reviewstream.ports import LedgerEntry, LedgerKey
 
 Question: TypeAlias = tuple[LedgerKey, str]
 
@@ -28,10 +27,10 @@ class Purchase(Struct, frozen=True, kw_only=True):
 
 
 class Failure(Struct, frozen=True, kw_only=True):
-    """Why there is no label, and how often it was asked for."""
+    """Why there is no label, and what was paid for asking."""
 
     refusal: Refusal
-    attempts: int
+    bill: Bill
 
 
 Result: TypeAlias = Purchase | Failure
@@ -43,32 +42,37 @@ class Buyer:
     A pack that cannot be answered is split, until the text that is to blame stands alone.
     """
 
-    def __init__(
-        self,
-        model: SteadyModel,
-        ledger: PatientLedger,
-        clock: Clock,
-        policy: LabelPolicy,
-        halt: Halt,
-    ) -> None:
-        self._model = model
+    def __init__(self, endpoint: Endpoint, probe: Probe, ledger: PatientLedger) -> None:
+        self._endpoint = endpoint
+        self._probe = probe
         self._ledger = ledger
-        self._clock = clock
-        self._policy = policy
-        self._halt = halt
-        self._slots = asyncio.Semaphore(policy.concurrency)
+        self._policy = endpoint.policy
+        self._halt = endpoint.halt
+        self._slots = asyncio.Semaphore(endpoint.policy.concurrency)
 
     async def buy(self, texts: Mapping[LedgerKey, str]) -> dict[LedgerKey, Result]:
         """Return a result for each text; what is remembered is not bought."""
         results = remembered(await self._ledger.find(texts.keys()))
         unknown = [one for one in texts.items() if one[0] not in results]
-        packs = self._policy.packs(unknown, lambda one: one[1])
+        if not unknown:
+            return results
+        await self._ledger.prove()
+        packs = self._packs(unknown)
         work = [asyncio.ensure_future(self._finish(pack)) for pack in packs]
         for done in await asyncio.gather(*work, return_exceptions=True):
             if isinstance(done, BaseException):
                 raise self._halt.reason or done
             results |= done
         return results
+
+    def _packs(self, questions: Sequence[Question]) -> list[list[Question]]:
+        packs = self._policy.packs(
+            questions,
+            lambda one: one[1],
+            tokens_per_minute=self._endpoint.limiter.tokens_per_minute,
+            options=self._endpoint.negotiation.options,
+        )
+        return list(packs)
 
     async def _finish(self, pack: Sequence[Question]) -> dict[LedgerKey, Result]:
         """Buy a pack when there is a slot; its failure is the end of all."""
@@ -80,7 +84,7 @@ class Buyer:
                 raise
 
     async def _alone(self, waiting: Mapping[LedgerKey, str]) -> dict[LedgerKey, Result]:
-        """Buy what nobody else is buying, and see to the rest when it is bought, or free."""
+        """Label unclaimed texts; wait for texts that other workers have claimed."""
         results: dict[LedgerKey, Result] = {}
         while waiting:
             async with self._ledger.alone(waiting.keys(), self._halt) as (known, mine):
@@ -92,25 +96,35 @@ class Buyer:
     async def _ask(
         self, pack: list[Question], bills: Mapping[LedgerKey, Bill]
     ) -> dict[LedgerKey, Result]:
-        """Ask about a pack, and about its halves if it cannot be answered as a whole."""
+        """Ask about a pack, and about its parts if it cannot be answered as a whole."""
         if not pack:
             return {}
-        inquiry = Inquiry(self._model, self._clock, self._policy, self._halt)
-        outcome = await inquiry.ask([text for _, text in pack])
+        inquiry = Inquiry(self._endpoint)
+        try:
+            outcome: list[Label] | Refusal | None = await inquiry.ask([text for _, text in pack])
+        except PackTooLargeError:
+            outcome = None
         bills = self._billed(pack, inquiry, bills)
-        if not isinstance(outcome, Refusal):
+        if isinstance(outcome, list):
             return await self._keep(bills, outcome, inquiry)
-        if len(pack) > 1:
-            first, second = halves(pack)  # one after the other: a pack has one slot
-            return await self._ask(first, bills) | await self._ask(second, bills)
-        return {key: Failure(refusal=outcome, attempts=bills[key].attempts) for key, _ in pack}
+        if outcome is not None and len(pack) == 1:
+            return {pack[0][0]: Failure(refusal=outcome, bill=bills[pack[0][0]])}
+        results: dict[LedgerKey, Result] = {}
+        for part in self._parts(pack, is_too_large=outcome is None):
+            results |= await self._ask(part, bills)  # one after the other: a pack has one slot
+        return results
+
+    def _parts(self, pack: list[Question], *, is_too_large: bool) -> list[list[Question]]:
+        """Split a pack: to what the endpoint allows a minute, or else in two."""
+        parts = self._packs(pack) if is_too_large else [pack]
+        return parts if len(parts) > 1 else [part for part in halves(pack) if part]
 
     def _billed(
         self, pack: Sequence[Question], inquiry: Inquiry, before: Mapping[LedgerKey, Bill]
     ) -> dict[LedgerKey, Bill]:
-        now = share(
-            inquiry.answers, self._policy.prices, attempts=inquiry.attempts, reviews=len(pack)
-        )
+        """Return what each text has cost so far, its share of the probes included."""
+        charges = [*inquiry.charges, *self._probe.take_charges()]
+        now = share(charges, attempts=inquiry.attempts, reviews=len(pack))
         return {
             key: before.get(key, Bill()) + bill for (key, _), bill in zip(pack, now, strict=True)
         }
@@ -118,17 +132,17 @@ class Buyer:
     async def _keep(
         self, bills: Mapping[LedgerKey, Bill], labels: Sequence[Label], inquiry: Inquiry
     ) -> dict[LedgerKey, Result]:
-        """Keep the labels of a pack before anybody sees them."""
-        last, now = inquiry.answers[-1], to_millisecond(self._clock.now())
+        """Write the labels of a pack to the ledger before they are returned."""
+        now = to_millisecond(self._endpoint.clock.now())
         entries = {
             key: LedgerEntry(
                 sentiment=label.sentiment,
                 confidence=label.confidence,
-                model=last.model or self._policy.model,
+                model=inquiry.model or self._policy.model,
                 prompt_tokens=bill.prompt_tokens,
                 completion_tokens=bill.completion_tokens,
                 cost_micro_usd=bill.cost_micro_usd,
-                request_id=last.request_id,
+                request_id=inquiry.request_id,
                 labelled_at=now,
             )
             for (key, bill), label in zip(bills.items(), labels, strict=True)

@@ -1,4 +1,4 @@
-"""One question about a pack of reviews: asked until it is answered, or there is no hope of that."""
+"""One pack of texts: asked about until it is answered, or no further request can help."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -8,18 +8,32 @@ from msgspec import Struct
 from reviewstream.core.answers import Label, read_answer
 from reviewstream.core.backoff import backoff
 from reviewstream.core.chat import ChatAnswer
+from reviewstream.core.health import Health
+from reviewstream.core.negotiation import Negotiation
 from reviewstream.core.outcomes import Ok
 from reviewstream.core.prompts import Prompt
 from reviewstream.core.records import Reason
-from reviewstream.errors import PermanentError, StopError, ThrottledError, TransientError
-from reviewstream.pipeline.breaker import OutOfOrderError, SteadyModel
+from reviewstream.errors import (
+    BadAnswerError,
+    CapacityError,
+    ConfigError,
+    PermanentError,
+    RefusedError,
+    StopError,
+    ThrottledError,
+    TransientError,
+)
+from reviewstream.pipeline.bills import Charge
+from reviewstream.pipeline.breaker import CircuitBreaker, CircuitOpenError
+from reviewstream.pipeline.diagnosis import Diagnosis
 from reviewstream.pipeline.halt import Halt
+from reviewstream.pipeline.metering import OutdatedPromptError
 from reviewstream.pipeline.policy import LabelPolicy
-from reviewstream.ports import Clock
+from reviewstream.pipeline.waiting import WaitLog
+from reviewstream.ports import Clock, RateLimiter
 
 BAD_ANSWERS: Final = 2  # about one review; it is asked about once again, and no more
 PACK_FAILURES: Final = 3  # about a pack; its halves may fare better
-THROTTLES: Final = 10  # times as many 429s are borne as other failures: they say "later"
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
@@ -29,87 +43,198 @@ class Refusal(Struct, frozen=True, kw_only=True):
     detail: str
 
 
+class Endpoint(Struct, frozen=True, kw_only=True):
+    """Everything that inquiries of a process share."""
+
+    breaker: CircuitBreaker
+    diagnosis: Diagnosis
+    negotiation: Negotiation
+    health: Health
+    limiter: RateLimiter
+    clock: Clock
+    policy: LabelPolicy
+    halt: Halt
+    log: WaitLog
+
+
 class Inquiry:
     """Asks about some texts in one request, and again where that may help.
 
     Attributes:
         attempts: Requests made.
-        answers: All that were paid for, the unreadable ones too.
+        charges: What they cost, unusable answers included.
+        model: As the endpoint names it in its last answer; empty: not at all.
+        request_id: Of the last answer, if the endpoint gave one.
     """
 
-    def __init__(self, model: SteadyModel, clock: Clock, policy: LabelPolicy, halt: Halt) -> None:
-        self._model = model
-        self._clock = clock
-        self._policy = policy
-        self._halt = halt
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._policy = endpoint.policy
         self._failures = 0
         self._throttles = 0
+        self._bad_answers = 0
         self.attempts = 0
-        self.answers: list[ChatAnswer] = []
+        self.charges: list[Charge] = []
+        self.model = ""
+        self.request_id: str | None = None
 
     async def ask(self, texts: Sequence[str]) -> list[Label] | Refusal:
         """Return a label for each text, or why this pack gets none.
 
         Raises:
-            StopError: nobody gets one until a person acts.
-            Halted: the wait between two attempts was given up.
+            PackTooLargeError: It does not fit what the endpoint allows a minute.
+            StopError: No text gets one until a person acts.
+            ConfigError: A store of ours is at fault.
+            Halted: The wait between two attempts was given up.
         """
-        prompt = self._policy.prompt(texts)
         while True:
-            self.attempts += 1
-            try:
-                answer = await self._model.answer(prompt)
-            except StopError:
-                raise
-            except PermanentError as err:
-                return Refusal(reason=Reason.MODEL_BAD_REQUEST, detail=str(err))
-            except TransientError as err:
-                if self._is_hopeless(err, alone=len(texts) == 1):
-                    detail = f"the last attempt: {err}"
-                    return Refusal(reason=Reason.MODEL_UNAVAILABLE, detail=detail)
-                await self._wait(err)
-            else:
-                outcome = self._read(answer, prompt)
-                if outcome is not None:
-                    return outcome
+            prompt = self._policy.prompt(texts, self._endpoint.negotiation.options)
+            outcome = await self._attempt(prompt)
+            if outcome is not None:
+                return outcome
 
-    def _read(self, answer: ChatAnswer, prompt: Prompt) -> list[Label] | Refusal | None:
-        """Return the labels, or why there are none, or None if it may be asked again."""
-        self.answers.append(answer)
+    async def _attempt(self, prompt: Prompt) -> list[Label] | Refusal | None:
+        """Make one request; None: ask again."""
+        sent = self._endpoint.diagnosis.event()
+        try:
+            answer = await self._endpoint.breaker.answer(prompt, self.charges)
+        except OutdatedPromptError:
+            return None
+        except (StopError, ConfigError):
+            raise
+        except BadAnswerError as err:
+            self._count(failed=False)
+            refusal = Refusal(reason=Reason.MODEL_BAD_ANSWER, detail=str(err))
+            return await self._unusable(prompt, refusal)
+        except PermanentError as err:
+            self._count(failed=False)
+            return await self._refused(prompt, err)
+        except TransientError as err:
+            self._count(failed=not isinstance(err, ThrottledError | CapacityError))
+            return await self._failed(prompt, err)
+        self._count(failed=False)
+        self.model, self.request_id = answer.model, answer.request_id
+        return await self._read(prompt, answer, sent)
+
+    def _count(self, *, failed: bool) -> None:
+        self.attempts += 1
+        if self.attempts == 1:
+            self._endpoint.health.record(failed=failed)
+
+    async def _read(
+        self, prompt: Prompt, answer: ChatAnswer, sent: int
+    ) -> list[Label] | Refusal | None:
         outcome = read_answer(answer, prompt.ids)
         if isinstance(outcome, Ok):
+            self._endpoint.diagnosis.prove(sent)
             return [outcome.value[name] for name in prompt.ids]
-        alone = len(prompt.ids) == 1
-        if alone and len(self.answers) < BAD_ANSWERS and not self._is_enough(alone=alone):
+        if answer.finish_reason == "length" and _is_hidden(answer) and self._makes_room(prompt):
             return None
-        return Refusal(reason=outcome.reason, detail=outcome.detail)
+        refusal = Refusal(reason=outcome.reason, detail=outcome.detail)
+        return await self._unusable(prompt, refusal)
 
-    def _is_hopeless(self, err: TransientError, *, alone: bool) -> bool:
-        """Count a failure, and say whether it was one too many."""
-        most = self._policy.max_attempts
-        if isinstance(err, OutOfOrderError):
+    def _makes_room(self, prompt: Prompt) -> bool:
+        """Give hidden reasoning more room; for a pack its lack is everybody's, or will be."""
+        negotiation = self._endpoint.negotiation
+        if prompt.request.options != negotiation.options:
+            return True  # another pack has made room meanwhile
+        if len(prompt.ids) == 1 and negotiation.is_roomiest:
             return False
-        if isinstance(err, ThrottledError):
-            self._throttles += 1
-            # A pack that is larger than a whole minute's tokens is never let in.
-            return self._throttles >= (most * THROTTLES if alone else most)
+        ceiling = prompt.request.max_output_tokens
+        why = f"an answer was cut at {ceiling:,} tokens, most of them not shown"
+        self._endpoint.diagnosis.make_room(why)
+        return True
+
+    async def _unusable(self, prompt: Prompt, refusal: Refusal) -> Refusal | None:
+        """Return why there is no label, or None if it may be asked again."""
+        self._bad_answers += 1
+        if len(prompt.ids) > 1:
+            return refusal
+        if self._bad_answers < BAD_ANSWERS and not self._is_enough(alone=True):
+            return None
+        return await self._unless_everybodys(prompt, refusal)
+
+    async def _refused(self, prompt: Prompt, err: PermanentError) -> Refusal | None:
+        """Return whose fault a refused request is: this text's, or nobody's by now (None)."""
+        is_moderated = isinstance(err, RefusedError) and err.is_moderated
+        reason = Reason.MODEL_REFUSED if is_moderated else Reason.MODEL_BAD_REQUEST
+        refusal = Refusal(reason=reason, detail=str(err))
+        is_open = isinstance(err, RefusedError) and not err.is_certain
+        if len(prompt.ids) > 1 and not is_open:
+            return refusal
+        return await self._unless_everybodys(prompt, refusal)
+
+    async def _unless_everybodys(self, prompt: Prompt, refusal: Refusal) -> Refusal | None:
+        options = prompt.request.options
+        diagnosis = self._endpoint.diagnosis
+        return refusal if await diagnosis.is_text_at_fault(refusal.detail, options) else None
+
+    async def _failed(self, prompt: Prompt, err: TransientError) -> Refusal | None:
+        """Wait, and return None; or why there is no use in it."""
+        alone = len(prompt.ids) == 1
+        if isinstance(err, CircuitOpenError):  # the breaker waits until the endpoint answers
+            return None
+        if isinstance(err, ThrottledError | CapacityError):
+            return await self._held_up(prompt, err)
         self._failures += 1
-        return self._is_enough(alone=alone)
+        if not self._is_enough(alone=alone):
+            await self._wait("failure", err, self._failures)
+            return None
+        refusal = Refusal(reason=Reason.MODEL_UNAVAILABLE, detail=f"the last attempt: {err}")
+        return refusal if not alone else await self._unless_unlucky(prompt, refusal, err)
+
+    async def _held_up(self, prompt: Prompt, err: ThrottledError | CapacityError) -> Refusal | None:
+        """Wait until the endpoint takes more: no review is given up for that, however long."""
+        self._throttles += 1
+        is_rate = isinstance(err, ThrottledError)
+        if is_rate and self._throttles >= self._policy.max_attempts:
+            if len(prompt.ids) > 1:  # one that is larger than a minute's tokens is never let in
+                return Refusal(reason=Reason.MODEL_UNAVAILABLE, detail=str(err))
+            if self._is_larger_than_a_minute(prompt):
+                refusal = Refusal(reason=Reason.MODEL_BAD_REQUEST, detail=str(err))
+                return await self._unless_everybodys(prompt, refusal)
+        await self._wait("throttled" if is_rate else "capacity", err, self._throttles)
+        return None
+
+    def _is_larger_than_a_minute(self, prompt: Prompt) -> bool:
+        allowed = self._endpoint.limiter.tokens_per_minute
+        return allowed is not None and prompt.tokens > allowed
+
+    async def _unless_unlucky(
+        self, prompt: Prompt, refusal: Refusal, err: TransientError
+    ) -> Refusal | None:
+        """Return the refusal if the endpoint fails this text and no other."""
+        found = await self._unless_everybodys(prompt, refusal)
+        if found is None or self._endpoint.health.is_text_at_fault(self._failures):
+            return found
+        await self._wait("failure", err, 1)
+        return None
 
     def _is_enough(self, *, alone: bool) -> bool:
         """Say whether as much has failed as may, bad answers included."""
         most = self._policy.max_attempts
         most = most if alone else min(most, PACK_FAILURES)
-        return self._failures + len(self.answers) >= most
+        return self._failures + self._bad_answers >= most
 
-    async def _wait(self, err: TransientError) -> None:
+    async def _wait(self, kind: str, err: TransientError, failures: int) -> None:
         """Wait as long as the other side asked for, or as long as we guess."""
-        jitter, longest = self._clock.jitter(), self._policy.max_wait
-        failures = self._failures + self._throttles
-        if isinstance(err, OutOfOrderError):
-            return  # the model waits until it is in order
+        clock, longest = self._endpoint.clock, self._policy.max_wait
+        jitter = clock.jitter()
         if err.retry_after is None:
             seconds = backoff(failures, jitter=jitter, cap=min(30.0, longest))
         else:  # not all at the same moment, yet never sooner than we were told
             seconds = min(longest, max(err.retry_after, 0.0) * (1 + jitter / 2))
-        await self._halt.unless_halted(self._clock.sleep(seconds))
+        if kind != "failure":
+            self._endpoint.log.wait(kind, f"{_WAITS[kind]} of {self._policy.endpoint}: {err}")
+        await self._endpoint.halt.unless_halted(clock.sleep(seconds))
+
+
+_WAITS: Final = {
+    "throttled": "Labelling waits for the rate limit",
+    "capacity": "Labelling waits for capacity in openai.service_tier",
+}
+
+
+def _is_hidden(answer: ChatAnswer) -> bool:
+    """Say whether an answer that was cut short was used up by what it does not show."""
+    return answer.reasoning_tokens > 0 or not answer.text.strip()

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
+from reviewstream.core.health import Health
+from reviewstream.core.negotiation import Negotiation
 from reviewstream.core.outcomes import Rejected
 from reviewstream.core.parsing import to_line
 from reviewstream.core.prompts import is_truncated
@@ -15,12 +17,18 @@ from reviewstream.core.records import (
     Review,
     Stage,
 )
-from reviewstream.pipeline.breaker import SteadyModel
+from reviewstream.pipeline.bills import Bill
+from reviewstream.pipeline.breaker import CircuitBreaker
 from reviewstream.pipeline.buying import Buyer, Failure, Purchase, Result
+from reviewstream.pipeline.diagnosis import Diagnosis
 from reviewstream.pipeline.halt import Halt
+from reviewstream.pipeline.inquiry import Endpoint
 from reviewstream.pipeline.metering import MeteredModel
+from reviewstream.pipeline.offload import Offload
 from reviewstream.pipeline.policy import LabelPolicy
-from reviewstream.pipeline.remembering import PatientLedger
+from reviewstream.pipeline.probe import Probe
+from reviewstream.pipeline.remembering import CLAIM_PATIENCE, PatientLedger
+from reviewstream.pipeline.waiting import WaitLog
 from reviewstream.ports import ChatModel, Clock, LabelLedger, RateLimiter
 
 __all__ = ["LabelPolicy", "Labeller"]
@@ -38,19 +46,46 @@ class Labeller:
     of no more use.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the ports, and what a process may share
         self,
         model: ChatModel,
         ledger: LabelLedger,
         limiter: RateLimiter,
         clock: Clock,
         policy: LabelPolicy,
+        *,
+        negotiation: Negotiation | None = None,
+        offload: Offload | None = None,
+        patience: float = CLAIM_PATIENCE,
     ) -> None:
-        self._halt = halt = Halt()
-        metered = MeteredModel(model, limiter, policy, halt)
-        steady = SteadyModel(metered, clock, policy, halt)
-        patient = PatientLedger(ledger, clock, steady.is_answering, attempts=policy.max_attempts)
-        self._buyer = Buyer(steady, patient, clock, policy, halt)
+        negotiation = negotiation or Negotiation(policy.options, policy.auto)
+        halt, log, health = Halt(), WaitLog(clock), Health()
+        metered = MeteredModel(model, limiter, policy, negotiation, halt)
+        probe = Probe(metered, policy, negotiation, health)
+        breaker = CircuitBreaker(
+            metered, probe, clock, policy=policy, negotiation=negotiation, halt=halt, log=log
+        )
+        endpoint = Endpoint(
+            breaker=breaker,
+            diagnosis=Diagnosis(breaker, negotiation, policy),
+            negotiation=negotiation,
+            health=health,
+            limiter=limiter,
+            clock=clock,
+            policy=policy,
+            halt=halt,
+            log=log,
+        )
+        patient = PatientLedger(
+            ledger,
+            clock,
+            breaker.is_answering,
+            attempts=policy.max_attempts,
+            patience=patience,
+            offload=offload,
+        )
+        self._buyer = Buyer(endpoint, probe, patient)
+        self._halt = halt
         self._limiter = limiter
         self._clock = clock
         self._policy = policy
@@ -73,13 +108,12 @@ class Labeller:
         texts = {key: review.text for key, (review, _) in zip(keys, reviews, strict=True)}
         results = await self._buyer.buy(texts)
         # A task that hands something over after Spark gave it up is ended with its requests.
-        self._limiter.check()
+        await self._limiter.check()
         outcomes: list[LabelledReview | RejectedReview] = []
         for key, (review, origin) in zip(keys, reviews, strict=True):
             result = results[key]
             outcomes.append(self._outcome(review, origin, result))
-            if isinstance(result, Purchase):  # the next review with this text is not paid for
-                results[key] = structs.replace(result, attempts=0)
+            results[key] = _repeated(result)
         return outcomes
 
     def end(self) -> None:
@@ -96,7 +130,10 @@ class Labeller:
                 stage=Stage.LABEL,
                 origin=origin,
                 rejected_at=self._clock.now(),
-                attempts=result.attempts,
+                attempts=result.bill.attempts,
+                prompt_tokens=result.bill.prompt_tokens,
+                completion_tokens=result.bill.completion_tokens,
+                cost_micro_usd=result.bill.cost_micro_usd,
             )
         return LabelledReview.of(
             review,
@@ -121,3 +158,10 @@ class Labeller:
             truncated=is_truncated(review.text),
             labelled_at=entry.labelled_at,
         )
+
+
+def _repeated(result: Result) -> Result:
+    """Return the result of the next review with the same text: nothing was paid for it."""
+    if isinstance(result, Purchase):
+        return structs.replace(result, attempts=0)
+    return structs.replace(result, bill=Bill(attempts=result.bill.attempts))

@@ -1,65 +1,139 @@
-"""A model whose every request goes by the limiter."""
+"""A model whose every request goes by the limiter, and whose every cost is written down."""
+
+from msgspec import Struct
 
 from reviewstream.core.chat import ChatAnswer, RateLimits
 from reviewstream.core.costs import cost_micro_usd
 from reviewstream.core.limits import Amount
+from reviewstream.core.negotiation import Negotiation
 from reviewstream.core.prompts import Prompt
-from reviewstream.core.usage import believed
+from reviewstream.core.usage import clamp_usage, prompt_ceiling
 from reviewstream.errors import (
+    BadAnswerError,
     LimitError,
     PermanentError,
     ReviewStreamError,
     ThrottledError,
     UnansweredError,
 )
+from reviewstream.pipeline.bills import Charge
 from reviewstream.pipeline.halt import Halt
 from reviewstream.pipeline.policy import LabelPolicy
 from reviewstream.ports import ChatModel, RateLimiter
 
 
+class OutdatedPromptError(Exception):
+    """While a request waited for its turn the options changed; nothing was sent."""
+
+
+class PackTooLargeError(Exception):
+    """A pack does not fit the tokens that the endpoint allows a minute; nothing was sent.
+
+    Attributes:
+        tokens_per_minute: What it allows.
+    """
+
+    def __init__(self, tokens_per_minute: float) -> None:
+        super().__init__(tokens_per_minute)
+        self.tokens_per_minute = tokens_per_minute
+
+
+class _Cost(Struct, frozen=True):
+    """What a request took: for the limiter, and for the records."""
+
+    amount: Amount
+    charge: Charge
+
+
 class MeteredModel:
-    """Reserves for each request what it may take at most, and settles what it took."""
+    """Reserves for each request what it may cost at most, and settles what it did cost."""
 
     def __init__(
-        self, model: ChatModel, limiter: RateLimiter, policy: LabelPolicy, halt: Halt
+        self,
+        model: ChatModel,
+        limiter: RateLimiter,
+        policy: LabelPolicy,
+        negotiation: Negotiation,
+        halt: Halt,
     ) -> None:
         self._model = model
         self._limiter = limiter
-        self._prices = policy.prices
-        self._longest = policy.max_wait
+        self._policy = policy
+        self._negotiation = negotiation
         self._halt = halt
 
-    async def answer(self, prompt: Prompt) -> ChatAnswer:
+    async def answer(self, prompt: Prompt, charges: list[Charge]) -> ChatAnswer:
         """Wait for one's turn, and make one request.
+
+        Args:
+            prompt: With the options of the negotiation.
+            charges: Gets what the request cost; nothing, if it cost nothing.
 
         Raises:
             Halted: The wait was given up.
+            OutdatedPromptError, PackTooLargeError: Nothing was sent.
             LimitError: The budget is spent.
             ReviewStreamError: As of `ChatModel.answer`.
         """
         self._halt.check()
-        output = prompt.request.max_output_tokens
-        most = cost_micro_usd(prompt.tokens - output, output, self._prices)
-        reserved = Amount(tokens=prompt.tokens, micro_usd=most)
-        await self._halt.unless_halted(self._limiter.acquire(reserved))
-        used = reserved  # what is given up may be answered, and billed
+        ceiling = self._ceiling(prompt)
+        await self._halt.unless_halted(self._limiter.acquire(ceiling.amount))
+        self._check(prompt, ceiling)
+        cost: _Cost | None = ceiling  # what is given up may be answered, and billed
         try:
             answer = await self._ask(prompt)
-        except UnansweredError:
-            raise
-        except ReviewStreamError:
-            used = Amount()
+        except ReviewStreamError as err:
+            cost = ceiling if _may_be_billed(err) else None
             raise
         else:
-            used = self._used(answer)
+            cost = self._cost(answer, ceiling)
             return answer
         finally:
-            self._limiter.settle(reserved, used)
+            self._limiter.settle(ceiling.amount, Amount() if cost is None else cost.amount)
+            if cost is not None:
+                charges.append(cost.charge)
 
-    def _used(self, answer: ChatAnswer) -> Amount:
+    def _check(self, prompt: Prompt, ceiling: _Cost) -> None:
+        """Give the turn back if the request is not what it should be by now."""
+        if prompt.request.options != self._negotiation.options:
+            self._limiter.give_up(ceiling.amount)
+            raise OutdatedPromptError
+        allowed = self._limiter.tokens_per_minute
+        if allowed is not None and prompt.tokens > allowed and len(prompt.ids) > 1:
+            self._limiter.give_up(ceiling.amount)
+            raise PackTooLargeError(allowed)
+
+    def _ceiling(self, prompt: Prompt) -> _Cost:
+        """Return the most that a request can cost; its tokens for the rate are an estimate."""
+        said = prompt.request.max_output_tokens
+        cost = cost_micro_usd(prompt_ceiling(prompt.request), said, self._policy.ceiling_prices)
+        return _Cost(
+            amount=Amount(tokens=prompt.tokens, micro_usd=cost),
+            charge=Charge(
+                prompt_tokens=prompt.tokens - said, completion_tokens=said, micro_usd=cost
+            ),
+        )
+
+    def _cost(self, answer: ChatAnswer, ceiling: _Cost) -> _Cost:
+        """Return what an answer cost: as the endpoint reports it, or else as it was reserved."""
+        known = answer.cost_micro_usd
+        if not answer.has_usage:
+            charge = ceiling.charge
+            if known is not None:
+                charge = Charge(micro_usd=known)
+            return _Cost(
+                amount=Amount(tokens=ceiling.amount.tokens, micro_usd=charge.micro_usd),
+                charge=charge,
+            )
         asked, said = answer.prompt_tokens, answer.completion_tokens
-        cost = cost_micro_usd(asked, said, self._prices)
-        return Amount(tokens=asked + said, micro_usd=cost)
+        cost = known
+        if cost is None:
+            prices = self._policy.prices_of(answer.service_tier)
+            cost = cost_micro_usd(asked, said, prices, cached_tokens=answer.cached_tokens)
+        return _Cost(
+            amount=Amount(tokens=asked + said, micro_usd=cost),
+            charge=Charge(prompt_tokens=asked, completion_tokens=said, micro_usd=cost),
+        )
 
     async def _ask(self, prompt: Prompt) -> ChatAnswer:
         """Make the request, and tell the limiter what the endpoint says of its limits."""
@@ -74,7 +148,7 @@ class MeteredModel:
                 self._limiter.end(str(err))
             raise
         self._limiter.learn(answer.limits or RateLimits())
-        return believed(answer, prompt.request)
+        return clamp_usage(answer, prompt.request)
 
     def _slow_down(self, err: ThrottledError) -> None:
         """Tell of a 429: first what it says is allowed, so that the rate need not be guessed."""
@@ -85,4 +159,10 @@ class MeteredModel:
             )
         )
         wait = err.retry_after
-        self._limiter.throttled(None if wait is None else min(wait, self._longest))
+        self._limiter.throttled(None if wait is None else min(wait, self._policy.max_wait))
+
+
+def _may_be_billed(err: ReviewStreamError) -> bool:
+    """Say whether the endpoint may have done the work, and send the bill."""
+    is_odd = isinstance(err, BadAnswerError) and err.may_be_billed
+    return is_odd or isinstance(err, UnansweredError)

@@ -1,15 +1,18 @@
 """How reviews are labelled."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from fractions import Fraction
 from hashlib import sha256
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from msgspec import Struct
 
 from reviewstream.core.batches import bounded
-from reviewstream.core.costs import Prices
+from reviewstream.core.chat import ChatOptions
+from reviewstream.core.costs import Prices, tier_factor
+from reviewstream.core.dialects import dialect_of, least_effort, manners_of
+from reviewstream.core.negotiation import FIELDS, HIDDEN_ROOMS
 from reviewstream.core.packs import overhead, tokens_of
-from reviewstream.core.prices import prices_of
 from reviewstream.core.prompts import (
     PROMPT_VERSION,
     TOKENS_PER_LABEL,
@@ -22,15 +25,21 @@ from reviewstream.pipeline.remembering import ledger_name
 from reviewstream.ports import LedgerKey
 from reviewstream.settings import OpenAISettings
 
+AUTO: Final = frozenset({*FIELDS, "hidden_tokens_per_label"})
+
 T = TypeVar("T")
 
 
 def known_prices(settings: OpenAISettings) -> Prices | None:
-    """Return what the model costs, or None if nobody knows."""
-    return prices_of(
-        settings.model,
-        prompt=settings.input_usd_per_million,
-        completion=settings.output_usd_per_million,
+    """Return the prices of the standard tier, or None if the settings do not hold them.
+
+    `app.priced` fills in those that are listed.
+    """
+    prompt, completion = settings.input_usd_per_million, settings.output_usd_per_million
+    if prompt is None or completion is None:
+        return None
+    return Prices.from_usd(
+        prompt=prompt, cached=settings.cached_input_usd_per_million, completion=completion
     )
 
 
@@ -39,19 +48,26 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
 
     Attributes:
         model: As it is asked for.
+        endpoint: Its address, as messages show it.
         ledger_name: What the ledger calls it; empty for the same name.
         prompt_version: A version of `core.prompts`.
-        tokens_per_label: Of an answer, at most, for each review.
+        tokens_per_label: Of an answer, at most, for each review, hidden tokens apart.
         generation: 0 to 999, written into every label.
         concurrency: Requests in flight, at most.
         pack: Reviews in one request, at most.
-        max_pack_tokens: Of a request with more than one review, and its answer, at most.
-        max_attempts: Failed requests about one review alone, at most.
+        max_pack_tokens: Of a request with more than one review, and its answer, hidden tokens
+            apart, at most.
+        max_attempts: Failed requests about one review alone before it may be rejected.
         max_wait: Seconds; no wait between two attempts is longer.
-        prices: Of the model's tokens.
+        startup_timeout: Seconds after which a run ends whose endpoint has never answered.
+        prices: Of the model's tokens, in the standard tier.
+        price_factor: What `options.service_tier` costs in proportion to them; None: not known.
+        options: Of the first request.
+        auto: Options that may be changed after the endpoint refused them.
     """
 
     model: str
+    endpoint: str = "the model's endpoint"
     ledger_name: str = ""
     prompt_version: int = PROMPT_VERSION
     tokens_per_label: int = TOKENS_PER_LABEL
@@ -61,17 +77,22 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
     max_pack_tokens: int = 8_000
     max_attempts: int = 6
     max_wait: float = 60.0
+    startup_timeout: float = 600.0
     prices: Prices = Prices()
+    price_factor: Fraction | None = None
+    options: ChatOptions = ChatOptions()
+    auto: frozenset[str] = AUTO
 
     @classmethod
     def of(cls, settings: OpenAISettings) -> Self:
         """Return the policy that the settings describe.
 
         Raises:
-            ConfigError: there is no such prompt version.
+            ConfigError: there is no such prompt version, or no such dialect.
         """
         return cls(
             model=settings.model,
+            endpoint=shown(settings.base_url),
             ledger_name=ledger_name(settings),
             prompt_version=known_version(settings.prompt_version),
             tokens_per_label=settings.max_output_tokens_per_label,
@@ -81,7 +102,11 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
             max_pack_tokens=settings.max_pack_tokens,
             max_attempts=settings.max_attempts,
             max_wait=settings.max_wait,
+            startup_timeout=settings.startup_timeout,
             prices=known_prices(settings) or Prices(),
+            price_factor=tier_factor(settings.service_tier, settings.tier_price_factor),
+            options=first_options(settings),
+            auto=adaptable(settings),
         )
 
     @property
@@ -89,28 +114,108 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
         """What the ledger calls the model."""
         return self.ledger_name or self.model
 
+    @property
+    def ceiling_prices(self) -> Prices:
+        """The highest prices that a request can cost, whatever tier and cache it meets."""
+        return self.prices.scaled(max(self.price_factor or Fraction(1), Fraction(1))).ceiling()
+
+    def prices_of(self, tier: str) -> Prices:
+        """Return the prices of the tier that an answer names; empty: the one asked for.
+
+        A tier whose price is not known is charged as the one that was asked for.
+        """
+        factor = self.price_factor
+        if tier and tier != self.options.service_tier:
+            factor = tier_factor(tier, None) or factor
+        return self.prices.scaled(factor or Fraction(1))
+
     def key(self, text: str) -> LedgerKey:
-        """Return what the label of a text is remembered by."""
+        """Return the ledger key of a text."""
         return LedgerKey(
             model=self.name_in_ledger,
             prompt_version=self.prompt_version,
             text_sha256=sha256(as_sent(text).encode()).digest(),
         )
 
-    def prompt(self, texts: Sequence[str]) -> Prompt:
-        """Return the request about some texts."""
+    def prompt(self, texts: Sequence[str], options: ChatOptions | None = None) -> Prompt:
+        """Return the request about some texts, by default with the first options."""
         return build_prompt(
-            texts, version=self.prompt_version, tokens_per_label=self.tokens_per_label
+            texts,
+            version=self.prompt_version,
+            tokens_per_label=self.tokens_per_label,
+            options=self.options if options is None else options,
         )
 
-    def packs(self, items: Iterable[T], text_of: Callable[[T], str]) -> Iterator[list[T]]:
-        """Deal items into packs, each for one request, in their order."""
-        return bounded(
+    def packs(
+        self,
+        items: Iterable[T],
+        text_of: Callable[[T], str],
+        *,
+        tokens_per_minute: float | None = None,
+        options: ChatOptions | None = None,
+    ) -> Iterator[list[T]]:
+        """Deal items into packs, each for one request, in their order.
+
+        Args:
+            items: As many as there are.
+            text_of: Returns an item's text.
+            tokens_per_minute: What the endpoint allows; no pack of several takes more.
+            options: Of the requests; by default the first ones.
+        """
+        hidden = (options or self.options).hidden_tokens_per_label
+        before = overhead(self.prompt_version)
+        packs = bounded(
             items,
             lambda item: self._weight(text_of(item)),
             size=self.pack,
-            room=self.max_pack_tokens - overhead(self.prompt_version),
+            room=self.max_pack_tokens - before,
         )
+        if tokens_per_minute is None:
+            yield from packs
+            return
+        for pack in packs:
+            yield from bounded(
+                pack,
+                lambda item: self._weight(text_of(item)) + hidden,
+                size=self.pack,
+                room=int(tokens_per_minute) - before,
+            )
 
     def _weight(self, text: str) -> int:
         return tokens_of(text, version=self.prompt_version, tokens_per_label=self.tokens_per_label)
+
+
+def first_options(settings: OpenAISettings) -> ChatOptions:
+    """Return the options of the first request: as they are set, or as dialect and model need."""
+    dialect = dialect_of(settings.base_url, settings.dialect)
+    form, field, effort = (
+        settings.response_format,
+        settings.max_tokens_field,
+        settings.reasoning_effort,
+    )
+    if effort == "auto":
+        effort = least_effort(settings.model, dialect) or "default"
+    reasons = manners_of(settings.model).reasons and effort != "none"
+    has_room = reasons and "max_output_tokens_per_label" not in settings.model_fields_set
+    return ChatOptions(
+        response_format=dialect.response_formats[0] if form == "auto" else form,
+        max_tokens_field=dialect.max_tokens_field if field == "auto" else field,
+        reasoning_effort=None if effort == "default" else effort,
+        temperature=settings.temperature,
+        service_tier=settings.service_tier,
+        hidden_tokens_per_label=HIDDEN_ROOMS[1] if has_room else 0,
+        extra_body=settings.extra_body,
+    )
+
+
+def adaptable(settings: OpenAISettings) -> frozenset[str]:
+    """Return the options that the user left to us."""
+    left = {name for name in FIELDS if getattr(settings, name) == "auto"}
+    if "max_output_tokens_per_label" not in settings.model_fields_set:
+        left.add("hidden_tokens_per_label")
+    return frozenset(left)
+
+
+def shown(base_url: str) -> str:
+    """Return an address without its query, in which some keep a key."""
+    return base_url.partition("?")[0]

@@ -29,7 +29,7 @@ class Progress(Struct, frozen=True, kw_only=True):
         rejected: Could not be labelled, and stay as they are; see the topic of rejections.
         from_ledger: Of the labelled, those that had been paid for before.
         changed: Of the labelled, those whose sentiment is another one now.
-        cost_micro_usd: Millionths of a US dollar paid for labels that were not in the ledger.
+        cost_micro_usd: Millionths of a US dollar paid just now, for labels and for none.
     """
 
     labelled: int = 0
@@ -113,7 +113,11 @@ def _review(labelled: LabelledReview) -> Review:
 
 def _counted(so_far: Progress, old: LabelledReview, outcome: Outcome) -> Progress:
     if isinstance(outcome, RejectedReview):
-        return structs.replace(so_far, rejected=so_far.rejected + 1)
+        return structs.replace(
+            so_far,
+            rejected=so_far.rejected + 1,
+            cost_micro_usd=so_far.cost_micro_usd + outcome.cost_micro_usd,
+        )
     bought = outcome.provenance
     return Progress(
         labelled=so_far.labelled + 1,

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 from reviewstream.core.backoff import backoff
 from reviewstream.errors import TransientError
 from reviewstream.pipeline.halt import Halt
+from reviewstream.pipeline.offload import Inline, Offload
 from reviewstream.ports import Clock, LabelLedger, LedgerEntry, LedgerKey
 from reviewstream.settings import OpenAISettings
 
@@ -40,20 +41,34 @@ class PatientLedger:
         clock: To wait.
         is_answering: Says whether the model answers just now.
         attempts: See above.
+        patience: Seconds to wait for what another worker has claimed, before the model is asked
+            whether it answers; more than one request may take.
+        offload: Runs the ledger's calls.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it works with
         self,
         ledger: LabelLedger,
         clock: Clock,
         is_answering: Callable[[], Awaitable[bool]],
         *,
         attempts: int,
+        patience: float = CLAIM_PATIENCE,
+        offload: Offload | None = None,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._is_answering = is_answering
         self._attempts = attempts
+        self._patience = patience
+        self._offload = offload or Inline()
+        self._is_proven = False
+
+    async def prove(self) -> None:
+        """See that labels can be written, once: before the first is paid for."""
+        if not self._is_proven:
+            await self._insist(self._ledger.prove)
+            self._is_proven = True
 
     async def find(self, keys: Collection[LedgerKey]) -> Mapping[LedgerKey, LedgerEntry]:
         """See `LabelLedger.find`."""
@@ -81,7 +96,7 @@ class PatientLedger:
             known = await self.find(free)
             yield known, [key for key in keys if key in free and key not in known]
         finally:
-            self._ledger.release(claimed)
+            self._offload.submit(lambda: self._ledger.release(claimed))
 
     async def _claim(self, keys: Collection[LedgerKey], halt: Halt) -> Collection[LedgerKey]:
         """Claim what is free; nothing, if others hold it though the model answers.
@@ -100,7 +115,7 @@ class PatientLedger:
     ) -> Collection[LedgerKey]:
         waited = 0.0
         while not (claimed := await self._insist(lambda: self._ledger.claim(keys))):
-            if waited >= CLAIM_PATIENCE:
+            if waited >= self._patience:
                 break
             await halt.unless_halted(self._clock.sleep(CLAIM_POLL))
             waited += CLAIM_POLL
@@ -109,7 +124,7 @@ class PatientLedger:
     async def _insist(self, ask: Callable[[], T]) -> T:
         for attempt in range(1, self._attempts):
             try:
-                return ask()
+                return await self._offload.run(ask)
             except TransientError:
                 await self._clock.sleep(backoff(attempt, jitter=self._clock.jitter()))
-        return ask()
+        return await self._offload.run(ask)

@@ -28,7 +28,7 @@ class Replayed(Struct, frozen=True, kw_only=True):
         sent: Got through.
         refused: Did not, again: they stay as they are.
         from_ledger: Of those sent, the ones whose label had been paid for before.
-        cost_micro_usd: Millionths of a US dollar paid for labels that were not in the ledger.
+        cost_micro_usd: Millionths of a US dollar paid just now, for labels and for none.
     """
 
     sent: int = 0
@@ -102,7 +102,7 @@ class Replayer:
     def _publish(self, reject: Reject, outcome: Outcome) -> Replayed:
         if isinstance(outcome, RejectedReview):
             self._refused(Refusal(id=reject.id, reason=outcome.reason, detail=outcome.detail))
-            return Replayed(refused=1)
+            return Replayed(refused=1, cost_micro_usd=outcome.cost_micro_usd)
         self._publisher.publish(outcome, cause=Cause.REPLAYED, place=reject.place)
         bought = outcome.provenance
         return Replayed(

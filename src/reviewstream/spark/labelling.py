@@ -13,10 +13,9 @@ from pyspark import TaskContext
 from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
 
-from reviewstream.core.prompts import known_version
 from reviewstream.core.records import LabelledReview, Origin, RejectedReview, Review
 from reviewstream.errors import ConfigError
-from reviewstream.pipeline.labelling import Labeller
+from reviewstream.pipeline.labelling import Labeller, LabelPolicy
 from reviewstream.pipeline.limiting import terms_of
 from reviewstream.settings import LedgerSettings, LimitsSettings, OpenAISettings, Settings
 from reviewstream.spark.columns import LABEL, REJECTION, SOURCE, column, missing, rows_of
@@ -43,13 +42,14 @@ def label_reviews(settings: Settings) -> Callable[[DataFrame], DataFrame]:
         A function that adds the columns `sentiment`, `confidence` and `provenance`.
 
     Raises:
-        ConfigError: there is no such prompt version, or a budget and no price; (from the function)
-            a column is missing, or there is a label already.
+        ConfigError: there is no such prompt version or dialect, or a budget and no price; (from
+            the function) a column is missing, or there is a label already.
     """
-    # Here, as in a task it would be a traceback.
-    known_version(settings.openai.prompt_version)
-    terms_of(settings.openai, settings.limits)
-    return partial(_label, settings.openai, settings.ledger, settings.limits)
+    # Here, as in a task it would be a traceback; and tasks need no list of prices.
+    openai = wiring().priced(settings.openai)
+    LabelPolicy.of(openai)
+    terms_of(openai, settings.limits)
+    return partial(_label, openai, settings.ledger, settings.limits)
 
 
 def _label(
@@ -94,7 +94,9 @@ def labelled_columns(given: StructType) -> StructType:
     if present := [name for name in LABEL.names if name in given.names]:
         raise ConfigError(f"label_reviews: column {present[0]} is there already; rename it first")
     place = given.names.index("origin")
-    return StructType([*given.fields[:place], *LABEL.fields, *given.fields[place:]])
+    # Rows that a version before kept have a rejection of fewer fields.
+    fields = [SOURCE[one.name] if one.name == "rejection" else one for one in given.fields]
+    return StructType([*fields[:place], *LABEL.fields, *fields[place:]])
 
 
 def label_batches(

@@ -41,6 +41,10 @@ class Wiring(Protocol):
         """Return a labeller for one task of a run, on the running event loop."""
         ...
 
+    def priced(self, settings: OpenAISettings) -> OpenAISettings:
+        """Return settings with the listed prices of the model where the user set none."""
+        ...
+
     def located(
         self, ledger: LedgerSettings, limits: LimitsSettings
     ) -> tuple[LedgerSettings, LimitsSettings]:

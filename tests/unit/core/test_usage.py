@@ -1,4 +1,4 @@
-"""An endpoint's usage numbers are believed as far as they can be true."""
+"""An endpoint's usage numbers are clamp_usage as far as they can be true."""
 
 import pytest
 from hypothesis import given
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from reviewstream.core.chat import ChatAnswer
 from reviewstream.core.prompts import build_prompt
-from reviewstream.core.usage import FRAME, believed
+from reviewstream.core.usage import FRAME, clamp_usage
 
 TEXT = "Soup, cold. 冷たい"
 PROMPT = build_prompt([TEXT])
@@ -15,7 +15,7 @@ PROMPT = build_prompt([TEXT])
 @given(prompt=st.integers(0, 2_000), completion=st.integers(0, 60))
 def test_what_can_be_true_is_believed(prompt: int, completion: int) -> None:
     answer = ChatAnswer(text="{}", prompt_tokens=prompt, completion_tokens=completion)
-    assert believed(answer, PROMPT.request) == answer
+    assert clamp_usage(answer, PROMPT.request) == answer
 
 
 @pytest.mark.parametrize("refusal", [None, "no, not that"])
@@ -23,7 +23,7 @@ def test_what_cannot_be_true_is_cut_to_what_can(refusal: str | None) -> None:
     answer = ChatAnswer(
         text="x" * 100, refusal=refusal, prompt_tokens=1 << 24, completion_tokens=1 << 24
     )
-    found = believed(answer, PROMPT.request)
+    found = clamp_usage(answer, PROMPT.request)
     request = PROMPT.request
     sent = len((request.system + request.user + str(request.answer_schema)).encode())
     assert found.prompt_tokens == sent + FRAME

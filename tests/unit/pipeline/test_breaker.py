@@ -1,24 +1,47 @@
-"""Whether the model answers at all, asked before anything is done that would be paid for."""
+"""The circuit breaker: whether the endpoint answers at all."""
+
+from datetime import timedelta
 
 import pytest
 
 from reviewstream.core.chat import ChatAnswer
-from reviewstream.errors import PermanentError, StopError, ThrottledError, TransientError
-from reviewstream.pipeline.breaker import OUTAGE, SteadyModel
+from reviewstream.core.health import Health
+from reviewstream.core.negotiation import Negotiation
+from reviewstream.errors import (
+    CapacityError,
+    PermanentError,
+    StopError,
+    ThrottledError,
+    TransientError,
+)
+from reviewstream.pipeline.breaker import OUTAGE, CircuitBreaker
 from reviewstream.pipeline.halt import Halt
 from reviewstream.pipeline.metering import MeteredModel
 from reviewstream.pipeline.policy import LabelPolicy
+from reviewstream.pipeline.probe import Probe
+from reviewstream.pipeline.waiting import WaitLog
 from reviewstream.testing import FakeChatModel, FakeClock, NoLimit
 
-POLICY = LabelPolicy(model="m")
+POLICY = LabelPolicy(model="m", endpoint="https://model.example/v1", startup_timeout=600)
 PROMPT = POLICY.prompt(["a review"])
 FINE = ChatAnswer(text="", prompt_tokens=1, completion_tokens=1)
+AWAY = TransientError("HTTP 503: overloaded")
 
 
-def steady(*answers: ChatAnswer | Exception, clock: FakeClock | None = None) -> SteadyModel:
-    rest, halt = iter(answers), Halt()
-    metered = MeteredModel(FakeChatModel(lambda _: next(rest)), NoLimit(), POLICY, halt)
-    return SteadyModel(metered, clock or FakeClock(), POLICY, halt)
+def breaker(
+    *answers: ChatAnswer | Exception,
+    clock: FakeClock | None = None,
+    negotiation: Negotiation | None = None,
+) -> CircuitBreaker:
+    rest, halt, clock = iter(answers), Halt(), clock or FakeClock()
+    negotiation = negotiation or Negotiation(POLICY.options)
+    model = FakeChatModel(lambda _: next(rest, AWAY))
+    metered = MeteredModel(model, NoLimit(), POLICY, negotiation, halt)
+    probe = Probe(metered, POLICY, negotiation, Health())
+    log = WaitLog(clock)
+    return CircuitBreaker(
+        metered, probe, clock, policy=POLICY, negotiation=negotiation, halt=halt, log=log
+    )
 
 
 @pytest.mark.anyio
@@ -28,29 +51,72 @@ def steady(*answers: ChatAnswer | Exception, clock: FakeClock | None = None) -> 
         (FINE, True),
         (PermanentError("HTTP 400"), True),
         (ThrottledError("HTTP 429"), False),
+        (CapacityError("HTTP 429"), False),
         (TransientError("HTTP 503"), False),
     ],
-    ids=["fine", "400", "429", "503"],
+    ids=["fine", "400", "429", "no capacity", "503"],
 )
-async def test_a_model_that_answers_answers_the_canary(
+async def test_an_endpoint_that_answers_answers_the_probe(
     *, answer: ChatAnswer | Exception, is_answering: bool
 ) -> None:
-    assert await steady(answer).is_answering() is is_answering
+    assert await breaker(answer).is_answering() is is_answering
 
 
 @pytest.mark.anyio
-async def test_what_nobody_can_wait_out_is_told() -> None:
+async def test_what_needs_a_person_is_told() -> None:
     with pytest.raises(StopError, match="no credit"):
-        await steady(StopError("no credit")).is_answering()
+        await breaker(StopError("no credit")).is_answering()
 
 
 @pytest.mark.anyio
 async def test_an_answer_ends_an_outage_for_all() -> None:
     clock = FakeClock()
-    model = steady(*[TransientError("HTTP 503")] * OUTAGE, FINE, FINE, clock=clock)
+    model = breaker(*[AWAY] * OUTAGE, FINE, FINE, clock=clock)
     for _ in range(OUTAGE):
         with pytest.raises(TransientError):
-            await model.answer(PROMPT)
+            await model.answer(PROMPT, [])
     assert await model.is_answering()
-    await model.answer(PROMPT)
+    await model.answer(PROMPT, [])
     assert clock.sleeps == []
+
+
+@pytest.mark.anyio
+async def test_no_capacity_in_a_tier_opens_no_circuit() -> None:
+    clock = FakeClock()
+    model = breaker(*[CapacityError("HTTP 498")] * 50, FINE, clock=clock)
+    for _ in range(50):
+        with pytest.raises(CapacityError):
+            await model.answer(PROMPT, [])
+    await model.answer(PROMPT, [])
+    assert clock.sleeps == []
+
+
+@pytest.mark.anyio
+async def test_an_endpoint_that_never_answers_ends_the_run_and_says_why() -> None:
+    clock = FakeClock()
+    begun, model = clock.now(), breaker(clock=clock)
+    with pytest.raises(StopError, match=r"has not answered once in 600 s.*HTTP 503.*base_url"):
+        for _ in range(100):
+            with pytest.raises(TransientError):
+                await model.answer(PROMPT, [])
+    assert timedelta(seconds=600) <= clock.now() - begun < timedelta(seconds=700)
+
+
+@pytest.mark.anyio
+async def test_an_endpoint_that_has_answered_this_process_is_waited_for(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock, negotiation = FakeClock(), Negotiation(POLICY.options)
+    await breaker(FINE, negotiation=negotiation).answer(PROMPT, [])
+    answers = [AWAY] * (OUTAGE + 60)
+    model = breaker(*answers, FINE, FINE, clock=clock, negotiation=negotiation)
+    begun = clock.now()
+    for _ in range(OUTAGE):
+        with pytest.raises(TransientError):
+            await model.answer(PROMPT, [])
+    await model.answer(PROMPT, [])
+    minutes = (clock.now() - begun) / timedelta(minutes=1)
+    assert minutes > 30
+    told = [one.getMessage() for one in caplog.records]
+    assert minutes - 2 < len(told) <= minutes + 1, "at once, and every minute"
+    assert all("HTTP 503: overloaded" in one and POLICY.endpoint in one for one in told)

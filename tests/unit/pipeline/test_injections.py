@@ -44,8 +44,8 @@ OBEDIENCE: dict[str, Obedience] = {
     "says it in prose": lambda *_: 'Sure! {"labels": []} Anything else?',
     "labels nobody": lambda *_: [],
     "labels off the list": lambda _, __, labels: [{**one, "sentiment": "HACKED"} for one in labels],
-    "labels in small letters": lambda _, __, labels: [
-        {**one, "sentiment": "positive"} for one in labels
+    "labels in words of its own": lambda _, __, labels: [
+        {**one, "sentiment": "mostly positive"} for one in labels
     ],
     "labels a stranger": lambda _, __, labels: [*labels, {**labels[0], "id": "999"}],
     "labels everybody twice": lambda _, __, labels: labels * 2,

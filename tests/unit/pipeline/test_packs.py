@@ -12,15 +12,20 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from reviewstream.core.chat import ChatAnswer, ChatRequest
-from reviewstream.core.costs import Prices, cost_micro_usd
+from reviewstream.core.costs import Prices
 from reviewstream.core.limits import Amount
 from reviewstream.core.packs import overhead, tokens_of
 from reviewstream.core.prompts import PROMPT_VERSION
 from reviewstream.core.records import LabelledReview, Reason, RejectedReview, Sentiment
-from reviewstream.errors import LimitError, PermanentError, ThrottledError, TransientError
-from reviewstream.pipeline.breaker import CANARY
-from reviewstream.pipeline.inquiry import THROTTLES
+from reviewstream.errors import (
+    LimitError,
+    PermanentError,
+    ThrottledError,
+    TransientError,
+    UnansweredError,
+)
 from reviewstream.pipeline.labelling import Labeller, LabelPolicy
+from reviewstream.pipeline.probe import PROBE_TEXT
 from reviewstream.pipeline.unlimited import NoLimit
 from reviewstream.ports import RateLimiter
 from reviewstream.testing import FakeChatModel, FakeClock, MemoryLedger, judging
@@ -99,7 +104,7 @@ def label(
         ledger or MemoryLedger(),
         limiter or NoLimit(),
         FakeClock(),
-        LabelPolicy(model="m", prices=PRICES, **policy),
+        LabelPolicy(**{"model": "m", "prices": PRICES, "startup_timeout": 1e9, **policy}),
     )
     return asyncio.run(labeller.label(_reviews(*texts)))
 
@@ -161,33 +166,47 @@ def test_every_review_comes_back_in_its_place_with_its_own_label(
 @given(
     count=st.integers(1, 40),
     pack=st.integers(1, 20),
-    script=st.lists(st.sampled_from(["missing", "refused", "cut short"]), max_size=3),
+    script=st.lists(
+        st.sampled_from(["", "missing", "refused", "cut short", "too long", "lost", "no usage"]),
+        max_size=60,
+    ),
 )
-def test_what_the_labels_cost_adds_up_to_what_the_model_billed(
+@settings(deadline=None)
+def test_what_the_records_cost_adds_up_to_what_was_charged(
     count: int, pack: int, script: list[str]
 ) -> None:
     ways = iter(script)
-    billed: list[ChatAnswer] = []
+    model = FakeChatModel(lambda request: _spoilt_in_turn(request, next(ways, "")))
+    limiter = Counting()
+    texts = [f"text {number}" for number in range(count)]
+    outcomes = label(model, texts, limiter=limiter, pack=pack)
+    costs = [
+        one.cost_micro_usd if isinstance(one, RejectedReview) else one.provenance.cost_micro_usd
+        for one in outcomes
+    ]
+    assert sum(costs) == limiter.micro_usd
 
-    def answer(request: ChatRequest) -> ChatAnswer | Exception:
-        honest = HONEST(request)
-        assert isinstance(honest, ChatAnswer)
-        billed.append(honest)
-        # A single one would be rejected for its second bad answer, and its bill go with it.
-        way = next(ways, None) if len(texts_of(request)) > 1 else None
-        return SPOILT[way][0](honest) if way else honest
 
-    ledger = MemoryLedger()
-    label(FakeChatModel(answer), [f"text {n}" for n in range(count)], ledger=ledger, pack=pack)
-    kept = ledger.labels.values()
-    assert len(kept) == count
-    assert sum(one.prompt_tokens for one in kept) == sum(one.prompt_tokens for one in billed)
-    assert sum(one.completion_tokens for one in kept) == sum(
-        one.completion_tokens for one in billed
-    )
-    assert sum(one.cost_micro_usd for one in kept) == sum(
-        cost_micro_usd(one.prompt_tokens, one.completion_tokens, PRICES) for one in billed
-    )
+def _spoilt_in_turn(request: ChatRequest, way: str) -> ChatAnswer | Exception:
+    """Spoil an answer, but for one about the probe: if that is bad too, the run ends."""
+    honest = HONEST(request)
+    assert isinstance(honest, ChatAnswer)
+    if way == "lost":
+        return UnansweredError("no answer in 30 s")
+    if way == "no usage":
+        return structs.replace(honest, has_usage=False)
+    return honest if not way or texts_of(request) == [PROBE_TEXT] else SPOILT[way][0](honest)
+
+
+class Counting(NoLimit):
+    """`RateLimiter` that adds up what is settled."""
+
+    def __init__(self) -> None:
+        self.micro_usd = 0
+
+    def settle(self, reserved: Amount, used: Amount) -> None:
+        del reserved
+        self.micro_usd += used.micro_usd
 
 
 def test_twenty_reviews_are_one_request() -> None:
@@ -213,7 +232,7 @@ def test_an_outage_of_whatever_length_costs_no_review(
     assert [type(one) for one in outcomes] == [LabelledReview] * 12
 
 
-def test_in_an_outage_nothing_but_the_canary_is_sent() -> None:
+def test_in_an_outage_nothing_but_the_probe_is_sent() -> None:
     left = 50
 
     def answer(request: ChatRequest) -> ChatAnswer | Exception:
@@ -224,7 +243,7 @@ def test_in_an_outage_nothing_but_the_canary_is_sent() -> None:
     model = FakeChatModel(answer)
     label(model, [f"text {number}" for number in range(10)], concurrency=1, pack=1)
     asked = Counter(text for request in model.requests for text in texts_of(request))
-    assert asked[CANARY] == 46  # five failures were enough, and the last one found it in order
+    assert asked[PROBE_TEXT] == 46  # five failures were enough, and the last one found it in order
     assert set(asked.values()) == {46, 6, 1}
 
 
@@ -250,12 +269,45 @@ def test_a_pack_that_the_rate_never_admits_is_split() -> None:
     ]
 
 
-def test_a_review_that_the_rate_does_not_admit_is_asked_about_long_but_not_for_ever() -> None:
-    model = FakeChatModel(lambda _: ThrottledError("HTTP 429"))
-    (outcome,) = label(model, ["text"], max_attempts=3)
-    assert isinstance(outcome, RejectedReview)
-    assert outcome.reason is Reason.MODEL_UNAVAILABLE
-    assert outcome.attempts == len(model.requests) == 3 * THROTTLES
+class Told(NoLimit):
+    """`RateLimiter` that knows what the endpoint allows."""
+
+    def __init__(self, tokens_per_minute: float) -> None:
+        self._tokens = tokens_per_minute
+
+    @property
+    def tokens_per_minute(self) -> float | None:
+        return self._tokens
+
+
+def test_a_review_larger_than_a_minutes_tokens_is_rejected_with_the_endpoints_words() -> None:
+    def answer(request: ChatRequest) -> ChatAnswer | Exception:
+        big = max(map(len, texts_of(request))) > 400
+        return ThrottledError("HTTP 429: too large") if big else HONEST(request)
+
+    model = FakeChatModel(answer)
+    outcomes = label(model, ["text", "long " * 200], limiter=Told(500), max_attempts=3)
+    assert isinstance(outcomes[0], LabelledReview)
+    rejected = outcomes[1]
+    assert isinstance(rejected, RejectedReview)
+    assert (rejected.reason, rejected.attempts) == (Reason.MODEL_BAD_REQUEST, 3)
+    assert rejected.detail == "HTTP 429: too large"
+
+
+@given(throttles=st.integers(1, 300), pack=st.integers(1, 5))
+@settings(deadline=None)
+def test_no_review_is_given_up_for_its_rate_however_long_that_takes(
+    throttles: int, pack: int
+) -> None:
+    left = throttles
+
+    def answer(request: ChatRequest) -> ChatAnswer | Exception:
+        nonlocal left
+        left -= 1
+        return ThrottledError("HTTP 429") if left >= 0 else HONEST(request)
+
+    outcomes = label(FakeChatModel(answer), [f"text {n}" for n in range(5)], pack=pack)
+    assert [type(one) for one in outcomes] == [LabelledReview] * 5
 
 
 class SpentAfter(NoLimit):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from reviewstream.core.batches import bounded
+from reviewstream.core.chat import ChatAnswer, ChatRequest
 from reviewstream.core.records import (
     LabelledReview,
     Origin,
@@ -22,6 +23,7 @@ from reviewstream.core.selection import parse_condition
 from reviewstream.core.versions import VERSION_HEADER, external_version
 from reviewstream.errors import PermanentError, TransientError
 from reviewstream.pipeline.labelling import Labeller, LabelPolicy
+from reviewstream.pipeline.probe import PROBE_TEXT
 from reviewstream.pipeline.publishing import Publisher, find_topics
 from reviewstream.pipeline.relabel import Estimate, Progress, Relabeller, estimate
 from reviewstream.pipeline.survey import Order, Survey, Surveyor
@@ -69,6 +71,18 @@ def labelled(  # noqa: PLR0913 - fields of a record
         ),
         origin=Origin(source="review.json", offset=len(review_id)),
     )
+
+
+def refusing(words: str) -> FakeChatModel:
+    """Return a model that refuses every request but those about the probe."""
+
+    def answer(request: ChatRequest) -> ChatAnswer | Exception:
+        asked = {one["text"] for one in msgspec.json.decode(request.user)["reviews"]}
+        if asked == {PROBE_TEXT}:
+            return judging(lambda _: Sentiment.NEUTRAL)(request)
+        return PermanentError(words)
+
+    return FakeChatModel(answer)
 
 
 class Flaky(Publisher):
@@ -275,7 +289,7 @@ def test_a_review_of_the_highest_generation_is_counted_as_such() -> None:
 
 def test_what_cannot_be_labelled_is_rejected_and_keeps_its_label() -> None:
     bed = Bed(labelled("r1", text="awful"))
-    bed.model = FakeChatModel(lambda _: PermanentError("content of the request"))
+    bed.model = refusing("content of the request")
     assert bed.relabel(SECOND) == Progress(rejected=1)
     assert bed.newest()["r1"].provenance.generation == 0
     (record,) = bed.log.read_all(REJECTED)
@@ -337,7 +351,9 @@ def test_the_progress_of_reading_is_told() -> None:
 
 
 def test_an_estimate_is_about_what_it_takes() -> None:
-    settings = OpenAISettings(prompt_version=2, pack=2)
+    settings = OpenAISettings(
+        prompt_version=2, pack=2, input_usd_per_million=1, output_usd_per_million=2
+    )
     three = estimate([labelled(f"r{n}", text="word " * 40) for n in range(3)], settings)
     assert three.requests == 2
     assert 150 < three.prompt_tokens < 600

@@ -36,7 +36,7 @@ from reviewstream.testing import (
     judging,
 )
 from tests.unit.pipeline.test_reconcile import KAFKA, SOURCE, Bed, review
-from tests.unit.pipeline.test_relabel import Flaky
+from tests.unit.pipeline.test_relabel import Flaky, refusing
 
 LABELLED, LETTERS = KAFKA.labelled_topic, KAFKA.dead_letter_topic
 ALL = Wanted()
@@ -206,10 +206,7 @@ def test_what_is_still_wrong_stays_rejected_and_is_told() -> None:
     pipeline.refuse(2, raw=to_line(review("c")).ljust(RAW_LIMIT), step=Step.PARSE)
     before = list(pipeline.log.read_all(KAFKA.rejected_topic))
 
-    def refuse(_: ChatRequest) -> ChatAnswer | Exception:
-        return PermanentError("too long")
-
-    pipeline.model = FakeChatModel(refuse)
+    pipeline.model = refusing("too long")
     assert pipeline.replay(at_once=3) == Replayed(refused=3)
     assert {one.id: one.reason for one in pipeline.refusals} == {
         "review.json@0": "NOT_JSON",

@@ -1,0 +1,118 @@
+"""The probe: a text of our own, asked about to tell a text's fault from everybody's."""
+
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+from reviewstream.core.answers import read_answer
+from reviewstream.core.chat import ChatAnswer
+from reviewstream.core.health import Health
+from reviewstream.core.negotiation import Negotiation
+from reviewstream.core.outcomes import Ok
+from reviewstream.errors import (
+    BadAnswerError,
+    CapacityError,
+    ConfigError,
+    PermanentError,
+    RefusedError,
+    StopError,
+    ThrottledError,
+    TransientError,
+)
+from reviewstream.pipeline.bills import Charge
+from reviewstream.pipeline.metering import MeteredModel, OutdatedPromptError
+from reviewstream.pipeline.policy import LabelPolicy
+
+PROBE_TEXT: Final = "Good."  # of no user, so that no user's text is blamed for the endpoint
+
+
+class Verdict(StrEnum):
+    """What became of the probe."""
+
+    ANSWERED = "ANSWERED"
+    UNREADABLE = "UNREADABLE"
+    CUT = "CUT"
+    REFUSED = "REFUSED"
+    BUSY = "BUSY"
+    FAILED = "FAILED"
+
+
+class ProbeResult(Struct, frozen=True, kw_only=True):
+    """What became of the probe, and why.
+
+    Attributes:
+        words: What the endpoint said, or what is wrong with its answer.
+        field: Field of the request that it refuses; empty: it names none.
+        retry_after: Seconds that it asks us to wait, or None if it does not say.
+    """
+
+    verdict: Verdict
+    words: str = ""
+    field: str = ""
+    retry_after: float | None = None
+
+
+class Probe:
+    """Asks about `PROBE_TEXT`, once each time.
+
+    What probes cost is kept until a pack takes it into its bill: every token that the endpoint
+    bills is in some record.
+    """
+
+    def __init__(
+        self, model: MeteredModel, policy: LabelPolicy, negotiation: Negotiation, health: Health
+    ) -> None:
+        self._model = model
+        self._policy = policy
+        self._negotiation = negotiation
+        self._health = health
+        self._charges: list[Charge] = []
+
+    async def ask(self) -> ProbeResult:
+        """Make one request.
+
+        Raises:
+            StopError: As of `MeteredModel.answer`.
+            ConfigError: A store of ours is at fault.
+        """
+        try:
+            answer = await self._answer()
+        except (StopError, ConfigError):
+            raise
+        except (ThrottledError, CapacityError) as err:
+            return ProbeResult(verdict=Verdict.BUSY, words=str(err), retry_after=err.retry_after)
+        except TransientError as err:
+            self._health.record(failed=True)
+            return ProbeResult(verdict=Verdict.FAILED, words=str(err), retry_after=err.retry_after)
+        except BadAnswerError as err:
+            return ProbeResult(verdict=Verdict.UNREADABLE, words=str(err))
+        except PermanentError as err:
+            field = err.field if isinstance(err, RefusedError) else ""
+            return ProbeResult(verdict=Verdict.REFUSED, words=str(err), field=field)
+        self._health.record(failed=False)
+        return self._read(answer)
+
+    def take_charges(self) -> list[Charge]:
+        """Return what the probes have cost since the last call."""
+        taken, self._charges = self._charges, []
+        return taken
+
+    async def _answer(self) -> ChatAnswer:
+        while True:
+            prompt = self._policy.prompt([PROBE_TEXT], self._negotiation.options)
+            charges: list[Charge] = []  # of its own: those before may be taken meanwhile
+            try:
+                return await self._model.answer(prompt, charges)
+            except OutdatedPromptError:
+                continue
+            finally:
+                self._charges.extend(charges)
+
+    def _read(self, answer: ChatAnswer) -> ProbeResult:
+        ids = self._policy.prompt([PROBE_TEXT]).ids
+        outcome = read_answer(answer, ids)
+        if isinstance(outcome, Ok):
+            return ProbeResult(verdict=Verdict.ANSWERED)
+        cut = answer.finish_reason == "length"
+        return ProbeResult(verdict=Verdict.CUT if cut else Verdict.UNREADABLE, words=outcome.detail)
