@@ -212,6 +212,20 @@ class LimitStoreContract:
         reply = store.apply(request, terms)
         assert (reply.is_spent, reply.spent, reply.reserved) == (True, 60, 0)
 
+    def test_a_clock_that_is_set_back_does_not_hold_a_reservation_for_longer(
+        self, store: LimitStore, time: TestTime
+    ) -> None:
+        terms = structs.replace(TERMS, budget_micro_usd=100)
+        store.apply(Take(tokens=1, micro_usd=60, lease=20.0), terms)
+        for step, name in ((-3_600, "is_pending"), (19, "is_pending"), (1, "is_spent")):
+            time.moment += timedelta(seconds=step)
+            assert getattr(take(store, terms, 60), name)
+
+    def test_nothing_is_reserved_that_is_not_spent(self, store: LimitStore) -> None:
+        take(store, TERMS, 5)
+        assert store.apply(GiveBack(micro_usd=3), TERMS).reserved == 2
+        assert store.apply(GiveBack(micro_usd=9), TERMS).reserved == 0
+
     def test_whoever_looks_is_alive_and_asks_when_the_turn_comes(
         self, store: LimitStore, time: TestTime
     ) -> None:

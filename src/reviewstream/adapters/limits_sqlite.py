@@ -94,5 +94,5 @@ class SqliteLimits:
                 reserved=Reserved() if reserved is None else decode(reserved[0], type=Reserved),
                 ended=Ended() if ended is None else decode(ended[0], type=Ended),
             )
-        except msgspec.MsgspecError as err:
+        except (msgspec.MsgspecError, TypeError) as err:  # no object, or no text at all
             raise ConfigError(f"{self._name}: {err}: move it away, and it is made anew") from err

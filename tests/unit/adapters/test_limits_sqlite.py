@@ -27,9 +27,9 @@ def store(file: Path) -> Iterator[SqliteLimits]:
 
 
 @pytest.mark.parametrize("column", ["pace", "account", "reserved", "ended"])
-@pytest.mark.parametrize("state", ["{", "'x'", '{"at": "soon", "run": 1}', "1.5", "-5"])
+@pytest.mark.parametrize("state", ["{", "'x'", '{"at": "soon", "run": 1}', "1.5", -5])
 def test_what_is_no_state_of_ours_is_an_error_that_names_the_file(
-    store: SqliteLimits, file: Path, column: str, state: str
+    store: SqliteLimits, file: Path, column: str, state: str | int
 ) -> None:
     store.apply(TAKE, TERMS)
     store.apply(End(why="no money"), structs.replace(TERMS, run="r"))

@@ -105,7 +105,9 @@ async def test_work_that_was_begun_is_finished_when_nobody_waits_any_more(
     assert done == [1, 2]
 
 
-def test_a_loop_that_is_closed_meanwhile_does_not_end_the_thread(thread: SerialThread) -> None:
+def test_a_loop_that_is_closed_meanwhile_is_no_failure(
+    thread: SerialThread, caplog: pytest.LogCaptureFixture
+) -> None:
     begun, go = threading.Event(), threading.Event()
 
     def work() -> None:
@@ -120,6 +122,7 @@ def test_a_loop_that_is_closed_meanwhile_does_not_end_the_thread(thread: SerialT
     asyncio.run(give_up())
     go.set()
     assert asyncio.run(thread.run(lambda: 5)) == 5
+    assert caplog.messages == []
 
 
 def test_a_close_waits_for_what_was_submitted() -> None:

@@ -119,6 +119,13 @@ def test_a_reservation_is_taken_for_spent_when_no_request_can_be_alive() -> None
     assert (reply.reserved, reply.spent) == (0, 400), "one that was alive is settled all the same"
 
 
+def test_a_shorter_lease_does_not_shorten_that_of_others() -> None:
+    shared = Shared()
+    for lease in (90.0, 5.0):
+        shared, _ = apply(shared, Take(tokens=0, micro_usd=400, lease=lease), TERMS, NOW)
+    assert apply(shared, Take(tokens=0, micro_usd=400), TERMS, NOW + 80)[1].is_pending
+
+
 def test_a_clock_that_is_set_back_does_not_hold_a_reservation_for_longer() -> None:
     shared, _ = apply(Shared(), Take(tokens=0, micro_usd=1_000, lease=20.0), TERMS, NOW)
     take = Take(tokens=0, micro_usd=1)

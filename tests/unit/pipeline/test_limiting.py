@@ -192,6 +192,22 @@ async def test_a_request_that_waits_for_its_turn_is_not_taken_for_dead() -> None
 
 
 @pytest.mark.anyio
+async def test_a_request_whose_turn_comes_later_than_it_was_told_is_not_taken_for_dead() -> None:
+    class Pausing(FakeClock):
+        async def sleep(self, seconds: float) -> None:
+            if not self.sleeps:
+                limiter.throttled(300.0)
+            await super().sleep(seconds)
+
+    store = MemoryLimits(clock := Pausing())
+    limiter = SharedLimiter(store, TERMS, clock, patience=20.0)
+    await _ask(limiter, cost=100)
+    await _ask(limiter, cost=100)
+    assert sum(clock.sleeps) >= 300
+    assert store.reserved[""].lease == pytest.approx(20.0)
+
+
+@pytest.mark.anyio
 async def test_whoever_waits_for_the_budget_is_told_of_an_end() -> None:
     class Ending(FakeClock):
         async def sleep(self, seconds: float) -> None:
@@ -208,10 +224,12 @@ async def test_whoever_waits_for_the_budget_is_told_of_an_end() -> None:
 @pytest.mark.anyio
 async def test_a_request_that_is_not_made_gives_everything_back() -> None:
     limiter, store = _limiter(FakeClock())
+    await _ask(limiter, cost=50)
+    limiter.settle(Amount(micro_usd=50), Amount(micro_usd=50))
     for _ in range(3):
         await _ask(limiter, cost=900)
         limiter.give_up(Amount(tokens=10, micro_usd=900))
-    assert (store.spent, store.reserved[""].micro_usd) == ({"": 0}, 0)
+    assert (store.spent, store.reserved[""].micro_usd) == ({"": 50}, 0)
     queue = store.paces["m"].tokens
     assert queue.released == queue.issued
 
@@ -255,9 +273,11 @@ def test_what_is_heard_holds_before_the_store_knows_it() -> None:
             del work
 
     store = MemoryLimits(clock := FakeClock())
-    limiter = SharedLimiter(store, Terms(model="m"), clock, offload=Later())
-    limiter.learn(RateLimits(tokens_per_minute=6_000.0))
-    assert limiter.tokens_per_minute == 6_000
+    for own, in_force in ((None, 6_000.0), (5_000.0, 5_000.0), (7_000.0, 6_000.0)):
+        terms = Terms(model="m", limits=RateLimits(tokens_per_minute=own))
+        limiter = SharedLimiter(store, terms, clock, offload=Later())
+        limiter.learn(RateLimits(tokens_per_minute=6_000.0))
+        assert limiter.tokens_per_minute == in_force
 
 
 RUN = structs.replace(TERMS, run="this one")
@@ -324,6 +344,7 @@ def test_where_all_tokens_were_used_and_nothing_was_paid_there_is_no_trip_to_set
 @pytest.mark.anyio
 async def test_what_was_used_up_is_in_flight_no_more() -> None:
     limiter, store = _limiter(FakeClock())
+    limiter.learn(RateLimits())
     await _ask(limiter, cost=5)
     limiter.settle(ALL, ALL)
     assert (store.spent, store.reserved[""].micro_usd) == ({"": 5}, 0)
@@ -558,7 +579,9 @@ def test_the_terms_are_those_of_the_settings() -> None:
     limits = LimitsSettings(
         requests_per_minute=500, tokens_per_minute=2e5, budget_usd=0.1, account="me"
     )
-    model = OpenAISettings(base_url="http://127.0.0.1:8089/v1")
+    model = OpenAISettings(
+        base_url="http://127.0.0.1:8089/v1", input_usd_per_million=1, output_usd_per_million=2
+    )
     assert terms_of(model, limits) == Terms(
         model="gpt-4o-mini at 127.0.0.1:8089/v1",
         account="me",
