@@ -12,21 +12,17 @@ import openai
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import structs
 from pydantic import SecretStr
 
-from reviewstream.adapters.openai import (
-    ECHO,
-    MAX_MESSAGE,
-    MAX_NAME,
-    MAX_TOKENS,
-    OpenAIChat,
-    without_echo,
-)
+from reviewstream.adapters.openai import ECHO, MAX_MESSAGE, OpenAIChat, without_echo
 from reviewstream.core.answers import read_answer
-from reviewstream.core.chat import ChatAnswer, ChatRequest, RateLimits
+from reviewstream.core.chat import ChatAnswer, ChatOptions, ChatRequest, RateLimits
+from reviewstream.core.completion import MAX_NAME
 from reviewstream.core.outcomes import Rejected
 from reviewstream.core.prompts import build_prompt
 from reviewstream.errors import (
+    BadAnswerError,
     ConfigError,
     LimitError,
     PermanentError,
@@ -138,10 +134,30 @@ async def test_a_request_is_sent_as_it_was_built() -> None:
     }
 
 
+def _options(**options: Any) -> ChatRequest:
+    return structs.replace(REQUEST, options=ChatOptions(**options))
+
+
 @pytest.mark.anyio
-@pytest.mark.parametrize(("temperature", "sent"), [(None, None), (0.0, 0), (1.5, 1.5)])
-async def test_a_temperature_is_sent_if_one_is_set(
-    temperature: float | None, sent: float | None
+@pytest.mark.parametrize(
+    ("options", "sent", "absent"),
+    [
+        ({}, {}, {"temperature", "reasoning_effort", "service_tier", "max_tokens", "top_k"}),
+        ({"temperature": 0.0}, {"temperature": 0}, set()),
+        ({"reasoning_effort": "minimal"}, {"reasoning_effort": "minimal"}, set()),
+        ({"service_tier": "flex"}, {"service_tier": "flex"}, set()),
+        (
+            {"max_tokens_field": "max_tokens"},
+            {"max_tokens": REQUEST.max_output_tokens},
+            {"max_completion_tokens"},
+        ),
+        ({"response_format": "json_object"}, {"response_format": {"type": "json_object"}}, set()),
+        ({"response_format": "text"}, {}, {"response_format"}),
+        ({"extra_body": {"top_k": 3}}, {"top_k": 3}, set()),
+    ],
+)
+async def test_the_options_of_a_request_are_its_fields(
+    options: dict[str, Any], sent: dict[str, Any], absent: set[str]
 ) -> None:
     bodies: list[Any] = []
 
@@ -149,12 +165,24 @@ async def test_a_temperature_is_sent_if_one_is_set(
         bodies.append(json.loads(request.content))
         return http.Response(200, json=COMPLETION)
 
-    settings = SETTINGS.model_copy(update={"temperature": temperature})
-    chat = OpenAIChat(_client(handler), settings)
-    await chat.answer(REQUEST)
-    await chat.aclose()
-    assert bodies[0].get("temperature") == sent
-    assert ("temperature" in bodies[0]) == (temperature is not None)
+    await _ask(handler, _options(**options))
+    assert {name: bodies[0].get(name) for name in sent} == sent
+    assert not absent & bodies[0].keys()
+
+
+@pytest.mark.anyio
+async def test_extra_headers_are_sent_and_shown_nowhere() -> None:
+    seen: list[Any] = []
+
+    def handler(request: Any) -> Any:
+        seen.append(request.headers)
+        return _error(500)(request)
+
+    settings = SETTINGS.model_copy(update={"extra_headers": {"x-team": SecretStr("canary-7")}})
+    with pytest.raises(TransientError) as caught:
+        await OpenAIChat(_client(handler), settings).answer(REQUEST)
+    assert seen[0]["x-team"] == "canary-7"
+    assert "canary-7" not in f"{caught.value} {settings!r}"
 
 
 @pytest.mark.anyio
@@ -175,19 +203,28 @@ async def test_an_answer_is_told_with_all_that_is_known_of_it() -> None:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        pytest.param(_choice(content="hi"), ChatAnswer(text="hi"), id="bare"),
-        pytest.param(_choice(refusal="no"), ChatAnswer(text="", refusal="no"), id="refusal"),
+        pytest.param(_choice(content="hi"), ChatAnswer(text="hi", has_usage=False), id="bare"),
+        pytest.param(
+            _choice(refusal="no"), ChatAnswer(text="", refusal="no", has_usage=False), id="refusal"
+        ),
         pytest.param(
             {"choices": [{"message": {"content": "h"}, "finish_reason": "length"}]},
-            ChatAnswer(text="h", finish_reason="length"),
+            ChatAnswer(text="h", finish_reason="length", has_usage=False),
             id="length",
         ),
         pytest.param(
-            _choice(content="hi") | {"usage": None, "model": None}, ChatAnswer(text="hi"), id="null"
+            _choice(content="hi") | {"usage": None, "model": None},
+            ChatAnswer(text="hi", has_usage=False),
+            id="null",
+        ),
+        pytest.param(
+            {"choices": []},
+            ChatAnswer(text="", refusal="the endpoint returned no choice", has_usage=False),
+            id="no-choice",
         ),
         pytest.param(
             _choice(content="hi") | {"usage": {"prompt_tokens": -5, "completion_tokens": 10**12}},
-            ChatAnswer(text="hi", completion_tokens=MAX_TOKENS),
+            ChatAnswer(text="hi", has_usage=False),
             id="nonsense-usage",
         ),
     ],
@@ -205,18 +242,36 @@ async def test_what_foreign_endpoints_leave_out_is_not_missed(
         pytest.param(b"", id="empty"),
         pytest.param(b"<!doctype html><p>Log in to the hotel's network", id="html"),
         pytest.param(json.dumps(COMPLETION).encode()[:80], id="truncated"),
-        pytest.param(b'{"choices":[]}', id="no-choice"),
-        pytest.param(b"{}", id="no-choices"),
-        pytest.param(b'{"choices":[{}]}', id="no-message"),
         pytest.param(b'{"x":' + b"[" * 100_000, id="deep"),
-        pytest.param(b'{"choices":[{"message":{"content":"\xff"}}]}', id="not-utf-8"),
-        pytest.param(b'{"choices":[{"message":{"content":5}}]}', id="mistyped"),
     ],
 )
 async def test_a_body_that_is_no_completion_may_be_one_the_next_time(body: bytes) -> None:
     headers = {"content-type": "application/json"}
     with pytest.raises(TransientError, match="completion"):
         await _ask(lambda _: http.Response(200, content=body, headers=headers))
+
+
+@pytest.mark.anyio
+async def test_what_is_not_utf_8_in_an_answer_is_replaced() -> None:
+    body = b'{"choices":[{"message":{"content":"a\xff"}}]}'
+    assert (await _ask(lambda _: http.Response(200, content=body))).text == "a\ufffd"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"{}", id="nothing"),
+        pytest.param(b"[]", id="list"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b'{"choices":[{}]}', id="no-message"),
+        pytest.param(b'{"choices":[{"message":{"content":5}}]}', id="mistyped"),
+    ],
+)
+async def test_json_that_is_no_completion_is_a_bad_answer_that_may_be_billed(body: bytes) -> None:
+    with pytest.raises(BadAnswerError, match="completion") as caught:
+        await _ask(lambda _: http.Response(200, content=body))
+    assert caught.value.may_be_billed
 
 
 @pytest.mark.anyio
@@ -255,7 +310,7 @@ async def test_what_the_endpoint_allows_in_a_minute_is_read_of_every_answer(
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("status", [400, 405, 413, 422])
+@pytest.mark.parametrize("status", [400, 403, 405, 413, 422])
 async def test_a_refused_request_is_permanent_for_this_request_only(status: int) -> None:
     with pytest.raises(PermanentError, match=f"HTTP {status}: what is wrong") as caught:
         await _ask(_error(status))
@@ -267,7 +322,6 @@ async def test_a_refused_request_is_permanent_for_this_request_only(status: int)
     ("handler", "fix"),
     [
         pytest.param(_error(401), "set OPENAI_API_KEY", id="401"),
-        pytest.param(_error(403), "set OPENAI_API_KEY", id="403"),
         pytest.param(_error(404, code="model_not_found"), "set openai.model", id="404"),
     ],
 )
@@ -290,7 +344,7 @@ async def test_what_a_person_must_mend_stops_with_the_fix(handler: Any, fix: str
 )
 async def test_a_spent_quota_is_a_limit_and_no_reason_to_wait(handler: Any) -> None:
     with pytest.raises(
-        LimitError, match=r"the quota at http://models\.test/v1 is spent: add credit"
+        LimitError, match=r"the quota at http://models\.test/v1 is spent \(HTTP 4.*Add credit"
     ):
         await _ask(handler)
 
