@@ -20,10 +20,10 @@ def pending_sentence(terms: Terms, reply: Reply, micro_usd: int) -> str:
 def _state_phrase(terms: Terms, reply: Reply, micro_usd: int) -> str:
     """Return what is spent, what is reserved, and what the next request may cost."""
     settled, budget = _usd(reply.spent - reply.reserved), _usd(terms.budget_micro_usd or 0)
-    flight = f", ${_usd(reply.reserved)} more is reserved for requests in flight"
+    flight = f" (${_usd(reply.reserved)} more is reserved for requests in flight)"
     return (
-        f"${settled} of ${budget}{flight if reply.reserved else ''}, and the next request may cost"
-        f" ${_usd(micro_usd)}"
+        f"${settled} of ${budget}, and the next request may cost ${_usd(micro_usd)}"
+        f"{flight if reply.reserved else ''}"
     )
 
 

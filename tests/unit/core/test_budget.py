@@ -31,8 +31,8 @@ def test_what_is_reserved_is_not_called_spent() -> None:
     terms = Terms(model=MODEL, budget_micro_usd=5_000_000)
     reply = Reply(spent=4_935_000, reserved=1_675_000)
     state = (
-        "$3.26 of $5.00, $1.675 more is reserved for requests in flight,"
-        " and the next request may cost $0.12"
+        "$3.26 of $5.00, and the next request may cost $0.12"
+        " ($1.675 more is reserved for requests in flight)"
     )
     assert spent_sentence(terms, reply, 120_000).startswith(f"the budget is spent: {state};")
     assert pending_sentence(terms, reply, 120_000) == (

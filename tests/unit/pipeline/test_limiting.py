@@ -24,6 +24,7 @@ from reviewstream.pipeline.limiting import (
     terms_of,
 )
 from reviewstream.pipeline.offload import Inline
+from reviewstream.pipeline.waiting import SOON
 from reviewstream.settings import LimitsSettings, OpenAISettings
 from reviewstream.testing import FakeClock, MemoryLimits
 
@@ -156,8 +157,8 @@ async def test_what_is_in_flight_is_waited_for_before_the_budget_is_called_spent
     assert (store.spent, store.reserved[""].micro_usd) == ({"": 500}, 500)
     [said] = caplog.messages
     assert said == (
-        "waiting until requests in flight are settled: $0.00 of $0.001, $0.0009 more is reserved"
-        " for requests in flight, and the next request may cost $0.0002"
+        "waiting until requests in flight are settled: $0.00 of $0.001, and the next request may"
+        " cost $0.0002 ($0.0009 more is reserved for requests in flight)"
     )
 
 
@@ -407,7 +408,8 @@ async def test_a_store_that_is_away_for_a_moment_is_waited_for(
     for _ in range(2):
         store.failures = [AWAY, AWAY]
         await _ask(limiter)
-    assert len(clock.sleeps) == 4
+        await clock.sleep(SOON.total_seconds())
+    assert len(clock.sleeps) == 6
     said = f"waiting for the limits that all tasks share: {AWAY}"
     assert [(record.name, record.message) for record in caplog.records] == [
         ("reviewstream.labelling", said)
