@@ -12,7 +12,9 @@ import pytest
 
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from reviewstream_testbed.openai_endpoint.__main__ import options, parser
-from reviewstream_testbed.openai_endpoint.options import Options
+from reviewstream_testbed.openai_endpoint.answering import JUDGES
+from reviewstream_testbed.openai_endpoint.dialect_table import DIALECTS
+from reviewstream_testbed.openai_endpoint.options import ROOM_OPTIONS, Options
 from reviewstream_testbed.openai_endpoint.rate_limits import Limits
 from reviewstream_testbed.openai_endpoint.server import Endpoint
 from tests.contract.openai_http import body_of, send
@@ -60,9 +62,14 @@ def test_the_commands_that_are_shown_are_understood(endpoint: OpenAIEndpoint) ->
     for _, address, *flags in asked:
         body = json.loads(flags[1]) if flags else None
         assert send(endpoint, body, path=f"/{address.partition('/')[2]}").status == 200
-    (started,) = (line for line in lines if line[:2] == ["python", "-m"])
-    assert started[2] == "reviewstream_testbed.openai_endpoint"
-    assert options(parser().parse_args(started[3:])).limits == Limits(500)
+    started = [line for line in lines if line[:2] == ["python", "-m"]]
+    assert {line[2] for line in started} == {"reviewstream_testbed.openai_endpoint"}
+    first, *recorded = [options(parser().parse_args(line[3:])) for line in started]
+    assert first.limits == Limits(500)
+    assert [one.recording.url for one in recorded if one.recording] == [
+        "https://api.openai.com/v1",
+        "",
+    ]
 
 
 def test_every_route_is_described() -> None:
@@ -87,6 +94,31 @@ def test_every_limit_is_described() -> None:
     assert tuple(described) == Limits._fields
 
 
+def test_every_option_dialect_judge_and_field_of_the_bill_is_described(
+    endpoint: OpenAIEndpoint,
+) -> None:
+    assert _rows("Options") == [*ROOM_OPTIONS]
+    assert _rows("Judges") == [*JUDGES]
+    assert _rows("Dialects") == [*DIALECTS] * 2  # what they do, and where it was read
+    send(endpoint, body_of("x"))
+    (entry,) = endpoint.bill()["entries"]
+    assert {*re.findall(r"`(\w+)`", "".join(_cells("Bill")))} == entry.keys()
+
+
+def test_every_manner_that_can_be_changed_is_described(endpoint: OpenAIEndpoint) -> None:
+    refused = send(endpoint, {"dialect": "vllm", "x": 1}, path="/_mock/dialect").text
+    for name in re.findall(r"\w+", refused.partition("these can: ")[2].partition('"')[0]):
+        assert f"`{name}`" in _section("Dialects")
+
+
+def _cells(heading: str) -> list[str]:
+    return re.findall(r"^\| (`.+?`) \|", _section(heading), re.MULTILINE)
+
+
+def _rows(heading: str) -> list[str]:
+    return [cell.strip("`") for cell in _cells(heading)]
+
+
 def test_every_count_is_described(endpoint: OpenAIEndpoint) -> None:
     rows = re.findall(r"^\| (`.+?`) \|", _section("Counts"), re.MULTILINE)
     described = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
@@ -95,6 +127,7 @@ def test_every_count_is_described(endpoint: OpenAIEndpoint) -> None:
 
 def test_every_header_is_described(endpoint: OpenAIEndpoint) -> None:
     described = _section("Headers")
+    endpoint.options(tell_limits=True)
     endpoint.fault({"kind": "500", "retry_after": 1, "should_retry": False})
     headers = {name.lower() for name in send(endpoint, body_of()).headers}
     for name in headers - {"content-type", "content-length", "date", "server", "connection"}:

@@ -38,8 +38,8 @@ def parser() -> argparse.ArgumentParser:
         "--judge",
         choices=JUDGES,
         default=Options().judge,
-        help="whose opinions are answered: a sentiment lexicon's (the default), those of a"
-        " checksum, which mean nothing and cost nothing, or those that a review orders",
+        help="source of the opinions: a sentiment lexicon (the default), a"
+        " checksum, which costs nothing, or an obedient judge that does what a review orders",
     )
     _add_limits(it)
     _add_model(it)
@@ -71,7 +71,7 @@ def _add_model(it: argparse.ArgumentParser) -> None:
         "--dialect",
         choices=DIALECTS,
         default=Options().dialect,
-        help="whose endpoint it is like (%(default)s)",
+        help="the endpoint to be like (%(default)s)",
     )
     it.add_argument(
         "--model",

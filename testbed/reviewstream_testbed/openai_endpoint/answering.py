@@ -10,7 +10,7 @@ from reviewstream_testbed.openai_endpoint.errors import bad_request
 from reviewstream_testbed.openai_endpoint.judges import Opinion, by_hash, by_lexicon
 from reviewstream_testbed.openai_endpoint.obedience import by_obedience
 from reviewstream_testbed.openai_endpoint.reviews import Review
-from reviewstream_testbed.openai_endpoint.writer import Judged, Unwritable, written
+from reviewstream_testbed.openai_endpoint.schema_faker import Judged, Unwritable, written
 
 Judge = Callable[[Sequence[Review]], list[Opinion]]
 

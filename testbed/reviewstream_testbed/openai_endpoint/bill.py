@@ -1,7 +1,7 @@
-"""What the endpoint bills, request by request: what a client's books are compared with.
+"""The bill: every request and its cost, to compare a client's books with.
 
-An error bills nothing. An answer that is cut, that hangs, or whose client goes away is billed, as
-the real endpoint does it, but its client cannot know how much: such entries are not `told`.
+An error bills nothing. An answer that is cut or hangs, or that its client does not wait for, is
+billed, as real endpoints do. Its client cannot know how much: such entries are not `told`.
 """
 
 from collections import deque
@@ -15,13 +15,13 @@ _SUMMED: Final = ("prompt_tokens", "cached_tokens", "completion_tokens", "cost_m
 
 
 class Tokens(NamedTuple):
-    """What one request takes.
+    """The tokens of one request.
 
     Attributes:
-        prompt: Of it all.
-        cached: Of them, those that were cached.
-        visible: Of the answer.
-        hidden: Thought before it.
+        prompt: Tokens of the prompt, the cached ones included.
+        cached: Tokens of the prompt that were cached.
+        visible: Tokens of the answer.
+        hidden: Tokens of the reasoning before it.
     """
 
     prompt: int = 0

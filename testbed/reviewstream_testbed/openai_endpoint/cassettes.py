@@ -33,7 +33,7 @@ _ID = re.compile(r'("id"\s*:\s*)("(?:[^"\\]|\\.)*"|-?\d+)')
 
 
 class Question(NamedTuple):
-    """What is asked, without what differs from run to run."""
+    """A request, without the parts that differ from run to run."""
 
     model: str
     instructions: str
@@ -42,7 +42,7 @@ class Question(NamedTuple):
 
     @property
     def key(self) -> str:
-        """What two questions have in common that deserve the same answer."""
+        """Equal for two questions that have the same answer."""
         texts = sorted(_digest(one.text) for one in self.reviews)
         parts = [self.model, self.instructions, self.response_format, texts]
         return _digest(json.dumps(parts, sort_keys=True))
@@ -53,7 +53,7 @@ class Question(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What was answered."""
+    """An HTTP answer."""
 
     status: int
     headers: Mapping[str, str]

@@ -3,14 +3,27 @@
 import itertools
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any, Final, NamedTuple
 
-from reviewstream_testbed.openai_endpoint import models, reviews, usage
+from reviewstream_testbed.openai_endpoint import models, reviews
 from reviewstream_testbed.openai_endpoint.bill import Tokens
-from reviewstream_testbed.openai_endpoint.dialects import Dialect
+from reviewstream_testbed.openai_endpoint.dialects import Dialect, UsageShape
 
+COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
+MICRO: Final = 1_000_000
+_WRONG: Final[Mapping[str, Callable[[int], object]]] = {
+    "usage_zero": lambda _: 0,
+    "usage_negative": lambda count: -1 - count,
+    "usage_huge": lambda count: 10**30 + count,
+    "usage_strings": str,
+    "usage_floats": float,
+}
+# These tell a client less, or something else, than what is billed.
+UNTRUE: Final = frozenset(
+    {"usage_zero", "usage_negative", "usage_huge", "usage_absent", "usage_strings"}
+)
 THOUGHT: Final = "The user wants labels. "  # what a model thinks aloud, where it does
 _WRAPPED: Final[Mapping[str, str]] = {
     "not_json": "Sure! Here it is:\n```json\n{}\n```",
@@ -26,7 +39,7 @@ _ids = itertools.count(1)
 
 
 class Said(NamedTuple):
-    """What the model says, and how it stopped.
+    """The model's text, and the reason why it ended.
 
     Attributes:
         hidden: Tokens that it thought before.
@@ -39,7 +52,7 @@ class Said(NamedTuple):
 
     @property
     def tokens(self) -> int:
-        """How many tokens were said."""
+        """Tokens of the text."""
         return reviews.count_tokens(self.text or self.refusal or "")
 
     def cut(self, limit: int | None) -> "Said":
@@ -130,7 +143,7 @@ class Completion:
         said: What the model says, in each choice.
         prompt: The prompt's tokens.
         cached_share: Of them.
-        dialect: Whose endpoint it is.
+        dialect: Of the endpoint.
         fault: A key of `KINDS`.
 
     Attributes:
@@ -166,10 +179,10 @@ class Completion:
 
     @property
     def usage(self) -> dict[str, Any] | None:
-        """What is said about tokens; None: nothing."""
+        """The answer's `usage`; None: there is none."""
         beside = self._fault == "usage_beside"
         shape = self._dialect.usage._replace(reasoning="beside") if beside else self._dialect.usage
-        return usage.spoilt(usage.shown(self.tokens, shape, self.cost), self._fault)
+        return spoilt_usage(shown_usage(self.tokens, shape, self.cost), self._fault)
 
     def frame(self) -> dict[str, Any]:
         """Return what is said of the answer as such."""
@@ -196,7 +209,8 @@ class Completion:
         if self.said.finish_reason == "error":
             choice["error"] = {"code": 502, "message": "Upstream error"}
         choices = [{"index": number, **choice} for number in range(self.choices)]
-        told = {} if self.usage is None else {"usage": self.usage}
+        used = self.usage
+        told = {} if used is None else {"usage": used}
         return {**self.frame(), "choices": choices, **told, **self._dialect.answer}
 
     def message(self) -> dict[str, Any]:
@@ -218,3 +232,42 @@ def _parts(text: str) -> list[dict[str, Any]]:
     """Return a content in parts, as Mistral's models that reason give it."""
     thinking = {"type": "thinking", "thinking": [{"type": "text", "text": THOUGHT}]}
     return [thinking, {"type": "text", "text": text}]
+
+
+def shown_usage(tokens: Tokens, shape: UsageShape, cost: int | None) -> dict[str, Any]:
+    """Return an answer's `usage`.
+
+    Args:
+        tokens: That are billed.
+        shape: Of the dialect.
+        cost: Micro-dollars, if it is to be told.
+    """
+    beside = shape.reasoning == "beside"
+    told: dict[str, Any] = {
+        "prompt_tokens": tokens.prompt,
+        "completion_tokens": tokens.visible if beside else tokens.completion,
+        "total_tokens": tokens.prompt + tokens.completion,
+    }
+    if shape.has_details:
+        told["prompt_tokens_details"] = {"cached_tokens": tokens.cached, "audio_tokens": 0}
+        told["completion_tokens_details"] = {
+            "reasoning_tokens": tokens.hidden,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        }
+    if shape.cached == "hit":
+        told["prompt_cache_hit_tokens"] = tokens.cached
+        told["prompt_cache_miss_tokens"] = tokens.prompt - tokens.cached
+    if shape.has_cost and cost is not None:
+        told["cost"] = cost / MICRO  # its digits are exact: six after the point
+    return {**told, **shape.more}
+
+
+def spoilt_usage(usage: dict[str, Any], fault: str) -> dict[str, Any] | None:
+    """Return the `usage` under a fault; None: there is none."""
+    if fault == "usage_absent":
+        return None
+    if fault not in _WRONG:
+        return usage
+    return usage | {name: _WRONG[fault](usage[name]) for name in COUNTS}

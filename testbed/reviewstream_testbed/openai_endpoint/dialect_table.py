@@ -26,8 +26,7 @@ _FILTERED = {
 }
 _AZURE_FILTER = Words(
     400,
-    "The response was filtered due to the prompt triggering Azure OpenAI's content management"
-    " policy. Please modify your prompt and retry.",
+    "The response was filtered due to the prompt triggering the content management policy.",
     "",
     "content_filter",
     {
@@ -38,6 +37,7 @@ _AZURE_FILTER = Words(
         },
     },
 )
+_RISK = Words(400, "Content Exists Risk", None, "invalid_request_error")
 _XAI_FIELD = "Client specified an invalid argument"
 _XAI_SPENT = "The caller does not have permission to execute the specified operation"
 
@@ -54,16 +54,13 @@ AZURE = Dialect(
     words={
         "key": Words(
             401,
-            "Access denied due to invalid subscription key or wrong API endpoint. Make sure to"
-            " provide a valid key for an active subscription and use a correct regional API"
-            " endpoint for your resource.",
+            "Access denied due to invalid subscription key or wrong API endpoint.",
             "",
             "401",
         ),
         "model": Words(
             404,
-            "The API deployment for this resource does not exist. If you created the deployment"
-            " within the last 5 minutes, please wait a moment and try again.",
+            "The API deployment for this resource does not exist.",
             "",
             "DeploymentNotFound",
         ),
@@ -183,8 +180,8 @@ DEEPSEEK = Dialect(
             "invalid_request_error",
         ),
         "quota": Words(402, "Insufficient Balance", "unknown_error", "invalid_request_error"),
-        "moderation": Words(400, "Content Exists Risk", None, "invalid_request_error"),
-        "filter": Words(400, "Content Exists Risk", None, "invalid_request_error"),
+        "moderation": _RISK,
+        "filter": _RISK,
         "model": Words(400, "Model Not Exist", None, "invalid_request_error"),
         "format": Words(
             400, "This response_format type is unavailable now", None, "invalid_request_error"
@@ -204,14 +201,14 @@ XAI = Dialect(
     shape=errors.as_text,
     words={
         "key": Words(400, "Incorrect API key provided: wr***ng.", code=_XAI_FIELD),
-        "quota": Words(
-            403, "Your team has used all available credits or reached its monthly spending limit.",
-            code=_XAI_SPENT,
-        ),
+        "quota": Words(403, "Your team has used all available credits.", code=_XAI_SPENT),
         "moderation": Words(403, "Content violates usage guidelines.", code=_XAI_SPENT),
         "rate": Words(429, "Too many requests.", code="Some resource has been exhausted"),
-        "model": Words(404, "The model {model} does not exist or your team has no access to it.",
-            code="Some requested entity was not found"),
+        "model": Words(
+            404,
+            "The model {model} does not exist or your team has no access to it.",
+            code="Some requested entity was not found",
+        ),
         "context": Words(400, None, code=_XAI_FIELD),
         "effort": Words(
             400, "Argument not supported on this model: reasoningEffort", code=_XAI_FIELD
@@ -222,7 +219,7 @@ XAI = Dialect(
     ignored=frozenset({"service_tier", "store", "metadata"}),
     efforts=("low", "medium", "high"),
     reasoning_field="reasoning_content",
-)  # fmt: skip
+)
 VLLM = Dialect(
     name="vllm",
     shape=errors.with_number,
@@ -245,10 +242,7 @@ OLLAMA = Dialect(
     words={
         "model": Words(404, 'model "{model}" not found, try pulling it first', "api_error", ""),
         "effort": Words(
-            400,
-            'invalid reasoning value (must be "high", "medium", "low", or "none")',
-            "invalid_request_error",
-            "",
+            400, 'invalid reasoning value (must be "high", "medium", "low", or "none")', code=""
         ),
     },
     usage=_BARE,
@@ -286,15 +280,11 @@ LITELLM = Dialect(
     flex=HALF,
     tier="default",
 )
-DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
-    {
-        one.name: one
-        for one in (
-            *(OPENAI, AZURE, OPENROUTER, GEMINI, MISTRAL, GROQ, DEEPSEEK),
-            *(XAI, VLLM, OLLAMA, LITELLM),
-        )
-    }
+_ALL: Final = (
+    *(OPENAI, AZURE, OPENROUTER, GEMINI, MISTRAL, GROQ, DEEPSEEK),
+    *(XAI, VLLM, OLLAMA, LITELLM),
 )
+DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType({one.name: one for one in _ALL})
 
 
 def dialect_of(fields: Any) -> Dialect:  # noqa: ANN401 - comes from JSON

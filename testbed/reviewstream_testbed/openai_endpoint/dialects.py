@@ -1,4 +1,4 @@
-"""How an endpoint differs from OpenAI's: what its dialect may say. The entries: `dialect_table`."""
+"""Dialects: ways in which endpoints differ from OpenAI's. The entries are in `dialect_table`."""
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
@@ -15,7 +15,7 @@ NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Words(NamedTuple):
-    """How an endpoint says that something is wrong; None: as OpenAI does.
+    """An error in the words of an endpoint; None: as OpenAI says it.
 
     Attributes:
         status: HTTP status.
@@ -35,7 +35,7 @@ class Words(NamedTuple):
 
 
 class UsageShape(NamedTuple):
-    """What an answer says that it cost.
+    """The shape of `usage`.
 
     Attributes:
         reasoning: Hidden tokens are `inside` `completion_tokens` (as OpenAI counts), or `beside`
@@ -54,7 +54,7 @@ class UsageShape(NamedTuple):
 
 
 class LimitHeaders(NamedTuple):
-    """What the headers of limits are called, and for how long a limit is told.
+    """Names and windows of the rate-limit headers.
 
     Attributes:
         requests: Name of the requests in a header; empty: nothing is told of them.

@@ -1,4 +1,4 @@
-"""What can go wrong: every kind of fault, in one table."""
+"""Every kind of fault, in one table."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -8,7 +8,7 @@ from reviewstream_testbed.openai_endpoint.errors import ApiError
 
 
 class Page(NamedTuple):
-    """What something in between answers in place of the API."""
+    """A page of HTML that a proxy answers in place of the API."""
 
     status: int
     title: str
@@ -243,7 +243,7 @@ _ANSWERS: Final[Mapping[str, str]] = {
     "off_list_label": "a sentiment that the schema does not allow",
     "wrong_id": "the last id is another one",
     "missing_id": "the last label is missing",
-    "extra_id": "one label more, under an id that nobody asked about",
+    "extra_id": "one label more, under an id that was not asked about",
     "doubled_id": "the last label comes twice",
     # What it says it cost.
     "usage_zero": "`usage` says that no token was used",

@@ -1,4 +1,4 @@
-"""Who has the opinions: a lexicon, or a checksum for those who measure something else."""
+"""Opinions of one text: a lexicon's, or those of a checksum, for measurements of other things."""
 
 import zlib
 from functools import cache, lru_cache

@@ -17,7 +17,7 @@ def check_model_rules(body: Mapping[str, Any], dialect: Dialect) -> None:
 
     Args:
         body: A request; each parameter is of the right type.
-        dialect: Whose endpoint it is.
+        dialect: Of the endpoint.
 
     Raises:
         ApiError: 400.

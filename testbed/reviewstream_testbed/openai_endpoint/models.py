@@ -7,6 +7,7 @@ livekit/agents#3966, bolna-ai/bolna#852 and repowise-dev/repowise#987. None was 
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -17,7 +18,7 @@ EFFORTS: Final[Mapping[str, int]] = MappingProxyType(
 
 
 class Family(NamedTuple):
-    """What the models of a family have in common.
+    """Rules that the models of a family share.
 
     Attributes:
         efforts: Values of `reasoning_effort` that they take; none: they do not reason.
@@ -76,6 +77,10 @@ OPENAI: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
+NAMES: Final = frozenset({*OPENAI, *OPENAI.values()})
+
+
+@lru_cache(maxsize=1024)
 def family_of(name: str) -> Family:
     """Return a model's family, by its name without its owner's."""
     own = name.rpartition("/")[2]

@@ -31,7 +31,7 @@ _ITEM = re.compile(r"\{[^{}]*\}")  # an answer's own item, in the midst of a rev
 
 
 class Order(NamedTuple):
-    """What a review orders: whose sentiment is to be which."""
+    """An order in a review: the places in the pack that get a sentiment."""
 
     targets: frozenset[int]
     sentiment: str
@@ -60,7 +60,7 @@ def _orders(text: str, at: int, reviews: Sequence[Review]) -> Iterator[Order]:
 
 
 def _targets(part: str, at: int, reviews: Sequence[Review]) -> frozenset[int]:
-    """Return whom a sentence is about; nobody, if it orders nothing."""
+    """Return the places that a sentence gives orders about; none if it orders nothing."""
     if _ORDER.search(part) is None:
         return frozenset()
     if _ALL.search(part):

@@ -1,4 +1,4 @@
-"""How an endpoint behaves: as it is started, and as a room changes it."""
+"""Options of the endpoint: given at the start, or changed by a room."""
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
@@ -47,7 +47,7 @@ class Recording(NamedTuple):
 
 
 class Options(NamedTuple):
-    """How the endpoint behaves.
+    """Behaviour of the endpoint.
 
     Attributes:
         latency: Seconds before every answer.

@@ -1,4 +1,4 @@
-"""The endpoint as a process of its own."""
+"""The endpoint as a separate process."""
 
 import json
 import signal
@@ -41,12 +41,12 @@ class OpenAIEndpoint(Part):
     Args:
         latency: Milliseconds before every answer.
         api_key: The only key it accepts; without one, every key that begins with `sk-`.
-        judge: Whose opinions it answers: `lexicon`; `hash`, whose mean nothing and cost nothing;
-            or `obedient`, who does what a review orders.
+        judge: Source of the opinions: `lexicon`; `hash`, a checksum, which costs nothing; or
+            `obedient`, which does what a review orders.
         requests_per_minute: More are refused, in every room; None: they are not counted.
         tokens_per_minute: Likewise.
         window_seconds: How long an empty allowance takes to fill.
-        dialect: Whose endpoint it is like: a key of `DIALECTS`.
+        dialect: A key of `DIALECTS`.
         models: Names of models that there are besides OpenAI's.
         hidden_tokens: What a model that reasons thinks for a review, under medium effort.
         effort: `honoured`, or `ignored`: the hidden tokens are the same under any effort.
@@ -58,7 +58,7 @@ class OpenAIEndpoint(Part):
 
     Attributes:
         api_key: A key that it accepts.
-        room: Whose requests are counted and whose faults are met here; the others' are not.
+        room: Name of a room, which has its counts and faults apart from other rooms.
     """
 
     name = "openai_endpoint"
@@ -141,12 +141,12 @@ class OpenAIEndpoint(Part):
 
     @property
     def base_url(self) -> str:
-        """What an OpenAI client takes as its `base_url`; the same after a restart."""
+        """The `base_url` for an OpenAI client; the same after a restart."""
         return f"{self.url}/v1"
 
     @property
     def client_config(self) -> OpenAIConfig:
-        """What `openai.OpenAI` takes, as `**client_config`."""
+        """Arguments of `openai.OpenAI`, for `**client_config`."""
         return {"base_url": self.base_url, "api_key": self.api_key}
 
     @property

@@ -1,4 +1,4 @@
-"""What an answer says about the rate limits: headers, and the error of a request over them."""
+"""Rate limits in answers: the headers, and the error of a request over a limit."""
 
 import math
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from reviewstream_testbed.openai_endpoint.rate_limits import MINUTE, Refusal, St
 ORGANIZATION: Final = "reviewstream"
 _UNITS: Final = {"requests": "requests per min (RPM)", "tokens": "tokens per min (TPM)"}
 USUAL: Final = LimitHeaders()
-# What nobody should believe.
+# Not to be believed.
 ODD: Final[Mapping[str, str]] = {
     "x-ratelimit-limit-requests": "None",
     "x-ratelimit-limit-tokens": str((1 << 63) - 1),

@@ -14,11 +14,11 @@ MINUTE: Final = 60.0  # seconds
 MAX_LIMIT: Final = 1_000_000_000  # per minute
 USUAL_REQUESTS: Final = 10_000  # what headers tell of what is not enforced, if anything
 USUAL_TOKENS: Final = 2_000_000
-ROUNDING: Final = 1e-3  # of a request or token: whoever waits as told is not a hair too early
+ROUNDING: Final = 1e-3  # of a request or token: a client that waits as told is not a hair too early
 
 
 class Limits(NamedTuple):
-    """What is enforced.
+    """Limits that are enforced.
 
     Attributes:
         requests_per_minute: None: any number.
@@ -62,7 +62,7 @@ def limits_of(fields: Mapping[str, Any]) -> Limits:
 
 
 class Standing(NamedTuple):
-    """How a bucket stands.
+    """State of a bucket.
 
     Attributes:
         limit: Per minute.
@@ -84,7 +84,7 @@ class Bucket:
     Args:
         limit: Per minute; None: everything is given, and it counts as the only one ever asked for.
         window: Seconds in which it fills.
-        usual: The limit that is told where there is none.
+        usual: The limit that is told if none is enforced.
         now: Seconds.
     """
 
@@ -107,7 +107,7 @@ class Bucket:
         return self.is_enforced and amount > self.limit
 
     def wait(self, amount: int, now: float) -> float:
-        """Return the seconds until `amount` can be had, if nobody else asks."""
+        """Return the seconds until `amount` can be had, if no other request comes."""
         self._fill(now)
         lacking = min(amount, self._capacity) - self._level
         return 0.0 if not self.is_enforced or lacking <= ROUNDING else lacking / self._rate
@@ -154,18 +154,18 @@ class Refusal(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """What it is counted as."""
+        """Name under which it is counted."""
         return self.of if self.wait is not None else "too_large"
 
 
 class Allowance:
-    """What one group of clients may ask.
+    """Requests and tokens that one group of clients may use.
 
     Args:
         limits: What is enforced.
         now: Seconds.
-        tells_usual: Usual limits are told of what is not enforced; otherwise nothing is, so that
-            whoever believes what is told is not held back by it.
+        tells_usual: Usual limits are told of what is not enforced; otherwise nothing is told, so
+            that a client that believes it is not held back.
 
     Attributes:
         admitted: Requests, so far.

@@ -44,7 +44,7 @@ class Recorder:
         """Answer a request for a completion.
 
         Raises:
-            ApiError: it is no request for a whole answer, it was never recorded, or nobody answers.
+            ApiError: it asks for no whole answer, it was never recorded, or the endpoint is away.
         """
         body = await json_of(request)
         try:

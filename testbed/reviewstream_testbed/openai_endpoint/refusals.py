@@ -43,7 +43,7 @@ def mistyped(path: str, expected: str, value: object) -> ApiError:
 
 
 def off_list(path: str, value: object, allowed: Sequence[str]) -> ApiError:
-    """Return the 400 for a value that is none of those allowed."""
+    """Return the 400 for a value that is not on a list."""
     names = ", ".join(f"'{one}'" for one in allowed)
     return bad_request(
         f"Invalid value: '{value}'. Supported values are: {names}.",

@@ -1,4 +1,4 @@
-"""What one group of clients has asked, what it may ask, and the faults that it meets."""
+"""Counts, limits, faults and bill of one group of clients."""
 
 from collections import Counter
 from typing import Any
@@ -19,12 +19,12 @@ class Room:
         now: Seconds on the clock that is used throughout.
 
     Attributes:
-        options: How it behaves now.
-        dialect: Whose endpoint it is.
-        bill: What it bills.
+        options: Its present options.
+        dialect: Its present dialect.
+        bill: Its requests and their costs.
         misses: Requests that the cassette holds no answer to.
-        allowance: What may be asked.
-        judge: Whose opinions are answered.
+        allowance: Requests and tokens that are left.
+        judge: Source of the opinions.
         script: The faults to come.
         statuses: Finished requests by their HTTP status.
         asked: Texts by their SHA-256; those in requests over the limit were not asked about.

@@ -12,7 +12,7 @@ from reviewstream_testbed.openai_endpoint import models, validation
 from reviewstream_testbed.openai_endpoint.answering import JUDGES, Judge
 from reviewstream_testbed.openai_endpoint.dialect_table import dialect_of
 from reviewstream_testbed.openai_endpoint.errors import ApiError, bad_request
-from reviewstream_testbed.openai_endpoint.exchange import Exchange
+from reviewstream_testbed.openai_endpoint.handler import CompletionHandler
 from reviewstream_testbed.openai_endpoint.options import Options, with_changes
 from reviewstream_testbed.openai_endpoint.payload import json_of
 from reviewstream_testbed.openai_endpoint.rate_limits import limits_of
@@ -78,7 +78,7 @@ class Endpoint:
         try:
             if self._recorder is not None:
                 return await self._recorder.answer(request, room)
-            return await Exchange(request, room).answer()
+            return await CompletionHandler(request, room).answer()
         finally:
             room.in_flight -= 1
 
@@ -97,7 +97,7 @@ class Endpoint:
         return web.json_response(_described(name))
 
     def _known(self, request: web.Request) -> Room:
-        """Return the room of somebody whose key is known."""
+        """Return the room of a request with a known key."""
         room = self._room(request)
         given = request.headers.get("Authorization")
         validation.check_key(given, room.options.api_key, room.dialect)
@@ -214,7 +214,7 @@ def _unknown(request: web.Request, err: web.HTTPException) -> ApiError:
 
 
 def _names(room: Room) -> list[str]:
-    return sorted({*models.OPENAI, *models.OPENAI.values(), *room.options.models})
+    return sorted({*models.NAMES, *room.options.models})
 
 
 def _described(name: str) -> dict[str, Any]:

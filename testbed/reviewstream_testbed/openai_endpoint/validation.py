@@ -4,11 +4,9 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple
 
 from reviewstream_testbed.openai_endpoint import models
-from reviewstream_testbed.openai_endpoint.combinations import check_combinations
 from reviewstream_testbed.openai_endpoint.dialect_table import OPENAI
 from reviewstream_testbed.openai_endpoint.dialects import FORMATS, LIMIT_FIELDS, Dialect
 from reviewstream_testbed.openai_endpoint.errors import ApiError, bad_request
-from reviewstream_testbed.openai_endpoint.messages import check_messages
 from reviewstream_testbed.openai_endpoint.model_rules import check_model_rules
 from reviewstream_testbed.openai_endpoint.refusals import (
     KINDS_OF_VALUES,
@@ -18,13 +16,14 @@ from reviewstream_testbed.openai_endpoint.refusals import (
     mistyped,
     off_list,
 )
+from reviewstream_testbed.openai_endpoint.request_rules import check_combinations, check_messages
 from reviewstream_testbed.openai_endpoint.strict_schema import check_schema
 
 CONTEXT_TOKENS: Final = 128_000
 
 
 class Parameter(NamedTuple):
-    """What a field of the request may hold; null is always allowed."""
+    """Type and range of a field of the request; null is always allowed."""
 
     kind: str
     low: float | None = None
@@ -79,7 +78,7 @@ def check_request(
 
     Args:
         body: What was sent.
-        dialect: Whose endpoint it is.
+        dialect: Of the endpoint.
         known: Models that there are besides OpenAI's.
 
     Raises:
@@ -105,7 +104,7 @@ def check_key(header: str | None, accepted: str | None, dialect: Dialect = OPENA
         header: The request's `Authorization`.
         accepted: The only key that is known; None: all that begin with `sk-`, and in other
             dialects than OpenAI's all.
-        dialect: Whose endpoint it is.
+        dialect: Of the endpoint.
 
     Raises:
         ApiError: 401.
@@ -193,8 +192,7 @@ def _check_range(name: str, value: float, allowed: Parameter) -> None:
 def _check_model(model: object, dialect: Dialect, known: Collection[str]) -> None:
     if not model:
         raise bad_request("you must provide a model parameter")
-    names = (*models.OPENAI, *models.OPENAI.values(), *known)
-    if dialect.knows_models and model not in names:
+    if dialect.knows_models and model not in models.NAMES and model not in known:
         raise ApiError(
             404,
             f"The model `{model}` does not exist or you do not have access to it.",

@@ -15,9 +15,9 @@ from reviewstream_testbed.openai_endpoint.errors import ApiError
 from reviewstream_testbed.openai_endpoint.faults import KINDS
 from reviewstream_testbed.openai_endpoint.judges import Opinion, by_hash, by_lexicon
 from reviewstream_testbed.openai_endpoint.reviews import Review, count_tokens, reviews_of
+from reviewstream_testbed.openai_endpoint.schema_faker import Judged, is_followed, written
 from reviewstream_testbed.openai_endpoint.script import Fault, Script, error_of, fault_of
 from reviewstream_testbed.openai_endpoint.validation import PARAMETERS, check_request
-from reviewstream_testbed.openai_endpoint.writer import Judged, is_followed, written
 from tests.contract.openai_http import SCHEMA
 
 words = st.sampled_from(

@@ -63,7 +63,7 @@ EFFORT = "Unsupported value: 'reasoning_effort' does not support '{}' with this 
         ),
         (
             {"temperature": 0},
-            f"{EFFORT[:17]} 'temperature' does not support 0 with this model. {ONLY_ONE}",
+            f"{EFFORT[:18]} 'temperature' does not support 0 with this model. {ONLY_ONE}",
         ),
     ],
 )

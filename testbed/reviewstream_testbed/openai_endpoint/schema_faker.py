@@ -52,7 +52,7 @@ def written(schema: Mapping[str, Any], reviews: Sequence[Judged]) -> object:
 
 
 def is_followed(schema: object) -> bool:
-    """Say whether whatever is written follows a schema, so that nobody need look.
+    """Say whether a written value follows a schema for certain, without a validation.
 
     So it is with the plain ones. Looking takes ten times as long as all the rest of an answer.
     """
@@ -138,5 +138,5 @@ def _validator(text: str) -> jsonschema.Draft202012Validator | None:
     schema = json.loads(text)
     if is_followed(schema):
         return None
-    # A registry of its own: nothing is ever fetched from an address that a schema names.
+    # A separate registry: nothing is ever fetched from an address that a schema names.
     return jsonschema.Draft202012Validator(schema, registry=Registry())

@@ -26,7 +26,6 @@ from reviewstream_testbed.openai_endpoint.errors import ApiError
 from reviewstream_testbed.openai_endpoint.model_rules import family_in
 from reviewstream_testbed.openai_endpoint.payload import json_of
 from reviewstream_testbed.openai_endpoint.room import Room
-from reviewstream_testbed.openai_endpoint.usage import UNTRUE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +37,7 @@ _STANDARD: Final = Fraction(1)
 _PARTS: Final = ("cut", "stall", "truncated_json", "stream_error")
 
 
-class Exchange:
+class CompletionHandler:
     """One request and its answer.
 
     Args:
@@ -59,7 +58,7 @@ class Exchange:
         """Answer, refuse or fail."""
         try:
             self._check_key()
-        except ApiError as err:  # nobody knows who asks: no limits are told
+        except ApiError as err:  # an unknown client is told no limits
             return self._refused(err, {})
         try:
             return await self._answered()
@@ -198,7 +197,7 @@ class Exchange:
             is_told = not body.get("stream") or bool(
                 (body.get("stream_options") or {}).get("include_usage")
             )
-            told = delivery == WHOLE and is_told and fault not in UNTRUE
+            told = delivery == WHOLE and is_told and fault not in completions.UNTRUE
             self._room.bill.close(entry, delivery, told=told)
 
     def _add(self, completion: completions.Completion) -> Entry:
