@@ -66,23 +66,18 @@ class RefusedError(PermanentError):
     """The endpoint refused one request; whether its text or the settings are at fault is open.
 
     Attributes:
+        blame: Whose fault it is as far as the endpoint says: a value of `core.blame.Blame`.
+        status: HTTP status.
         field: Field of the request that the endpoint names; empty: none.
-        is_moderated: It is the endpoint's content filter that refuses, if it is the text's fault.
-        is_certain: Only the text can be at fault, if it is not everybody's.
     """
 
     def __init__(
-        self,
-        message: str,
-        *,
-        field: str = "",
-        is_moderated: bool = False,
-        is_certain: bool = False,
+        self, message: str, *, blame: str = "UNCLEAR", status: int = 400, field: str = ""
     ) -> None:
         super().__init__(message)
+        self.blame = blame
+        self.status = status
         self.field = field
-        self.is_moderated = is_moderated
-        self.is_certain = is_certain
 
 
 class StopError(PermanentError):

@@ -163,7 +163,9 @@ class OpenAISettings(_Section):
             gets room for its hidden tokens beside it.
         pack: Reviews in one request, at most.
         max_pack_tokens: Of a request and its answer, at most; a longer review is asked about alone.
-        max_attempts: Failed requests about one review alone before it is rejected.
+        controls: Hide two texts with known labels in each request with several reviews: a review
+            that makes the model label the others is found out. Costs some 40 tokens a request.
+        max_attempts: Failed requests about one review alone before it may be rejected.
         max_wait: Seconds; a longer `Retry-After` is cut to this.
         generation: Raised to relabel (0 to 999).
         input_usd_per_million: Price of a million prompt tokens, in US dollars; None: as
@@ -196,6 +198,7 @@ class OpenAISettings(_Section):
     max_output_tokens_per_label: PositiveInt = 64
     pack: PositiveInt = 20
     max_pack_tokens: PositiveInt = 8_000
+    controls: bool = True
     max_attempts: PositiveInt = 6
     max_wait: PositiveFloat = 60.0
     generation: int = Field(default=0, ge=0, le=999)

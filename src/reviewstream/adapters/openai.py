@@ -169,12 +169,7 @@ class OpenAIChat:
             case Blame.QUOTA | Blame.ACCOUNT | Blame.REQUEST as found:
                 return self._stop(found, refused, words)
             case found:
-                return RefusedError(
-                    words,
-                    field=refused.field,
-                    is_moderated=found is Blame.MODERATED or refused.status == 403,
-                    is_certain=found in {Blame.TEXT, Blame.MODERATED},
-                )
+                return RefusedError(words, blame=found, status=refused.status, field=refused.field)
 
     def _stop(self, found: Blame, refused: Refused, words: str) -> Exception:
         """Return our error for what no other review will fare better with."""
@@ -192,7 +187,7 @@ class OpenAIChat:
                 f" {model}"
             )
         if refused.field not in {"", "model"}:  # another value may be taken: the probe finds out
-            return RefusedError(words, field=refused.field)
+            return RefusedError(words, blame=found, status=refused.status, field=refused.field)
         return StopError(
             f"{where} does not serve {model} ({words}): set openai.model and openai.base_url to"
             " what it serves"

@@ -53,12 +53,14 @@ class Negotiation:
     Attributes:
         options: Of the next request.
         has_answered: Whether the endpoint has ever answered this process.
+        labels_controls: Whether the model labels control texts rightly; None: not tried yet.
     """
 
     def __init__(self, options: ChatOptions, auto: frozenset[str] = frozenset()) -> None:
         self._first = options
         self._auto = auto
         self.has_answered = False
+        self.labels_controls: bool | None = None
         self.reset()
 
     def reset(self) -> None:

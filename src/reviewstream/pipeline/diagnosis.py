@@ -8,14 +8,16 @@ time, or the run ends with the endpoint's words. Nothing is rejected in either c
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import NoReturn
 
 from reviewstream.core.chat import ChatOptions
+from reviewstream.core.controls import known_label
 from reviewstream.core.negotiation import Negotiation, setting_of
 from reviewstream.errors import StopError
 from reviewstream.pipeline.breaker import CircuitBreaker
 from reviewstream.pipeline.policy import LabelPolicy
-from reviewstream.pipeline.probe import ProbeResult, Verdict
+from reviewstream.pipeline.probe import Probe, ProbeResult, Verdict
 
 UNREADABLE: int = 2  # answers about the probe that cannot be read; a third would be no better
 _log = logging.getLogger("reviewstream.labelling")
@@ -25,9 +27,10 @@ class Diagnosis:
     """Decides by the probe, once for all who ask at the same time."""
 
     def __init__(
-        self, breaker: CircuitBreaker, negotiation: Negotiation, policy: LabelPolicy
+        self, breaker: CircuitBreaker, probe: Probe, negotiation: Negotiation, policy: LabelPolicy
     ) -> None:
         self._breaker = breaker
+        self._probe = probe
         self._negotiation = negotiation
         self._policy = policy
         self._events = 0  # requests sent and refusals that came, in their order
@@ -57,6 +60,26 @@ class Diagnosis:
         async with self._deciding:
             await self._ask_until_proven(since, why)
         return options == self._negotiation.options
+
+    async def knows(self, controls: Sequence[str]) -> bool:
+        """Say whether the model labels control texts rightly, each asked about alone.
+
+        If it does not, a pack says nothing by contradicting them, and packs go without.
+        """
+        async with self._deciding:
+            if self._negotiation.labels_controls is None:
+                labels = [await self._probe.label(text) for text in controls]
+                if None in labels:
+                    return True  # not known: to split a pack is the safe side
+                self._negotiation.labels_controls = labels == [*map(known_label, controls)]
+                if not self._negotiation.labels_controls:
+                    _log.warning(
+                        "%s labels texts of ours wrongly that are beyond doubt: packs go without"
+                        " control texts, and a review could label the others of its pack."
+                        " openai.pack=1 keeps them apart.",
+                        self._policy.model,
+                    )
+            return self._negotiation.labels_controls
 
     def make_room(self, why: str) -> None:
         """Give hidden reasoning more room after an answer that it cut short.

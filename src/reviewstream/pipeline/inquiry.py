@@ -7,7 +7,14 @@ from msgspec import Struct
 
 from reviewstream.core.answers import Label, read_answer
 from reviewstream.core.backoff import backoff
+from reviewstream.core.blame import Blame, settled
 from reviewstream.core.chat import ChatAnswer
+from reviewstream.core.controls import (
+    Controlled,
+    contradicts,
+    with_controls,
+    without_controls,
+)
 from reviewstream.core.health import Health
 from reviewstream.core.negotiation import Negotiation
 from reviewstream.core.outcomes import Ok
@@ -87,11 +94,25 @@ class Inquiry:
             ConfigError: A store of ours is at fault.
             Halted: The wait between two attempts was given up.
         """
+        negotiation = self._endpoint.negotiation
         while True:
-            prompt = self._policy.prompt(texts, self._endpoint.negotiation.options)
+            has_controls = self._policy.controls and negotiation.labels_controls is not False
+            asked = with_controls(texts) if has_controls else Controlled(tuple(texts))
+            prompt = self._policy.prompt(asked.items, negotiation.options)
             outcome = await self._attempt(prompt)
+            if isinstance(outcome, list):
+                return await self._checked(asked, outcome)
             if outcome is not None:
                 return outcome
+
+    async def _checked(self, asked: Controlled[str], labels: list[Label]) -> list[Label] | Refusal:
+        """Return the labels of our own texts, unless the control texts among them contradict."""
+        if contradicts(labels, asked.places):
+            controls = [asked.items[place] for place in asked.places]
+            if await self._endpoint.diagnosis.knows(controls):
+                self._endpoint.log.wait("controls", _CONTRADICTED)
+                return Refusal(reason=Reason.MODEL_BAD_ANSWER, detail=_CONTRADICTED)
+        return without_controls(labels, asked.places)
 
     async def _attempt(self, prompt: Prompt) -> list[Label] | Refusal | None:
         """Make one request; None: ask again."""
@@ -156,11 +177,14 @@ class Inquiry:
 
     async def _refused(self, prompt: Prompt, err: PermanentError) -> Refusal | None:
         """Return whose fault a refused request is: this text's, or nobody's by now (None)."""
-        is_moderated = isinstance(err, RefusedError) and err.is_moderated
-        reason = Reason.MODEL_REFUSED if is_moderated else Reason.MODEL_BAD_REQUEST
+        found = Blame(err.blame) if isinstance(err, RefusedError) else Blame.TEXT
+        is_certain = found in {Blame.TEXT, Blame.MODERATED}
+        found = settled(found, is_probe_answered=True)  # else there is no refusal to return
+        if isinstance(err, RefusedError) and err.status == _FORBIDDEN:
+            found = Blame.MODERATED  # a filter that gives no name
+        reason = Reason.MODEL_REFUSED if found is Blame.MODERATED else Reason.MODEL_BAD_REQUEST
         refusal = Refusal(reason=reason, detail=str(err))
-        is_open = isinstance(err, RefusedError) and not err.is_certain
-        if len(prompt.ids) > 1 and not is_open:
+        if len(prompt.ids) > 1 and is_certain:
             return refusal
         return await self._unless_everybodys(prompt, refusal)
 
@@ -229,6 +253,11 @@ class Inquiry:
         await self._endpoint.halt.unless_halted(clock.sleep(seconds))
 
 
+_FORBIDDEN: Final = 403
+_CONTRADICTED: Final = (
+    "A control text in a pack was labelled wrongly: a review of the pack may have labelled the"
+    " others. The answer is thrown away and the pack is asked about in parts."
+)
 _WAITS: Final = {
     "throttled": "Labelling waits for the rate limit",
     "capacity": "Labelling waits for capacity in openai.service_tier",

@@ -67,7 +67,7 @@ class Labeller:
         )
         endpoint = Endpoint(
             breaker=breaker,
-            diagnosis=Diagnosis(breaker, negotiation, policy),
+            diagnosis=Diagnosis(breaker, probe, negotiation, policy),
             negotiation=negotiation,
             health=health,
             limiter=limiter,

@@ -175,9 +175,10 @@ class Planner:
         return is_new
 
     def _request(self, pack: Sequence[Bought]) -> Plan:
-        prompt = question_tokens(self._policy.prompt([text for _, text in pack]).request)
+        texts = self._policy.asked([text for _, text in pack])
+        prompt = question_tokens(self._policy.prompt(texts).request)
         answers = self._answers
-        completion = round(answers.per_answer + answers.per_label * len(pack))
+        completion = round(answers.per_answer + answers.per_label * len(texts))
         prices = self._prices
         return Plan(
             requests=1,

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from reviewstream.core.batches import bounded
 from reviewstream.core.chat import ChatOptions
+from reviewstream.core.controls import CONTROL_TEXTS, Controlled, with_controls
 from reviewstream.core.costs import Prices, tier_factor
 from reviewstream.core.dialects import dialect_of, least_effort, manners_of
 from reviewstream.core.negotiation import FIELDS, HIDDEN_ROOMS
@@ -60,6 +61,7 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
         max_attempts: Failed requests about one review alone before it may be rejected.
         max_wait: Seconds; no wait between two attempts is longer.
         startup_timeout: Seconds after which a run ends whose endpoint has never answered.
+        controls: Hide control texts in packs; see `core.controls`.
         prices: Of the model's tokens, in the standard tier.
         price_factor: What `options.service_tier` costs in proportion to them; None: not known.
         options: Of the first request.
@@ -78,6 +80,7 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
     max_attempts: int = 6
     max_wait: float = 60.0
     startup_timeout: float = 600.0
+    controls: bool = False
     prices: Prices = Prices()
     price_factor: Fraction | None = None
     options: ChatOptions = ChatOptions()
@@ -103,6 +106,7 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
             max_attempts=settings.max_attempts,
             max_wait=settings.max_wait,
             startup_timeout=settings.startup_timeout,
+            controls=settings.controls,
             prices=known_prices(settings) or Prices(),
             price_factor=tier_factor(settings.service_tier, settings.tier_price_factor),
             options=first_options(settings),
@@ -146,6 +150,10 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
             options=self.options if options is None else options,
         )
 
+    def asked(self, texts: Sequence[str]) -> Sequence[str]:
+        """Return the texts of a pack as they are asked about, control texts included."""
+        return (with_controls(texts) if self.controls else Controlled(tuple(texts))).items
+
     def packs(
         self,
         items: Iterable[T],
@@ -164,6 +172,8 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
         """
         hidden = (options or self.options).hidden_tokens_per_label
         before = overhead(self.prompt_version)
+        if self.controls:
+            before += 2 * (max(map(self._weight, CONTROL_TEXTS)) + hidden)
         packs = bounded(
             items,
             lambda item: self._weight(text_of(item)),

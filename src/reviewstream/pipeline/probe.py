@@ -10,6 +10,7 @@ from reviewstream.core.chat import ChatAnswer
 from reviewstream.core.health import Health
 from reviewstream.core.negotiation import Negotiation
 from reviewstream.core.outcomes import Ok
+from reviewstream.core.records import Sentiment
 from reviewstream.errors import (
     BadAnswerError,
     CapacityError,
@@ -93,14 +94,29 @@ class Probe:
         self._health.record(failed=False)
         return self._read(answer)
 
+    async def label(self, text: str) -> Sentiment | None:
+        """Return the label of a text of ours that is asked about alone; None: there is none now.
+
+        Raises:
+            StopError, ConfigError: As of `ask`.
+        """
+        try:
+            answer = await self._answer(text)
+        except (StopError, ConfigError):
+            raise
+        except (PermanentError, TransientError):
+            return None
+        outcome = read_answer(answer, ids := self._policy.prompt([text]).ids)
+        return outcome.value[ids[0]].sentiment if isinstance(outcome, Ok) else None
+
     def take_charges(self) -> list[Charge]:
         """Return what the probes have cost since the last call."""
         taken, self._charges = self._charges, []
         return taken
 
-    async def _answer(self) -> ChatAnswer:
+    async def _answer(self, text: str = PROBE_TEXT) -> ChatAnswer:
         while True:
-            prompt = self._policy.prompt([PROBE_TEXT], self._negotiation.options)
+            prompt = self._policy.prompt([text], self._negotiation.options)
             charges: list[Charge] = []  # of its own: those before may be taken meanwhile
             try:
                 return await self._model.answer(prompt, charges)

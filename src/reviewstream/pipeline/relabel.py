@@ -95,7 +95,8 @@ def estimate(reviews: Iterable[LabelledReview], settings: OpenAISettings) -> Est
     """Return about what it takes to label reviews in packs, with the prompt of the settings."""
     policy = LabelPolicy.of(settings)
     requests = asked = answered = 0
-    for texts in policy.packs((review.text for review in reviews), str):
+    for pack in policy.packs((review.text for review in reviews), str):
+        texts = policy.asked(pack)
         requests += 1
         asked += question_tokens(policy.prompt(texts).request)
         answered += expected_answer_tokens(len(texts), version=policy.prompt_version)

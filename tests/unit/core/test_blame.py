@@ -110,7 +110,7 @@ def test_what_the_probe_is_not_refused_for_is_the_fault_of_the_text(found: Blame
     assert settled(found, is_probe_answered=True) is Blame.TEXT
 
 
-@pytest.mark.parametrize("found", set(Blame) - {Blame.UNCLEAR, Blame.REQUEST})
+@pytest.mark.parametrize("found", sorted(set(Blame) - {Blame.UNCLEAR, Blame.REQUEST}))
 def test_a_probe_that_is_answered_changes_no_other_blame(found: Blame) -> None:
     assert settled(found, is_probe_answered=True) is found
 
