@@ -18,6 +18,7 @@ from reviewstream.pipeline.limiting import SharedLimiter, terms_of
 from reviewstream.pipeline.remembering import CLAIM_PATIENCE
 from reviewstream.pipeline.unlimited import NoLedger
 from reviewstream.ports import (
+    ChatModel,
     ConnectCluster,
     LabelLedger,
     LedgerArchive,
@@ -107,6 +108,22 @@ async def open_labeller(
             offload=of_labels,
             patience=max(CLAIM_PATIENCE, 2 * patience),
         )
+
+
+@asynccontextmanager
+async def open_model(settings: OpenAISettings) -> AsyncIterator[ChatModel]:
+    """Return the model alone, on the running event loop; nothing is limited or remembered.
+
+    Raises:
+        ConfigError: There is no key, or the address or the certificates cannot be used.
+    """
+    from reviewstream.adapters.openai import OpenAIChat
+
+    model = OpenAIChat.connect(settings)
+    try:
+        yield model
+    finally:
+        await model.aclose()
 
 
 def priced(settings: OpenAISettings) -> OpenAISettings:

@@ -17,6 +17,7 @@ from rich.text import Text
 from reviewstream.adapters.access import is_loopback
 from reviewstream.cli import EXTRAS
 from reviewstream.cli.context import DONE, FINDINGS, Context, verb
+from reviewstream.cli.endpoint_check import check_endpoint
 from reviewstream.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -50,9 +51,20 @@ class Check:
 
 
 @click.command("doctor")
+@click.option(
+    "--model", "asks", is_flag=True, help="Ask the model's endpoint what it can, instead."
+)
 @verb
-def command(context: Context) -> None:
-    """Say what is missing on this machine, and the command that fixes it."""
+def command(context: Context, *, asks: bool) -> None:
+    """Say what is missing on this machine, and the command that fixes it.
+
+    With --model: make a few small requests to the endpoint that the settings name, after saying
+    what they cost at most. It ends with the settings that suit the endpoint, on standard output.
+    Exit code 0: reviews can be labelled with the settings as they are; 1: not; 2: the settings
+    cannot be used.
+    """
+    if asks:
+        check_endpoint(context)
     checks = [*_extras(), *_machine(), *_settings(context)]
     for check in checks:
         mark = _mark(check)

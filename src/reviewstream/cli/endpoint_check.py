@@ -1,0 +1,147 @@
+"""`reviewstream doctor --model`: asks the model's endpoint what it can."""
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import msgspec
+from rich.text import Text
+
+from reviewstream.cli.context import DONE, FINDINGS, Context
+from reviewstream.cli.terminal import plain
+from reviewstream.core.costs import MILLION, cost_micro_usd
+from reviewstream.core.prompts import expected_answer_tokens, question_tokens
+from reviewstream.core.usage import prompt_ceiling
+
+if TYPE_CHECKING:
+    from reviewstream.pipeline.capabilities import Capabilities
+    from reviewstream.pipeline.capability_report import Finding
+    from reviewstream.pipeline.policy import LabelPolicy
+    from reviewstream.settings import OpenAISettings
+
+USUAL: Final = 8  # questions of a check
+MARKS: Final = {
+    "ok": ("ok     ", "green"),
+    "beware": ("beware ", "yellow"),
+    "failed": ("failed ", "red"),
+    "unknown": ("unknown", "dim"),
+}
+
+
+def check_endpoint(context: Context) -> None:
+    """Ask the endpoint that the settings name, print what it can, and exit.
+
+    Raises:
+        ConfigError: The settings cannot be used; nothing was asked.
+    """
+    from reviewstream.app import priced
+    from reviewstream.pipeline.capabilities import spent
+    from reviewstream.pipeline.capability_report import is_usable, report
+    from reviewstream.pipeline.capability_settings import as_toml, suggested
+    from reviewstream.pipeline.policy import LabelPolicy
+
+    given = context.settings.openai
+    settings = priced(given)
+    policy = LabelPolicy.of(settings)
+    announced = _announcement(policy, settings)
+    _say(context, announced)
+    found = asyncio.run(_asked(settings, policy))
+    findings = report(found, settings, _price(given, settings))
+    for finding in findings:
+        _show(context, finding)
+    tokens, micro_usd = spent(found, policy)
+    _say(context, _bill(len(found.trials), tokens, micro_usd, settings))
+    values = suggested(found, settings)
+    if context.json:
+        result = {
+            "good": is_usable(found),
+            "checks": [msgspec.to_builtins(finding) for finding in findings],
+            "announced": announced,
+            "requests": len(found.trials),
+            "tokens": tokens,
+            "cost_usd": micro_usd / MILLION,
+            "settings": values,
+        }
+        context.emit(result)
+    elif values:
+        _say(context, "For reviewstream.toml, so that the first request is right:")
+        click.echo(as_toml("openai", values))
+    sys.exit(DONE if is_usable(found) else FINDINGS)
+
+
+async def _asked(settings: "OpenAISettings", policy: "LabelPolicy") -> "Capabilities":
+    from reviewstream.adapters.clock import SystemClock
+    from reviewstream.app import open_model
+    from reviewstream.pipeline.capabilities import CapabilityCheck
+
+    async with open_model(settings) as model:
+        return await CapabilityCheck(model, policy, SystemClock()).run()
+
+
+def _announcement(policy: "LabelPolicy", settings: "OpenAISettings") -> str:
+    """Return the sentence about what the check asks and costs; nothing is asked before it."""
+    from reviewstream.pipeline.capabilities import MAX_QUESTIONS, most_tokens
+
+    request, answer = most_tokens(policy)
+    likely = question_tokens(request) + expected_answer_tokens(1, version=policy.prompt_version)
+    ceiling = prompt_ceiling(request)
+    most = cost_micro_usd(ceiling, answer, policy.ceiling_prices) * MAX_QUESTIONS
+    dollars = (
+        f"at most {most / MILLION:.4f} US dollars" if _is_priced(settings) else "price unknown"
+    )
+    return (
+        f"Asking {policy.endpoint} about {USUAL} small questions, {MAX_QUESTIONS} at most: about"
+        f" {USUAL * likely:,} tokens, at most {MAX_QUESTIONS * (ceiling + answer):,} if the model"
+        f" reasons ({dollars}). No budget counts them."
+    )
+
+
+def _bill(requests: int, tokens: int, micro_usd: int, settings: "OpenAISettings") -> str:
+    dollars = f", {micro_usd / MILLION:.6f} US dollars" if _is_priced(settings) or micro_usd else ""
+    return f"Made {requests} requests: {tokens:,} tokens{dollars}, as far as the answers tell."
+
+
+def _is_priced(settings: "OpenAISettings") -> bool:
+    from reviewstream.pipeline.policy import known_prices
+
+    return known_prices(settings) is not None
+
+
+def _price(given: "OpenAISettings", settings: "OpenAISettings") -> "Finding":
+    """Return whether the price is known, and its source.
+
+    Args:
+        given: As the user set them.
+        settings: With the listed prices.
+    """
+    from reviewstream.adapters.prices import open_price_list
+    from reviewstream.core.costs import tier_factor
+    from reviewstream.pipeline.capability_report import Finding
+    from reviewstream.pipeline.limiting import no_price
+
+    if not _is_priced(settings):
+        return Finding(name="price", state="beware", detail=no_price(settings))
+    if tier_factor(settings.service_tier, settings.tier_price_factor) is None:
+        detail = f"the price of the service tier {settings.service_tier} is unknown"
+        fix = "set openai.tier_price_factor, its price in proportion to the standard tier"
+        return Finding(name="price", state="beware", detail=detail, fix=fix)
+    prices = open_price_list()
+    source = "as set" if prices is None or given == settings else f"listed in {prices.name}"
+    detail = (
+        f"{settings.input_usd_per_million:g} US dollars for a million tokens of questions,"
+        f" {settings.output_usd_per_million:g} of answers, {source}"
+    )
+    return Finding(name="price", state="ok", detail=detail)
+
+
+def _show(context: Context, finding: "Finding") -> None:
+    words, style = MARKS[finding.state]
+    fix = f"\n          fix: {plain(finding.fix)}" if finding.fix else ""
+    line = f" {finding.name}: {plain(finding.detail)}{fix}"
+    mark: Any = Text(words, style)
+    context.console.print(mark, line, sep="", markup=False, soft_wrap=True)
+
+
+def _say(context: Context, sentence: str) -> None:
+    context.console.print(plain(sentence), markup=False, soft_wrap=True)

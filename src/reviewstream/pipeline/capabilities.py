@@ -1,0 +1,246 @@
+"""Finds out what an endpoint can, by a few small questions.
+
+First the options of the first request are tried, and changed as a run would change them, until the
+endpoint answers so that labels can be read. A setting of the user that is refused, which a run
+would not change, is left out, so that it does not hide the rest. From there on each question
+differs in one option from the one that was answered.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from msgspec import Struct, structs
+
+from reviewstream.core.chat import ChatAnswer, ChatOptions, ChatRequest
+from reviewstream.core.costs import cost_micro_usd
+from reviewstream.core.dialects import manners_of
+from reviewstream.core.negotiation import FIELDS, HIDDEN_ROOMS, Negotiation, setting_of
+from reviewstream.pipeline.policy import LabelPolicy
+from reviewstream.pipeline.probe import PROBE_TEXT
+from reviewstream.pipeline.trials import (
+    TELLING,
+    Outcome,
+    Question,
+    Trial,
+    hidden_tokens,
+    try_out,
+)
+from reviewstream.ports import ChatModel, Clock
+
+MAX_QUESTIONS: Final = 16  # requests in all; about eight are the rule
+MAX_FIRST: Final = 10  # of them until one is answered
+RETRIES: Final = 2  # of requests that failed for a passing reason
+WAIT: Final = 2.0  # seconds before such a retry, unless the endpoint names its own
+MAX_WAIT: Final = 20.0  # seconds; an endpoint that asks for more is not asked again
+UNREADABLE: Final = 2  # answers that cannot be read before a weaker format is tried
+EFFORTS: Final = ("none", "minimal", "low", "medium", "high")  # from the least on
+DEAR: Final = ("medium", "high")  # of them: an answer that is cut shows that they are taken, too
+NOTHING: Final[dict[str, Any]] = {  # options that need not be sent, and their value then
+    "temperature": None,
+    "service_tier": None,
+    "reasoning_effort": None,
+    "extra_body": {},
+}
+
+
+class Dropped(Struct, frozen=True, kw_only=True):
+    """Settings of the user that the endpoint refuses.
+
+    Attributes:
+        settings: Names, such as `openai.temperature`; several if the endpoint names no field.
+        words: The endpoint's own.
+    """
+
+    settings: tuple[str, ...]
+    words: str
+
+
+class Capabilities(Struct, frozen=True, kw_only=True):
+    """Result of a check.
+
+    Attributes:
+        base: The first question that was answered so that a label can be read; None: none was.
+        trials: All questions, in their order.
+        dropped: Settings that had to be left out.
+    """
+
+    base: Trial | None
+    trials: tuple[Trial, ...]
+    dropped: tuple[Dropped, ...] = ()
+
+
+class CapabilityCheck:
+    """Asks an endpoint what it can. To be used once.
+
+    Args:
+        model: The endpoint.
+        policy: How reviews are labelled, by the settings.
+        clock: Measures latencies, and waits before a retry.
+    """
+
+    def __init__(self, model: ChatModel, policy: LabelPolicy, clock: Clock) -> None:
+        self._model = model
+        self._policy = policy
+        self._clock = clock
+        self._trials: list[Trial] = []
+        self._dropped: list[Dropped] = []
+        self._retries = RETRIES
+
+    async def run(self) -> Capabilities:
+        """Ask, one question after the other.
+
+        Raises:
+            ConfigError: A setting is at fault; nothing was asked.
+        """
+        base = await self._first_answer()
+        if base is not None:
+            await self._vary(base)
+        return Capabilities(base=base, trials=tuple(self._trials), dropped=tuple(self._dropped))
+
+    async def _first_answer(self) -> Trial | None:
+        """Return the first trial that is answered well, or None if there is none."""
+        negotiation: Negotiation | None = Negotiation(self._policy.options, self._policy.auto)
+        unreadable = 0
+        while negotiation is not None and len(self._trials) < MAX_FIRST:
+            trial = await self._ask(Question(options=negotiation.options))
+            if trial.outcome is Outcome.ANSWERED:
+                return trial
+            unreadable += trial.outcome is Outcome.UNREADABLE
+            is_first = trial.outcome is Outcome.UNREADABLE and unreadable < UNREADABLE
+            if not is_first and not await self._may_retry(trial):
+                negotiation = self._changed(negotiation, trial)
+        return None
+
+    def _changed(self, negotiation: Negotiation, trial: Trial) -> Negotiation | None:
+        """Return the negotiation with other options, or None if nothing is left to try."""
+        match trial.outcome:
+            case Outcome.CUT:
+                changed = negotiation.make_room()
+            case Outcome.UNREADABLE:
+                changed = negotiation.adapt("response_format", trial.words)
+            case Outcome.REFUSED if not is_of_key(trial):
+                changed = negotiation.adapt(trial.field, trial.words)
+                if changed is None:
+                    return self._without_setting(trial)
+            case _:
+                return None
+        return None if changed is None else negotiation
+
+    def _without_setting(self, trial: Trial) -> Negotiation | None:
+        """Return a negotiation without the settings that the endpoint refuses."""
+        auto = self._policy.auto
+        named = setting_of(trial.field).removeprefix("openai.")
+        names = (named,) if trial.field else _set_options(trial.options, auto)
+        values = {name: NOTHING[name] for name in names if name in NOTHING}
+        options = structs.replace(trial.options, **values)
+        negotiation = Negotiation(options, auto | (set(names) & set(FIELDS)))
+        if options == trial.options and negotiation.adapt(trial.field, trial.words) is None:
+            return None
+        settings = tuple(f"openai.{name}" for name in names)
+        self._dropped.append(Dropped(settings=settings, words=trial.words))
+        return negotiation
+
+    async def _vary(self, base: Trial) -> None:
+        """Ask with one option changed each time, until the endpoint answers no more."""
+        for question in self._variants(base):
+            trial = await self._ask(question)
+            while await self._may_retry(trial):
+                trial = await self._ask(question)
+            if trial.outcome not in TELLING or len(self._trials) >= MAX_QUESTIONS:
+                return
+
+    def _variants(self, base: Trial) -> Iterator[Question]:
+        """Yield further questions, the most important first."""
+        options = base.options
+        if options.response_format == "json_schema":
+            yield Question(options=options, is_against_schema=True)
+        elif not any(one.options.response_format == "json_schema" for one in self._trials):
+            yield Question(options=structs.replace(options, response_format="json_schema"))
+        dropped = {setting for one in self._dropped for setting in one.settings}
+        if options.temperature is None and "openai.temperature" not in dropped:
+            yield Question(options=structs.replace(options, temperature=0.0))
+        is_hidden = base.answer is not None and hidden_tokens(base.answer) > 0
+        reasons = manners_of(self._policy.model).reasons or is_hidden
+        for effort in EFFORTS if reasons else ("low",):  # one tells whether the field is taken
+            if of_effort(self._trials, effort) is None:
+                room = 0 if effort in DEAR else options.hidden_tokens_per_label
+                yield Question(
+                    options=structs.replace(
+                        options, reasoning_effort=effort, hidden_tokens_per_label=room
+                    )
+                )
+
+    async def _may_retry(self, trial: Trial) -> bool:
+        """Wait before a retry; False: there is to be none."""
+        wait = WAIT if trial.retry_after is None else trial.retry_after
+        is_passing = trial.outcome in {Outcome.BUSY, Outcome.FAILED}
+        is_full = len(self._trials) >= MAX_QUESTIONS
+        if not is_passing or is_full or not self._retries or wait > MAX_WAIT:
+            return False
+        self._retries -= 1
+        await self._clock.sleep(wait)
+        return True
+
+    async def _ask(self, question: Question) -> Trial:
+        trial = await try_out(question, self._model, self._policy, self._clock)
+        self._trials.append(trial)
+        return trial
+
+
+def most_tokens(policy: LabelPolicy) -> tuple[ChatRequest, int]:
+    """Return the longest request of a check, and the most tokens that its answer may have."""
+    room = policy.options.hidden_tokens_per_label
+    if "hidden_tokens_per_label" in policy.auto:
+        room = HIDDEN_ROOMS[-1]
+    options = structs.replace(policy.options, hidden_tokens_per_label=room)
+    request = policy.prompt([PROBE_TEXT], options).request
+    return request, request.max_output_tokens
+
+
+def spent(found: Capabilities, policy: LabelPolicy) -> tuple[int, int]:
+    """Return the tokens of all answers, and their cost in micro-dollars, as far as it is known."""
+    answers = [one.answer for one in found.trials if one.answer is not None]
+    tokens = sum(one.prompt_tokens + one.completion_tokens for one in answers)
+    return tokens, sum(cost_micro_usd_of(one, policy) for one in answers)
+
+
+def cost_micro_usd_of(answer: ChatAnswer, policy: LabelPolicy) -> int:
+    """Return the cost of an answer: as it is reported, or else by the prices of the policy."""
+    if answer.cost_micro_usd is not None:
+        return answer.cost_micro_usd
+    return cost_micro_usd(
+        answer.prompt_tokens,
+        answer.completion_tokens,
+        policy.prices_of(answer.service_tier),
+        cached_tokens=answer.cached_tokens,
+    )
+
+
+def of_effort(trials: Sequence[Trial], effort: str) -> Trial | None:
+    """Return the last trial that tells whether an effort is taken, or None."""
+    for trial in reversed(trials):
+        is_asked = trial.options.reasoning_effort == effort and trial.outcome in TELLING
+        is_of_other = trial.outcome is Outcome.REFUSED and not _is_blamed(trial)
+        if is_asked and not is_of_other and not trial.question.is_against_schema:
+            return trial
+    return None
+
+
+def is_of_key(trial: Trial) -> bool:
+    """Say whether a refusal that names no field speaks of the key."""
+    words = trial.words.lower()
+    return not trial.field and any(said in words for said in ("api key", "api_key", "apikey"))
+
+
+def _is_blamed(trial: Trial) -> bool:
+    """Say whether a refusal may be that of the effort."""
+    return not trial.field or setting_of(trial.field) == "openai.reasoning_effort"
+
+
+def _set_options(options: ChatOptions, auto: frozenset[str]) -> tuple[str, ...]:
+    """Return the names of the options that are sent because the user set them."""
+    return tuple(
+        name
+        for name, nothing in NOTHING.items()
+        if name not in auto and getattr(options, name) != nothing
+    )
