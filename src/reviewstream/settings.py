@@ -171,6 +171,7 @@ class OpenAISettings(_Section):
         input_usd_per_million: Price of a million prompt tokens, in US dollars; None: as
             genai-prices lists it for the model.
         cached_input_usd_per_million: The same of prompt tokens that the endpoint had in its cache.
+        cache_write_usd_per_million: The same of prompt tokens that it wrote to its cache.
         output_usd_per_million: The same of a million completion tokens.
         tier_price_factor: What `service_tier` costs in proportion to these prices; None: half for
             `flex`, the same for `default`.
@@ -183,7 +184,7 @@ class OpenAISettings(_Section):
     api_key_command: str | None = None
     dialect: str = "auto"
     ca_location: str | None = None
-    model: str = "gpt-4o-mini"
+    model: str = "gpt-6-luna"
     timeout: PositiveFloat = 30.0
     startup_timeout: PositiveFloat = 600.0
     concurrency: PositiveInt = 16
@@ -204,6 +205,7 @@ class OpenAISettings(_Section):
     generation: int = Field(default=0, ge=0, le=999)
     input_usd_per_million: NonNegativeFloat | None = None
     cached_input_usd_per_million: NonNegativeFloat | None = None
+    cache_write_usd_per_million: NonNegativeFloat | None = None
     output_usd_per_million: NonNegativeFloat | None = None
     tier_price_factor: NonNegativeFloat | None = None
     ledger_name: str | None = None

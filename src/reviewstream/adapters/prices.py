@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from reviewstream.core.costs import MILLION, Prices
 from reviewstream.core.dialects import dialect_of
 from reviewstream.core.packs import overhead
-from reviewstream.core.prompts import BYTES_PER_TOKEN, MAX_TEXT_TOKENS
+from reviewstream.core.prompts import BYTES_PER_TOKEN, MAX_TEXT_TOKENS, known_version
 from reviewstream.ports import PriceList
 from reviewstream.settings import OpenAISettings
 
@@ -137,11 +137,13 @@ def priced(settings: OpenAISettings, prices: PriceList | None = None) -> OpenAIS
         listed["input_usd_per_million"] = found.prompt / MILLION
         if found.cached is not None:
             listed["cached_input_usd_per_million"] = found.cached / MILLION
+        if found.written is not None:
+            listed["cache_write_usd_per_million"] = found.written / MILLION
     unset = {name: usd for name, usd in listed.items() if getattr(settings, name) is None}
     return settings.model_copy(update=unset)
 
 
 def _longest(settings: OpenAISettings) -> int:
     """Return the most tokens that a request can have: as many as it has bytes."""
-    alone = overhead(settings.prompt_version) + MAX_TEXT_TOKENS
+    alone = overhead(known_version(settings.prompt_version)) + MAX_TEXT_TOKENS
     return BYTES_PER_TOKEN * max(settings.max_pack_tokens, alone)

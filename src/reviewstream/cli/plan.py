@@ -239,8 +239,8 @@ def _list_warnings(given: "OpenAISettings", model: "OpenAISettings") -> Iterator
     if listed and (listed.written or 0) > listed.prompt and EXPLICIT not in given.extra_body:
         yield (
             f"{model.model} charges more for questions that it writes to its cache (listed:"
-            f" {(listed.written or 0) / MILLION:g} US dollars a million), which is not in this"
-            f" estimate: openai.extra_body = {{{EXPLICIT} = {{mode = 'explicit'}}}} avoids it"
+            f" {(listed.written or 0) / MILLION:g} US dollars a million), which this estimate"
+            f" counts: openai.extra_body = {{{EXPLICIT} = {{mode = 'explicit'}}}} avoids it"
         )
     free = [
         name

@@ -19,6 +19,7 @@ class Billed(Struct, frozen=True, kw_only=True):
         prompt_tokens: The cached ones included.
         completion_tokens: The reasoning included.
         cached_tokens: At most `prompt_tokens`.
+        written_tokens: Written to the cache, at most `prompt_tokens`.
         reasoning_tokens: At most `completion_tokens`.
         is_known: The tokens are reported; if not, the counts mean nothing.
         cost_micro_usd: Millionths of a US dollar, rounded up; None: not reported.
@@ -27,6 +28,7 @@ class Billed(Struct, frozen=True, kw_only=True):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    written_tokens: int = 0
     reasoning_tokens: int = 0
     is_known: bool = False
     cost_micro_usd: int | None = None
@@ -61,6 +63,7 @@ def read_usage(value: object, *, has_text: bool) -> Billed:
         prompt_tokens=prompt,
         completion_tokens=completion,
         cached_tokens=min(_cached(usage), prompt),
+        written_tokens=min(_detail(usage, "prompt_tokens_details", "cache_write_tokens"), prompt),
         reasoning_tokens=min(reasoning, completion),
         is_known=True,
         cost_micro_usd=_cost(usage),

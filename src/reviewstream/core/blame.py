@@ -66,6 +66,7 @@ _BY_STATUS: Final[Mapping[int, Blame]] = {
     401: Blame.ACCOUNT,
     402: Blame.QUOTA,
     404: Blame.REQUEST,  # every request has the same path and the same model
+    405: Blame.REQUEST,  # likewise
     407: Blame.REQUEST,  # a proxy wants a password
     408: Blame.ENDPOINT,
     409: Blame.ENDPOINT,

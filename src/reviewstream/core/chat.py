@@ -71,6 +71,7 @@ class ChatAnswer(Struct, frozen=True, kw_only=True):
         prompt_tokens: Of the request, the cached ones included.
         completion_tokens: Of the answer, the reasoning included.
         cached_tokens: Prompt tokens that the endpoint had in its cache.
+        written_tokens: Prompt tokens that it wrote to its cache, which some bill apart.
         reasoning_tokens: Completion tokens that the answer does not show.
         has_usage: Whether the endpoint reports the tokens; if not, the counts mean nothing.
         cost_micro_usd: Cost as the endpoint reports it, in millionths of a US dollar; None: it
@@ -87,6 +88,7 @@ class ChatAnswer(Struct, frozen=True, kw_only=True):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    written_tokens: int = 0
     reasoning_tokens: int = 0
     has_usage: bool = True
     cost_micro_usd: int | None = None

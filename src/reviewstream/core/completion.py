@@ -132,6 +132,7 @@ def _answer(
         prompt_tokens=used.prompt_tokens,
         completion_tokens=used.completion_tokens,
         cached_tokens=used.cached_tokens,
+        written_tokens=used.written_tokens,
         reasoning_tokens=used.reasoning_tokens,
         has_usage=used.is_known,
         cost_micro_usd=used.cost_micro_usd,

@@ -7,12 +7,12 @@ probe, a request of ours that no text of a user can spoil.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from msgspec import structs
 
-from reviewstream.core.chat import ChatOptions
+from reviewstream.core.chat import ChatOptions, MaxTokensField
 
 HIDDEN_ROOMS: Final = (
     0,
@@ -23,6 +23,10 @@ EFFORTS: Final = ("none", "minimal", "low", None)  # from the least on; None: no
 FORMATS: Final = ("json_schema", "json_object", "text")  # from the strictest on
 FIELDS: Final = ("response_format", "max_tokens_field", "reasoning_effort")  # what `auto` is for
 
+_OTHER: Final[Mapping[MaxTokensField, MaxTokensField]] = {
+    "max_completion_tokens": "max_tokens",
+    "max_tokens": "max_completion_tokens",
+}
 _TOO_LARGE: Final = re.compile(r"too (?:large|big|high)|at most|maximum|exceed|less than|greater")
 _OPTION_OF: Final = {  # field of a request -> option
     "response_format": "response_format",
@@ -112,33 +116,33 @@ class Negotiation:
         )
 
     def _steps(self, field: str, words: str) -> Iterator[ChatOptions]:
-        """Yield what may be tried, most likely first: all, where the endpoint names no field."""
+        """Yield what may be tried, most likely first: one thing, or all if none is named."""
         named = _OPTION_OF.get(field)
         if field and named is None:
             return
+        if named == "max_tokens_field" and _TOO_LARGE.search(words):
+            yield from self._smaller()
         for name in FIELDS if named is None else (named,):
-            if name == "max_tokens_field" and _TOO_LARGE.search(words):
-                yield from self._smaller()
             if name in self._auto:
-                yield from self._weaker(name)
+                yield from self._weaker(name, is_named=named is not None)
 
     def _smaller(self) -> Iterator[ChatOptions]:
         room = self.options.hidden_tokens_per_label
         if "hidden_tokens_per_label" in self._auto and room > 0:
             yield structs.replace(self.options, hidden_tokens_per_label=room // 2)
 
-    def _weaker(self, name: str) -> Iterator[ChatOptions]:
+    def _weaker(self, name: str, *, is_named: bool) -> Iterator[ChatOptions]:
         now = self.options
         match name:
             case "response_format":
                 for form in FORMATS[FORMATS.index(now.response_format) + 1 :]:
                     yield structs.replace(now, response_format=form)
             case "max_tokens_field":
-                for field in ("max_completion_tokens", "max_tokens"):
-                    yield structs.replace(now, max_tokens_field=field)
+                if now.max_tokens_field == self._first.max_tokens_field:
+                    yield structs.replace(now, max_tokens_field=_OTHER[now.max_tokens_field])
             case _:
-                for effort in EFFORTS:
-                    if now.reasoning_effort is not None:
+                if now.reasoning_effort is not None:
+                    for effort in EFFORTS if is_named else (None,):
                         yield structs.replace(now, reasoning_effort=effort)
 
 

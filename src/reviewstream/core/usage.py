@@ -30,6 +30,7 @@ def clamp_usage(answer: ChatAnswer, request: ChatRequest) -> ChatAnswer:
         answer,
         prompt_tokens=prompt,
         cached_tokens=min(answer.cached_tokens, prompt),
+        written_tokens=min(answer.written_tokens, prompt),
         completion_tokens=min(answer.completion_tokens, said),
     )
 

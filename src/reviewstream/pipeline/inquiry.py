@@ -41,6 +41,7 @@ from reviewstream.ports import Clock, RateLimiter
 
 BAD_ANSWERS: Final = 2  # about one review; it is asked about once again, and no more
 PACK_FAILURES: Final = 3  # about a pack; its halves may fare better
+LONG_WAIT: Final = 5.0  # seconds; a longer wait after a failure is logged
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
@@ -248,7 +249,7 @@ class Inquiry:
             seconds = backoff(failures, jitter=jitter, cap=min(30.0, longest))
         else:  # not all at the same moment, yet never sooner than we were told
             seconds = min(longest, max(err.retry_after, 0.0) * (1 + jitter / 2))
-        if kind != "failure":
+        if kind != "failure" or seconds >= LONG_WAIT:
             self._endpoint.log.wait(kind, f"{_WAITS[kind]} of {self._policy.endpoint}: {err}")
         await self._endpoint.halt.unless_halted(clock.sleep(seconds))
 
@@ -259,6 +260,7 @@ _CONTRADICTED: Final = (
     " others. The answer is thrown away and the pack is asked about in parts."
 )
 _WAITS: Final = {
+    "failure": "Labelling waits after a failure",
     "throttled": "Labelling waits for the rate limit",
     "capacity": "Labelling waits for capacity in openai.service_tier",
 }

@@ -129,7 +129,13 @@ class MeteredModel:
         cost = known
         if cost is None:
             prices = self._policy.prices_of(answer.service_tier)
-            cost = cost_micro_usd(asked, said, prices, cached_tokens=answer.cached_tokens)
+            cost = cost_micro_usd(
+                asked,
+                said,
+                prices,
+                cached_tokens=answer.cached_tokens,
+                written_tokens=answer.written_tokens,
+            )
         return _Cost(
             amount=Amount(tokens=asked + said, micro_usd=cost),
             charge=Charge(prompt_tokens=asked, completion_tokens=said, micro_usd=cost),

@@ -1,6 +1,7 @@
 """What a run over a file would ask the model, and what that would take."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Final, Self
 
@@ -20,6 +21,7 @@ from reviewstream.wire.framing import Line, Oversized
 ENOUGH: Final = 100  # labels bought before; the mean of fewer says little
 SAMPLE: Final = 10_000  # labels whose mean is taken
 LOOKED_AT: Final = 200_000  # entries of the ledger, to find them
+CACHED_FROM: Final = 1_024  # prompt tokens from which OpenAI writes a request to its cache
 DIGEST: Final = 8  # bytes of a text's digest that tell it from others
 
 Bought = tuple[LedgerKey, str]
@@ -180,13 +182,19 @@ class Planner:
         answers = self._answers
         completion = round(answers.per_answer + answers.per_label * len(texts))
         prices = self._prices
+        cost = partial(
+            cost_micro_usd,
+            prompt,
+            completion,
+            written_tokens=prompt if prompt >= CACHED_FROM else 0,
+        )
         return Plan(
             requests=1,
             prompt_tokens=prompt,
             completion_tokens=completion,
-            cost_micro_usd=cost_micro_usd(prompt, completion, prices.asked or Prices()),
-            standard_micro_usd=cost_micro_usd(prompt, completion, prices.standard),
-            flex_micro_usd=cost_micro_usd(prompt, completion, prices.flex),
+            cost_micro_usd=cost(prices.asked or Prices()),
+            standard_micro_usd=cost(prices.standard),
+            flex_micro_usd=cost(prices.flex),
         )
 
 

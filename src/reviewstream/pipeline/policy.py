@@ -40,7 +40,10 @@ def known_prices(settings: OpenAISettings) -> Prices | None:
     if prompt is None or completion is None:
         return None
     return Prices.from_usd(
-        prompt=prompt, cached=settings.cached_input_usd_per_million, completion=completion
+        prompt=prompt,
+        cached=settings.cached_input_usd_per_million,
+        written=settings.cache_write_usd_per_million,
+        completion=completion,
     )
 
 

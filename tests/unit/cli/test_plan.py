@@ -51,7 +51,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(path: Path | str, *settings: str, options: tuple[str, ...] = ()) -> Result:
     given = [argument for one in settings for argument in ("-s", one)]
     # Nobody listens there: a plan that asked would fail.
-    away = ["-s", "openai.base_url=http://127.0.0.1:1/v1"]
+    away = ["-s", "openai.base_url=http://127.0.0.1:1/v1", "-s", "openai.model=gpt-4o-mini"]
     return CliRunner().invoke(
         main, ["plan", str(path), *options, *away, *given], env={"COLUMNS": "200"}
     )
@@ -69,7 +69,8 @@ def test_a_plan_is_told_as_json(path: Path) -> None:
     assert body["lines"] == 100
     assert body["to_ask"] == 100 - body["copies"]
     assert body["requests"] == -(-body["to_ask"] // 20)
-    assert body["completion_tokens"] == 15 * body["to_ask"] + 4 * body["requests"]
+    labels = body["to_ask"] + 2 * body["requests"]  # two control texts in each
+    assert body["completion_tokens"] == 15 * labels + 4 * body["requests"]
     assert body["cost_usd"] == pytest.approx(
         (0.15 * body["prompt_tokens"] + 0.6 * body["completion_tokens"]) / 1e6, abs=1e-5
     )

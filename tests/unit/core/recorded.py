@@ -405,7 +405,7 @@ ERRORS: Final = {
     ),
     "redirect": Error(302, "", Blame.REQUEST, ""),
     "firewall": Error(403, "<title>Access denied</title>", Blame.UNCLEAR, "Access denied"),
-    "no-such-method": Error(405, {"detail": "Method Not Allowed"}, Blame.UNCLEAR, "Not Allowed"),
+    "no-such-method": Error(405, {"detail": "Method Not Allowed"}, Blame.REQUEST, "Not Allowed"),
     "teapot": Error(418, "", Blame.UNCLEAR, ""),
     "time-out": Error(408, "", Blame.ENDPOINT, ""),
     "overloaded": Error(529, "", Blame.ENDPOINT, ""),

@@ -48,7 +48,7 @@ def test_names_of_errors_hold_for_every_dialect(dialect: str) -> None:
         (402, Blame.QUOTA),
         (403, Blame.UNCLEAR),
         (404, Blame.REQUEST),
-        (405, Blame.UNCLEAR),
+        (405, Blame.REQUEST),
         (408, Blame.ENDPOINT),
         (409, Blame.ENDPOINT),
         (413, Blame.TEXT),

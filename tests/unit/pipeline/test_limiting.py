@@ -577,7 +577,7 @@ async def test_whoever_is_cancelled_while_the_store_is_asked_gives_back_what_it_
 
 
 def test_the_terms_are_those_of_the_settings() -> None:
-    assert terms_of(OpenAISettings(), LimitsSettings()) == Terms(model="gpt-4o-mini")
+    assert terms_of(OpenAISettings(), LimitsSettings()) == Terms(model="gpt-6-luna")
     limits = LimitsSettings(
         requests_per_minute=500, tokens_per_minute=2e5, budget_usd=0.1, account="me"
     )
@@ -585,7 +585,7 @@ def test_the_terms_are_those_of_the_settings() -> None:
         base_url="http://127.0.0.1:8089/v1", input_usd_per_million=1, output_usd_per_million=2
     )
     assert terms_of(model, limits) == Terms(
-        model="gpt-4o-mini at 127.0.0.1:8089/v1",
+        model="gpt-6-luna at 127.0.0.1:8089/v1",
         account="me",
         limits=RateLimits(requests_per_minute=500.0, tokens_per_minute=2e5),
         budget_micro_usd=100_000,

@@ -273,11 +273,7 @@ class Told(NoLimit):
     """`RateLimiter` that knows what the endpoint allows."""
 
     def __init__(self, tokens_per_minute: float) -> None:
-        self._tokens = tokens_per_minute
-
-    @property
-    def tokens_per_minute(self) -> float | None:
-        return self._tokens
+        self.tokens_per_minute = tokens_per_minute
 
 
 def test_a_review_larger_than_a_minutes_tokens_is_rejected_with_the_endpoints_words() -> None:

@@ -229,7 +229,7 @@ def test_the_limit_that_is_met_first_says_how_long_it_takes(
 async def test_a_run_under_a_limit_takes_the_minutes_that_were_planned(
     shared: LimitsSettings,
 ) -> None:
-    settings = OpenAISettings(pack=5, concurrency=8, model="gpt-4o-mini")
+    settings = OpenAISettings(pack=5, concurrency=8, controls=False)
     policy = LabelPolicy.of(settings)
     distinct = [f"The soup was cold, {number} times." for number in range(1_000)]
     planner = Planner(policy, NoLedger(), answer_tokens(None, policy), remembers=True)
