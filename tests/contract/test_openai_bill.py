@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from decimal import Decimal
 from http.client import HTTPException
@@ -166,6 +167,29 @@ def test_what_never_arrives_whole_is_billed_and_not_told(
     assert entry["told"] is False
     totals = endpoint.bill()["totals"]
     assert totals["cost_micro_usd"] == totals["untold"]["cost_micro_usd"] > 0
+
+
+def test_a_client_that_goes_away_pays(endpoint: OpenAIEndpoint) -> None:
+    endpoint.options(prices="1,1,1")
+    endpoint.fault({"kind": "slow", "seconds": 60})
+    with pytest.raises(TimeoutError):
+        send(endpoint, body_of(), timeout=0.5)
+    eventually(lambda: endpoint.requests()["statuses"], lambda it: it == {"dropped": 1})
+    (entry,) = endpoint.bill()["entries"]
+    assert (entry["delivery"], entry["status"], entry["told"]) == ("dropped", None, False)
+    assert entry["cost_micro_usd"] > 0
+
+
+def test_an_answer_that_a_reset_overtakes_is_not_on_the_new_bill(endpoint: OpenAIEndpoint) -> None:
+    endpoint.fault("hang")
+    with pytest.raises(TimeoutError), ThreadPoolExecutor() as pool:
+        waiting = pool.submit(send, endpoint, body_of(), timeout=1.0)
+        eventually(lambda: endpoint.requests()["in_flight"], lambda it: it == 1)
+        endpoint.reset()
+        waiting.result()
+    eventually(lambda: endpoint.requests()["in_flight"], lambda it: it == 0)
+    totals = endpoint.bill()["totals"]
+    assert totals["prompt_tokens"] == totals["untold"]["prompt_tokens"] == 0
 
 
 @pytest.mark.parametrize(

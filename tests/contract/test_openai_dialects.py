@@ -222,6 +222,20 @@ def test_an_endpoint_of_ones_own_needs_no_key(endpoint: OpenAIEndpoint, dialect:
     assert send(endpoint, body_of(response_format=...), key=None).status == 200
 
 
+def test_azure_takes_its_own_header_for_a_key(endpoint: OpenAIEndpoint) -> None:
+    connection = HTTPConnection("127.0.0.1", endpoint.port, timeout=PATIENCE)
+    path = f"{endpoint.base_url.partition(str(endpoint.port))[2]}/chat/completions"
+    statuses = []
+    for dialect in ("azure", "openai"):
+        endpoint.dialect(dialect)
+        connection.request("POST", path, json.dumps(body_of()), {"api-key": "0123456789abcdef"})
+        answer = connection.getresponse()
+        answer.read()
+        statuses.append(answer.status)
+    connection.close()
+    assert statuses == [200, 401]
+
+
 def test_a_dialect_can_be_given_at_the_start_and_is_back_after_a_reset() -> None:
     with OpenAIEndpoint(dialect="mistral", api_key="sk-one") as own:
         assert send(own, body_of(), key="sk-other").json() == {"detail": "Unauthorized"}

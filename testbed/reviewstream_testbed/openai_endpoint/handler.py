@@ -50,6 +50,7 @@ class CompletionHandler:
         self._room = room
         self._options = room.options
         self._dialect = room.dialect
+        self._bill = room.bill  # a reset in the midst begins another one
         self._tokens = 0
         self._model = ""
         self._fault = script.NONE
@@ -162,7 +163,7 @@ class CompletionHandler:
                 self._room.limited[fault.kind] += 1
             raise error
         status = found.page.status if found.page else found.status
-        self._room.bill.refuse(self._model, None if kind == "reset" else status, fault.kind)
+        self._bill.refuse(self._model, None if kind == "reset" else status, fault.kind)
         if found.page is not None:
             return web.Response(status=status, text=found.page.text(), content_type="text/html")
         if found.body is not None:
@@ -174,7 +175,7 @@ class CompletionHandler:
     def _refused(self, error: ApiError, headers: Mapping[str, str]) -> web.Response:
         said = self._dialect.worded(error, self._model)
         fault = "" if self._fault is script.NONE else self._fault.kind
-        self._room.bill.refuse(self._model, said.status, fault)
+        self._bill.refuse(self._model, said.status, fault)
         told = {**headers, **said.headers}
         return web.json_response(self._dialect.shape(said), status=said.status, headers=told)
 
@@ -198,15 +199,13 @@ class CompletionHandler:
                 (body.get("stream_options") or {}).get("include_usage")
             )
             told = delivery == WHOLE and is_told and fault not in completions.UNTRUE
-            self._room.bill.close(entry, delivery, told=told)
+            self._bill.close(entry, delivery, told=told)
 
     def _add(self, completion: completions.Completion) -> Entry:
         fault = "" if self._fault is script.NONE else self._fault.kind
         cost = self._cost(completion)
         completion.cost = cost
-        return self._room.bill.add(
-            self._model, completion.tier, completion.tokens, cost or 0, fault
-        )
+        return self._bill.add(self._model, completion.tier, completion.tokens, cost or 0, fault)
 
     def _cost(self, completion: completions.Completion) -> int | None:
         """Return what an answer costs, in micro-dollars; None: it has no price."""
