@@ -10,14 +10,12 @@ from importlib import import_module
 from typing import Any, Final
 
 MAX_BODY: Final = 4 << 20  # bytes of an answer, unpacked; a long one has some ten thousand
+_TOO_LARGE: Final = f"the body is larger than {MAX_BODY:,} bytes"
 _GZIP: Final = 32 + zlib.MAX_WBITS  # zlib finds out by itself whether it is gzip or deflate
 
 
-class BodyTooLargeError(Exception):
-    """A body is larger than `MAX_BODY`."""
-
-    def __init__(self) -> None:
-        super().__init__(f"the body is larger than {MAX_BODY:,} bytes")
+class UnreadBodyError(Exception):
+    """A body is larger than `MAX_BODY`, packed in a way that was not asked for, or damaged."""
 
 
 async def bound_body(response: Any) -> None:  # noqa: ANN401 - of httpx or httpx2
@@ -40,7 +38,7 @@ def _bounded(base: type[Any]) -> type[Any]:
             async for part in unpacked(self._stream, self._packing):
                 size += len(part)
                 if size > MAX_BODY:
-                    raise BodyTooLargeError
+                    raise UnreadBodyError(_TOO_LARGE)
                 yield part
 
         async def aclose(self) -> None:
@@ -53,20 +51,19 @@ async def unpacked(parts: AsyncIterator[bytes], packing: str) -> AsyncIterator[b
     """Unpack a body, no more than a little over `MAX_BODY` of it.
 
     Raises:
-        BodyTooLargeError: There is more.
-        ValueError: It is packed in a way that was not asked for, or damaged.
+        UnreadBodyError: There is more; or it is packed in another way, or damaged.
     """
     if packing in {"identity", ""}:
         async for part in parts:
             yield part
         return
     if packing not in {"gzip", "x-gzip", "deflate"}:
-        raise ValueError(f"the body is packed as {packing!r}, which was not asked for")
+        raise UnreadBodyError(f"the body is packed as {packing!r}, which was not asked for")
     unpacker = zlib.decompressobj(_GZIP)
     async for part in parts:
         try:
             yield unpacker.decompress(part, MAX_BODY + 1)
         except zlib.error as err:
-            raise ValueError(f"the body cannot be unpacked: {err}") from err
+            raise UnreadBodyError(f"the body cannot be unpacked: {err}") from err
         if unpacker.unconsumed_tail:
-            raise BodyTooLargeError
+            raise UnreadBodyError(_TOO_LARGE)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 import openai
 from msgspec import structs
 
-from reviewstream.adapters.bodies import bound_body
+from reviewstream.adapters.bodies import UnreadBodyError, bound_body
 from reviewstream.adapters.token_command import TokenCommand
 from reviewstream.adapters.trust import tls_failure, trusting
 from reviewstream.core.blame import Blame, blame
@@ -94,8 +94,10 @@ class OpenAIChat:
             kind = TransientError if _is_unsent(err) else UnansweredError
             why = _kept(str(err.__cause__ or err))
             raise kind(f"the connection to {self._where} failed: {why}") from err
-        except (UnicodeError, AssertionError) as err:  # Python has codecs that are none for text
-            raise UnansweredError(f"the answer of {self._where} cannot be decoded") from err
+        except (UnreadBodyError, UnicodeError, AssertionError) as err:
+            # The last two: Python has codecs that are none for text.
+            why = _kept(str(err))
+            raise UnansweredError(f"the answer of {self._where} cannot be decoded: {why}") from err
         match read_completion(response.content, response.headers, self._dialect):
             case Refused() as refused:
                 raise self._error(refused, request)
