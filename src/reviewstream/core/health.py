@@ -3,7 +3,7 @@
 from collections import deque
 from typing import Final
 
-SAMPLE: Final = 200  # requests that are looked at
+SAMPLE: Final = 20  # requests that are looked at: few, so that a sudden illness shows at once
 CERTAIN: Final = 1e-6  # chance that a sound text is taken for one that makes the endpoint fail
 
 
@@ -21,11 +21,13 @@ class Health:
         """Note the outcome of a first attempt."""
         self._failed.append(failed)
 
-    @property
-    def failure_rate(self) -> float:
-        """Estimate the share of failures, 0 to 1; a half where nothing is known."""
-        return (sum(self._failed) + 1) / (len(self._failed) + 2)
-
     def is_text_at_fault(self, failures: int) -> bool:
-        """Say whether so many failures in a row are no accident of the endpoint's."""
-        return self.failure_rate**failures < CERTAIN
+        """Say whether so many failures in a row are no accident of the endpoint's.
+
+        That is the chance of them after what was seen, whatever the rate is (Laplace's rule of
+        succession): a few requests do not tell it well.
+        """
+        failed, seen, chance = sum(self._failed), len(self._failed), 1.0
+        for number in range(failures):
+            chance *= (failed + 1 + number) / (seen + 2 + number)
+        return chance < CERTAIN
