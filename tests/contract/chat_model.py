@@ -70,7 +70,7 @@ class ChatModelContract:
         assert caught.value.retry_after == 2.0
 
     @pytest.mark.anyio
-    @pytest.mark.parametrize("fault", ["500", "reset", "truncated_json", "empty_choices"])
+    @pytest.mark.parametrize("fault", ["500", "reset", "truncated_json"])
     async def test_after_a_failure_that_passes_the_same_request_is_answered(
         self, model: ChatModel, misbehave: Misbehave, fault: str
     ) -> None:
@@ -103,8 +103,11 @@ class ChatModelContract:
         assert not isinstance(caught.value, StopError)
 
     @pytest.mark.anyio
-    async def test_a_refusal_is_an_answer(self, model: ChatModel, misbehave: Misbehave) -> None:
-        misbehave("refusal")
+    @pytest.mark.parametrize("fault", ["refusal", "empty_choices"])
+    async def test_a_refusal_is_an_answer(
+        self, model: ChatModel, misbehave: Misbehave, fault: str
+    ) -> None:
+        misbehave(fault)
         answer = await model.answer(build_prompt([JOY]).request)
         assert answer.refusal
         assert answer.text == ""

@@ -28,7 +28,7 @@ FAULTS: dict[str, ChatAnswer | Exception] = {
     "500": TransientError("HTTP 500"),
     "reset": TransientError("connection lost"),
     "truncated_json": TransientError("not a completion"),
-    "empty_choices": TransientError("not a completion"),
+    "empty_choices": ChatAnswer(text="", refusal="the endpoint returned no choice"),
     "quota_429": LimitError("quota"),
     "401": StopError("key"),
     "400": PermanentError("HTTP 400"),

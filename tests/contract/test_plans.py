@@ -22,6 +22,7 @@ from reviewstream.settings import OpenAISettings, SourceSettings
 from reviewstream.testing import FakeClock, MemoryLedger, NoLedger, NoLimit
 from reviewstream.wire.framing import Line
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from tests.asked import of_users
 
 pytestmark = pytest.mark.model
 
@@ -101,7 +102,7 @@ def _check(
         for one in outcomes
         if isinstance(one, LabelledReview) and not one.provenance.from_ledger
     )
-    assert plan.to_ask == sum(seen["reviews"].values())
+    assert plan.to_ask == of_users(seen["reviews"]).total()
     assert plan.requests == seen["requests"]
     assert plan.prompt_tokens == pytest.approx(seen["prompt_tokens"], rel=0.001)
     assert plan.completion_tokens == pytest.approx(seen["completion_tokens"], rel=TOLERANCE)

@@ -7,6 +7,7 @@ import pytest
 
 from reviewstream.samples import write_sample
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from tests.asked import of_users
 from tests.e2e.conftest import Pipeline, with_changes
 from tests.e2e.test_pipeline import free_port
 
@@ -38,13 +39,13 @@ def test_a_run_stops_with_3_when_its_budget_is_spent_and_a_larger_one_completes_
             assert sentence.startswith("reviewstream: the budget is spent: $0.00")
             assert "of $0.008, and the next request may cost $0.0" in sentence
             assert "Traceback" not in said
-            asked = endpoint.requests()["reviews"]
+            asked = of_users(endpoint.requests()["reviews"])
             assert 0 < len(asked) < REVIEWS
             code, _, said = run_once(pipeline, "--budget-usd", "0.008")
             assert code == 3, "a new start has no new budget"
             code, out, said = run_once(pipeline, "--budget-usd", "5")
             assert code == 0, said
-        asked = endpoint.requests()["reviews"]
+        asked = of_users(endpoint.requests()["reviews"])
     assert set(asked.values()) == {1}, "a text was paid for twice"
     counts = json.loads(out.splitlines()[-1])
     assert counts["rejected"] == 0

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from reviewstream.samples import write_sample
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from tests.asked import of_users
 from tests.contract.redis_server import MISSING, RedisServer, redis_program
 from tests.e2e.conftest import PATIENCE, Command, Pipeline, await_condition, with_changes
 from tests.e2e.test_pipeline import free_port
@@ -74,8 +75,7 @@ def mine(pipeline: Pipeline, endpoint: OpenAIEndpoint, ledger: dict[str, Any]) -
 
 def asked(endpoint: OpenAIEndpoint) -> dict[str, int]:
     """Return how often each text was asked about, by its SHA-256."""
-    times: dict[str, int] = endpoint.requests()["reviews"]
-    return times
+    return of_users(endpoint.requests()["reviews"])
 
 
 def driver(run: Command) -> list[psutil.Process]:

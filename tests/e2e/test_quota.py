@@ -7,6 +7,7 @@ import pytest
 
 from reviewstream.samples import write_sample
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from tests.asked import of_users
 from tests.e2e.conftest import Pipeline, with_changes
 from tests.e2e.test_budget import run_once
 from tests.e2e.test_pipeline import Topic, free_port
@@ -36,17 +37,18 @@ def test_a_run_stops_with_3_when_the_quota_is_spent_and_goes_on_without_loss_lat
             code, _, said = run_once(pipeline)
             assert code == 3, said
             (sentence,) = [line for line in said.splitlines() if line.startswith("reviewstream: ")]
-            assert sentence == (
-                f"reviewstream: the quota at {endpoint.base_url} is spent: add credit, then go on"
+            assert sentence.startswith(
+                f"reviewstream: the quota at {endpoint.base_url} is spent (HTTP 429: "
             )
+            assert sentence.endswith("Add credit or wait, then start again: nothing is lost")
             assert "Traceback" not in said
             endpoint.fault()
             code, out, said = run_once(pipeline, "--no-setup")
             assert code == 0, said
         found = endpoint.requests()
-    refused, asked = found["faults"]["quota_429"], found["reviews"]
+    refused, asked = found["faults"]["quota_429"], of_users(found["reviews"])
     assert 0 < refused <= PARTITIONS * IN_FLIGHT, "whoever is told of the quota asks no more"
-    assert sum(asked.values()) <= REVIEWS + PACK * refused, "a text was paid for twice"
+    assert asked.total() <= REVIEWS + PACK * refused, "a text was paid for twice"
     published = Topic(pipeline, pipeline.settings.kafka.labelled_topic).values()
     assert len({each["review_id"] for each in published}) == REVIEWS
     counts = json.loads(out.splitlines()[-1])

@@ -13,6 +13,7 @@ from elasticsearch import Elasticsearch
 from reviewstream.adapters.tcp_server import serving
 from reviewstream.samples import write_sample
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from tests.asked import of_users
 from tests.e2e.conftest import Pipeline, await_condition, with_changes
 from tests.e2e.test_pipeline import Topic
 
@@ -112,7 +113,7 @@ def test_killed_and_started_again_all_get_one_newer_label_that_no_replay_undoes(
     assert (answer["done"], answer["due"]) == (killed_at - REVIEWS, 2 * REVIEWS - killed_at)
     assert (answer["labelled"], answer["rejected"]) == (answer["due"], 0)
 
-    times = Counter(openai_endpoint.requests()["reviews"])
+    times = of_users(openai_endpoint.requests()["reviews"])
     assert len(times) == texts
     assert sum(times.values()) - texts <= PACK * IN_FLIGHT  # what was in flight at the kill
     after = topic.values()

@@ -10,6 +10,7 @@ from typing import Any, Final
 from reviewstream.samples import write_sample
 from reviewstream_testbed import Link, ReviewServer, Testbed
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from tests.asked import of_users
 from tests.e2e.conftest import Command, Pipeline, await_condition, with_changes
 
 REVIEWS: Final = 2_000
@@ -64,7 +65,7 @@ class Scene:
 
     def labelled(self) -> int:
         """Return how many different texts the model was asked about."""
-        return len(self.endpoint.requests()["reviews"])
+        return len(of_users(self.endpoint.requests()["reviews"]))
 
     def command(self) -> Command:
         """Return the run that is under way."""

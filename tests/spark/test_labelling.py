@@ -13,6 +13,7 @@ from reviewstream.spark import counted, failure_sentence, label_reviews
 from reviewstream.spark.columns import LABELLED
 from reviewstream.spark.query import batch_counts
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from tests.asked import of_users
 from tests.spark.conftest import finish, sample, start
 
 
@@ -97,7 +98,7 @@ def test_a_second_run_over_the_same_reviews_asks_about_none(
             stream = spark.readStream.format("reviews").option("port", server.port).load()
             labelled = counted(stream.transform(label_reviews(mine)))
             finish(query := start(labelled, tmp_path / run, available_now=True))
-        asked = openai_endpoint.requests()["reviews"]
+        asked = of_users(openai_endpoint.requests()["reviews"])
         counts.append([(batch.labelled, batch.from_ledger) for batch in batch_counts(query)])
         assert set(asked.values()) == {1}, "a text was asked about twice"
     texts = len(asked)

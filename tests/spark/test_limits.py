@@ -14,6 +14,7 @@ from reviewstream.settings import LedgerSettings, LimitsSettings, OpenAISettings
 from reviewstream.spark import label_reviews
 from reviewstream.spark.query import failure
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from tests.asked import of_users
 from tests.spark.conftest import await_condition, finish, sample, start
 
 COUNT = 240
@@ -76,7 +77,7 @@ def test_a_spent_budget_ends_the_query_and_a_larger_one_goes_on_without_loss(
         assert isinstance(error, LimitError)
         assert "raise --budget-usd (limits.budget_usd) and start again" in str(error)
         assert "\n" not in str(error)
-        asked = endpoint.requests()["reviews"]
+        asked = of_users(endpoint.requests()["reviews"])
         assert 0 < len(asked) < COUNT
         endpoint.fault()
         with pytest.raises(StreamingQueryException, match="budget is spent"):
@@ -86,7 +87,7 @@ def test_a_spent_budget_ends_the_query_and_a_larger_one_goes_on_without_loss(
     rows = spark.read.parquet(str(tmp_path / "rows")).collect()
     assert len(rows) == COUNT
     assert all(row.sentiment for row in rows)
-    asked = endpoint.requests()["reviews"]
+    asked = of_users(endpoint.requests()["reviews"])
     assert set(asked.values()) == {1}, "a text was asked about twice"
 
 
@@ -100,15 +101,15 @@ def test_tasks_that_wait_for_their_turn_end_with_the_one_that_finds_the_budget_s
         query = start(poor, tmp_path, available_now=True)
         with pytest.raises(StreamingQueryException, match="budget is spent"):
             query.awaitTermination(60)
-        asked = len(endpoint.requests()["reviews"])
+        asked = len(of_users(endpoint.requests()["reviews"]))
         await_condition("all tasks end", lambda: is_idle(spark), timeout=10)
-        asked_later = endpoint.requests()["reviews"]
+        asked_later = of_users(endpoint.requests()["reviews"])
         assert len(asked_later) <= asked + PACK, "somebody went on asking"
         fast = settings.model_copy(update={"limits": LimitsSettings(account="mine")})
         rich = labelled(spark, server.port, with_budget(fast, 5.0))
         finish(start(rich, tmp_path, available_now=True))
     assert spark.read.parquet(str(tmp_path / "rows")).count() == COUNT
-    asked_at_last = endpoint.requests()["reviews"]
+    asked_at_last = of_users(endpoint.requests()["reviews"])
     assert set(asked_at_last.values()) == {1}, "a text was asked about twice"
 
 

@@ -41,9 +41,14 @@ _SAYING: Final = ("message", "msg", "error", "detail", "error_description", "err
 _WAITING: Final = ("retrydelay", "retry_after", "retry_after_seconds")
 _OF_MODEL: Final = frozenset({"model_not_found", "deploymentnotfound", "invalid_model"})
 _SPELLED: Final = {"reasoning.effort": "reasoning_effort", "text.format": "response_format"}
-_IN_WORDS: Final = re.compile(
-    rf"(?<![a-z_])(?:{'|'.join(name for name in FIELDS if name != 'model')})(?![a-z_])"
-)
+# Some endpoints name a field as their own code does: `reasoningEffort`.
+_ALIKE: Final = {
+    spelling: name
+    for name in FIELDS
+    if name != "model"
+    for spelling in (name, name.replace("_", ""))
+}
+_IN_WORDS: Final = re.compile(rf"(?<![a-z_])(?:{'|'.join(_ALIKE)})(?![a-z_])")
 _TITLE: Final = re.compile(r"<title[^<>]*>([^<]+)", re.IGNORECASE)
 _TAG: Final = re.compile(r"<[^<>]*>")
 _STATUS_OF: Final = {  # of an error inside HTTP 200 that has no number
@@ -196,13 +201,14 @@ def _field(parts: Sequence[Mapping[str, Any]], names: frozenset[str], words: str
         told = place if isinstance(place, list) else [part.get("param"), part.get("parameter")]
         for one in told:
             name = _SPELLED.get(one, one.split(".")[0]) if isinstance(one, str) else ""
+            name = _ALIKE.get(name.lower(), name)
             if name in FIELDS:
                 return name
     return _named_in(words) or ("model" if names & _OF_MODEL else "")
 
 
 def _named_in(words: str) -> str:
-    named = set(_IN_WORDS.findall(words.lower()))
+    named = {_ALIKE[found] for found in _IN_WORDS.findall(words.lower())}
     return next((name for name in FIELDS if name in named), "")
 
 

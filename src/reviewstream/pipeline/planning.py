@@ -180,7 +180,9 @@ class Planner:
         texts = self._policy.asked([text for _, text in pack])
         prompt = question_tokens(self._policy.prompt(texts).request)
         answers = self._answers
-        completion = round(answers.per_answer + answers.per_label * len(texts))
+        # A label that was bought before paid its share of the control texts.
+        labels = len(pack) if answers.labels else len(texts)
+        completion = round(answers.per_answer + answers.per_label * labels)
         prices = self._prices
         cost = partial(
             cost_micro_usd,

@@ -211,3 +211,16 @@ def test_reading_an_error_never_raises(
     assert len(refused.words.encode()) <= 4 * MAX_WORDS
     assert refused.retry_after is None or refused.retry_after >= 0
     blame(refused)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": "Argument not supported on this model: reasoningEffort"},
+        {"error": {"message": "no", "param": "reasoningEffort"}},
+        {"error": {"message": "no", "param": "reasoning.effort"}},
+    ],
+)
+def test_a_field_is_known_in_whatever_case_it_is_named(body: dict[str, object]) -> None:
+    found = read_error(400, json.dumps(body).encode(), {}, DIALECTS["generic"])
+    assert found.field == "reasoning_effort"
