@@ -99,7 +99,7 @@ def _announcement(policy: "LabelPolicy", settings: "OpenAISettings") -> str:
 
 def _bill(requests: int, tokens: int, micro_usd: int, settings: "OpenAISettings") -> str:
     dollars = f", {micro_usd / MILLION:.6f} US dollars" if _is_priced(settings) or micro_usd else ""
-    return f"Made {requests} requests: {tokens:,} tokens{dollars}, as far as the answers tell."
+    return f"Requests made: {requests}; {tokens:,} tokens{dollars}, as far as the answers tell."
 
 
 def _is_priced(settings: "OpenAISettings") -> bool:

@@ -128,17 +128,26 @@ class CapabilityCheck:
 
     def _without_setting(self, trial: Trial) -> Negotiation | None:
         """Return a negotiation without the settings that the endpoint refuses."""
-        auto = self._policy.auto
-        named = setting_of(trial.field).removeprefix("openai.")
-        names = (named,) if trial.field else _set_options(trial.options, auto)
-        values = {name: NOTHING[name] for name in names if name in NOTHING}
-        options = structs.replace(trial.options, **values)
-        negotiation = Negotiation(options, auto | (set(names) & set(FIELDS)))
-        if options == trial.options and negotiation.adapt(trial.field, trial.words) is None:
+        auto, now = self._policy.auto, trial.options
+        names: tuple[str, ...] = (setting_of(trial.field).removeprefix("openai."),)
+        if not trial.field:  # all that are set, and what was weakened in vain is as at first
+            names, now = _set_options(now, auto), self._policy.options
+        left_out = {*names, *self._left_out()}
+        options = structs.replace(
+            now, **{name: nothing for name, nothing in NOTHING.items() if name in left_out}
+        )
+        negotiation = Negotiation(options, auto | (left_out & set(FIELDS)))
+        if options == now and (not names or negotiation.adapt(trial.field, trial.words) is None):
             return None
         settings = tuple(f"openai.{name}" for name in names)
         self._dropped.append(Dropped(settings=settings, words=trial.words))
         return negotiation
+
+    def _left_out(self) -> set[str]:
+        """Return the names of the options that were left out before."""
+        return {
+            setting.removeprefix("openai.") for one in self._dropped for setting in one.settings
+        }
 
     async def _vary(self, base: Trial) -> None:
         """Ask with one option changed each time, until the endpoint answers no more."""
@@ -156,8 +165,7 @@ class CapabilityCheck:
             yield Question(options=options, is_against_schema=True)
         elif not any(one.options.response_format == "json_schema" for one in self._trials):
             yield Question(options=structs.replace(options, response_format="json_schema"))
-        dropped = {setting for one in self._dropped for setting in one.settings}
-        if options.temperature is None and "openai.temperature" not in dropped:
+        if options.temperature is None and "temperature" not in self._left_out():
             yield Question(options=structs.replace(options, temperature=0.0))
         is_hidden = base.answer is not None and hidden_tokens(base.answer) > 0
         reasons = manners_of(self._policy.model).reasons or is_hidden

@@ -2,11 +2,23 @@
 
 import importlib.util
 import json
+import sys
+import tomllib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
+from reviewstream import app
 from reviewstream.cli import doctor, main
+from reviewstream.core.chat import ChatAnswer, ChatRequest
+from reviewstream.core.records import Sentiment
+from reviewstream.errors import RefusedError, StopError
+from reviewstream.ports import ChatModel
+from reviewstream.settings import OpenAISettings, Settings
+from reviewstream.testing import FakeChatModel, judging
 
 
 def without(monkeypatch: pytest.MonkeyPatch, *absent: str) -> None:
@@ -91,3 +103,125 @@ def test_settings_that_cannot_be_used_are_a_finding() -> None:
     found, said = checks("-s", "registry.url=nonsense")
     assert found["settings"]["good"] is False
     assert "missing settings: registry.url" in said
+
+
+# --- doctor --model ---
+
+LOCAL = ["-s", "openai.base_url=http://127.0.0.1:1/v1", "-s", "openai.model=gpt-5.6-luna"]
+answered = judging(lambda _: Sentiment.POSITIVE)
+
+
+class Endpoint:
+    """What is asked in place of a real endpoint."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.behaviour: Callable[[ChatRequest], ChatAnswer | Exception] = answered
+        self.model = FakeChatModel(self._answer)
+        self.settings: OpenAISettings | None = None
+        monkeypatch.setattr(app, "open_model", self._open)
+
+    def _answer(self, request: ChatRequest) -> ChatAnswer | Exception:
+        return self.behaviour(request)
+
+    @asynccontextmanager
+    async def _open(self, settings: OpenAISettings) -> AsyncIterator[ChatModel]:
+        self.settings = settings
+        yield self.model
+
+
+@pytest.fixture
+def endpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Endpoint:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    return Endpoint(monkeypatch)
+
+
+def doctor_model(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["doctor", "--model", *LOCAL, *arguments])
+
+
+def test_without_the_option_no_endpoint_is_asked(endpoint: Endpoint) -> None:
+    CliRunner().invoke(main, ["doctor", *LOCAL])
+    assert endpoint.settings is None
+
+
+def test_the_cost_is_said_before_anything_is_asked(endpoint: Endpoint) -> None:
+    seen: list[str] = []
+
+    def stop(_: ChatRequest) -> Exception:
+        seen.append(sys.stderr.buffer.getvalue().decode())  # type: ignore[union-attr]
+        return StopError("http://127.0.0.1:1/v1 refuses the API key (HTTP 401: no)")
+
+    endpoint.behaviour = stop
+    price = ["-s", "openai.input_usd_per_million=1", "-s", "openai.output_usd_per_million=1"]
+    result = doctor_model(*price)
+    (said,) = seen
+    assert said.startswith("Asking http://127.0.0.1:1/v1 about 8 small questions, 16 at most")
+    assert "US dollars" in said
+    assert result.stderr.startswith(f"{said}ok      reachable")
+
+
+def test_a_price_that_is_not_known_is_said_so(endpoint: Endpoint) -> None:
+    result = doctor_model("-s", "openai.model=of-my-own")
+    assert "(price unknown)" in result.stderr
+    assert "beware  price: no price of of-my-own is known" in result.stderr
+    assert endpoint.settings is not None
+    assert endpoint.settings.input_usd_per_million is None
+
+
+@pytest.mark.usefixtures("endpoint")
+def test_a_price_of_a_tier_that_is_not_known_is_said_so() -> None:
+    result = doctor_model("-s", "openai.service_tier=priority")
+    assert "beware  price: the price of the service tier priority is unknown" in result.stderr
+
+
+@pytest.mark.usefixtures("endpoint")
+def test_prices_that_are_set_are_said_to_be() -> None:
+    free = ["-s", "openai.input_usd_per_million=0", "-s", "openai.output_usd_per_million=0"]
+    assert "a million tokens of questions, 0 of answers, as set" in doctor_model(*free).stderr
+
+
+def test_standard_output_is_a_settings_file(endpoint: Endpoint) -> None:
+    result = doctor_model()
+    assert result.exit_code == 0
+    table = tomllib.loads(result.stdout)
+    assert table["openai"]["model"] == "gpt-5.6-luna"
+    assert Settings(**table).openai.response_format == "json_schema"
+    assert "Requests made: " in result.stderr
+    assert {one.options.response_format for one in endpoint.model.requests} == {"json_schema"}
+
+
+def test_the_same_is_told_as_json(endpoint: Endpoint) -> None:
+    body = json.loads(doctor_model("--json").stdout)
+    assert body["good"] is True
+    assert body["requests"] == len(endpoint.model.requests)
+    assert body["settings"]["base_url"] == "http://127.0.0.1:1/v1"
+    assert {"name": "reachable", "state": "ok", "detail": "http://127.0.0.1:1/v1", "fix": ""} in (
+        body["checks"]
+    )
+    assert body["announced"].startswith("Asking http://127.0.0.1:1/v1")
+    assert body["tokens"] > 0
+    assert body["cost_usd"] > 0
+
+
+def test_an_endpoint_that_labels_nothing_is_a_finding_without_settings(endpoint: Endpoint) -> None:
+    endpoint.behaviour = lambda _: RefusedError("HTTP 400: no \x1b[31mway", field="model")
+    result = doctor_model()
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "failed  model: HTTP 400: no [31mway" in result.stderr
+    assert "fix: set openai.model to a model that the endpoint serves" in result.stderr
+
+
+def test_settings_that_cannot_be_used_have_an_exit_code_of_their_own(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert doctor_model("-s", "registry.url=nonsense").exit_code == 2
+    assert doctor_model("-s", "openai.dialect=nonsense").exit_code == 2
+    assert endpoint.settings is None
+    monkeypatch.undo()
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    given = ["doctor", "--model", "-s", "openai.base_url=https://api.openai.com/v1"]
+    result = CliRunner().invoke(main, given)
+    assert result.exit_code == 2
+    assert "there is no API key" in result.stderr
