@@ -27,8 +27,8 @@ from reviewstream.pipeline.trials import (
 )
 from reviewstream.ports import ChatModel, Clock
 
-MAX_QUESTIONS: Final = 16  # requests in all; about eight are the rule
-MAX_FIRST: Final = 10  # of them until one is answered
+MAX_QUESTIONS: Final = 12  # requests in all; about eight are the rule
+MAX_FIRST: Final = 8  # of them until one is answered
 RETRIES: Final = 2  # of requests that failed for a passing reason
 WAIT: Final = 2.0  # seconds before such a retry, unless the endpoint names its own
 MAX_WAIT: Final = 20.0  # seconds; an endpoint that asks for more is not asked again
@@ -226,12 +226,16 @@ def cost_micro_usd_of(answer: ChatAnswer, policy: LabelPolicy) -> int:
 
 def of_effort(trials: Sequence[Trial], effort: str) -> Trial | None:
     """Return the last trial that tells whether an effort is taken, or None."""
-    for trial in reversed(trials):
+    is_answered, found = False, None
+    for trial in trials:
         is_asked = trial.options.reasoning_effort == effort and trial.outcome in TELLING
-        is_of_other = trial.outcome is Outcome.REFUSED and not _is_blamed(trial)
+        is_of_other = trial.outcome is Outcome.REFUSED and not _is_blamed(
+            trial, is_answered=is_answered
+        )
         if is_asked and not is_of_other and not trial.question.is_against_schema:
-            return trial
-    return None
+            found = trial
+        is_answered = is_answered or trial.outcome is Outcome.ANSWERED
+    return found
 
 
 def is_of_key(trial: Trial) -> bool:
@@ -240,9 +244,14 @@ def is_of_key(trial: Trial) -> bool:
     return not trial.field and any(said in words for said in ("api key", "api_key", "apikey"))
 
 
-def _is_blamed(trial: Trial) -> bool:
-    """Say whether a refusal may be that of the effort."""
-    return not trial.field or setting_of(trial.field) == "openai.reasoning_effort"
+def _is_blamed(trial: Trial, *, is_answered: bool) -> bool:
+    """Say whether a refusal is that of the effort.
+
+    One that names no field is, if there was an answer before: then nothing else is different.
+    """
+    if not trial.field:
+        return is_answered
+    return setting_of(trial.field) == "openai.reasoning_effort"
 
 
 def _set_options(options: ChatOptions, auto: frozenset[str]) -> tuple[str, ...]:

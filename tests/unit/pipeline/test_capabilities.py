@@ -179,6 +179,29 @@ def test_a_long_wait_is_not_waited_for() -> None:
     assert lines_of(found)["request"].detail == "HTTP 429: slow"
 
 
+def test_a_late_answer_leaves_room_for_fewer_questions() -> None:
+    refusals = iter([RefusedError("HTTP 400: no")] * 7)
+    settings = settings_of(model="gpt-5-mini", temperature=0.5)
+    found, model, _ = check(lambda request: next(refusals, None) or answered(request), settings)
+    assert len(model.requests) == MAX_QUESTIONS
+    assert found.base == found.trials[7]
+
+
+@pytest.mark.parametrize(
+    "err",
+    [
+        RefusedError("HTTP 400: Incorrect API key provided"),
+        RefusedError("HTTP 403: not here", status=403),
+        RefusedError("HTTP 400: filtered", blame="MODERATED"),
+        UnansweredError("no answer in 30 s"),
+    ],
+    ids=["key", "403", "filter", "time-out"],
+)
+def test_what_no_other_request_would_mend_is_asked_once(err: Exception) -> None:
+    _, model, clock = check(lambda _: err)
+    assert (len(model.requests), clock.sleeps) == (1, [])
+
+
 # --- what a run would change is changed, what it would not is left out ---
 
 
@@ -228,6 +251,7 @@ def test_a_refused_setting_is_a_finding_and_the_rest_is_found_out_without_it(
     line = lines_of(found, settings)[f"openai.{name}"]
     assert (line.state, line.detail) == ("failed", f"HTTP 400: no {field}")
     assert f"openai.{name}" in line.fix
+    assert all(one.options.temperature != 0 for one in found.trials) is (name == "temperature")
     assert suggested(found, settings).get(name) != value
 
 
