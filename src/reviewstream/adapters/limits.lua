@@ -93,6 +93,11 @@ local function add(name, released)
   pace[name .. '_released'] = pace[name .. '_released'] + released
 end
 
+local function returned(name, count)
+  add(name, count)
+  pace[name .. '_recent'] = math.max(pace[name .. '_recent'] - count, 0)
+end
+
 local function next_window(name, is_over)
   pace[name .. '_before'] = is_over and 0 or pace[name .. '_recent']
   pace[name .. '_recent'] = 0
@@ -255,8 +260,8 @@ local function changed()
     requests_place, tokens_place = one, two
   elseif kind == 'give_back' then
     spent, held = math.max(spent - three, 0), math.max(held - four, 0)
-    add('requests', one)
-    add('tokens', two)
+    returned('requests', one)
+    returned('tokens', two)
     if one == 0 then pace.hearing = 0 end
     pace.returned = math.max(pace.returned, two)
     capped()

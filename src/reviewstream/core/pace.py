@@ -226,8 +226,8 @@ def given_back(pace: Pace, own: RateLimits, *, requests: float, tokens: float) -
     """
     after = structs.replace(
         pace,
-        requests=_add(pace.requests, requests),
-        tokens=_add(pace.tokens, tokens),
+        requests=_returned(pace.requests, requests),
+        tokens=_returned(pace.tokens, tokens),
         hearing=pace.hearing if requests else 0.0,
         returned=max(pace.returned, tokens),
     )
@@ -283,6 +283,12 @@ def _smaller(one: float, other: float) -> float:
 
 def _add(queue: Queue, released: float) -> Queue:
     return structs.replace(queue, released=queue.released + released)
+
+
+def _returned(queue: Queue, count: float) -> Queue:
+    """Return the queue after some of what was issued was not asked for: it is no debt later."""
+    after = _add(queue, count)
+    return structs.replace(after, recent=max(queue.recent - count, 0.0))
 
 
 def _issue(queue: Queue, count: float) -> Queue:

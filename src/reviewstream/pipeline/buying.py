@@ -1,7 +1,9 @@
 """Labels texts in packs, each text once."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -57,15 +59,36 @@ class Buyer:
         if not unknown:
             return results
         await self._ledger.prove()
-        packs = self._packs(unknown)
-        work = [asyncio.ensure_future(self._finish(pack)) for pack in packs]
+        waiting = deque(unknown)
+        count = min(len(self._packs(unknown)), self._policy.concurrency)
+        work = [asyncio.ensure_future(self._work(waiting)) for _ in range(count)]
         for done in await asyncio.gather(*work, return_exceptions=True):
             if isinstance(done, BaseException):
                 raise self._halt.reason or done
             results |= done
         return results
 
-    def _packs(self, questions: Sequence[Question]) -> list[list[Question]]:
+    async def _work(self, waiting: deque[Question]) -> dict[LedgerKey, Result]:
+        """Buy one pack after the other, each when there is a slot; a failure is the end of all.
+
+        A pack is dealt when its turn comes: by then it may be known what the endpoint allows.
+        """
+        results: dict[LedgerKey, Result] = {}
+        while waiting:
+            async with self._slots:
+                if not waiting:
+                    break
+                pack = self._packs(islice(waiting, self._policy.pack))[0]
+                for _ in pack:
+                    waiting.popleft()
+                try:
+                    results |= await self._alone(dict(pack))
+                except Exception as err:
+                    self._halt.stop(err)
+                    raise
+        return results
+
+    def _packs(self, questions: Iterable[Question]) -> list[list[Question]]:
         packs = self._policy.packs(
             questions,
             lambda one: one[1],
@@ -73,15 +96,6 @@ class Buyer:
             options=self._endpoint.negotiation.options,
         )
         return list(packs)
-
-    async def _finish(self, pack: Sequence[Question]) -> dict[LedgerKey, Result]:
-        """Buy a pack when there is a slot; its failure is the end of all."""
-        async with self._slots:
-            try:
-                return await self._alone(dict(pack))
-            except Exception as err:
-                self._halt.stop(err)
-                raise
 
     async def _alone(self, waiting: Mapping[LedgerKey, str]) -> dict[LedgerKey, Result]:
         """Label unclaimed texts; wait for texts that other workers have claimed."""

@@ -184,7 +184,9 @@ async def test_a_label_is_flagged_if_and_only_if_the_model_saw_less_than_the_who
 
 @pytest.mark.anyio
 async def test_the_policy_says_which_prompt_is_used_and_how_long_an_answer_may_be() -> None:
-    settings = OpenAISettings(prompt_version=2, max_output_tokens_per_label=5_000)
+    settings = OpenAISettings(
+        prompt_version=2, max_output_tokens_per_label=5_000, reasoning_effort="default"
+    )
     model = FakeChatModel()
     outcome = await _label_one(model, policy=LabelPolicy.of(settings))
     assert _labelled(outcome).provenance.prompt_version == 2
