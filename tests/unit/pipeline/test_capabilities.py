@@ -33,13 +33,14 @@ from reviewstream.pipeline.capabilities import (
     Capabilities,
     CapabilityCheck,
     most_tokens,
+    of_effort,
     spent,
 )
 from reviewstream.pipeline.capability_report import Finding, is_usable, report
 from reviewstream.pipeline.capability_settings import as_toml, suggested
 from reviewstream.pipeline.policy import LabelPolicy, first_options
 from reviewstream.pipeline.probe import PROBE_TEXT
-from reviewstream.pipeline.trials import PROSE, Outcome
+from reviewstream.pipeline.trials import PROSE, Outcome, Question, Trial
 from reviewstream.settings import OpenAISettings, Settings
 from reviewstream.testing import FakeChatModel, FakeClock, judging
 
@@ -180,9 +181,10 @@ def test_a_long_wait_is_not_waited_for() -> None:
 
 
 def test_a_late_answer_leaves_room_for_fewer_questions() -> None:
-    refusals = iter([RefusedError("HTTP 400: no")] * 7)
+    busy = ThrottledError("HTTP 429: slow", retry_after=1.0)
+    outcomes = iter([*[RefusedError("HTTP 400: no")] * 7, None, busy, busy])
     settings = settings_of(model="gpt-5-mini", temperature=0.5)
-    found, model, _ = check(lambda request: next(refusals, None) or answered(request), settings)
+    found, model, _ = check(lambda request: next(outcomes, None) or answered(request), settings)
     assert len(model.requests) == MAX_QUESTIONS
     assert found.base == found.trials[7]
 
@@ -316,6 +318,17 @@ def test_an_effort_that_is_not_heeded_is_not_suggested() -> None:
     found, _, _ = check(thinking(lambda _: 40))
     values = suggested(found, settings_of())
     assert values["reasoning_effort"] == "default"
+
+
+def test_an_effort_is_not_blamed_for_what_was_refused_before_anything_was_answered() -> None:
+    low = Question(options=ChatOptions(reasoning_effort="low"))
+    refused = Trial(question=low, outcome=Outcome.REFUSED)
+    answer = Trial(question=Question(options=ChatOptions()), outcome=Outcome.ANSWERED)
+    assert of_effort([refused, answer], "low") is None
+    assert of_effort([answer, refused], "low") == refused
+    named = structs.replace(refused, field="reasoning_effort")
+    assert of_effort([named, answer], "low") == named
+    assert of_effort([answer, structs.replace(refused, field="temperature")], "low") is None
 
 
 def test_the_effort_of_the_user_stays() -> None:
