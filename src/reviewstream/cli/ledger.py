@@ -74,6 +74,7 @@ def import_(context: Context, *, file: IO[bytes]) -> None:
 @click.option("--older-than", type=click.FloatRange(0), metavar="DAYS", help="Bought before that.")
 @click.option("--model", help="Of this model, as `stats` names it.")
 @click.option("--prompt-version", type=int, help="Of this prompt version.")
+@click.option("--request-id", help="Of this request (`provenance.request_id`): all of one pack.")
 @verb
 def prune(
     context: Context,
@@ -81,16 +82,21 @@ def prune(
     older_than: float | None,
     model: str | None,
     prompt_version: int | None,
+    request_id: str | None,
 ) -> None:
     """Forget labels for which all the given options hold; they will be bought again if needed."""
     from reviewstream.pipeline.ledger import Selection
     from reviewstream.pipeline.ledger import prune as forget
 
-    if older_than is None and model is None and prompt_version is None:
-        raise click.UsageError("say which: --older-than, --model or --prompt-version")
-    before = None if older_than is None else _days_ago(older_than)
+    if {older_than, model, prompt_version, request_id} == {None}:
+        raise click.UsageError("say which: --older-than, --model, --prompt-version, --request-id")
+    selection = Selection(
+        before=None if older_than is None else _days_ago(older_than),
+        model=model,
+        prompt_version=prompt_version,
+        request_id=request_id,
+    )
     with _ledger(context) as ledger:
-        selection = Selection(before=before, model=model, prompt_version=prompt_version)
         _tell(context, "forgotten", forget(ledger, selection))
 
 

@@ -180,6 +180,7 @@ _FIELDS: Final[Mapping[str, tuple[str, _Kind]]] = MappingProxyType(
         "from_ledger": ("provenance.from_ledger", _FLAG),
         "truncated": ("provenance.truncated", _FLAG),
         "labelled_at": ("provenance.labelled_at", _TIME),
+        "request_id": ("provenance.request_id", _TEXT),
         "source": ("origin.source", _TEXT),
     }
 )

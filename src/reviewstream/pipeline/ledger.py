@@ -59,11 +59,13 @@ class Selection(Struct, frozen=True, kw_only=True):
     Attributes:
         before: Bought before this moment.
         model: As `Holding` names it.
+        request_id: Of the request that they were bought with: all of one pack.
     """
 
     before: datetime | None = None
     model: str | None = None
     prompt_version: int | None = None
+    request_id: str | None = None
 
     def takes(self, key: LedgerKey, entry: LedgerEntry) -> bool:
         """Say whether an entry is selected."""
@@ -71,6 +73,7 @@ class Selection(Struct, frozen=True, kw_only=True):
             (self.before is None or entry.labelled_at < self.before)
             and self.model in {None, key.model}
             and self.prompt_version in {None, key.prompt_version}
+            and self.request_id in {None, entry.request_id}
         )
 
 

@@ -145,6 +145,18 @@ async def test_an_answer_that_a_review_brings_along_fits_its_pack_only_in_versio
 
 
 @pytest.mark.anyio
+async def test_an_answer_that_a_review_brings_along_does_not_fit_the_control_texts() -> None:
+    name = "fake answer for all"
+    model = _obeying(INJECTIONS[name], OBEDIENCE["says what the review says"])
+    policy = LabelPolicy(model="m", prompt_version=1, controls=True)
+    labeller = Labeller(model, NoLedger(), NoLimit(), FakeClock(), policy)
+    first, _, last = await labeller.label(_reviews(JOY, INJECTIONS[name], GRIEF))
+    assert isinstance(first, LabelledReview)
+    assert isinstance(last, LabelledReview)
+    assert (first.sentiment, last.sentiment) == (Sentiment.POSITIVE, Sentiment.NEGATIVE)
+
+
+@pytest.mark.anyio
 async def test_alone_a_review_can_only_speak_for_itself() -> None:
     policy = LabelPolicy(model="m", pack=1)
     name = "fake answer for all"

@@ -526,6 +526,23 @@ async def test_cancelling_leaves_nothing_running_and_nothing_reserved() -> None:
     assert asyncio.all_tasks() == before
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("asked", "answered", "cost"),
+    [("flex", "flex", 60), ("flex", "default", 120), ("flex", "", 60)],
+)
+async def test_another_tier_than_the_one_asked_for_is_booked_at_its_price_and_said(
+    asked: str, answered: str, cost: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = OpenAISettings(
+        service_tier=asked, input_usd_per_million=1, output_usd_per_million=2, model="m"
+    )
+    model = _scripted(structs.replace(FINE, service_tier=answered))
+    outcome = _labelled(await _label_one(model, policy=LabelPolicy.of(settings)))
+    assert outcome.provenance.cost_micro_usd == cost
+    assert ("openai.service_tier" in caplog.text) == (answered == "default")
+
+
 def test_a_policy_is_what_the_settings_say() -> None:
     given_settings = OpenAISettings(
         model="x",

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from msgspec import structs
 
 from reviewstream.errors import PermanentError
 from reviewstream.pipeline.ledger import BATCH, Selection, export, holdings, prune, restore
@@ -103,3 +104,19 @@ def test_many_are_pruned_in_batches_and_the_rest_stays() -> None:
     assert prune(ledger, Selection(before=moment)) == 2 * BATCH + 1
     assert ledger.labels == entries(*range(2 * BATCH + 1, 3 * BATCH))
     assert prune(ledger, Selection(model="other")) == 0
+
+
+def test_all_labels_of_one_request_are_forgotten_together() -> None:
+    known = entries(1, 2, 3)
+    first, second, third = known
+    ledger = MemoryLedger()
+    ledger.record(
+        {
+            first: structs.replace(known[first], request_id="req_1"),
+            second: structs.replace(known[second], request_id="req_1"),
+            third: structs.replace(known[third], request_id=None),
+        }
+    )
+    assert prune(ledger, Selection(request_id="req_2")) == 0
+    assert prune(ledger, Selection(request_id="req_1")) == 2
+    assert [*ledger.labels] == [third]
