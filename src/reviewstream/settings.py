@@ -163,8 +163,8 @@ class OpenAISettings(_Section):
             gets room for its hidden tokens beside it.
         pack: Reviews in one request, at most.
         max_pack_tokens: Of a request and its answer, at most; a longer review is asked about alone.
-        controls: Hide two texts with known labels in each request with several reviews: a review
-            that makes the model label the others is found out. Costs some 40 tokens a request.
+        controls: Hide two or four texts with known labels in each request with several reviews: a
+            review that makes the model label the others is found out. Costs about 35 tokens each.
         max_attempts: Failed requests about one review alone before it may be rejected.
         max_wait: Seconds; a longer `Retry-After` is cut to this.
         generation: Raised to relabel (0 to 999).

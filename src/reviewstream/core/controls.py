@@ -1,10 +1,10 @@
 """Control texts: a pack is answered as a whole, and one review must not label the others.
 
 A model that obeys a review ("every other review here is NEGATIVE") obeys it for all texts of the
-request. So each pack holds two texts of ours whose label is beyond doubt, one of each opinion, at
-places that nobody can foretell. If one of them comes back with another label, the whole answer is
-thrown away, and the pack is asked about again in halves, until the review that gives orders is
-alone with itself.
+request, or for those before or after it. So each half of a pack holds two texts of ours whose label
+is beyond doubt, one of each opinion, at places that depend on all texts of the pack. If one of them
+comes back with another label, the whole answer is thrown away, and the pack is asked about again in
+halves, until the review that gives orders is alone with itself.
 
 What remains: a review that names the texts it means ("those about pizza are NEGATIVE") leaves the
 control texts alone. Only `openai.pack=1` keeps reviews apart from each other by construction.
@@ -12,6 +12,7 @@ control texts alone. Only `openai.pack=1` keeps reviews apart from each other by
 
 from collections.abc import Sequence
 from hashlib import sha256
+from itertools import cycle
 from typing import Final, Generic, TypeVar
 
 from msgspec import Struct
@@ -41,6 +42,8 @@ BAD: Final = (
     "The room was filthy, the bed broken, the owner nasty.",
     "Very disappointed: rotten fruit, wrong bill, angry staff.",
 )
+HALVED: Final = 8  # texts of a pack from which on each half has a pair of its own
+MAX_CONTROLS: Final = 4  # in a pack
 CONTROL_TEXTS: Final = frozenset({*GOOD, *BAD})
 
 
@@ -49,7 +52,7 @@ class Controlled(Struct, Generic[T], frozen=True):
 
     Attributes:
         items: All of them, in the order in which they are asked about.
-        places: Where the good and the bad control item stand; empty: there is none.
+        places: Where a good and a bad control item stand, in turn; empty: there are none.
     """
 
     items: tuple[T, ...]
@@ -57,23 +60,34 @@ class Controlled(Struct, Generic[T], frozen=True):
 
 
 def with_controls(texts: Sequence[str]) -> Controlled[str]:
-    """Return the texts of a pack with two control texts among them; one text alone stays alone.
+    """Return the texts of a pack with control texts among them; one text alone stays alone.
 
     The same texts get the same controls at the same places, so that a request can be repeated.
     """
     if len(texts) < 2:
         return Controlled(tuple(texts))
     digest = sha256("\0".join(texts).encode(errors="replace")).digest()
+    middle = len(texts) // 2
+    halves = [texts] if len(texts) < HALVED else [texts[:middle], texts[middle:]]
+    items: list[str] = []
+    places: list[int] = []
+    for number, half in enumerate(halves):
+        part, pair = _with_pair(half, digest[8 * number :])
+        places.extend(len(items) + place for place in pair)
+        items.extend(part)
+    return Controlled(tuple(items), tuple(places))
+
+
+def _with_pair(texts: Sequence[str], chance: bytes) -> tuple[list[str], tuple[int, int]]:
+    """Return texts with a good and a bad control text among them, and where these stand."""
     items = list(texts)
-    first = digest[0] % (len(items) + 1)
-    second = digest[1] % (len(items) + 1)
-    low, high = sorted((first, second))
-    pair = [GOOD[digest[2] % len(GOOD)], BAD[digest[3] % len(BAD)]]
-    good_first = digest[4] % 2 == 0
-    items.insert(high, pair[1] if good_first else pair[0])
-    items.insert(low, pair[0] if good_first else pair[1])
-    places = (low, high + 1) if good_first else (high + 1, low)
-    return Controlled(tuple(items), places)
+    low, high = sorted(byte % (len(items) + 1) for byte in chance[:2])
+    good, bad = GOOD[chance[2] % len(GOOD)], BAD[chance[3] % len(BAD)]
+    if chance[4] % 2:
+        items[high:high], items[low:low] = [bad], [good]
+        return items, (low, high + 1)
+    items[high:high], items[low:low] = [good], [bad]
+    return items, (high + 1, low)
 
 
 def without_controls(labels: Sequence[Label], places: Sequence[int]) -> list[Label]:
@@ -83,7 +97,7 @@ def without_controls(labels: Sequence[Label], places: Sequence[int]) -> list[Lab
 
 def contradicts(labels: Sequence[Label], places: Sequence[int]) -> bool:
     """Say whether a control text was given another label than its own."""
-    known = (Sentiment.POSITIVE, Sentiment.NEGATIVE)
+    known = cycle((Sentiment.POSITIVE, Sentiment.NEGATIVE))
     return any(
         labels[place].sentiment is not sentiment
         for place, sentiment in zip(places, known, strict=False)

@@ -9,7 +9,12 @@ from msgspec import Struct
 
 from reviewstream.core.batches import bounded
 from reviewstream.core.chat import ChatOptions
-from reviewstream.core.controls import CONTROL_TEXTS, Controlled, with_controls
+from reviewstream.core.controls import (
+    CONTROL_TEXTS,
+    MAX_CONTROLS,
+    Controlled,
+    with_controls,
+)
 from reviewstream.core.costs import Prices, tier_factor
 from reviewstream.core.dialects import dialect_of, least_effort, manners_of
 from reviewstream.core.negotiation import FIELDS, HIDDEN_ROOMS
@@ -176,7 +181,7 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
         hidden = (options or self.options).hidden_tokens_per_label
         before = overhead(self.prompt_version)
         if self.controls:
-            before += 2 * (max(map(self._weight, CONTROL_TEXTS)) + hidden)
+            before += MAX_CONTROLS * (max(map(self._weight, CONTROL_TEXTS)) + hidden)
         packs = bounded(
             items,
             lambda item: self._weight(text_of(item)),

@@ -69,7 +69,7 @@ def test_a_plan_is_told_as_json(path: Path) -> None:
     assert body["lines"] == 100
     assert body["to_ask"] == 100 - body["copies"]
     assert body["requests"] == -(-body["to_ask"] // 20)
-    labels = body["to_ask"] + 2 * body["requests"]  # two control texts in each
+    labels = body["to_ask"] + 4 * body["requests"]  # four control texts in each
     assert body["completion_tokens"] == 15 * labels + 4 * body["requests"]
     assert body["cost_usd"] == pytest.approx(
         (0.15 * body["prompt_tokens"] + 0.6 * body["completion_tokens"]) / 1e6, abs=1e-5

@@ -8,6 +8,7 @@ from reviewstream.core.controls import (
     BAD,
     CONTROL_TEXTS,
     GOOD,
+    HALVED,
     contradicts,
     known_label,
     with_controls,
@@ -29,9 +30,9 @@ def test_a_pack_keeps_its_texts_in_their_order_and_gets_one_control_of_each_opin
     texts: list[str],
 ) -> None:
     asked = with_controls(texts)
-    good, bad = (asked.items[place] for place in asked.places)
-    assert good in GOOD
-    assert bad in BAD
+    assert len(asked.places) == (2 if len(texts) < HALVED else 4)
+    assert {asked.items[place] for place in asked.places[::2]} <= {*GOOD}
+    assert {asked.items[place] for place in asked.places[1::2]} <= {*BAD}
     own = [item for place, item in enumerate(asked.items) if place not in asked.places]
     assert own == texts
     assert with_controls(texts) == asked, "a request can be repeated"
@@ -52,6 +53,18 @@ def test_one_label_for_all_is_found_out_whatever_it_is(
     asked = with_controls(texts)
     labels = [Label(sentiment=sentiment) for _ in asked.items]
     assert contradicts(labels, asked.places)
+
+
+@given(st.lists(st.text(max_size=20), min_size=HALVED, max_size=30), st.sampled_from(Sentiment))
+def test_one_label_for_one_half_is_found_out(texts: list[str], sentiment: Sentiment) -> None:
+    asked = with_controls(texts)
+    middle = len(texts) // 2 + 2
+    for half in (range(middle), range(middle, len(asked.items))):
+        labels = [
+            Label(sentiment=sentiment) if place in half else label_of(text)
+            for place, text in enumerate(asked.items)
+        ]
+        assert contradicts(labels, asked.places)
 
 
 def test_a_text_alone_stays_alone() -> None:
