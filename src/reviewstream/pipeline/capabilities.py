@@ -221,6 +221,7 @@ def cost_micro_usd_of(answer: ChatAnswer, policy: LabelPolicy) -> int:
         answer.completion_tokens,
         policy.prices_of(answer.service_tier),
         cached_tokens=answer.cached_tokens,
+        written_tokens=answer.written_tokens,
     )
 
 
