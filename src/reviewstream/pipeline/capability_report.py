@@ -75,11 +75,7 @@ _OF_STOPS: Final = (  # words of `adapters.openai`, which end a run, and the ste
     ("does not serve", "model"),
 )
 
-_STEP_OF: Final = {
-    Outcome.SPENT: "credit",
-    Outcome.UNREADABLE: "labels",
-    Outcome.CUT: "labels",
-}
+_STEP_OF: Final = {Outcome.SPENT: "credit", Outcome.UNREADABLE: "labels", Outcome.CUT: "labels"}
 
 
 def _access(found: Capabilities, settings: OpenAISettings) -> Iterator[Finding]:
@@ -193,15 +189,17 @@ def _temperature(found: Capabilities, base: Trial) -> Iterator[Finding]:
             detail = f"refused, leave openai.temperature unset ({_short(one.words)})"
             yield Finding(name=name, state="ok", detail=detail)
             return
-    yield _not_tried(name)
+    if not any("openai.temperature" in one.settings for one in found.dropped):
+        yield _not_tried(name)
 
 
 def _reasoning(found: Capabilities, base: Trial) -> Finding:
     answers = [one.answer for one in found.trials if one.answer is not None]
     if not any(map(hidden_tokens, answers)):
         return Finding(name="reasoning", state="ok", detail="no answer has hidden tokens")
-    first = _hidden_words(base) or "no hidden tokens"
-    detail = f"{first} in the first answer; they are billed like the rest of it"
+    first = _hidden_words(base)
+    here = f"{first} in the first answer" if first else "hidden tokens under some efforts only"
+    detail = f"{here}; they are billed like the rest of an answer"
     return Finding(name="reasoning", state="ok", detail=detail)
 
 
@@ -264,10 +262,7 @@ def _figures(
 def _limits(limits: RateLimits | None) -> str:
     if limits is None:
         return "no header tells them: the first 429 does, or set limits.requests_per_minute"
-    parts = {
-        "requests": limits.requests_per_minute,
-        "tokens": limits.tokens_per_minute,
-    }
+    parts = {"requests": limits.requests_per_minute, "tokens": limits.tokens_per_minute}
     told = [f"{number:,.0f} {name}" for name, number in parts.items() if number is not None]
     return f"{' and '.join(told)} a minute"
 

@@ -253,6 +253,7 @@ def test_a_refused_setting_is_a_finding_and_the_rest_is_found_out_without_it(
     line = lines_of(found, settings)[f"openai.{name}"]
     assert (line.state, line.detail) == ("failed", f"HTTP 400: no {field}")
     assert f"openai.{name}" in line.fix
+    assert not [one for one in lines_of(found, settings).values() if one.state == "unknown"]
     assert all(one.options.temperature != 0 for one in found.trials) is (name == "temperature")
     assert suggested(found, settings).get(name) != value
 
@@ -312,6 +313,12 @@ def test_the_effort_that_hides_the_least_is_suggested() -> None:
         " high (60 hidden tokens)"
     )
     assert lines_of(found)["reasoning"].detail.startswith("40 hidden tokens in the first answer")
+
+
+def test_hidden_tokens_that_come_under_other_efforts_only_are_told_of() -> None:
+    settings = settings_of(model="gpt-5.6-luna")
+    found, _, _ = check(thinking(lambda it: 9 if it.reasoning_effort == "low" else 0), settings)
+    assert lines_of(found, settings)["reasoning"].detail.startswith("hidden tokens under some")
 
 
 def test_an_effort_that_is_not_heeded_is_not_suggested() -> None:
