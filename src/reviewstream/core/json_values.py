@@ -24,11 +24,11 @@ def decoded(body: bytes | str) -> Any:  # noqa: ANN401
     text = text.lstrip(_BLANKS + "\ufeff").rstrip(_BLANKS)
     try:
         return msgspec.json.decode(text)
-    except (ValueError, RecursionError):  # ValueError: msgspec's own errors are such too
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # one kind since msgspec 0.21
         pass
     try:
         return json.loads(text, strict=False)
-    except (ValueError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return NOT_JSON
 
 
