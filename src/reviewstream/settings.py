@@ -141,13 +141,14 @@ class OpenAISettings(_Section):
     """The model.
 
     Attributes:
-        api_key_command: Command that prints the key or a token, such as Entra ID's; it is run again
-            every five minutes, without a shell.
-        dialect: How the endpoint differs from OpenAI's: a name of `core.dialects`; `auto` goes by
-            the address, and adapts to what the endpoint refuses at first.
+        api_key_command: Command that prints the key or a token, such as Entra ID's; it wins over
+            `api_key`. It is run every five minutes, without a shell, and is not secret itself.
+        dialect: How the endpoint differs from OpenAI's: `openai`, `azure`, `openrouter`, `gemini`,
+            `mistral`, `groq`, `deepseek`, `xai`, `together`, `vllm`, `ollama`, `litellm` or
+            `generic`; `auto` goes by the address.
         ca_location: File of the certificates to trust; None: the public authorities.
         timeout: Seconds for one attempt; 900 by default where `service_tier` is `flex`.
-        startup_timeout: Seconds after which a run ends whose endpoint has never answered.
+        startup_timeout: Seconds after which a run ends if the endpoint has never answered.
         concurrency: Requests in flight, per Spark task.
         temperature: 0 to 2; None: not sent, as some models allow none.
         reasoning_effort: `none`, `minimal`, `low`, ...; `auto`: the least that a model takes which
@@ -174,7 +175,7 @@ class OpenAISettings(_Section):
         cache_write_usd_per_million: The same of prompt tokens that it wrote to its cache.
         output_usd_per_million: The same of a million completion tokens.
         tier_price_factor: What `service_tier` costs in proportion to these prices; None: half for
-            `flex`, the same for `default`.
+            `flex` and `batch`, the same for `default`.
         ledger_name: Name of the model in the ledger. By default its own, and the address with it
             where that is not OpenAI's: another endpoint may mean another model by the name.
     """
@@ -241,8 +242,8 @@ class LimitsSettings(_Section):
             one, holds too.
         tokens_per_minute: Likewise.
         budget_usd: US dollars that the account may spend in all; None: as much as it takes.
-        account: Who pays; every name has a budget of its own. By default, for a query, the folder
-            of its checkpoint as it began, wherever it was moved; each relabelling has its own.
+        account: Account that pays; each has its own budget. By default, for a query, the path of
+            its checkpoint's folder when it was first used; each relabelling has its own.
     """
 
     file: str | None = None

@@ -6,8 +6,9 @@ is beyond doubt, one of each opinion, at places that depend on all texts of the 
 comes back with another label, the whole answer is thrown away, and the pack is asked about again in
 halves, until the review that gives orders is alone with itself.
 
-What remains: a review that names the texts it means ("those about pizza are NEGATIVE") leaves the
-control texts alone. Only `openai.pack=1` keeps reviews apart from each other by construction.
+What remains: a review that names the texts it means ("those about pizza are NEGATIVE"), or that
+names these control texts, which are public, leaves them alone. Only `openai.pack=1` keeps reviews
+apart from each other by construction.
 """
 
 from collections.abc import Sequence
