@@ -15,9 +15,9 @@ from reviewstream.core.prompts import expected_answer_tokens, question_tokens
 from reviewstream.core.usage import prompt_ceiling
 
 if TYPE_CHECKING:
-    from reviewstream.pipeline.capabilities import Capabilities
     from reviewstream.pipeline.capability_report import Finding
     from reviewstream.pipeline.policy import LabelPolicy
+    from reviewstream.pipeline.trials import Capabilities
     from reviewstream.settings import OpenAISettings
 
 USUAL: Final = 8  # questions of a check
@@ -36,8 +36,8 @@ def check_endpoint(context: Context) -> None:
         ConfigError: The settings cannot be used; nothing was asked.
     """
     from reviewstream.app import priced
-    from reviewstream.pipeline.capabilities import spent
-    from reviewstream.pipeline.capability_report import is_usable, report
+    from reviewstream.pipeline.capabilities import bill_of
+    from reviewstream.pipeline.capability_report import report
     from reviewstream.pipeline.capability_settings import as_toml, suggested
     from reviewstream.pipeline.policy import LabelPolicy
 
@@ -50,12 +50,12 @@ def check_endpoint(context: Context) -> None:
     findings = report(found, settings, _price(given, settings))
     for finding in findings:
         _show(context, finding)
-    tokens, micro_usd = spent(found, policy)
+    tokens, micro_usd = bill_of(found, policy)
     _say(context, _bill(len(found.trials), tokens, micro_usd, settings))
     values = suggested(found, settings)
     if context.json:
         result = {
-            "good": is_usable(found),
+            "good": found.is_usable,
             "checks": [msgspec.to_builtins(finding) for finding in findings],
             "announced": announced,
             "requests": len(found.trials),
@@ -67,7 +67,7 @@ def check_endpoint(context: Context) -> None:
     elif values:
         _say(context, "For reviewstream.toml, so that the first request is right:")
         click.echo(as_toml("openai", values))
-    sys.exit(DONE if is_usable(found) else FINDINGS)
+    sys.exit(DONE if found.is_usable else FINDINGS)
 
 
 async def _asked(settings: "OpenAISettings", policy: "LabelPolicy") -> "Capabilities":

@@ -9,16 +9,18 @@ differs in one option from the one that was answered.
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from reviewstream.core.chat import ChatAnswer, ChatOptions, ChatRequest
 from reviewstream.core.costs import cost_micro_usd
 from reviewstream.core.dialects import manners_of
-from reviewstream.core.negotiation import FIELDS, HIDDEN_ROOMS, Negotiation, setting_of
+from reviewstream.core.negotiation import FIELDS, FORMATS, HIDDEN_ROOMS, Negotiation, setting_of
 from reviewstream.pipeline.policy import LabelPolicy
 from reviewstream.pipeline.probe import PROBE_TEXT
 from reviewstream.pipeline.trials import (
     TELLING,
+    Capabilities,
+    Dropped,
     Outcome,
     Question,
     Trial,
@@ -41,32 +43,6 @@ NOTHING: Final[dict[str, Any]] = {  # options that need not be sent, and their v
     "reasoning_effort": None,
     "extra_body": {},
 }
-
-
-class Dropped(Struct, frozen=True, kw_only=True):
-    """Settings of the user that the endpoint refuses.
-
-    Attributes:
-        settings: Names, such as `openai.temperature`; several if the endpoint names no field.
-        words: The endpoint's own.
-    """
-
-    settings: tuple[str, ...]
-    words: str
-
-
-class Capabilities(Struct, frozen=True, kw_only=True):
-    """Result of a check.
-
-    Attributes:
-        base: The first question that was answered so that a label can be read; None: none was.
-        trials: All questions, in their order.
-        dropped: Settings that had to be left out.
-    """
-
-    base: Trial | None
-    trials: tuple[Trial, ...]
-    dropped: tuple[Dropped, ...] = ()
 
 
 class CapabilityCheck:
@@ -94,6 +70,7 @@ class CapabilityCheck:
         """
         base = await self._first_answer()
         if base is not None:
+            base = await self._strictest(base)
             await self._vary(base)
         return Capabilities(base=base, trials=tuple(self._trials), dropped=tuple(self._dropped))
 
@@ -148,6 +125,34 @@ class CapabilityCheck:
         return {
             setting.removeprefix("openai.") for one in self._dropped for setting in one.settings
         }
+
+    async def _strictest(self, base: Trial) -> Trial:
+        """Return the trial with the strictest form: it may have been weakened in vain.
+
+        It was, if another option was at fault, and the endpoint did not name it.
+        """
+        weaker = FORMATS.index(base.options.response_format)
+        if "response_format" not in self._policy.auto:
+            return base
+        for form in FORMATS[:weaker]:
+            if not self._is_known(form):
+                trial = await self._ask(
+                    Question(options=structs.replace(base.options, response_format=form))
+                )
+                if trial.outcome is Outcome.ANSWERED:
+                    return trial
+        return base
+
+    def _is_known(self, form: str) -> bool:
+        """Say whether a form was refused by its name, or gave an answer that cannot be read."""
+        return any(
+            one.options.response_format == form
+            and (
+                one.outcome is Outcome.UNREADABLE
+                or setting_of(one.field) == "openai.response_format"
+            )
+            for one in self._trials
+        )
 
     async def _vary(self, base: Trial) -> None:
         """Ask with one option changed each time, until the endpoint answers no more."""
@@ -205,7 +210,7 @@ def most_tokens(policy: LabelPolicy) -> tuple[ChatRequest, int]:
     return request, request.max_output_tokens
 
 
-def spent(found: Capabilities, policy: LabelPolicy) -> tuple[int, int]:
+def bill_of(found: Capabilities, policy: LabelPolicy) -> tuple[int, int]:
     """Return the tokens of all answers, and their cost in micro-dollars, as far as it is known."""
     answers = [one.answer for one in found.trials if one.answer is not None]
     tokens = sum(one.prompt_tokens + one.completion_tokens for one in answers)

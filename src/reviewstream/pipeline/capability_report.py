@@ -1,5 +1,6 @@
 """Puts into words what an endpoint can: one line for each thing that was looked at."""
 
+import re
 from collections.abc import Iterator
 from statistics import median
 from typing import Final, Literal
@@ -11,13 +12,12 @@ from reviewstream.core.costs import MILLION
 from reviewstream.core.dialects import dialect_of
 from reviewstream.pipeline.capabilities import (
     EFFORTS,
-    Capabilities,
     cost_micro_usd_of,
     is_of_key,
     of_effort,
 )
 from reviewstream.pipeline.policy import LabelPolicy, shown
-from reviewstream.pipeline.trials import TAKEN, Outcome, Trial, hidden_tokens
+from reviewstream.pipeline.trials import TAKEN, Capabilities, Outcome, Trial, hidden_tokens
 from reviewstream.settings import OpenAISettings
 
 SHORT: Final = 160  # characters of an endpoint's words beside a finding that is no failure
@@ -61,11 +61,6 @@ def report(found: Capabilities, settings: OpenAISettings, price: Finding) -> lis
     return [*lines, price, Finding(name="dialect", state="ok", detail=f"{dialect}, {chosen}")]
 
 
-def is_usable(found: Capabilities) -> bool:
-    """Say whether reviews can be labelled with the settings as they are."""
-    return found.base is not None and not found.dropped
-
-
 # --- whether there is an answer at all ---
 
 _STEPS: Final = ("reachable", "key", "credit", "model", "request", "labels")
@@ -75,20 +70,23 @@ _OF_STOPS: Final = (  # words of `adapters.openai`, which end a run, and the ste
     ("does not serve", "model"),
 )
 
+_NO_MODEL: Final = re.compile(r"\(HTTP 40[04]:")  # other statuses are of the path, or of a proxy
 _STEP_OF: Final = {Outcome.SPENT: "credit", Outcome.UNREADABLE: "labels", Outcome.CUT: "labels"}
 
 
 def _access(found: Capabilities, settings: OpenAISettings) -> Iterator[Finding]:
     """Yield the steps to an answer, up to the one that fails, and the others as unknown."""
-    last = found.trials[-1] if found.base is None else found.base
-    failed = _failed_step(last) if found.base is None else ""
-    proven = _STEPS[: _STEPS.index(failed)] if failed else _STEPS
+    base, culprit = found.base, found.spent
+    if base is None:
+        culprit = found.trials[-1]
+    failed = "" if culprit is None else _failed_step(culprit)
+    proven = _STEPS if base is not None else _STEPS[: _STEPS.index(failed)]
     if failed == "request":  # whatever refuses a request may do so before it looks at the rest
         proven = ("reachable",)
-    details = _details(settings, "" if last.answer is None else last.answer.model)
+    details = _details(settings, base.answer.model if base and base.answer else "")
     for step in _STEPS:
-        if step == failed:
-            yield Finding(name=step, state="failed", detail=last.words, fix=_fix(failed, last))
+        if culprit is not None and step == failed:
+            yield Finding(name=step, state="failed", detail=culprit.words, fix=_fix(step, culprit))
         elif step in details and step in proven:
             yield Finding(name=step, state="ok", detail=details[step])
         elif step in details:
@@ -111,7 +109,8 @@ def _details(settings: OpenAISettings, called: str) -> dict[str, str]:
 def _failed_step(last: Trial) -> str:
     is_told = last.words.startswith("HTTP")  # otherwise it is our own sentence
     if last.outcome is Outcome.DENIED and not is_told:
-        return next((step for said, step in _OF_STOPS if said in last.words), "reachable")
+        found = next((step for said, step in _OF_STOPS if said in last.words), "reachable")
+        return "request" if found == "model" and _NO_MODEL.search(last.words) is None else found
     if last.outcome in {Outcome.FAILED, Outcome.UNANSWERED} and not is_told:
         return "reachable"
     if last.outcome is Outcome.REFUSED and is_of_key(last):

@@ -7,9 +7,9 @@ import msgspec
 
 from reviewstream.core.dialects import dialect_of
 from reviewstream.core.negotiation import HIDDEN_ROOMS
-from reviewstream.pipeline.capabilities import EFFORTS, Capabilities, of_effort
+from reviewstream.pipeline.capabilities import EFFORTS, of_effort
 from reviewstream.pipeline.policy import first_options
-from reviewstream.pipeline.trials import Outcome, Trial, hidden_tokens
+from reviewstream.pipeline.trials import Capabilities, Outcome, Trial, hidden_tokens
 from reviewstream.settings import OpenAISettings
 
 VERSION_QUERY: Final = "api-version="  # may be shown; other parts of a query may be a key

@@ -1,4 +1,4 @@
-"""One question to an endpoint about our own text, and its outcome as a value."""
+"""Questions to an endpoint about our own text, and their outcomes as values."""
 
 from enum import StrEnum
 from typing import Final
@@ -94,6 +94,43 @@ class Trial(Struct, frozen=True, kw_only=True):
     def options(self) -> ChatOptions:
         """Options of the question."""
         return self.question.options
+
+
+class Dropped(Struct, frozen=True, kw_only=True):
+    """Settings of the user that the endpoint refuses.
+
+    Attributes:
+        settings: Names, such as `openai.temperature`; several if the endpoint names no field.
+        words: The endpoint's own.
+    """
+
+    settings: tuple[str, ...]
+    words: str
+
+
+class Capabilities(Struct, frozen=True, kw_only=True):
+    """Result of a check.
+
+    Attributes:
+        base: A question that was answered so that a label can be read, with the strictest form of
+            answer that is taken; None: there is none.
+        trials: All questions, in their order.
+        dropped: Settings that had to be left out.
+    """
+
+    base: Trial | None
+    trials: tuple[Trial, ...]
+    dropped: tuple[Dropped, ...] = ()
+
+    @property
+    def spent(self) -> Trial | None:
+        """The question that met a spent quota, or None."""
+        return next((one for one in self.trials if one.outcome is Outcome.SPENT), None)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether reviews can be labelled with the settings as they are."""
+        return self.base is not None and not self.dropped and self.spent is None
 
 
 async def try_out(question: Question, model: ChatModel, policy: LabelPolicy, clock: Clock) -> Trial:

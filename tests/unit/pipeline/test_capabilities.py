@@ -30,17 +30,16 @@ from reviewstream.pipeline.capabilities import (
     MAX_QUESTIONS,
     MAX_WAIT,
     RETRIES,
-    Capabilities,
     CapabilityCheck,
+    bill_of,
     most_tokens,
     of_effort,
-    spent,
 )
-from reviewstream.pipeline.capability_report import Finding, is_usable, report
+from reviewstream.pipeline.capability_report import Finding, report
 from reviewstream.pipeline.capability_settings import as_toml, suggested
 from reviewstream.pipeline.policy import LabelPolicy, first_options
 from reviewstream.pipeline.probe import PROBE_TEXT
-from reviewstream.pipeline.trials import PROSE, Outcome, Question, Trial
+from reviewstream.pipeline.trials import PROSE, Capabilities, Outcome, Question, Trial
 from reviewstream.settings import OpenAISettings, Settings
 from reviewstream.testing import FakeChatModel, FakeClock, judging
 
@@ -104,7 +103,7 @@ def test_an_endpoint_that_takes_all_is_asked_a_handful_of_questions_about_our_ow
     assert found.base.options == LabelPolicy.of(settings_of()).options
     assert len(model.requests) == 4  # the schema, a temperature and an effort beside the first
     assert all(PROBE_TEXT in one.user for one in model.requests)
-    assert is_usable(found)
+    assert found.is_usable
 
 
 def test_a_model_that_reasons_is_asked_about_each_effort_and_the_dear_ones_get_no_room() -> None:
@@ -155,7 +154,7 @@ def test_however_an_endpoint_fails_the_questions_and_the_waits_have_an_end(
     assert len(clock.sleeps) <= 2 * RETRIES
     assert max(clock.sleeps, default=0) <= MAX_WAIT
     findings = report(found, settings, PRICE)
-    assert is_usable(found) is not any(one.state == "failed" for one in findings)
+    assert found.is_usable is not any(one.state == "failed" for one in findings)
     assert as_toml("openai", suggested(found, settings))
 
 
@@ -168,7 +167,7 @@ def test_what_passes_is_asked_again_after_the_wait_that_the_endpoint_names() -> 
     failures = iter([ThrottledError("HTTP 429: slow", retry_after=7.0)])
     found, model, clock = check(lambda request: next(failures, None) or answered(request))
     assert clock.sleeps == [7.0]
-    assert is_usable(found)
+    assert found.is_usable
     assert model.requests[0] == model.requests[1]
 
 
@@ -219,17 +218,19 @@ def test_the_strictest_form_that_is_taken_is_found(
     field: str, is_refused: Callable[[ChatOptions], bool], expected: str
 ) -> None:
     found, _, _ = check(refusing(field, is_refused))
-    assert is_usable(found)
+    assert found.is_usable
     assert suggested(found, settings_of())["response_format"] == expected
     line = lines_of(found)["structured output"]
     assert "HTTP 400" in line.detail
     assert line.state == ("ok" if expected == "json_object" else "beware")
 
 
-def test_the_name_of_the_ceiling_that_is_taken_is_found() -> None:
-    behave = refusing("max_tokens", lambda it: it.max_tokens_field != "max_tokens")
+@pytest.mark.parametrize("named", ["max_tokens", ""])
+def test_the_name_of_the_ceiling_that_is_taken_is_found(named: str) -> None:
+    behave = refusing(named, lambda it: it.max_tokens_field != "max_tokens")
     found, _, _ = check(behave)
-    assert suggested(found, settings_of())["max_tokens_field"] == "max_tokens"
+    values = suggested(found, settings_of())
+    assert (values["max_tokens_field"], values["response_format"]) == ("max_tokens", "json_schema")
     assert lines_of(found)["max_tokens_field"].detail.startswith("max_tokens,")
 
 
@@ -249,7 +250,7 @@ def test_a_refused_setting_is_a_finding_and_the_rest_is_found_out_without_it(
     settings = settings_of(**{name: value})
     found, _, _ = check(refusing(field, lambda it: getattr(it, name) == value), settings)
     assert found.base is not None
-    assert not is_usable(found)
+    assert not found.is_usable
     line = lines_of(found, settings)[f"openai.{name}"]
     assert (line.state, line.detail) == ("failed", f"HTTP 400: no {field}")
     assert f"openai.{name}" in line.fix
@@ -403,10 +404,11 @@ def test_a_form_that_is_set_weaker_than_need_be_is_told_of() -> None:
         (StopError("openai.api_key_command ended with 1"), "key", {"reachable"}),
         (RefusedError("HTTP 400: Incorrect API key provided"), "key", {"reachable"}),
         (
-            StopError("https://m does not serve some-model (HTTP 404)"),
+            StopError("https://m does not serve some-model (HTTP 404: no)"),
             "model",
             {"reachable", "key"},
         ),
+        (StopError("https://m does not serve some-model (HTTP 407: no)"), "request", {"reachable"}),
         (StopError("https://m redirects to https://n (HTTP 301)"), "reachable", set()),
         (LimitError("the quota at https://m is spent"), "credit", {"reachable", "key"}),
         (UnansweredError("no answer from https://m in 30 s"), "reachable", set()),
@@ -426,6 +428,20 @@ def test_what_fails_is_named_and_only_what_came_before_it_is_known(
     assert lines[step].detail == str(err)
     steps = {"reachable", "key", "model", "labels"}
     assert {name for name in steps & {*lines} if lines[name].state == "ok"} == known
+
+
+def test_a_quota_that_is_spent_in_the_midst_is_a_failure_all_the_same() -> None:
+    def behave(request: ChatRequest) -> ChatAnswer | Exception:
+        is_late = request.options.temperature is not None
+        return LimitError("the quota at https://m is spent") if is_late else answered(request)
+
+    found, model, _ = check(behave)
+    lines = lines_of(found)
+    assert not found.is_usable
+    assert lines["credit"].state == "failed"
+    assert {lines[name].state for name in ("reachable", "key", "model", "labels")} == {"ok"}
+    assert lines["reasoning_effort"].state == "unknown"
+    assert len(model.requests) == 3
 
 
 def test_an_endpoint_without_a_key_is_not_said_to_accept_one() -> None:
@@ -484,7 +500,7 @@ def test_what_the_questions_cost_is_summed_up() -> None:
     settings = settings_of(input_usd_per_million=1.0, output_usd_per_million=10.0)
     found, model, _ = check(behave, settings)
     count = len(model.requests)
-    assert spent(found, LabelPolicy.of(settings)) == (110 * count, 200 * count)
+    assert bill_of(found, LabelPolicy.of(settings)) == (110 * count, 200 * count)
 
 
 @given(st.integers(0, 6_000))
