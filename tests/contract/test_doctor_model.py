@@ -11,12 +11,14 @@ from click.testing import CliRunner, Result
 from reviewstream.adapters.clock import SystemClock
 from reviewstream.adapters.openai import OpenAIChat
 from reviewstream.cli import main
-from reviewstream.pipeline.capabilities import MAX_QUESTIONS
+from reviewstream.pipeline.capabilities import MAX_QUESTIONS, CapabilityCheck
 from reviewstream.pipeline.policy import LabelPolicy
-from reviewstream.pipeline.trials import Outcome, Question, Trial, try_out
+from reviewstream.pipeline.trials import Capabilities, Outcome, Question, Trial, try_out
 from reviewstream.settings import OpenAISettings, Settings
+from reviewstream.testing import FakeClock
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from reviewstream_testbed.openai_endpoint.dialect_table import DIALECTS
+from tests.contract.case_endpoint import case_endpoint, cases, ruled
 
 pytestmark = pytest.mark.model
 
@@ -41,6 +43,9 @@ FAILING = [
     # Gemini says the same of a quota and of a limit of a minute.
     *((dialect, "quota_429", "credit") for dialect in EXPECTED if dialect != "gemini"),
 ]
+
+# Recorded cases whose outcome does not depend on the text.
+RECORDED = [one for one in cases() if one["name"].startswith(("fields:", "settings_and_account:"))]
 
 
 @pytest.fixture
@@ -164,3 +169,25 @@ def test_an_endpoint_that_is_away_is_named() -> None:
     _, checks = told(result)
     assert checks["reachable"]["state"] == "failed"
     assert "http://127.0.0.1:1/v1 failed" in checks["reachable"]["detail"]
+
+
+def checked(url: str, case: dict[str, Any]) -> Capabilities:
+    given = {"api_key": "sk-x", "timeout": 5.0, **case.get("settings", {}), "base_url": url}
+    settings = Settings(openai=given).openai  # type: ignore[arg-type] # as from a file
+
+    async def ask() -> Capabilities:
+        model = OpenAIChat.connect(settings)
+        try:
+            return await CapabilityCheck(model, LabelPolicy.of(settings), FakeClock()).run()
+        finally:
+            await model.aclose()
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("case", RECORDED, ids=[one["name"] for one in RECORDED])
+def test_an_endpoint_is_usable_if_a_run_with_it_ends_well(case: dict[str, Any]) -> None:
+    with case_endpoint(ruled(case["rules"])) as recorded:
+        found = checked(recorded.url, case)
+    assert found.is_usable is ("error" not in case["expect"])
+    assert len(found.trials) <= MAX_QUESTIONS
