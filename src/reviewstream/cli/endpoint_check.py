@@ -91,7 +91,7 @@ def _announcement(policy: "LabelPolicy", settings: "OpenAISettings") -> str:
         f"at most {most / MILLION:.4f} US dollars" if _is_priced(settings) else "price unknown"
     )
     return (
-        f"Asking {policy.endpoint} about {USUAL} small questions, {MAX_QUESTIONS} at most: about"
+        f"Asking {policy.endpoint} some {USUAL} small questions, {MAX_QUESTIONS} at most: about"
         f" {USUAL * likely:,} tokens, at most {MAX_QUESTIONS * (ceiling + answer):,} if the model"
         f" reasons ({dollars}). No budget counts them."
     )

@@ -156,7 +156,7 @@ def test_the_cost_is_said_before_anything_is_asked(endpoint: Endpoint) -> None:
     price = ["-s", "openai.input_usd_per_million=1", "-s", "openai.output_usd_per_million=1"]
     result = doctor_model(*price)
     (said,) = seen
-    assert said.startswith("Asking http://127.0.0.1:1/v1 about 8 small questions, 12 at most")
+    assert said.startswith("Asking http://127.0.0.1:1/v1 some 8 small questions, 12 at most")
     assert "US dollars" in said
     assert result.stderr.startswith(f"{said}ok      reachable")
 
