@@ -2,7 +2,13 @@
 
 
 class ReviewStreamError(Exception):
-    """Base of every error this package raises."""
+    """Base of every error this package raises.
+
+    Attributes:
+        billed: `ChatAnswer` whose tokens the endpoint reports to bill though it failed, or None.
+    """
+
+    billed: object = None
 
 
 class TransientError(ReviewStreamError):

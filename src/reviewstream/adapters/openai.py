@@ -23,6 +23,7 @@ from reviewstream.errors import (
     ConfigError,
     LimitError,
     RefusedError,
+    ReviewStreamError,
     StopError,
     ThrottledError,
     TransientError,
@@ -100,7 +101,9 @@ class OpenAIChat:
             raise UnansweredError(f"the answer of {self._where} cannot be decoded: {why}") from err
         match read_completion(response.content, response.headers, self._dialect):
             case Refused() as refused:
-                raise self._error(refused, request)
+                error = self._error(refused, request)
+                error.billed = refused.billed
+                raise error
             case NotACompletion(why=why, is_json=is_json):
                 sentence = f"the body of {self._where} is not a completion: {_kept(why)}"
                 if is_json:
@@ -135,7 +138,7 @@ class OpenAIChat:
         if distrusted := tls_failure(err, self._where, section="openai", url="base_url"):
             raise StopError(str(distrusted)) from err
 
-    def _status_error(self, err: openai.APIStatusError, request: ChatRequest) -> Exception:
+    def _status_error(self, err: openai.APIStatusError, request: ChatRequest) -> ReviewStreamError:
         """Return our error for an answer that is not 200."""
         status, headers = err.status_code, err.response.headers
         if 300 <= status < 400:  # not followed: reviews go where the settings say
@@ -149,7 +152,7 @@ class OpenAIChat:
             read_error(status, err.response.content, headers, self._dialect), request
         )
 
-    def _error(self, refused: Refused, request: ChatRequest) -> Exception:
+    def _error(self, refused: Refused, request: ChatRequest) -> ReviewStreamError:
         """Return our error for what the endpoint says in place of an answer."""
         said = _said(refused.words, request)
         words = f"HTTP {refused.status}: {said}"
@@ -173,7 +176,7 @@ class OpenAIChat:
             case found:
                 return RefusedError(words, blame=found, status=refused.status, field=refused.field)
 
-    def _stop(self, found: Blame, refused: Refused, words: str) -> Exception:
+    def _stop(self, found: Blame, refused: Refused, words: str) -> ReviewStreamError:
         """Return our error for what no other review will fare better with."""
         model, where = self._settings.model, self._where
         if found is Blame.QUOTA:

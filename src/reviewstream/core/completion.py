@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from reviewstream.core.billed import read_usage
 from reviewstream.core.chat import ChatAnswer
@@ -80,11 +80,20 @@ def read_completion(
     choice = _first_object(top.get("choices"))
     error = _failure(top, choice)
     if error is not None:
-        return refusal(None, error, headers, dialect, body=body)
+        refused = refusal(None, error, headers, dialect, body=body)
+        return structs.replace(refused, billed=_billed(top, headers, dialect))
     said = _said(top, choice)
     if isinstance(said, str):
         return _no_completion(said, body, is_json=True)
     return _answer(said, top, headers, dialect)
+
+
+def _billed(
+    top: Mapping[str, Any], headers: Mapping[str, str], dialect: Dialect
+) -> ChatAnswer | None:
+    """Return what a failed completion reports to have used, or None if it reports nothing."""
+    answer = _answer(_Said(text="", refusal=None, finish="error"), top, headers, dialect)
+    return answer if answer.has_usage or answer.cost_micro_usd is not None else None
 
 
 def _failure(top: Mapping[str, Any], choice: Mapping[str, Any]) -> object:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from reviewstream.core.chat import RateLimits
+from reviewstream.core.chat import ChatAnswer, RateLimits
 from reviewstream.core.dialects import KNOWN_NAMES, Dialect
 from reviewstream.core.http_limits import lower_case, rate_limits, retry_after
 from reviewstream.core.json_values import as_mapping, as_number, decoded, kept
@@ -86,6 +86,8 @@ class Refused(Struct, frozen=True, kw_only=True):
         retry_after: Seconds that it asks us to wait, or None if it does not say.
         requests_per_minute: What it allows, or None if it does not say.
         tokens_per_minute: The same for tokens.
+        billed: Answer that holds no more than the tokens that it reports to bill all the same, or
+            None.
     """
 
     status: int
@@ -95,6 +97,7 @@ class Refused(Struct, frozen=True, kw_only=True):
     retry_after: float | None = None
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
+    billed: ChatAnswer | None = None
 
 
 def read_error(status: int, body: bytes, headers: Mapping[str, str], dialect: Dialect) -> Refused:

@@ -7,6 +7,7 @@ from msgspec import structs
 from reviewstream.core.chat import ChatAnswer, ChatRequest
 
 FRAME: Final = 1_000  # tokens that the endpoint itself adds: roles, separators, the answer's schema
+NEARLY: Final = 0.9  # of the ceiling: endpoints differ in what they count
 MAX_HIDDEN: Final = 100_000  # tokens of reasoning that an endpoint may report over the ceiling
 
 
@@ -33,6 +34,18 @@ def clamp_usage(answer: ChatAnswer, request: ChatRequest) -> ChatAnswer:
         written_tokens=min(answer.written_tokens, prompt),
         completion_tokens=min(answer.completion_tokens, said),
     )
+
+
+def is_used_up(answer: ChatAnswer, request: ChatRequest) -> bool:
+    """Say whether an answer was cut short as hidden reasoning has used up its room.
+
+    An endpoint that cuts it sooner has a limit of its own: smaller packs fit it.
+    """
+    said = answer.completion_tokens
+    is_early = answer.has_usage and said < NEARLY * request.max_output_tokens
+    if answer.finish_reason != "length" or is_early:
+        return False
+    return 2 * answer.reasoning_tokens > said or not answer.text.strip()
 
 
 def _bytes(text: str) -> int:

@@ -9,7 +9,7 @@ time, or the run ends with the endpoint's words. Nothing is rejected in either c
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from reviewstream.core.chat import ChatOptions
 from reviewstream.core.controls import known_label
@@ -19,7 +19,8 @@ from reviewstream.pipeline.breaker import CircuitBreaker
 from reviewstream.pipeline.policy import LabelPolicy
 from reviewstream.pipeline.probe import Probe, ProbeResult, Verdict
 
-UNREADABLE: int = 2  # answers about the probe that cannot be read; a third would be no better
+UNREADABLE: Final = 5  # answers about the probe in a row that cannot be read: no accident
+REFUSALS: Final = 2  # of the probe in a row: behind some gateways one of several endpoints refuses
 _log = logging.getLogger("reviewstream.labelling")
 
 
@@ -105,7 +106,7 @@ class Diagnosis:
         )
 
     async def _ask_until_proven(self, since: int, why: str) -> None:
-        failures = unreadable = 0
+        failures = unreadable = refusals = 0
         while self._proven <= since:
             sent = self.event()
             result = await self._breaker.ask_probe()
@@ -118,7 +119,10 @@ class Diagnosis:
                 case Verdict.CUT:
                     self.make_room(result.words)
                 case Verdict.REFUSED:
-                    self._adapt(result, why)
+                    refusals += 1
+                    if result.field or refusals == REFUSALS:
+                        refusals = 0
+                        self._adapt(result, why)
                 case _:
                     unreadable += 1
                     if unreadable == UNREADABLE:

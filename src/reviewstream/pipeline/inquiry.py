@@ -20,6 +20,7 @@ from reviewstream.core.negotiation import Negotiation
 from reviewstream.core.outcomes import Ok
 from reviewstream.core.prompts import Prompt
 from reviewstream.core.records import Reason
+from reviewstream.core.usage import is_used_up
 from reviewstream.errors import (
     BadAnswerError,
     CapacityError,
@@ -136,7 +137,18 @@ class Inquiry:
             return await self._failed(prompt, err)
         self._count(failed=False)
         self.model, self.request_id = answer.model, answer.request_id
+        self._check_tier(answer.service_tier)
         return await self._read(prompt, answer, sent)
+
+    def _check_tier(self, tier: str) -> None:
+        """Say that another tier answered, and that its price is booked."""
+        asked = self._policy.options.service_tier
+        if asked and tier and asked not in {tier, "auto"}:
+            self._endpoint.log.wait(
+                "tier",
+                f"{self._policy.endpoint} answers in service tier {tier}, not {asked}"
+                " (openai.service_tier): what it bills is booked at the price of that tier.",
+            )
 
     def _count(self, *, failed: bool) -> None:
         self.attempts += 1
@@ -150,7 +162,7 @@ class Inquiry:
         if isinstance(outcome, Ok):
             self._endpoint.diagnosis.prove(sent)
             return [outcome.value[name] for name in prompt.ids]
-        if answer.finish_reason == "length" and _is_hidden(answer) and self._makes_room(prompt):
+        if is_used_up(answer, prompt.request) and self._makes_room(prompt):
             return None
         refusal = Refusal(reason=outcome.reason, detail=outcome.detail)
         return await self._unusable(prompt, refusal)
@@ -264,8 +276,3 @@ _WAITS: Final = {
     "throttled": "Labelling waits for the rate limit",
     "capacity": "Labelling waits for capacity in openai.service_tier",
 }
-
-
-def _is_hidden(answer: ChatAnswer) -> bool:
-    """Say whether an answer that was cut short was used up by what it does not show."""
-    return answer.reasoning_tokens > 0 or not answer.text.strip()

@@ -19,6 +19,7 @@ from reviewstream.errors import (
 from reviewstream.pipeline.bills import Charge
 from reviewstream.pipeline.halt import Halt
 from reviewstream.pipeline.policy import LabelPolicy
+from reviewstream.pipeline.turns import NoLongerFitsError, Turns
 from reviewstream.ports import ChatModel, RateLimiter
 
 
@@ -27,15 +28,7 @@ class OutdatedPromptError(Exception):
 
 
 class PackTooLargeError(Exception):
-    """A pack does not fit the tokens that the endpoint allows a minute; nothing was sent.
-
-    Attributes:
-        tokens_per_minute: What it allows.
-    """
-
-    def __init__(self, tokens_per_minute: float) -> None:
-        super().__init__(tokens_per_minute)
-        self.tokens_per_minute = tokens_per_minute
+    """A pack does not fit the tokens that the endpoint allows a minute; nothing was sent."""
 
 
 class _Cost(Struct, frozen=True):
@@ -61,6 +54,7 @@ class MeteredModel:
         self._policy = policy
         self._negotiation = negotiation
         self._halt = halt
+        self._turns = Turns(limiter, halt)
 
     async def answer(self, prompt: Prompt, charges: list[Charge]) -> ChatAnswer:
         """Wait for one's turn, and make one request.
@@ -77,13 +71,12 @@ class MeteredModel:
         """
         self._halt.check()
         ceiling = self._ceiling(prompt)
-        await self._halt.unless_halted(self._limiter.acquire(ceiling.amount))
-        self._check(prompt, ceiling)
+        await self._turn(prompt, ceiling)
         cost: _Cost | None = ceiling  # what is given up may be answered, and billed
         try:
             answer = await self._ask(prompt)
         except ReviewStreamError as err:
-            cost = ceiling if _may_be_billed(err) else None
+            cost = self._cost_of_failure(err, prompt, ceiling)
             raise
         else:
             cost = self._cost(answer, ceiling)
@@ -93,15 +86,21 @@ class MeteredModel:
             if cost is not None:
                 charges.append(cost.charge)
 
-    def _check(self, prompt: Prompt, ceiling: _Cost) -> None:
-        """Give the turn back if the request is not what it should be by now."""
+    async def _turn(self, prompt: Prompt, ceiling: _Cost) -> None:
+        if not self._fits(prompt):
+            raise PackTooLargeError
+        try:
+            await self._turns.take(ceiling.amount, lambda: self._fits(prompt))
+        except NoLongerFitsError:
+            raise PackTooLargeError from None
         if prompt.request.options != self._negotiation.options:
             self._limiter.give_up(ceiling.amount)
             raise OutdatedPromptError
+
+    def _fits(self, prompt: Prompt) -> bool:
+        """Say whether a pack fits the tokens a minute that are known; a text alone must try."""
         allowed = self._limiter.tokens_per_minute
-        if allowed is not None and prompt.tokens > allowed and len(prompt.ids) > 1:
-            self._limiter.give_up(ceiling.amount)
-            raise PackTooLargeError(allowed)
+        return allowed is None or prompt.tokens <= allowed or len(prompt.ids) == 1
 
     def _ceiling(self, prompt: Prompt) -> _Cost:
         """Return the most that a request can cost; its tokens for the rate are an estimate."""
@@ -141,6 +140,14 @@ class MeteredModel:
             charge=Charge(prompt_tokens=asked, completion_tokens=said, micro_usd=cost),
         )
 
+    def _cost_of_failure(
+        self, err: ReviewStreamError, prompt: Prompt, ceiling: _Cost
+    ) -> _Cost | None:
+        """Return what a failed request cost: as reported, or as reserved if that is not known."""
+        if isinstance(err.billed, ChatAnswer):
+            return self._cost(clamp_usage(err.billed, prompt.request), ceiling)
+        return ceiling if _may_be_billed(err) else None
+
     async def _ask(self, prompt: Prompt) -> ChatAnswer:
         """Make the request, and tell the limiter what the endpoint says of its limits."""
         try:
@@ -154,6 +161,7 @@ class MeteredModel:
                 self._limiter.end(str(err))
             raise
         self._limiter.learn(answer.limits or RateLimits())
+        self._turns.look()
         return clamp_usage(answer, prompt.request)
 
     def _slow_down(self, err: ThrottledError) -> None:
@@ -164,6 +172,7 @@ class MeteredModel:
                 tokens_per_minute=err.tokens_per_minute,
             )
         )
+        self._turns.look()
         wait = err.retry_after
         self._limiter.throttled(None if wait is None else min(wait, self._policy.max_wait))
 

@@ -11,6 +11,7 @@ from reviewstream.core.health import Health
 from reviewstream.core.negotiation import Negotiation
 from reviewstream.core.outcomes import Ok
 from reviewstream.core.records import Sentiment
+from reviewstream.core.usage import is_used_up
 from reviewstream.errors import (
     BadAnswerError,
     CapacityError,
@@ -126,9 +127,9 @@ class Probe:
                 self._charges.extend(charges)
 
     def _read(self, answer: ChatAnswer) -> ProbeResult:
-        ids = self._policy.prompt([PROBE_TEXT]).ids
-        outcome = read_answer(answer, ids)
+        prompt = self._policy.prompt([PROBE_TEXT], self._negotiation.options)
+        outcome = read_answer(answer, prompt.ids)
         if isinstance(outcome, Ok):
             return ProbeResult(verdict=Verdict.ANSWERED)
-        cut = answer.finish_reason == "length"
+        cut = is_used_up(answer, prompt.request)
         return ProbeResult(verdict=Verdict.CUT if cut else Verdict.UNREADABLE, words=outcome.detail)

@@ -137,12 +137,13 @@ def test_finish_reasons_are_said_in_one_way(told: Any, finish: str) -> None:
 
 @pytest.mark.parametrize("told", ["error", "ERROR", "network_error", "abort"])
 def test_an_endpoint_that_broke_off_has_failed(told: str) -> None:
-    found = read(completion(choice={"finish_reason": told}))
+    found = read(completion(choice={"finish_reason": told}, usage=None))
     assert found == Refused(status=502, words=f"finish_reason is {told}")
 
 
 def test_an_endpoint_that_broke_off_says_why() -> None:
-    body = completion(choice={"finish_reason": "error"}, error={"code": 429, "message": "slow"})
+    error = {"code": 429, "message": "slow"}
+    body = completion(choice={"finish_reason": "error"}, usage=None, error=error)
     assert read(body) == Refused(status=429, words="slow")
 
 
@@ -156,12 +157,22 @@ def test_an_endpoint_without_resources_has_failed() -> None:
 def test_an_error_inside_a_choice_is_read() -> None:
     error = {"code": 429, "message": "Upstream error"}
     choice = {"finish_reason": "error", "error": error}
-    assert read(completion(choice=choice)) == Refused(status=429, words="Upstream error")
+    assert read(completion(choice=choice, usage=None)) == Refused(
+        status=429, words="Upstream error"
+    )
 
 
 def test_an_error_inside_a_choice_without_a_code_is_the_endpoint() -> None:
-    found = read(completion(choice={"error": {"message": "broke"}}))
+    found = read(completion(choice={"error": {"message": "broke"}}, usage=None))
     assert found == Refused(status=502, words="broke")
+
+
+def test_an_endpoint_that_failed_may_bill_all_the_same() -> None:
+    found = read(completion(choice={"finish_reason": "error"}))
+    assert isinstance(found, Refused)
+    assert found.billed is not None
+    assert (found.billed.prompt_tokens, found.billed.completion_tokens) == (100, 20)
+    assert found.billed.text == ""
 
 
 def test_an_error_beside_an_answer_does_not_matter() -> None:
