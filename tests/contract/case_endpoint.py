@@ -34,6 +34,7 @@ from pydantic import SecretStr
 
 from reviewstream.adapters.openai import OpenAIChat
 from reviewstream.app import priced
+from reviewstream.core.limits import Amount, Terms
 from reviewstream.core.records import LabelledReview, Origin, RejectedReview, Review
 from reviewstream.pipeline.labelling import Labeller, LabelPolicy
 from reviewstream.pipeline.limiting import SharedLimiter, terms_of
@@ -234,6 +235,22 @@ class OwnClock:
         await self._clock.sleep(seconds)
 
 
+class NotedLimiter(SharedLimiter):
+    """A limiter that keeps what was reserved for each request, and what it used.
+
+    Attributes:
+        settled: Both, of each request that was sent.
+    """
+
+    def __init__(self, store: MemoryLimits, terms: Terms, clock: FakeClock) -> None:
+        super().__init__(store, terms, clock)
+        self.settled: list[tuple[Amount, Amount]] = []
+
+    def settle(self, reserved: Amount, used: Amount) -> None:
+        self.settled.append((reserved, used))
+        super().settle(reserved, used)
+
+
 @dataclass
 class Wired:
     """A labeller as `app.open_labeller` wires it, in a time that passes when it waits.
@@ -242,12 +259,14 @@ class Wired:
         labeller: Over HTTP.
         clock: Of the labeller; only the time-out of a request is in real time.
         store: Limits and account.
+        limiter: Of the labeller.
         spent: Micro-dollars of the account.
     """
 
     labeller: Labeller
     clock: OwnClock
     store: MemoryLimits
+    limiter: NotedLimiter
 
     @property
     def spent(self) -> int:
@@ -273,9 +292,10 @@ async def wired(url: str, *, budget_usd: float | None = None, **given: Any) -> A
     store, limits = MemoryLimits(clock), LimitsSettings(budget_usd=budget_usd)
     terms = terms_of(settings, limits)
     model = OpenAIChat.connect(settings)
-    limiter, own = SharedLimiter(store, terms, clock), OwnClock(clock)
+    limiter, own = NotedLimiter(store, terms, clock), OwnClock(clock)
+    labeller = Labeller(model, NoLedger(), limiter, own, LabelPolicy.of(settings))
     try:
-        yield Wired(Labeller(model, NoLedger(), limiter, own, LabelPolicy.of(settings)), own, store)
+        yield Wired(labeller, own, store, limiter)
     finally:
         await model.aclose()
         await asyncio.sleep(0)
