@@ -66,10 +66,10 @@ def test_a_spent_budget_ends_the_query_and_a_larger_one_goes_on_without_loss(
     spark: SparkSession, settings: Settings, file: Path, endpoint: OpenAIEndpoint, tmp_path: Path
 ) -> None:
     # One task is still waiting for its answers when the other one fails.
-    slow = {"kind": "slow", "seconds": 6.0}
+    slow = {"kind": "slow", "seconds": 2.0}
     endpoint.fault(rate=1.0, faults=[slow], match=SLOW.decode())
     with serving(file) as server:
-        poor = labelled(spark, server.port, with_budget(settings, 0.003))
+        poor = labelled(spark, server.port, with_budget(settings, 0.002))
         query = start(poor, tmp_path, available_now=True)
         with pytest.raises(StreamingQueryException) as caught:
             query.awaitTermination(60)

@@ -26,7 +26,13 @@ def test_a_query_asks_what_was_planned(
     openai_endpoint.reset()
     key = SecretStr(openai_endpoint.api_key)
     settings = Settings(
-        openai=OpenAISettings(base_url=openai_endpoint.base_url, api_key=key, pack=pack),
+        openai=OpenAISettings(
+            base_url=openai_endpoint.base_url,
+            api_key=key,
+            pack=pack,
+            input_usd_per_million=0.15,
+            output_usd_per_million=0.6,
+        ),
         ledger=LedgerSettings(enabled=True, file=str(tmp_path / "ledger.sqlite3")),
     )
     lines = sample(3_000, seed=4)

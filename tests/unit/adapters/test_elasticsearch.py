@@ -66,7 +66,8 @@ def test_another_product_is_a_setting_to_correct() -> None:
 
 def test_an_address_that_is_none_is_a_setting_to_correct() -> None:
     with pytest.raises(ConfigError, match="Elasticsearch at localhost:9200"):
-        ElasticsearchIndex(ElasticsearchSettings(url="localhost:9200"))
+        settings = ElasticsearchSettings().model_copy(update={"url": "localhost:9200"})
+        ElasticsearchIndex(settings)
 
 
 def test_an_index_that_someone_else_makes_meanwhile_is_taken() -> None:

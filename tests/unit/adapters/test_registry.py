@@ -108,7 +108,7 @@ def test_a_registry_that_is_away_is_one_sentence() -> None:
 @pytest.mark.parametrize("url", ["ftp://r", "localhost:8081"])
 def test_an_address_that_is_none_is_a_setting_to_correct(url: str) -> None:
     with pytest.raises(ConfigError, match="under registry"):
-        ConfluentRegistry(RegistrySettings(url=url))
+        ConfluentRegistry(RegistrySettings().model_copy(update={"url": url}))
 
 
 def test_a_host_that_has_no_name_is_a_setting_to_correct() -> None:
