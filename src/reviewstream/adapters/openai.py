@@ -37,6 +37,7 @@ NO_KEY: Final = "not-needed"  # sent to endpoints of one's own, which ask for no
 FLEX_TIMEOUT: Final = 900.0  # seconds; a flex request may wait that long for its turn
 
 _OPENAI = "https://api.openai.com/"
+_NOT_FOUND: Final = 404
 _HOUR: Final = 3_600  # seconds
 
 
@@ -180,8 +181,8 @@ class OpenAIChat:
         """Return our error for what no other review will fare better with."""
         model, where = self._settings.model, self._where
         if found is Blame.QUOTA:
-            wait = refused.retry_after
-            back = "" if wait is None else f" It comes back in {wait / _HOUR:.1f} h."
+            wait = refused.retry_after or 0.0
+            back = f" It comes back in {wait / _HOUR:.1f} h." if wait >= _HOUR else ""
             return LimitError(
                 f"the quota at {where} is spent ({words}).{back} Add credit or wait, then start"
                 " again: nothing is lost"
@@ -193,9 +194,14 @@ class OpenAIChat:
             )
         if refused.field not in {"", "model"}:  # another value may be taken: the probe finds out
             return RefusedError(words, blame=found, status=refused.status, field=refused.field)
+        if refused.status == _NOT_FOUND or refused.field:
+            return StopError(
+                f"{where} does not serve {model} ({words}): set openai.model and openai.base_url to"
+                " what it serves"
+            )
         return StopError(
-            f"{where} does not serve {model} ({words}): set openai.model and openai.base_url to"
-            " what it serves"
+            f"{where} is no address that takes requests ({words}): see openai.base_url, and"
+            " HTTPS_PROXY if a proxy answered"
         )
 
 

@@ -129,7 +129,9 @@ class Diagnosis:
                         self._stop_unreadable(result, why)
 
     def _adapt(self, result: ProbeResult, why: str) -> None:
-        changed = self._negotiation.adapt(result.field, result.words)
+        changed = None
+        if result.may_adapt:
+            changed = self._negotiation.adapt(result.field, result.words)
         if changed is None:
             self._stop_refused(result, why)
         _log.warning(

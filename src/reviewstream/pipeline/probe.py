@@ -26,6 +26,7 @@ from reviewstream.pipeline.bills import Charge
 from reviewstream.pipeline.metering import MeteredModel, OutdatedPromptError
 from reviewstream.pipeline.policy import LabelPolicy
 
+_OF_FIELDS: Final = frozenset({400, 415, 422})  # what a field that is not known is refused with
 PROBE_TEXT: Final = "Good."  # of no user, so that no user's text is blamed for the endpoint
 
 
@@ -46,12 +47,14 @@ class ProbeResult(Struct, frozen=True, kw_only=True):
     Attributes:
         words: What the endpoint said, or what is wrong with its answer.
         field: Field of the request that it refuses; empty: it names none.
+        may_adapt: It may take a request that is made in another way.
         retry_after: Seconds that it asks us to wait, or None if it does not say.
     """
 
     verdict: Verdict
     words: str = ""
     field: str = ""
+    may_adapt: bool = False
     retry_after: float | None = None
 
 
@@ -90,8 +93,7 @@ class Probe:
         except BadAnswerError as err:
             return ProbeResult(verdict=Verdict.UNREADABLE, words=str(err))
         except PermanentError as err:
-            field = err.field if isinstance(err, RefusedError) else ""
-            return ProbeResult(verdict=Verdict.REFUSED, words=str(err), field=field)
+            return _refused(err)
         self._health.record(failed=False)
         return self._read(answer)
 
@@ -133,3 +135,14 @@ class Probe:
             return ProbeResult(verdict=Verdict.ANSWERED)
         cut = is_used_up(answer, prompt.request)
         return ProbeResult(verdict=Verdict.CUT if cut else Verdict.UNREADABLE, words=outcome.detail)
+
+
+def _refused(err: PermanentError) -> ProbeResult:
+    if not isinstance(err, RefusedError):
+        return ProbeResult(verdict=Verdict.REFUSED, words=str(err))
+    return ProbeResult(
+        verdict=Verdict.REFUSED,
+        words=str(err),
+        field=err.field,
+        may_adapt=bool(err.field) or err.status in _OF_FIELDS,
+    )
