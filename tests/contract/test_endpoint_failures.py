@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.model, pytest.mark.anyio]
 
 AWAY: dict[str, Any] = {"status": 503, "json": {"error": {"message": "overloaded"}}}
 TEXTS = [f"{'good' if number % 3 else 'bad'} number {number}" for number in range(80)]
+ALLOWED = 6_000  # tokens a minute
 MEBIBYTE = 1 << 20
 
 
@@ -126,3 +127,33 @@ async def test_words_that_repeat_a_review_are_not_shown_and_end_nothing() -> Non
     (refused,) = (one for one in outcomes if isinstance(one, RejectedReview))
     assert "insufficient balance" not in refused.detail
     assert "cannot moderate" in refused.detail
+
+
+@pytest.mark.parametrize("status", [413, 429])
+@pytest.mark.parametrize("most", [8_000, 5_500])
+async def test_packs_fit_the_tokens_that_are_allowed_in_a_minute(status: int, most: int) -> None:
+    refused = used = 0
+    told = {"x-ratelimit-limit-requests": "1000", "x-ratelimit-limit-tokens": str(ALLOWED)}
+    words = f"Request too large on tokens per minute (TPM): Limit {ALLOWED}"
+    too_large = {"status": status, "json": {"error": {"message": words, "type": "tokens"}}}
+
+    def answer(_: int, request: Request) -> Reply:
+        nonlocal refused, used
+        prompt = len(str(request["messages"])) // 4
+        if prompt + request["max_completion_tokens"] > ALLOWED:
+            refused += 1
+            return reply({**too_large, "headers": told}, request)
+        said = 15 * len(asked(request))
+        used += prompt + said
+        usage = {"prompt_tokens": prompt, "completion_tokens": said}
+        return reply({"headers": told, "usage": usage}, request)
+
+    texts = [f"Good food {number} {'word ' * 250}" for number in range(200)]
+    with case_endpoint(answer) as endpoint:
+        async with wired(endpoint.url, max_pack_tokens=most, concurrency=4) as on:
+            begun = on.clock.now()
+            outcomes = await on.label(texts)
+            minutes = (on.clock.now() - begun).total_seconds() / 60
+    assert all(isinstance(one, LabelledReview) for one in outcomes)
+    assert refused <= (0 if most < ALLOWED else 4), "before anything was told"
+    assert minutes < 1.6 * used / ALLOWED
