@@ -18,13 +18,18 @@ from tests.e2e.test_pipeline import Topic, free_port
 pytestmark = pytest.mark.model
 
 REVIEWS: Final = 3_000
-STOPS: Final = {"401", "403", "quota_429"}  # a person must act
+STOPS: Final = {  # a person must act
+    *("401", "403", "policy_404", "billing_limit_400", "budget_400"),
+    *("quota_429", "quota_402", "quota_other_429", "error_200_402"),
+}
 FAULTS: Final = sorted(KINDS.keys() - STOPS - {"ok"})
+# Each kind once, among four good answers; then chance decides.
+EACH: Final = [one for kind in FAULTS for one in (kind, {"kind": "ok", "times": 4})]
 # What a rejection may say, and the words of the fault that it must quote.
 TRUE: Final = {
-    "MODEL_BAD_REQUEST": ("refused by a script",),
-    "MODEL_REFUSED": ("I'm sorry, I can't assist", "content filter"),
-    "MODEL_BAD_ANSWER": ("finish_reason", "$.labels", "JSON", "Invalid enum value", "id"),
+    "MODEL_BAD_REQUEST": ("HTTP 400: ", "HTTP 413: "),
+    "MODEL_REFUSED": ("I'm sorry, I can't assist", "content filter", "no choice", "HTTP 40"),
+    "MODEL_BAD_ANSWER": ("finish_reason", "$.labels", "JSON", "sentiment", "id", "reasoning"),
     "MODEL_UNAVAILABLE": ("the last attempt",),
 }
 
@@ -43,7 +48,7 @@ def test_every_review_is_labelled_or_rejected_with_a_true_reason_and_none_twice(
     pipeline = with_changes(
         pipeline, "openai", base_url=endpoint.base_url, pack=4, timeout=2.0, max_wait=0.5
     )
-    endpoint.fault(rate=0.2, faults=FAULTS, seed=5)
+    endpoint.fault(*EACH, rate=0.2, faults=FAULTS, seed=5)
     with pipeline.start("serve", str(file), "--port", str(pipeline.settings.source.port)) as server:
         server.await_text("Ready.")
         counts = json.loads(pipeline.run("run", "--once", "--json").splitlines()[-1])
