@@ -3,7 +3,7 @@
 import asyncio
 import json
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Self
 from urllib.parse import parse_qsl, urlsplit
 
@@ -17,6 +17,8 @@ from reviewstream.core.blame import Blame, blame
 from reviewstream.core.chat import ChatAnswer, ChatRequest
 from reviewstream.core.completion import NotACompletion, Refused, read_completion, read_error
 from reviewstream.core.dialects import dialect_of
+from reviewstream.core.json_values import kept
+from reviewstream.core.refusals import without_echo
 from reviewstream.errors import (
     BadAnswerError,
     CapacityError,
@@ -32,7 +34,6 @@ from reviewstream.errors import (
 from reviewstream.settings import OpenAISettings
 
 MAX_MESSAGE: Final = 300  # characters of the endpoint's own words that are kept
-ECHO: Final = 8  # characters that are in the question too, and so may be a review's
 NO_KEY: Final = "not-needed"  # sent to endpoints of one's own, which ask for none
 FLEX_TIMEOUT: Final = 900.0  # seconds; a flex request may wait that long for its turn
 
@@ -94,28 +95,33 @@ class OpenAIChat:
         except openai.APIConnectionError as err:
             self._check_trust(err)
             kind = TransientError if _is_unsent(err) else UnansweredError
-            why = _kept(str(err.__cause__ or err))
+            why = kept(str(err.__cause__ or err), MAX_MESSAGE)
             raise kind(f"the connection to {self._where} failed: {why}") from err
         except (UnreadBodyError, UnicodeError, AssertionError) as err:
             # The last two: Python has codecs that are none for text.
-            why = _kept(str(err))
+            why = kept(str(err), MAX_MESSAGE)
             raise UnansweredError(f"the answer of {self._where} cannot be decoded: {why}") from err
-        match read_completion(response.content, response.headers, self._dialect):
+        return self._read(response.content, response.headers, request)
+
+    async def aclose(self) -> None:
+        """See `ChatModel.aclose`."""
+        await self._client.close()
+
+    def _read(self, body: bytes, headers: Mapping[str, str], request: ChatRequest) -> ChatAnswer:
+        """Return the answer in the body of HTTP 200, or raise what it is instead."""
+        match read_completion(body, headers, self._dialect):
             case Refused() as refused:
                 error = self._error(refused, request)
                 error.billed = refused.billed
                 raise error
             case NotACompletion(why=why, is_json=is_json):
-                sentence = f"the body of {self._where} is not a completion: {_kept(why)}"
+                shown = kept(why, MAX_MESSAGE)
+                sentence = f"the body of {self._where} is not a completion: {shown}"
                 if is_json:
                     raise BadAnswerError(sentence, may_be_billed=True)
                 raise UnansweredError(sentence)
             case answer:
                 return answer
-
-    async def aclose(self) -> None:
-        """See `ChatModel.aclose`."""
-        await self._client.close()
 
     def _fields(self, request: ChatRequest) -> dict[str, Any]:
         """Return the fields of a request; one without a value is not sent."""
@@ -279,26 +285,4 @@ def _response_format(request: ChatRequest) -> object:
 def _said(words: str, request: ChatRequest) -> str:
     """Return the endpoint's own words, cut short, and without what they repeat of the question."""
     question = f"{request.user}\n{json.dumps(request.user)}"  # it may be repeated as it was sent
-    return _kept(without_echo(words[: 4 * MAX_MESSAGE], question))
-
-
-def _kept(words: str) -> str:
-    """Return a text of the endpoint's, cut short, and without halves of a surrogate pair.
-
-    JSON may hold such a half; what no UTF-8 holds would fail whoever writes it, again and again.
-    """
-    return words[:MAX_MESSAGE].encode(errors="replace").decode()
-
-
-def without_echo(said: str, question: str) -> str:
-    """Return a text without the passages of `ECHO` characters or more that are in another one."""
-    kept, at = "", 0
-    while at < len(said):
-        end = at + ECHO
-        if said[at:end] not in question or end > len(said):
-            kept, at = kept + said[at], at + 1
-            continue
-        while end < len(said) and said[at : end + 1] in question:
-            end += 1
-        kept, at = f"{kept}[...]", end
-    return kept
+    return kept(without_echo(words, question), MAX_MESSAGE)

@@ -21,6 +21,7 @@ MAX_WORDS: Final = 300  # characters of the endpoint's own words that are kept
 MAX_NAME: Final = 100  # characters of the name of an error
 MAX_PARTS: Final = 50  # objects of an error body that are looked at
 MAX_READ: Final = 4096  # characters of a body without words that are looked at
+ECHO: Final = 8  # characters that are in the question too, and so may be a review's
 
 # Fields of a request that settings decide. `model` is a word of many errors that are about
 # something else: it counts where the endpoint names it as a field, not in its sentence.
@@ -242,6 +243,20 @@ def _beginning(body: bytes) -> str:
         title = _TITLE.search(text)
         text = html.unescape(title[1] if title and title[1].strip() else _TAG.sub(" ", text))
     return kept(" ".join(text.split()), MAX_WORDS)
+
+
+def without_echo(said: str, question: str) -> str:
+    """Return a text without the passages of `ECHO` characters or more that are in another one."""
+    rest, at = "", 0
+    while at < len(said):
+        end = at + ECHO
+        if said[at:end] not in question or end > len(said):
+            rest, at = rest + said[at], at + 1
+            continue
+        while end < len(said) and said[at : end + 1] in question:
+            end += 1
+        rest, at = f"{rest}[...]", end
+    return rest
 
 
 def error_of(value: object) -> object:

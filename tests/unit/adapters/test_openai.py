@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 from pydantic import SecretStr
 
-from reviewstream.adapters.openai import ECHO, MAX_MESSAGE, OpenAIChat, without_echo
+from reviewstream.adapters.openai import MAX_MESSAGE, OpenAIChat
 from reviewstream.core.answers import read_answer
 from reviewstream.core.chat import ChatAnswer, ChatOptions, ChatRequest, RateLimits
 from reviewstream.core.completion import MAX_NAME
@@ -451,24 +451,6 @@ async def test_no_error_repeats_a_review_that_the_endpoint_repeats(
         for word in ("Kanarien", "жуткий", r"\u0436\u0443", "and a", "1 star"):
             assert word not in told
         assert len(str(caught.value)) < MAX_MESSAGE + 100
-
-
-@given(st.text(max_size=40), st.text(max_size=40), st.text(max_size=40))
-@example("", "", "")
-def test_what_is_left_of_a_message_has_no_passage_of_the_question(
-    before: str, question: str, after: str
-) -> None:
-    kept = without_echo(before + question + after, question)
-    for piece in kept.split("[...]"):
-        passages = [piece[at : at + ECHO] for at in range(len(piece) - ECHO + 1)]
-        assert not [passage for passage in passages if passage in question]
-
-
-def test_a_message_that_repeats_nothing_stays_as_it_is() -> None:
-    assert without_echo("This model's maximum is 5.", "cold soup") == "This model's maximum is 5."
-    assert without_echo("a cold soup, b", "cold soup") == "a [...], b"
-    assert without_echo("cold sou", "cold soup") == "[...]"
-    assert without_echo("cold so", "cold soup") == "cold so"
 
 
 @pytest.mark.anyio

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reviewstream.core.blame import blame
 from reviewstream.core.completion import Refused, read_completion, read_error
 from reviewstream.core.dialects import DIALECTS
-from reviewstream.core.refusals import FIELDS, MAX_WORDS
+from reviewstream.core.refusals import ECHO, FIELDS, MAX_WORDS, without_echo
 from tests.unit.core.recorded import ERRORS, Error
 
 GENERIC = DIALECTS["generic"]
@@ -224,3 +224,21 @@ def test_reading_an_error_never_raises(
 def test_a_field_is_known_in_whatever_case_it_is_named(body: dict[str, object]) -> None:
     found = read_error(400, json.dumps(body).encode(), {}, DIALECTS["generic"])
     assert found.field == "reasoning_effort"
+
+
+@given(st.text(max_size=40), st.text(max_size=40), st.text(max_size=40))
+@example("", "", "")
+def test_what_is_left_of_a_message_has_no_passage_of_the_question(
+    before: str, question: str, after: str
+) -> None:
+    kept = without_echo(before + question + after, question)
+    for piece in kept.split("[...]"):
+        passages = [piece[at : at + ECHO] for at in range(len(piece) - ECHO + 1)]
+        assert not [passage for passage in passages if passage in question]
+
+
+def test_a_message_that_repeats_nothing_stays_as_it_is() -> None:
+    assert without_echo("This model's maximum is 5.", "cold soup") == "This model's maximum is 5."
+    assert without_echo("a cold soup, b", "cold soup") == "a [...], b"
+    assert without_echo("cold sou", "cold soup") == "[...]"
+    assert without_echo("cold so", "cold soup") == "cold so"
