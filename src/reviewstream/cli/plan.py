@@ -14,7 +14,7 @@ from rich.text import Text
 from reviewstream.cli.context import FINDINGS, Context, verb
 from reviewstream.cli.limits import limited
 from reviewstream.core.costs import MILLION, tier_factor
-from reviewstream.core.dialects import manners_of
+from reviewstream.core.manners import manners_of
 
 if TYPE_CHECKING:
     from reviewstream.pipeline.planning import AnswerTokens, Plan
@@ -217,9 +217,10 @@ def _outlook(
 def _warnings(
     given: "OpenAISettings", model: "OpenAISettings", answers: "AnswerTokens"
 ) -> Iterator[str]:
-    manners = manners_of(model.model)
-    effort = manners.least_effort if model.reasoning_effort == "auto" else model.reasoning_effort
-    if manners.reasons and effort != "none" and not answers.labels:
+    from reviewstream.pipeline.policy import first_options
+
+    is_asked_not_to = first_options(model).reasoning_effort == "none"
+    if manners_of(model.model).reasons and not is_asked_not_to and not answers.labels:
         yield (
             f"{model.model} can reason, and its hidden tokens are billed as answers but are not in"
             " this estimate: label some hundred reviews, then plan again"

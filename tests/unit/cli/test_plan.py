@@ -10,9 +10,7 @@ from click.testing import CliRunner, Result
 
 from reviewstream.adapters import prices as price_adapter
 from reviewstream.cli import main
-from reviewstream.cli import plan as plan_command
 from reviewstream.core.costs import Prices
-from reviewstream.core.dialects import ModelManners
 from reviewstream.samples import expand, write_sample
 
 
@@ -160,28 +158,28 @@ def test_of_a_tier_of_unknown_price_it_is_said_what_to_set(path: Path) -> None:
     assert "the price of the service tier priority is unknown: set openai.tier_price" in warning
 
 
-def test_of_a_model_that_reasons_it_is_said_that_hidden_tokens_are_not_in_it(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        plan_command, "manners_of", lambda model: ModelManners(reasons=model == "thinks")
-    )
+def test_of_a_model_that_reasons_it_is_said_that_hidden_tokens_are_not_in_it(path: Path) -> None:
     assert planned(path)["warnings"] == []
-    (warning,) = planned(path, "openai.model=thinks")["warnings"]
-    assert warning.startswith("thinks can reason, and its hidden tokens are billed as answers")
-    assert "Warning: thinks can reason" in run(path, "openai.model=thinks").stdout
+    (warning,) = planned(path, "openai.model=o3")["warnings"]
+    assert warning.startswith("o3 can reason, and its hidden tokens are billed as answers")
+    assert "Warning: o3 can reason" in run(path, "openai.model=o3").stdout
 
 
 @pytest.mark.parametrize(
-    ("least", "effort", "warnings"),
-    [("none", "auto", 0), ("none", "low", 1), ("low", "none", 0), ("low", "auto", 1)],
+    ("model", "effort", "dialect", "warnings"),
+    [
+        ("gpt-5.1", "auto", "openai", 0),  # takes none
+        ("gpt-5.1", "auto", "deepseek", 1),  # which does not take none
+        ("gpt-5.1", "low", "openai", 1),
+        ("o3", "auto", "openai", 1),  # low is the least that it takes
+        ("o3", "none", "openai", 0),
+    ],
 )
 def test_a_model_that_is_asked_not_to_reason_has_no_hidden_tokens(
-    path: Path, monkeypatch: pytest.MonkeyPatch, least: str, effort: str, warnings: int
+    path: Path, model: str, effort: str, dialect: str, warnings: int
 ) -> None:
-    manners = ModelManners(reasons=True, least_effort=least)
-    monkeypatch.setattr(plan_command, "manners_of", lambda _: manners)
-    body = planned(path, f"openai.reasoning_effort={effort}")
+    given = (f"model={model}", f"reasoning_effort={effort}", f"dialect={dialect}")
+    body = planned(path, *(f"openai.{one}" for one in given))
     assert len(body["warnings"]) == warnings
 
 
