@@ -15,10 +15,10 @@ from reviewstream.adapters.token_command import TokenCommand
 from reviewstream.adapters.trust import tls_failure, trusting
 from reviewstream.core.blame import Blame, blame
 from reviewstream.core.chat import ChatAnswer, ChatRequest
-from reviewstream.core.completion import NotACompletion, Refused, read_completion, read_error
+from reviewstream.core.completion import NotACompletion, read_completion
 from reviewstream.core.dialects import dialect_of
 from reviewstream.core.json_values import kept
-from reviewstream.core.refusals import without_echo
+from reviewstream.core.refusals import Refused, read_error, without_echo
 from reviewstream.errors import (
     BadAnswerError,
     CapacityError,

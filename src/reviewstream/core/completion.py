@@ -16,9 +16,7 @@ from reviewstream.core.chat import ChatAnswer
 from reviewstream.core.dialects import Dialect
 from reviewstream.core.http_limits import lower_case, rate_limits
 from reviewstream.core.json_values import NOT_JSON, as_mapping, decoded, kept
-from reviewstream.core.refusals import MAX_WORDS, Refused, error_of, read_error, refusal
-
-__all__ = ["NotACompletion", "Refused", "read_completion", "read_error"]
+from reviewstream.core.refusals import MAX_WORDS, Refused, error_of, refusal
 
 MAX_NAME: Final = 200  # characters of the endpoint's name of a model or a request
 NO_CHOICE: Final = "the endpoint returned no choice"

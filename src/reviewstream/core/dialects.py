@@ -15,7 +15,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from reviewstream.core.chat import MaxTokensField, ResponseFormat
-from reviewstream.core.manners import ModelManners, manners_of
+from reviewstream.core.manners import manners_of
 from reviewstream.errors import ConfigError
 
 __all__ = [
@@ -30,10 +30,8 @@ __all__ = [
     "TOO_LONG_NAMES",
     "Dialect",
     "LimitHeader",
-    "ModelManners",
     "dialect_of",
     "least_effort",
-    "manners_of",
 ]
 
 MINUTE: Final = 60  # seconds

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from reviewstream.core.chat import ChatAnswer, ChatOptions, ChatRequest
 from reviewstream.core.costs import cost_micro_usd
-from reviewstream.core.dialects import manners_of
+from reviewstream.core.manners import manners_of
 from reviewstream.core.negotiation import FIELDS, FORMATS, HIDDEN_ROOMS, Negotiation, setting_of
 from reviewstream.pipeline.policy import LabelPolicy
 from reviewstream.pipeline.probe import PROBE_TEXT

@@ -16,7 +16,8 @@ from reviewstream.core.controls import (
     with_controls,
 )
 from reviewstream.core.costs import Prices, tier_factor
-from reviewstream.core.dialects import dialect_of, least_effort, manners_of
+from reviewstream.core.dialects import dialect_of, least_effort
+from reviewstream.core.manners import manners_of
 from reviewstream.core.negotiation import FIELDS, HIDDEN_ROOMS
 from reviewstream.core.packs import overhead, tokens_of
 from reviewstream.core.prompts import (

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reviewstream.core.blame import Blame, blame, settled
-from reviewstream.core.completion import Refused, read_error
 from reviewstream.core.dialects import DIALECTS, KNOWN_NAMES
+from reviewstream.core.refusals import Refused, read_error
 from tests.unit.core.recorded import ERRORS, Error
 
 OF_TEXTS = {Blame.TEXT, Blame.MODERATED, Blame.ANSWER}

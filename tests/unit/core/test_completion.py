@@ -8,14 +8,9 @@ from hypothesis import example, given
 
 from reviewstream.core.blame import Blame, blame
 from reviewstream.core.chat import ChatAnswer, RateLimits
-from reviewstream.core.completion import (
-    MAX_NAME,
-    NO_CHOICE,
-    NotACompletion,
-    Refused,
-    read_completion,
-)
+from reviewstream.core.completion import MAX_NAME, NO_CHOICE, NotACompletion, read_completion
 from reviewstream.core.dialects import DIALECTS
+from reviewstream.core.refusals import Refused
 from tests.unit.core.test_refusals import bodies, header_sets
 
 GENERIC = DIALECTS["generic"]

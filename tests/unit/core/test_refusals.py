@@ -9,9 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reviewstream.core.blame import blame
-from reviewstream.core.completion import Refused, read_completion, read_error
+from reviewstream.core.completion import read_completion
 from reviewstream.core.dialects import DIALECTS
-from reviewstream.core.refusals import ECHO, FIELDS, MAX_WORDS, without_echo
+from reviewstream.core.refusals import ECHO, FIELDS, MAX_WORDS, Refused, read_error, without_echo
 from tests.unit.core.recorded import ERRORS, Error
 
 GENERIC = DIALECTS["generic"]
