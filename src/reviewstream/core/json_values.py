@@ -28,7 +28,7 @@ def decoded(body: bytes | str) -> Any:  # noqa: ANN401
         pass
     try:
         return json.loads(text, strict=False)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except (ValueError, RecursionError):
         return NOT_JSON
 
 

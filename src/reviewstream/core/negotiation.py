@@ -14,11 +14,7 @@ from msgspec import structs
 
 from reviewstream.core.chat import ChatOptions, MaxTokensField
 
-HIDDEN_ROOMS: Final = (
-    0,
-    1_500,
-    6_000,
-)  # tokens a label; an answer that is cut short takes the next
+HIDDEN_ROOMS: Final = (0, 1_500, 6_000)  # tokens a label; a cut answer takes the next
 EFFORTS: Final = ("none", "minimal", "low", None)  # from the least on; None: not sent
 FORMATS: Final = ("json_schema", "json_object", "text")  # from the strictest on
 FIELDS: Final = ("response_format", "max_tokens_field", "reasoning_effort")  # what `auto` is for

@@ -25,7 +25,6 @@ TOKENS_PER_MESSAGE: Final = 3  # its role, and what separates it from the next
 TOKENS_PER_LABEL: Final = 64  # one label of the answer, with room to spare
 TOKENS_PER_ANSWER: Final = 64  # what surrounds the labels
 
-
 DEFAULT_OPTIONS: Final = ChatOptions()
 
 _ID: Final = {"type": "string"}
