@@ -3,7 +3,6 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
-from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Final
@@ -53,6 +52,9 @@ VENDORS = (
     "limits_sqlite",
     "limits_redis",
 )  # adapters that a Spark task may need
+
+# By address, model and first options: what an endpoint takes is learned once in a process.
+_negotiations: dict[tuple[str, str, str], Negotiation] = {}
 
 
 def preload() -> None:
@@ -133,18 +135,10 @@ def priced(settings: OpenAISettings) -> OpenAISettings:
     return priced(settings)
 
 
-@lru_cache(maxsize=64)
-def _negotiation(endpoint: str, model: str, options: str) -> list[Negotiation]:
-    del endpoint, model, options  # the key: what an endpoint takes is learned once in a process
-    return []
-
-
 def negotiation_of(policy: LabelPolicy) -> Negotiation:
     """Return what this process has learned of an endpoint and model."""
-    found = _negotiation(policy.endpoint, policy.model, repr((policy.options, sorted(policy.auto))))
-    if not found:
-        found.append(Negotiation(policy.options, policy.auto))
-    return found[0]
+    key = policy.endpoint, policy.model, repr((policy.options, sorted(policy.auto)))
+    return _negotiations.setdefault(key, Negotiation(policy.options, policy.auto))
 
 
 def located(
