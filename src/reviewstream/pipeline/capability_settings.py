@@ -13,7 +13,6 @@ from reviewstream.pipeline.trials import Capabilities, Outcome, Trial, hidden_to
 from reviewstream.settings import OpenAISettings
 
 VERSION_QUERY: Final = "api-version="  # may be shown; other parts of a query may be a key
-
 SMALL: Final = 32  # hidden tokens for which the usual room of a label suffices
 CONTROLS: Final = 2  # texts of ours that a pack may hold beside its reviews
 

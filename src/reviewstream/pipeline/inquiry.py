@@ -44,6 +44,17 @@ BAD_ANSWERS: Final = 2  # about one review; it is asked about once again, and no
 PACK_FAILURES: Final = 3  # about a pack; its halves may fare better
 LONG_WAIT: Final = 5.0  # seconds; a longer wait after a failure is logged
 
+_FORBIDDEN: Final = 403
+_CONTRADICTED: Final = (
+    "A control text in a pack was labelled wrongly: a review of the pack may have labelled the"
+    " others. The answer is thrown away and the pack is asked about in parts."
+)
+_WAITS: Final = {
+    "failure": "Labelling waits after a failure",
+    "throttled": "Labelling waits for the rate limit",
+    "capacity": "Labelling waits for capacity in openai.service_tier",
+}
+
 
 class Refusal(Struct, frozen=True, kw_only=True):
     """Why there is no label."""
@@ -264,15 +275,3 @@ class Inquiry:
         if kind != "failure" or seconds >= LONG_WAIT:
             self._endpoint.log.wait(kind, f"{_WAITS[kind]} of {self._policy.endpoint}: {err}")
         await self._endpoint.halt.unless_halted(clock.sleep(seconds))
-
-
-_FORBIDDEN: Final = 403
-_CONTRADICTED: Final = (
-    "A control text in a pack was labelled wrongly: a review of the pack may have labelled the"
-    " others. The answer is thrown away and the pack is asked about in parts."
-)
-_WAITS: Final = {
-    "failure": "Labelling waits after a failure",
-    "throttled": "Labelling waits for the rate limit",
-    "capacity": "Labelling waits for capacity in openai.service_tier",
-}

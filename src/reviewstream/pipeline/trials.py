@@ -70,6 +70,14 @@ class Outcome(StrEnum):
 
 TELLING: Final = frozenset({Outcome.ANSWERED, Outcome.UNREADABLE, Outcome.CUT, Outcome.REFUSED})
 TAKEN: Final = TELLING - {Outcome.REFUSED}  # the request was accepted as it was made
+_OUTCOMES: Final = (  # the first that fits decides
+    (LimitError, Outcome.SPENT),
+    (StopError, Outcome.DENIED),
+    ((ThrottledError, CapacityError), Outcome.BUSY),
+    (UnansweredError, Outcome.UNANSWERED),
+    (TransientError, Outcome.FAILED),
+    (BadAnswerError, Outcome.UNREADABLE),
+)
 
 
 class Trial(Struct, frozen=True, kw_only=True):
@@ -194,13 +202,3 @@ def _outcome(err: ReviewStreamError) -> Outcome:
         err.blame == Blame.MODERATED or err.status == 403
     )
     return Outcome.DENIED if is_barred else Outcome.REFUSED
-
-
-_OUTCOMES: Final = (  # the first that fits decides
-    (LimitError, Outcome.SPENT),
-    (StopError, Outcome.DENIED),
-    ((ThrottledError, CapacityError), Outcome.BUSY),
-    (UnansweredError, Outcome.UNANSWERED),
-    (TransientError, Outcome.FAILED),
-    (BadAnswerError, Outcome.UNREADABLE),
-)
