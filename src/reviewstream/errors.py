@@ -49,7 +49,7 @@ class CapacityError(TransientError):
 
 
 class UnansweredError(TransientError):
-    """Nobody knows whether the other side did what was asked; it may have, and send the bill."""
+    """The outcome is unknown: the request may have been processed and billed."""
 
 
 class PermanentError(ReviewStreamError):

@@ -100,7 +100,7 @@ class PriceList(Protocol):
 
 
 class LedgerKey(Struct, frozen=True, kw_only=True):
-    """What a label was bought for.
+    """Cache key of a label.
 
     Attributes:
         model: The one that was asked, by the name that `openai.ledger_name` says.
@@ -145,7 +145,7 @@ class LabelLedger(Protocol):
         ...
 
     def record(self, entries: Mapping[LedgerKey, LedgerEntry]) -> None:
-        """Keep entries: on return they outlive every process. What a known key has stays."""
+        """Persist entries. Existing ones are not overwritten; all are durable on return."""
         ...
 
     def claim(self, keys: Collection[LedgerKey]) -> set[LedgerKey]:

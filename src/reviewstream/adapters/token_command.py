@@ -12,7 +12,7 @@ TIMEOUT: Final = 60.0  # seconds for the command
 
 
 class TokenCommand:
-    """Runs a command, without a shell, and returns the last line that it prints.
+    """Runs a command, without a shell, and returns the last word that it prints.
 
     Args:
         command: With its arguments, as a shell would split them.
