@@ -75,7 +75,7 @@ class SqliteLedger:
     """
 
     def __init__(self, file: Path, *, timeout: float = 30.0) -> None:
-        self._name = file
+        self._path = file
         self._file = SqliteFile(
             file, setting=SETTING, schema=_TABLE, version=VERSION, timeout=timeout
         )
@@ -94,7 +94,7 @@ class SqliteLedger:
             self._keep(rows)
         except ConfigError:
             # Perhaps the disk is full by now: what was bought goes into the room that was proven.
-            _proven.discard((os.getpid(), self._name))
+            _proven.discard((os.getpid(), self._path))
             self._file.empty_log()
             self._keep(rows)
 
@@ -110,8 +110,8 @@ class SqliteLedger:
 
     def prove(self) -> None:
         """See `LabelLedger.prove`: once for a process and a file, while the disk has ample room."""
-        proof = (os.getpid(), self._name)
-        if proof in _proven and _has_ample_room(self._name.parent):
+        proof = (os.getpid(), self._path)
+        if proof in _proven and _has_ample_room(self._path.parent):
             return
         self._file.prove(ROOM)
         _proven.add(proof)
