@@ -11,8 +11,7 @@ from typing import Any, Final
 
 from msgspec import structs
 
-from reviewstream.core.chat import ChatAnswer, ChatOptions, ChatRequest
-from reviewstream.core.costs import cost_micro_usd
+from reviewstream.core.chat import ChatOptions, ChatRequest
 from reviewstream.core.manners import manners_of
 from reviewstream.core.negotiation import FIELDS, FORMATS, HIDDEN_ROOMS, Negotiation, setting_of
 from reviewstream.pipeline.policy import LabelPolicy
@@ -214,20 +213,7 @@ def bill_of(found: Capabilities, policy: LabelPolicy) -> tuple[int, int]:
     """Return the tokens of all answers, and their cost in micro-dollars, as far as it is known."""
     answers = [one.answer for one in found.trials if one.answer is not None]
     tokens = sum(one.prompt_tokens + one.completion_tokens for one in answers)
-    return tokens, sum(cost_micro_usd_of(one, policy) for one in answers)
-
-
-def cost_micro_usd_of(answer: ChatAnswer, policy: LabelPolicy) -> int:
-    """Return the cost of an answer: as it is reported, or else by the prices of the policy."""
-    if answer.cost_micro_usd is not None:
-        return answer.cost_micro_usd
-    return cost_micro_usd(
-        answer.prompt_tokens,
-        answer.completion_tokens,
-        policy.prices_of(answer.service_tier),
-        cached_tokens=answer.cached_tokens,
-        written_tokens=answer.written_tokens,
-    )
+    return tokens, sum(map(policy.cost_of, answers))
 
 
 def of_effort(trials: Sequence[Trial], effort: str) -> Trial | None:

@@ -10,12 +10,7 @@ from msgspec import Struct, structs
 from reviewstream.core.chat import ChatAnswer, RateLimits
 from reviewstream.core.costs import MILLION
 from reviewstream.core.dialects import dialect_of
-from reviewstream.pipeline.capabilities import (
-    EFFORTS,
-    cost_micro_usd_of,
-    is_of_key,
-    of_effort,
-)
+from reviewstream.pipeline.capabilities import EFFORTS, is_of_key, of_effort
 from reviewstream.pipeline.policy import LabelPolicy, shown
 from reviewstream.pipeline.trials import TAKEN, Capabilities, Outcome, Trial, hidden_tokens
 from reviewstream.settings import OpenAISettings
@@ -278,7 +273,7 @@ def _usage(found: Capabilities, answer: ChatAnswer, policy: LabelPolicy) -> Find
     if answer.cost_micro_usd is None:
         return Finding(name="usage", state="ok", detail=f"{detail}; no cost is reported")
     detail += f"; cost {answer.cost_micro_usd / MILLION:.6f} US dollars, as reported"
-    listed = cost_micro_usd_of(structs.replace(answer, cost_micro_usd=None), policy)
+    listed = policy.cost_of(structs.replace(answer, cost_micro_usd=None))
     if listed and answer.cost_micro_usd > MUCH_DEARER * listed + 1:
         detail += f": more than {listed / MILLION:.6f} by the prices"
         return Finding(name="usage", state="beware", detail=detail)

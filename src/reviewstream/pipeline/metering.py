@@ -115,26 +115,16 @@ class MeteredModel:
 
     def _cost(self, answer: ChatAnswer, ceiling: _Cost) -> _Cost:
         """Return what an answer cost: as the endpoint reports it, or else as it was reserved."""
-        known = answer.cost_micro_usd
         if not answer.has_usage:
             charge = ceiling.charge
-            if known is not None:
-                charge = Charge(micro_usd=known)
+            if answer.cost_micro_usd is not None:
+                charge = Charge(micro_usd=answer.cost_micro_usd)
             return _Cost(
                 amount=Amount(tokens=ceiling.amount.tokens, micro_usd=charge.micro_usd),
                 charge=charge,
             )
         asked, said = answer.prompt_tokens, answer.completion_tokens
-        cost = known
-        if cost is None:
-            prices = self._policy.prices_of(answer.service_tier)
-            cost = cost_micro_usd(
-                asked,
-                said,
-                prices,
-                cached_tokens=answer.cached_tokens,
-                written_tokens=answer.written_tokens,
-            )
+        cost = self._policy.cost_of(answer)
         return _Cost(
             amount=Amount(tokens=asked + said, micro_usd=cost),
             charge=Charge(prompt_tokens=asked, completion_tokens=said, micro_usd=cost),

@@ -8,14 +8,14 @@ from typing import Final, Self, TypeVar
 from msgspec import Struct
 
 from reviewstream.core.batches import bounded
-from reviewstream.core.chat import ChatOptions
+from reviewstream.core.chat import ChatAnswer, ChatOptions
 from reviewstream.core.controls import (
     CONTROL_TEXTS,
     MAX_CONTROLS,
     Controlled,
     with_controls,
 )
-from reviewstream.core.costs import Prices, tier_factor
+from reviewstream.core.costs import Prices, cost_micro_usd, tier_factor
 from reviewstream.core.dialects import dialect_of, least_effort
 from reviewstream.core.manners import manners_of
 from reviewstream.core.negotiation import FIELDS, HIDDEN_ROOMS
@@ -141,6 +141,18 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
         if tier and tier != self.options.service_tier:
             factor = tier_factor(tier, None) or factor
         return self.prices.scaled(factor or Fraction(1))
+
+    def cost_of(self, answer: ChatAnswer) -> int:
+        """Return the micro-dollars of an answer: as reported, or else by the prices of its tier."""
+        if answer.cost_micro_usd is not None:
+            return answer.cost_micro_usd
+        return cost_micro_usd(
+            answer.prompt_tokens,
+            answer.completion_tokens,
+            self.prices_of(answer.service_tier),
+            cached_tokens=answer.cached_tokens,
+            written_tokens=answer.written_tokens,
+        )
 
     def key(self, text: str) -> LedgerKey:
         """Return the ledger key of a text."""
