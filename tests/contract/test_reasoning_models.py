@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.model, pytest.mark.anyio]
 REVIEWS = 1_000
 MOST = 1.3  # times the tokens of a right setting
 CONCURRENCY = 16  # requests in flight, by default
+PACK = 20  # reviews in a request, by default
 KNOWN, UNKNOWN = "gpt-5-mini", "acme/thinker-9b"
 
 
@@ -69,6 +70,8 @@ async def test_the_defaults_label_everything_for_little_more_than_a_right_settin
     default = await _billed(endpoint, model)
     assert _hidden_of(endpoint) >= hidden * REVIEWS
     assert default <= MOST * right, f"{default:,} tokens in place of {right:,}"
+    if model == KNOWN:
+        assert endpoint.requests()["requests"] <= 1.5 * REVIEWS / PACK, "packs are full"
 
 
 async def test_a_model_that_heeds_the_effort_is_asked_for_the_least(

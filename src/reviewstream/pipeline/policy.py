@@ -192,9 +192,9 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
             options: Of the requests; by default the first ones.
         """
         hidden = (options or self.options).hidden_tokens_per_label
+        controls = MAX_CONTROLS if self.controls else 0
         before = overhead(self.prompt_version)
-        if self.controls:
-            before += MAX_CONTROLS * (max(map(self._weight, CONTROL_TEXTS)) + hidden)
+        before += controls * max(map(self._weight, CONTROL_TEXTS))
         packs = bounded(
             items,
             lambda item: self._weight(text_of(item)),
@@ -209,7 +209,7 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
                 pack,
                 lambda item: self._weight(text_of(item)) + hidden,
                 size=self.pack,
-                room=int(tokens_per_minute) - before,
+                room=int(tokens_per_minute) - before - controls * hidden,
             )
 
     def _weight(self, text: str) -> int:
