@@ -56,6 +56,7 @@ _LOGINS: Final = (  # settings of a section that take what a URL must not have
     "oauth_client_secret",
 )
 _ZONE: Final = re.compile(r"%25[^]]*]")  # browsers refuse it in an IPv6 address, clients do not
+_COMPLETIONS: Final = "/chat/completions"
 _WEB: Final = re.compile(r"https?://[^/?#]", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"(?<=\.)\d+")  # nor a name that ends in a number
 _LOCAL: Final = re.compile(r"file:(///|/(?!/))(?P<path>.*)")  # its path is not percent-encoded
@@ -115,6 +116,8 @@ class _Section(BaseModel):
             raise ValueError("is not a URL: nobody can read its host or port")
         if isinstance(url, str) and not all(map(_WEB.match, _each(url))):
             raise ValueError("is no address of a web server: it begins with http:// or https://")
+        if isinstance(url, str) and url.partition("?")[0].rstrip("/").endswith(_COMPLETIONS):
+            raise ValueError(f"leave {_COMPLETIONS} out: the client adds it")
         return url
 
 

@@ -35,6 +35,7 @@ from reviewstream.settings import OpenAISettings
 
 MAX_MESSAGE: Final = 300  # characters of the endpoint's own words that are kept
 NO_KEY: Final = "not-needed"  # sent to endpoints of one's own, which ask for none
+CONNECT: Final = 10.0  # seconds for a connection; without one nothing was sent, or billed
 FLEX_TIMEOUT: Final = 900.0  # seconds; a flex request may wait that long for its turn
 
 _OPENAI = "https://api.openai.com/"
@@ -56,6 +57,10 @@ class OpenAIChat:
         self._where = _address(settings.base_url)
         self._dialect = dialect_of(settings.base_url, settings.dialect)
         self._timeout = timeout_of(settings)
+        has_key = settings.api_key or settings.api_key_command
+        self._key_hint = (
+            "set OPENAI_API_KEY to a key" if has_key else "no key is set: set OPENAI_API_KEY to one"
+        )
         self._headers = {
             name: value.get_secret_value() for name, value in settings.extra_headers.items()
         }
@@ -73,7 +78,9 @@ class OpenAIChat:
             api_key=_key(settings),
             base_url=address._replace(query="").geturl(),
             default_query=dict(parse_qsl(address.query)),
-            timeout=timeout_of(settings),
+            timeout=openai.Timeout(
+                timeout_of(settings), connect=min(CONNECT, settings.timeout / 2)
+            ),
             max_retries=0,
             http_client=_http_client(settings.ca_location),
         )
@@ -91,6 +98,8 @@ class OpenAIChat:
             # Not `from err`: a traceback would show its whole body, which may repeat a review.
             raise self._status_error(err, request) from None
         except (openai.APITimeoutError, TimeoutError) as err:
+            if _is_unsent(err):
+                raise TransientError(f"there is no connection to {self._where}") from err
             raise UnansweredError(f"no answer from {self._where} in {self._timeout:g} s") from err
         except openai.APIConnectionError as err:
             self._check_trust(err)
@@ -115,8 +124,7 @@ class OpenAIChat:
                 error.billed = refused.billed
                 raise error
             case NotACompletion(why=why, is_json=is_json):
-                shown = kept(why, MAX_MESSAGE)
-                sentence = f"the body of {self._where} is not a completion: {shown}"
+                sentence = f"the body of {self._where} is not a completion: {_said(why, request)}"
                 if is_json:
                     raise BadAnswerError(sentence, may_be_billed=True)
                 raise UnansweredError(sentence)
@@ -195,8 +203,7 @@ class OpenAIChat:
             )
         if found is Blame.ACCOUNT:
             return StopError(
-                f"{where} refuses the API key ({words}): set OPENAI_API_KEY to a key that may use"
-                f" {model}"
+                f"{where} refuses the API key ({words}): {self._key_hint} that may use {model}"
             )
         if refused.field not in {"", "model"}:  # another value may be taken: the probe finds out
             return RefusedError(words, blame=found, status=refused.status, field=refused.field)
@@ -235,9 +242,9 @@ def _http_client(ca_location: str | None) -> openai.DefaultAsyncHttpxClient:
     return client
 
 
-def _is_unsent(err: openai.APIConnectionError) -> bool:
+def _is_unsent(err: Exception) -> bool:
     """Say whether there was no connection at all, by whichever HTTP library the client has."""
-    return type(err.__cause__).__name__ == "ConnectError"
+    return type(err.__cause__).__name__ in {"ConnectError", "ConnectTimeout", "PoolTimeout"}
 
 
 def _address(base_url: str) -> str:

@@ -125,8 +125,12 @@ def priced(settings: OpenAISettings, prices: PriceList | None = None) -> OpenAIS
     """Return the settings with the listed prices where the user set none.
 
     Each price that the user set wins. A cached token's price is taken from the list only together
-    with the prompt token's: a listed discount on a price that was set means nothing.
+    with the prompt token's: a listed discount on a price that was set means nothing. The factor
+    of flex is that of the endpoint's dialect.
     """
+    if settings.service_tier == "flex" and settings.tier_price_factor is None:
+        factor = dialect_of(settings.base_url, settings.dialect).flex_factor
+        settings = settings.model_copy(update={"tier_price_factor": factor})
     if settings.input_usd_per_million is not None and settings.output_usd_per_million is not None:
         return settings
     found = listed_prices(settings, prices)

@@ -57,6 +57,9 @@ class TokenCommand:
         try:
             async with asyncio.timeout(TIMEOUT):
                 output, _ = await process.communicate()
+        except asyncio.CancelledError:  # the request that asks for it took too long
+            process.kill()
+            raise
         except TimeoutError as err:
             process.kill()
             await process.wait()

@@ -70,6 +70,7 @@ class Dialect(Struct, frozen=True, kw_only=True):
         too_long: The request does not fit the model's context.
         bad_answer: The model's answer did not follow the schema.
         capacity: No capacity for the service tier just now.
+        flex_factor: Price of the flex tier in proportion to the standard one.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Dialect(Struct, frozen=True, kw_only=True):
     too_long: frozenset[str] = frozenset()
     bad_answer: frozenset[str] = frozenset()
     capacity: frozenset[str] = frozenset()
+    flex_factor: float = 0.5
 
 
 def _named(names: str) -> frozenset[str]:
@@ -171,6 +173,7 @@ _ALL: Final = (
         account=_named("organization_restricted invalid_api_key"),
         bad_answer=_named("json_validate_failed"),
         capacity=_named("capacity_exceeded"),
+        flex_factor=1.0,
     ),
     Dialect(
         name="deepseek",

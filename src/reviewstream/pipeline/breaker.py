@@ -10,6 +10,8 @@ from reviewstream.core.negotiation import Negotiation
 from reviewstream.core.prompts import Prompt
 from reviewstream.errors import (
     CapacityError,
+    ConfigError,
+    LimitError,
     PermanentError,
     StopError,
     ThrottledError,
@@ -74,10 +76,10 @@ class CircuitBreaker:
         await self._recovery()
         try:
             answer = await self._model.answer(prompt, charges)
+        except (ConfigError, LimitError, CapacityError):
+            raise  # of a store or a budget of ours, or of a tier: it says nothing of the endpoint
         except (PermanentError, ThrottledError):
             self._close()
-            raise
-        except CapacityError:
             raise
         except TransientError as err:
             known = self._is_open

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from reviewstream.core.controls import MAX_CONTROLS
 from reviewstream.core.dialects import dialect_of
 from reviewstream.core.negotiation import HIDDEN_ROOMS
 from reviewstream.pipeline.capabilities import EFFORTS, of_effort
@@ -14,7 +15,6 @@ from reviewstream.settings import OpenAISettings
 
 VERSION_QUERY: Final = "api-version="  # may be shown; other parts of a query may be a key
 SMALL: Final = 32  # hidden tokens for which the usual room of a label suffices
-CONTROLS: Final = 2  # texts of ours that a pack may hold beside its reviews
 
 
 def suggested(found: Capabilities, settings: OpenAISettings) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def _room(needed: int, settings: OpenAISettings) -> dict[str, Any]:
         return {}
     return {
         "max_output_tokens_per_label": settings.max_output_tokens_per_label + needed,
-        "max_pack_tokens": settings.max_pack_tokens + (settings.pack + CONTROLS) * needed,
+        "max_pack_tokens": settings.max_pack_tokens + (settings.pack + MAX_CONTROLS) * needed,
     }
 
 

@@ -69,10 +69,10 @@ class Diagnosis:
         """
         async with self._deciding:
             if self._negotiation.labels_controls is None:
-                labels = [await self._probe.label(text) for text in controls]
-                if None in labels:
-                    return True  # not known: to split a pack is the safe side
-                self._negotiation.labels_controls = labels == [*map(known_label, controls)]
+                wrong = [text for text in controls if not await self._is_right(text)]
+                # By chance a text is labelled wrongly once: the defence does not end for that.
+                again = [await self._is_right(text) for text in wrong]
+                self._negotiation.labels_controls = all(again)
                 if not self._negotiation.labels_controls:
                     _log.warning(
                         "%s labels texts of ours wrongly that are beyond doubt: packs go without"
@@ -81,6 +81,10 @@ class Diagnosis:
                         self._policy.model,
                     )
             return self._negotiation.labels_controls
+
+    async def _is_right(self, control: str) -> bool:
+        """Ask about a control text alone; without an answer it counts as right, the safe side."""
+        return await self._probe.label(control) in {None, known_label(control)}
 
     def make_room(self, why: str) -> None:
         """Give hidden reasoning more room after an answer that it cut short.
@@ -117,7 +121,7 @@ class Diagnosis:
                     failures += 1
                     await self._breaker.pause(failures, result)
                 case Verdict.CUT:
-                    self.make_room(result.words)
+                    self._widen(result)
                 case Verdict.REFUSED:
                     refusals += 1
                     if result.field or refusals == REFUSALS:
@@ -127,6 +131,10 @@ class Diagnosis:
                     unreadable += 1
                     if unreadable == UNREADABLE:
                         self._stop_unreadable(result, why)
+
+    def _widen(self, result: ProbeResult) -> None:
+        if result.options == self._negotiation.options:  # else a pack has made room meanwhile
+            self.make_room(result.words)
 
     def _adapt(self, result: ProbeResult, why: str) -> None:
         changed = None

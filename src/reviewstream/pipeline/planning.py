@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 
 from reviewstream.core.batches import batches
 from reviewstream.core.costs import Prices, cost_micro_usd, tier_factor
+from reviewstream.core.dialects import dialect_of
 from reviewstream.core.outcomes import Ok
 from reviewstream.core.pace import MARGIN
 from reviewstream.core.parsing import is_blank, parse_review
@@ -107,12 +108,18 @@ class TierPrices(Struct, frozen=True, kw_only=True):
         """
         tier = None if settings is None else settings.service_tier
         factor = tier_factor(tier, None if settings is None else settings.tier_price_factor)
-        flex = factor if tier == "flex" else tier_factor("flex")
+        flex = factor if tier == "flex" else tier_factor("flex", _flex_factor(settings))
         return cls(
             asked=None if factor is None else standard.scaled(factor),
             standard=standard,
             flex=standard if flex is None else standard.scaled(flex),
         )
+
+
+def _flex_factor(settings: OpenAISettings | None) -> float | None:
+    if settings is None:
+        return None
+    return dialect_of(settings.base_url, settings.dialect).flex_factor
 
 
 class Planner:

@@ -6,10 +6,11 @@ from typing import Final
 from msgspec import Struct
 
 from reviewstream.core.answers import read_answer
-from reviewstream.core.chat import ChatAnswer
+from reviewstream.core.chat import ChatAnswer, ChatOptions
 from reviewstream.core.health import Health
 from reviewstream.core.negotiation import Negotiation
 from reviewstream.core.outcomes import Ok
+from reviewstream.core.prompts import Prompt
 from reviewstream.core.records import Sentiment
 from reviewstream.core.usage import is_used_up
 from reviewstream.errors import (
@@ -48,6 +49,7 @@ class ProbeResult(Struct, frozen=True, kw_only=True):
         words: What the endpoint said, or what is wrong with its answer.
         field: Field of the request that it refuses; empty: it names none.
         may_adapt: It may take a request that is made in another way.
+        options: Of the request whose answer was cut; None: of any other.
         retry_after: Seconds that it asks us to wait, or None if it does not say.
     """
 
@@ -55,6 +57,7 @@ class ProbeResult(Struct, frozen=True, kw_only=True):
     words: str = ""
     field: str = ""
     may_adapt: bool = False
+    options: ChatOptions | None = None
     retry_after: float | None = None
 
 
@@ -82,7 +85,7 @@ class Probe:
             ConfigError: A store of ours is at fault.
         """
         try:
-            answer = await self._answer()
+            prompt, answer = await self._answer()
         except (StopError, ConfigError):
             raise
         except (ThrottledError, CapacityError) as err:
@@ -95,7 +98,7 @@ class Probe:
         except PermanentError as err:
             return _refused(err)
         self._health.record(failed=False)
-        return self._read(answer)
+        return self._read(prompt, answer)
 
     async def label(self, text: str) -> Sentiment | None:
         """Return the label of a text of ours that is asked about alone; None: there is none now.
@@ -104,37 +107,40 @@ class Probe:
             StopError, ConfigError: As of `ask`.
         """
         try:
-            answer = await self._answer(text)
+            prompt, answer = await self._answer(text)
         except (StopError, ConfigError):
             raise
         except (PermanentError, TransientError):
             return None
-        outcome = read_answer(answer, ids := self._policy.prompt([text]).ids)
-        return outcome.value[ids[0]].sentiment if isinstance(outcome, Ok) else None
+        outcome = read_answer(answer, prompt.ids)
+        return outcome.value[prompt.ids[0]].sentiment if isinstance(outcome, Ok) else None
 
     def take_charges(self) -> list[Charge]:
         """Return what the probes have cost since the last call."""
         taken, self._charges = self._charges, []
         return taken
 
-    async def _answer(self, text: str = PROBE_TEXT) -> ChatAnswer:
+    async def _answer(self, text: str = PROBE_TEXT) -> tuple[Prompt, ChatAnswer]:
         while True:
             prompt = self._policy.prompt([text], self._negotiation.options)
             charges: list[Charge] = []  # of its own: those before may be taken meanwhile
             try:
-                return await self._model.answer(prompt, charges)
+                return prompt, await self._model.answer(prompt, charges)
             except OutdatedPromptError:
                 continue
             finally:
                 self._charges.extend(charges)
 
-    def _read(self, answer: ChatAnswer) -> ProbeResult:
-        prompt = self._policy.prompt([PROBE_TEXT], self._negotiation.options)
+    def _read(self, prompt: Prompt, answer: ChatAnswer) -> ProbeResult:
         outcome = read_answer(answer, prompt.ids)
         if isinstance(outcome, Ok):
             return ProbeResult(verdict=Verdict.ANSWERED)
         cut = is_used_up(answer, prompt.request)
-        return ProbeResult(verdict=Verdict.CUT if cut else Verdict.UNREADABLE, words=outcome.detail)
+        return ProbeResult(
+            verdict=Verdict.CUT if cut else Verdict.UNREADABLE,
+            words=outcome.detail,
+            options=prompt.request.options if cut else None,
+        )
 
 
 def _refused(err: PermanentError) -> ProbeResult:

@@ -561,3 +561,27 @@ async def test_an_endpoint_of_ones_own_needs_no_key_and_a_stray_newline_does_no_
     with pytest.raises(TransientError, match=r"the connection to http://127\.0\.0\.1:1/v1 failed"):
         await chat.answer(REQUEST)
     await chat.aclose()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("spell", [str, json.dumps], ids=["a page", "JSON"])
+async def test_a_body_that_is_no_completion_does_not_repeat_a_review(
+    spell: Callable[[str], str],
+) -> None:
+    request = build_prompt([SECRET_TEXT]).request
+    with pytest.raises(ReviewStreamError) as caught:
+        await _ask(lambda _: http.Response(200, text=spell(SECRET_TEXT)), request)
+    assert "Kanarien" not in str(caught.value)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", ["ConnectTimeout", "PoolTimeout"])
+async def test_a_request_that_was_never_sent_is_not_taken_for_one_without_an_answer(
+    kind: str,
+) -> None:
+    def never(request: Any) -> Any:
+        raise getattr(http, kind)("too late", request=request)
+
+    with pytest.raises(TransientError) as caught:
+        await _ask(never, build_prompt(["a"]).request)
+    assert not isinstance(caught.value, UnansweredError)

@@ -350,7 +350,7 @@ def test_hidden_tokens_that_do_not_fit_get_room_in_the_suggestion() -> None:
     assert [one.outcome for one in found.trials[:2]] == [Outcome.CUT, Outcome.ANSWERED]
     values = suggested(found, settings_of())
     assert values["max_output_tokens_per_label"] == 64 + HIDDEN_ROOMS[1]
-    assert values["max_pack_tokens"] == 8_000 + 22 * HIDDEN_ROOMS[1]
+    assert values["max_pack_tokens"] == 8_000 + 24 * HIDDEN_ROOMS[1]
 
 
 def test_a_listed_model_that_reasons_has_its_room_without_a_setting() -> None:

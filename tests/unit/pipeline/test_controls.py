@@ -76,7 +76,7 @@ def test_a_model_that_labels_control_texts_wrongly_is_asked_twice_and_packs_go_w
     outcomes = label(model, [f"nice {number}" for number in range(60)], concurrency=1)
     assert all(isinstance(one, LabelledReview) for one in outcomes)
     sizes = [len(msgspec.json.decode(one.user)["reviews"]) for one in model.requests]
-    assert sizes == [24, 1, 1, 1, 1, 20, 20]
+    assert sizes == [24, 1, 1, 1, 1, 1, 1, 20, 20]
     assert "openai.pack=1" in caplog.text
 
 
