@@ -181,7 +181,7 @@ class OpenAISettings(_Section):
         cache_write_usd_per_million: The same of prompt tokens that it wrote to its cache.
         output_usd_per_million: The same of a million completion tokens.
         tier_price_factor: What `service_tier` costs in proportion to these prices; None: half for
-            `flex` and `batch`, the same for `default`.
+            `flex` (at Groq the same) and `batch`, the same for `default`.
         ledger_name: Name of the model in the ledger. By default its own, and the address with it
             where that is not OpenAI's: another endpoint may mean another model by the name.
     """
