@@ -70,7 +70,7 @@ async def _run(endpoint: OpenAIEndpoint, **settings: Any) -> Wired:
     async with wired(
         endpoint.base_url, api_key=endpoint.api_key, model=MODEL, **PRICES, **settings
     ) as on:
-        outcomes = await on.label([*texts, *texts[:10]])
+        outcomes = await on.label([*texts, *texts[498:508]])
     assert len(outcomes) == REVIEWS + 10
     refused = [one for one in outcomes if isinstance(one, RejectedReview)]
     assert 0 < len(refused) < REVIEWS / 2

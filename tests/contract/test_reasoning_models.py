@@ -71,7 +71,7 @@ async def test_the_defaults_label_everything_for_little_more_than_a_right_settin
     assert _hidden_of(endpoint) >= hidden * REVIEWS
     assert default <= MOST * right, f"{default:,} tokens in place of {right:,}"
     if model == KNOWN:
-        assert endpoint.requests()["requests"] <= 1.5 * REVIEWS / PACK, "packs are full"
+        assert endpoint.requests()["requests"] == REVIEWS / PACK, "full packs, none cut"
 
 
 async def test_a_model_that_heeds_the_effort_is_asked_for_the_least(
