@@ -56,6 +56,13 @@ _LOGINS: Final = (  # settings of a section that take what a URL must not have
     "oauth_client_secret",
 )
 _ZONE: Final = re.compile(r"%25[^]]*]")  # browsers refuse it in an IPv6 address, clients do not
+_OWNED: Final = frozenset(  # fields of a request that `openai.*` or the program itself makes
+    {"model", "messages", "response_format", "stream", "stream_options", "n", "max_tokens"}
+    | {"max_completion_tokens", "temperature", "reasoning_effort", "service_tier"}
+)
+_HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FRAMING: Final = frozenset({"content-length", "transfer-encoding", "host", "connection"})
+_SENDABLE: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _COMPLETIONS: Final = "/chat/completions"
 _WEB: Final = re.compile(r"https?://[^/?#]", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"(?<=\.)\d+")  # nor a name that ends in a number
@@ -216,6 +223,33 @@ class OpenAISettings(_Section):
     output_usd_per_million: NonNegativeFloat | None = None
     tier_price_factor: NonNegativeFloat | None = None
     ledger_name: str | None = None
+
+    @field_validator("extra_body")
+    @classmethod
+    def _adds_fields(cls, body: dict[str, Any]) -> dict[str, Any]:
+        """Refuse fields that other settings make, and values that JSON does not have."""
+        if owned := sorted(body.keys() & _OWNED):
+            raise ValueError(
+                f"{owned[0]} has a setting of its own, or is not for users: leave it out"
+            )
+        try:
+            json.dumps(body, allow_nan=False, ensure_ascii=False).encode()
+        except (TypeError, ValueError, RecursionError) as err:
+            raise ValueError("holds a value that JSON does not have") from err
+        return body
+
+    @field_validator("extra_headers")
+    @classmethod
+    def _can_be_sent(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name, value in headers.items():
+            if not _HEADER.fullmatch(name) or name.lower() in _FRAMING:
+                raise ValueError(f"{name!r} is no name of a header that can be added")
+            if not _SENDABLE.fullmatch(value.get_secret_value()):
+                raise ValueError(
+                    f"the value of {name} has characters that a header cannot have, or a blank at"
+                    " an end"
+                )
+        return headers
 
 
 class LedgerSettings(_Section):

@@ -35,6 +35,7 @@ from reviewstream.settings import OpenAISettings
 
 MAX_MESSAGE: Final = 300  # characters of the endpoint's own words that are kept
 NO_KEY: Final = "not-needed"  # sent to endpoints of one's own, which ask for none
+SECRET: Final = 4  # characters from which on a secret is cut out of the words of others
 CONNECT: Final = 10.0  # seconds for a connection; without one nothing was sent, or billed
 FLEX_TIMEOUT: Final = 900.0  # seconds; a flex request may wait that long for its turn
 
@@ -104,11 +105,11 @@ class OpenAIChat:
         except openai.APIConnectionError as err:
             self._check_trust(err)
             kind = TransientError if _is_unsent(err) else UnansweredError
-            why = kept(str(err.__cause__ or err), MAX_MESSAGE)
+            why = self._said(str(err.__cause__ or err), request)
             raise kind(f"the connection to {self._where} failed: {why}") from err
         except (UnreadBodyError, UnicodeError, AssertionError) as err:
             # The last two: Python has codecs that are none for text.
-            why = kept(str(err), MAX_MESSAGE)
+            why = self._said(str(err), request)
             raise UnansweredError(f"the answer of {self._where} cannot be decoded: {why}") from err
         return self._read(response.content, response.headers, request)
 
@@ -124,12 +125,24 @@ class OpenAIChat:
                 error.billed = refused.billed
                 raise error
             case NotACompletion(why=why, is_json=is_json):
-                sentence = f"the body of {self._where} is not a completion: {_said(why, request)}"
+                sentence = (
+                    f"the body of {self._where} is not a completion: {self._said(why, request)}"
+                )
                 if is_json:
                     raise BadAnswerError(sentence, may_be_billed=True)
                 raise UnansweredError(sentence)
             case answer:
                 return answer
+
+    def _said(self, words: str, request: ChatRequest) -> str:
+        """Return words of others, cut short, without secrets and what repeats the question."""
+        for secret in (self._client.api_key, *self._headers.values()):
+            if len(secret) >= SECRET:
+                words = words.replace(secret, "***")
+        question = (
+            f"{request.user}\n{json.dumps(request.user)}"  # it may be repeated as it was sent
+        )
+        return kept(without_echo(words, question), MAX_MESSAGE)
 
     def _fields(self, request: ChatRequest) -> dict[str, Any]:
         """Return the fields of a request; one without a value is not sent."""
@@ -158,7 +171,7 @@ class OpenAIChat:
         status, headers = err.status_code, err.response.headers
         if 300 <= status < 400:  # not followed: reviews go where the settings say
             location = headers.get("location", "")[:MAX_MESSAGE]
-            where = without_echo(_address(location), request.user) or "somewhere else"
+            where = self._said(_address(location), request) or "somewhere else"
             return StopError(
                 f"{self._where} redirects to {where} (HTTP {status}):"
                 " set openai.base_url to the address that answers"
@@ -169,7 +182,7 @@ class OpenAIChat:
 
     def _error(self, refused: Refused, request: ChatRequest) -> ReviewStreamError:
         """Return our error for what the endpoint says in place of an answer."""
-        said = _said(refused.words, request)
+        said = self._said(refused.words, request)
         words = f"HTTP {refused.status}: {said}"
         # What the endpoint repeats of a review must not be taken for its own words.
         match blame(structs.replace(refused, words=said)):
@@ -287,9 +300,3 @@ def _response_format(request: ChatRequest) -> object:
                 "schema": request.answer_schema,
             }
             return {"type": "json_schema", "json_schema": schema}
-
-
-def _said(words: str, request: ChatRequest) -> str:
-    """Return the endpoint's own words, cut short, and without what they repeat of the question."""
-    question = f"{request.user}\n{json.dumps(request.user)}"  # it may be repeated as it was sent
-    return kept(without_echo(words, question), MAX_MESSAGE)

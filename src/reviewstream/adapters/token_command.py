@@ -1,14 +1,18 @@
 """An API key that a command prints: for tokens that live for an hour, such as Entra ID's."""
 
 import asyncio
+import os
 import shlex
+import signal
 import time
+from contextlib import suppress
 from typing import Final
 
 from reviewstream.errors import ConfigError, StopError
 
 LIFETIME: Final = 300.0  # seconds for which what was printed is used again
-TIMEOUT: Final = 60.0  # seconds for the command
+TIMEOUT: Final = 20.0  # seconds for the command; less than a request has
+MAX_OUTPUT: Final = 64 << 10  # bytes; a token has some thousand
 
 
 class TokenCommand:
@@ -51,23 +55,46 @@ class TokenCommand:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
             )
         except OSError as err:
             raise StopError(f"openai.api_key_command: {self._words[0]}: {err.strerror}") from err
         try:
             async with asyncio.timeout(TIMEOUT):
-                output, _ = await process.communicate()
-        except asyncio.CancelledError:  # the request that asks for it took too long
-            process.kill()
-            raise
+                output = await _read(process)
+                status = await process.wait()
         except TimeoutError as err:
-            process.kill()
-            await process.wait()
             raise StopError(f"openai.api_key_command did not end in {TIMEOUT:g} s") from err
-        lines = output.decode(errors="replace").split()
-        if process.returncode or not lines:
+        finally:
+            _end(process)
+            await process.communicate()
+        words = output.decode(errors="replace").split()
+        if status or not words:
             raise StopError(
-                f"openai.api_key_command ended with {process.returncode} and printed"
-                f" {len(lines)} words: run it by hand"
+                f"openai.api_key_command ended with {status} and printed {len(words)} words:"
+                " run it by hand"
             )
-        return lines[-1]
+        if not (words[-1].isascii() and words[-1].isprintable()):
+            raise StopError("openai.api_key_command printed characters that no key has")
+        return words[-1]
+
+
+async def _read(process: asyncio.subprocess.Process) -> bytes:
+    """Return what a command prints.
+
+    Raises:
+        StopError: It prints more than a key.
+    """
+    assert process.stdout is not None  # noqa: S101 - it is a pipe
+    output = b""
+    while part := await process.stdout.read(MAX_OUTPUT):
+        output += part
+        if len(output) > MAX_OUTPUT:
+            raise StopError(f"openai.api_key_command printed more than {MAX_OUTPUT:,} bytes")
+    return output
+
+
+def _end(process: asyncio.subprocess.Process) -> None:
+    """End a command with all that it started."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)

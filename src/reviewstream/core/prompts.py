@@ -114,6 +114,7 @@ def build_prompt(
     version: int = PROMPT_VERSION,
     tokens_per_label: int = TOKENS_PER_LABEL,
     options: ChatOptions = DEFAULT_OPTIONS,
+    hides_ids: bool = False,
 ) -> Prompt:
     """Return the request that asks for the sentiment of each text.
 
@@ -122,12 +123,14 @@ def build_prompt(
         version: A known prompt version.
         tokens_per_label: Of the answer, at most, for each text, hidden tokens apart.
         options: How the request is made; room for hidden tokens is added to the ceiling.
+        hides_ids: Use ids that no text can know, also where the version has 0, 1, 2 and so on.
 
     Raises:
         KeyError: there is no such version.
     """
     asked = _VERSIONS[version]
-    ids = _hidden_ids(texts) if asked.ids_are_hidden else tuple(map(str, range(len(texts))))
+    is_hidden = hides_ids or asked.ids_are_hidden
+    ids = _hidden_ids(texts) if is_hidden else tuple(map(str, range(len(texts))))
     reviews = [
         {"id": ids[number], "text": _quoted(text, asked.escaped)}
         for number, text in enumerate(texts)

@@ -8,7 +8,7 @@ from reviewstream.core.chat import ChatAnswer, ChatRequest
 
 FRAME: Final = 1_000  # tokens that the endpoint itself adds: roles, separators, the answer's schema
 NEARLY: Final = 0.9  # of the ceiling: endpoints differ in what they count
-MAX_HIDDEN: Final = 100_000  # tokens of reasoning that an endpoint may report over the ceiling
+MAX_OVER: Final = 200_000  # tokens that an endpoint may report over a ceiling; more is nonsense
 
 
 def prompt_ceiling(request: ChatRequest) -> int:
@@ -20,13 +20,12 @@ def prompt_ceiling(request: ChatRequest) -> int:
 def clamp_usage(answer: ChatAnswer, request: ChatRequest) -> ChatAnswer:
     """Return the answer with no more tokens than it can have used.
 
-    An endpoint that errs must not drain a budget. An answer has its ceiling in the request. An
-    endpoint that ignores it has used at most a token for each byte more, and the hidden reasoning
-    that it reports: some do not count that against the ceiling.
+    What an endpoint reports is what it bills: some add a prompt of their own, ignore the ceiling,
+    or do not count hidden reasoning against it. But nonsense must not drain a budget.
     """
     said = request.max_output_tokens + _bytes(answer.text) + _bytes(answer.refusal or "")
-    said += min(answer.reasoning_tokens, MAX_HIDDEN)
-    prompt = min(answer.prompt_tokens, prompt_ceiling(request))
+    said += MAX_OVER
+    prompt = min(answer.prompt_tokens, prompt_ceiling(request) + MAX_OVER)
     return structs.replace(
         answer,
         prompt_tokens=prompt,

@@ -117,10 +117,9 @@ class CircuitBreaker:
         asked = result.retry_after
         longest = self._policy.max_wait
         jitter = self._clock.jitter()
-        if asked is None:
-            wait = backoff(attempt, jitter=jitter, base=1.0, cap=longest)
-        else:
-            wait = min(longest, max(asked, 0.0) * (1 + jitter / 2))
+        wait = backoff(attempt, jitter=jitter, base=1.0, cap=longest)
+        if asked is not None:  # an endpoint that says 0 again and again is not asked in a loop
+            wait = max(wait, min(longest, asked * (1 + jitter / 2)))
         self._say(result.words)
         await self._halt.unless_halted(self._clock.sleep(wait))
 

@@ -130,7 +130,7 @@ class Diagnosis:
                 case _:
                     unreadable += 1
                     if unreadable == UNREADABLE:
-                        self._stop_unreadable(result, why)
+                        self._stop_unreadable(result)
 
     def _widen(self, result: ProbeResult) -> None:
         if result.options == self._negotiation.options:  # else a pack has made room meanwhile
@@ -159,10 +159,10 @@ class Diagnosis:
             f" about a text of ours: {result.words}{also}; {hint}"
         )
 
-    def _stop_unreadable(self, result: ProbeResult, why: str) -> NoReturn:
+    def _stop_unreadable(self, result: ProbeResult) -> NoReturn:
         self._negotiation.reset()
         raise StopError(
             f"{self._policy.model} at {self._policy.endpoint} answers nothing that can be read,"
-            f" even about a text of ours: {result.words} (about a review: {why}); see openai.model"
-            " and openai.response_format"
+            f" even about a text of ours: {result.words}; see openai.model and"
+            " openai.response_format"
         )

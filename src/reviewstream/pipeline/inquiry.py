@@ -40,6 +40,7 @@ from reviewstream.pipeline.policy import LabelPolicy
 from reviewstream.pipeline.waiting import WaitLog
 from reviewstream.ports import Clock, RateLimiter
 
+LEAST_WAIT: Final = 1.0  # seconds, at most, that a wait of 0 that was asked for is raised to
 BAD_ANSWERS: Final = 2  # about one review; it is asked about once again, and no more
 PACK_FAILURES: Final = 3  # about a pack; its halves may fare better
 LONG_WAIT: Final = 5.0  # seconds; a longer wait after a failure is logged
@@ -149,6 +150,7 @@ class Inquiry:
         self._count(failed=False)
         self.model, self.request_id = answer.model, answer.request_id
         self._check_tier(answer.service_tier)
+        self._check_ceiling(prompt, answer)
         return await self._read(prompt, answer, sent)
 
     def _check_tier(self, tier: str) -> None:
@@ -159,6 +161,16 @@ class Inquiry:
                 "tier",
                 f"{self._policy.endpoint} answers in service tier {tier}, not {asked}"
                 " (openai.service_tier): what it bills is booked at the price of that tier.",
+            )
+
+    def _check_ceiling(self, prompt: Prompt, answer: ChatAnswer) -> None:
+        """Say that the endpoint bills more than it was allowed: no reservation can know that."""
+        if answer.completion_tokens > prompt.request.max_output_tokens:
+            self._endpoint.log.wait(
+                "ceiling",
+                f"{self._policy.endpoint} reports {answer.completion_tokens:,} tokens for an answer"
+                f" of at most {prompt.request.max_output_tokens:,}: they are charged, and a budget"
+                " may be exceeded by them; see openai.max_tokens_field",
             )
 
     def _count(self, *, failed: bool) -> None:
@@ -271,7 +283,8 @@ class Inquiry:
         if err.retry_after is None:
             seconds = backoff(failures, jitter=jitter, cap=min(30.0, longest))
         else:  # not all at the same moment, yet never sooner than we were told
-            seconds = min(longest, max(err.retry_after, 0.0) * (1 + jitter / 2))
+            least = min(LEAST_WAIT, longest, backoff(failures, jitter=jitter))
+            seconds = max(least, min(longest, err.retry_after * (1 + jitter / 2)))
         if kind != "failure" or seconds >= LONG_WAIT:
             self._endpoint.log.wait(kind, f"{_WAITS[kind]} of {self._policy.endpoint}: {err}")
         await self._endpoint.halt.unless_halted(clock.sleep(seconds))

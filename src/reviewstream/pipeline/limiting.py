@@ -38,7 +38,9 @@ RELEARN: Final = timedelta(seconds=60)  # what everybody knows is not told with 
 SETTLING: Final = 0.25  # seconds between two looks whether requests in flight were settled
 OUTAGE: Final = timedelta(seconds=90)  # a store may be away: Redis elects another one meanwhile
 RETRY_CAP: Final = 5.0  # seconds; the longest wait between two tries to reach the store
-BUDGET, STORE = "budget", "store of the limits"  # kinds of wait, for `WaitLog`
+# Kinds of wait, for `WaitLog`.
+BUDGET, STORE, RATE = "budget", "store of the limits", "rate"
+LONG: Final = 10.0  # seconds; a longer wait for the rate is said
 
 
 def no_price(model: OpenAISettings) -> str:
@@ -129,6 +131,7 @@ class SharedLimiter:
         _pass(reply)
         try:
             while reply.wait > 0:
+                self._say(reply)
                 await self._clock.sleep(self._nap(reply))
                 look = Look(place=reply.place, lease=self._patience)
                 reply = await self._insist(partial(self._apply, look))
@@ -181,6 +184,16 @@ class SharedLimiter:
         if told:
             self._tokens = min(own or told, told)
         self._tell(Learn(limits=limits))
+
+    def _say(self, reply: Reply) -> None:
+        """Log a long wait for the rate, with where its limit may come from."""
+        if reply.wait >= LONG:
+            self._log.wait(
+                RATE,
+                f"labelling waits {reply.wait:.0f} s for its turn: the rate limit of"
+                f" {self._terms.model}, by limits.requests_per_minute, limits.tokens_per_minute or"
+                " the headers of the endpoint",
+            )
 
     def _nap(self, reply: Reply) -> float:
         wait = reply.wait + self._clock.jitter() * min(reply.spacing, JITTER)

@@ -169,6 +169,7 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
             version=self.prompt_version,
             tokens_per_label=self.tokens_per_label,
             options=self.options if options is None else options,
+            hides_ids=self.controls and len(texts) > 1,
         )
 
     def asked(self, texts: Sequence[str]) -> Sequence[str]:

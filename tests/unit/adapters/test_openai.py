@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import structs
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from reviewstream.adapters.openai import MAX_MESSAGE, OpenAIChat
 from reviewstream.core.answers import read_answer
@@ -585,3 +585,45 @@ async def test_a_request_that_was_never_sent_is_not_taken_for_one_without_an_ans
     with pytest.raises(TransientError) as caught:
         await _ask(never, build_prompt(["a"]).request)
     assert not isinstance(caught.value, UnansweredError)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 302])
+async def test_no_error_repeats_a_secret_that_the_endpoint_repeats(status: int) -> None:
+    settings = SETTINGS.model_copy(update={"extra_headers": {"x-team": SecretStr("canary-7")}})
+
+    def handler(_: Any) -> Any:
+        said = f"Incorrect API key {KEY} of canary-7"
+        headers = {"location": f"http://x/{KEY}/canary-7"}
+        return http.Response(status, json={"error": {"message": said}}, headers=headers)
+
+    with pytest.raises(ReviewStreamError) as caught:
+        await OpenAIChat(_client(handler), settings).answer(REQUEST)
+    assert KEY not in str(caught.value)
+    assert "canary-7" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        *(("extra_headers", {name: "x"}) for name in ("bad name", "", "Host", "Content-Length")),
+        *(
+            ("extra_headers", {"x-a": value})
+            for value in ("", " canary", "canary\n", "Café", "a\0b")
+        ),
+        *(("extra_body", {name: 1}) for name in ("model", "messages", "stream", "n", "max_tokens")),
+        ("extra_body", {"x": float("nan")}),
+        ("extra_body", {"x": "\ud800"}),
+    ],
+)
+def test_what_cannot_be_sent_or_is_ours_is_refused_by_the_settings(
+    setting: str, value: dict[str, Any]
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        OpenAISettings.model_validate({setting: value})
+    assert "canary" not in str(caught.value)
+
+
+def test_an_address_with_the_path_that_the_client_adds_is_refused() -> None:
+    with pytest.raises(ValidationError, match="leave /chat/completions out"):
+        OpenAISettings(base_url="https://models.test/v1/chat/completions?api-version=1")

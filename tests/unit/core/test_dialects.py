@@ -12,9 +12,9 @@ from reviewstream.core.dialects import (
     Dialect,
     dialect_of,
     least_effort,
-    manners_of,
 )
 from reviewstream.core.http_limits import rate_limits
+from reviewstream.core.manners import manners_of
 from reviewstream.errors import ConfigError
 
 

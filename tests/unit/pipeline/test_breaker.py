@@ -120,3 +120,16 @@ async def test_an_endpoint_that_has_answered_this_process_is_waited_for(
     told = [one.getMessage() for one in caplog.records]
     assert minutes - 2 < len(told) <= minutes + 1, "at once, and every minute"
     assert all("HTTP 503: overloaded" in one and POLICY.endpoint in one for one in told)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("asked", [0.0, -1.0, 0.0001])
+async def test_an_endpoint_that_asks_for_no_wait_is_not_asked_in_a_loop(asked: float) -> None:
+    clock = FakeClock()
+    away = TransientError("HTTP 503", retry_after=asked)
+    model = breaker(*[away] * (OUTAGE + 5), FINE, FINE, clock=clock)
+    for _ in range(OUTAGE):
+        with pytest.raises(TransientError):
+            await model.answer(PROMPT, [])
+    await model.answer(PROMPT, [])
+    assert clock.sleeps == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]

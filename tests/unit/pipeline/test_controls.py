@@ -96,3 +96,11 @@ def test_packs_leave_room_for_control_texts() -> None:
     texts = [f"nice place number {number}" for number in range(60)]
     for pack in policy.packs(texts, str):
         assert policy.prompt(policy.asked(pack)).tokens <= 1_000
+
+
+def test_the_ids_of_a_pack_cannot_be_guessed() -> None:
+    model = FakeChatModel(obedient)
+    label(model, [f"nice {number}" for number in range(20)], prompt_version=1)
+    ids = [one["id"] for one in msgspec.json.decode(model.requests[0].user)["reviews"]]
+    assert not {*ids} & {*map(str, range(24))}
+    assert len({*ids}) == 24

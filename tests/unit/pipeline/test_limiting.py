@@ -598,3 +598,13 @@ async def test_a_refusal_is_told_as_seconds() -> None:
     limiter.throttled(0.25)
     assert store.operations == [Refusal.__name__]
     assert store.paces["m"].pause == 0.25
+
+
+@pytest.mark.anyio
+async def test_a_long_wait_for_the_rate_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    clock = FakeClock()
+    terms = Terms(model="m", limits=RateLimits(requests_per_minute=2.0))
+    limiter = SharedLimiter(MemoryLimits(clock), terms, clock)
+    for _ in range(3):
+        await limiter.acquire(Amount(tokens=1))
+    assert "limits.requests_per_minute" in caplog.text
