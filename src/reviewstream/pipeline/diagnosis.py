@@ -69,10 +69,10 @@ class Diagnosis:
         """
         async with self._deciding:
             if self._negotiation.labels_controls is None:
-                wrong = [text for text in controls if not await self._is_right(text)]
-                # By chance a text is labelled wrongly once: the defence does not end for that.
-                again = [await self._is_right(text) for text in wrong]
-                self._negotiation.labels_controls = all(again)
+                found = [await self._is_right(text) for text in controls]
+                if None in found:
+                    return True  # not known yet: to split a pack is the safe side
+                self._negotiation.labels_controls = all(found)
                 if not self._negotiation.labels_controls:
                     _log.warning(
                         "%s labels texts of ours wrongly that are beyond doubt: packs go without"
@@ -82,9 +82,19 @@ class Diagnosis:
                     )
             return self._negotiation.labels_controls
 
-    async def _is_right(self, control: str) -> bool:
-        """Ask about a control text alone; without an answer it counts as right, the safe side."""
-        return await self._probe.label(control) in {None, known_label(control)}
+    async def _is_right(self, control: str) -> bool | None:
+        """Ask about a control text alone, and again if its label is wrong: that may be chance.
+
+        Returns:
+            Whether one of the labels is right; None: there is no answer now.
+        """
+        for _ in range(2):
+            label = await self._probe.label(control)
+            if label is None:
+                return None
+            if label is known_label(control):
+                return True
+        return False
 
     def make_room(self, why: str) -> None:
         """Give hidden reasoning more room after an answer that it cut short.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from reviewstream.core.chat import ChatAnswer, ChatOptions, ChatRequest
+from reviewstream.core.controls import BAD
 from reviewstream.core.health import Health
 from reviewstream.core.negotiation import Negotiation
 from reviewstream.core.records import LabelledReview, Reason, RejectedReview, Sentiment
@@ -220,3 +221,20 @@ async def test_many_refused_texts_share_their_probes() -> None:
     assert len(outcomes) == 320
     probes = sum(PROBE_TEXT in one.user for one in model.requests)
     assert probes < len(model.requests) / 4
+
+
+@pytest.mark.anyio
+async def test_a_probe_without_an_answer_says_nothing_of_control_texts() -> None:
+    scene = Scene(TransientError("HTTP 503"))
+    assert await scene.diagnosis.knows([BAD[0]]), "not known: the safe side"
+    assert scene.negotiation.labels_controls is None
+    assert not await scene.diagnosis.knows([BAD[0]]), "SOUND calls everything POSITIVE"
+    assert scene.negotiation.labels_controls is False
+
+
+@pytest.mark.anyio
+async def test_a_control_text_that_is_labelled_wrongly_once_is_an_accident() -> None:
+    wrong = SOUND(POLICY.prompt([BAD[0]]).request)
+    right = judging(lambda _: Sentiment.NEGATIVE)(POLICY.prompt([BAD[0]]).request)
+    assert await Scene(wrong, right).diagnosis.knows([BAD[0]])
+    assert not await Scene(wrong, wrong).diagnosis.knows([BAD[0]])
