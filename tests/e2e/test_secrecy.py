@@ -32,12 +32,13 @@ PASSWORDS = {
 }
 SECRETS = (WORD, KEY, "canary-")
 # One request in flight and one review in it: each fault hits another review. Between failures all
-# is well, or they would be an outage; a second unreadable answer rejects a review.
+# is well, or they would be an outage; a second unreadable answer rejects a
+# review, if the probe is answered.
 FAILURES = ("400", "500", "503", "reset", "html", "truncated_json", "hang", "rate_429")
 ANSWERS = ("refusal", "off_list_label", "not_json", "wrong_id", "length", "content_filter")
 SCRIPT: tuple[str | dict[str, Any], ...] = (
     *(each for failure in FAILURES for each in (failure, "ok")),
-    *(each for answer in ANSWERS for each in (answer, answer)),
+    *(each for answer in ANSWERS for each in (answer, answer, "ok")),
     {"kind": "ok", "times": 20},
     {"kind": "401", "times": 50},
 )
