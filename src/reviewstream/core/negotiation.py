@@ -137,9 +137,9 @@ class Negotiation:
                 if now.max_tokens_field == self._first.max_tokens_field:
                     yield structs.replace(now, max_tokens_field=_OTHER[now.max_tokens_field])
             case _:
+                efforts = EFFORTS if is_named else (None,)
                 if now.reasoning_effort is not None:
-                    for effort in EFFORTS if is_named else (None,):
-                        yield structs.replace(now, reasoning_effort=effort)
+                    yield from [structs.replace(now, reasoning_effort=one) for one in efforts]
 
 
 def setting_of(field: str) -> str:

@@ -141,3 +141,25 @@ def test_a_ceiling_that_is_too_large_for_the_endpoint_is_lowered() -> None:
 )
 def test_a_field_comes_from_a_setting(field: str, setting: str) -> None:
     assert setting_of(field) == setting
+
+
+def test_an_effort_that_is_not_sent_cannot_be_lowered() -> None:
+    negotiation = Negotiation(ChatOptions(), frozenset({"reasoning_effort"}))
+    assert negotiation.adapt("reasoning_effort", "no") is None
+    assert negotiation.adapt("", "no") is None
+    assert negotiation.options == ChatOptions()
+
+
+def test_a_field_that_was_renamed_is_not_renamed_back() -> None:
+    negotiation = Negotiation(ChatOptions(), frozenset({"max_tokens_field"}))
+    assert negotiation.adapt("max_completion_tokens", "no") == "openai.max_tokens_field=max_tokens"
+    assert negotiation.adapt("max_tokens", "no") is None
+    assert negotiation.options.max_tokens_field == "max_tokens"
+
+
+def test_an_effort_is_lowered_step_by_step_until_it_is_not_sent() -> None:
+    negotiation = Negotiation(ChatOptions(reasoning_effort="high"), frozenset({"reasoning_effort"}))
+    seen = []
+    while negotiation.adapt("reasoning_effort", "no") is not None:
+        seen.append(negotiation.options.reasoning_effort)
+    assert seen == ["none", "minimal", "low", None]

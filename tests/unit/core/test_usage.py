@@ -3,10 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from reviewstream.core.chat import ChatAnswer
 from reviewstream.core.prompts import build_prompt
-from reviewstream.core.usage import FRAME, MAX_OVER, clamp_usage
+from reviewstream.core.usage import FRAME, MAX_OVER, clamp_usage, is_used_up
 
 TEXT = "Soup, cold. 冷たい"
 PROMPT = build_prompt([TEXT])
@@ -30,3 +31,23 @@ def test_what_cannot_be_true_is_cut_to_what_can(refusal: str | None) -> None:
     said = request.max_output_tokens + 100 + len(refusal or "")
     assert found.completion_tokens == said + MAX_OVER
     assert (found.text, found.refusal) == (answer.text, refusal)
+
+
+MOST = PROMPT.request.max_output_tokens
+CUT = ChatAnswer(text="", finish_reason="length", completion_tokens=MOST, reasoning_tokens=MOST)
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_so"),
+    [
+        (CUT, True),
+        (structs.replace(CUT, finish_reason="stop"), False),
+        (structs.replace(CUT, completion_tokens=MOST // 2), False),
+        (structs.replace(CUT, text='{"labels": [', reasoning_tokens=0), False),
+        (structs.replace(CUT, text='{"labels": [', reasoning_tokens=MOST - 5), True),
+        (structs.replace(CUT, reasoning_tokens=0), True),
+        (structs.replace(CUT, completion_tokens=0, has_usage=False), True),
+    ],
+)
+def test_an_answer_is_used_up_by_what_it_does_not_show(answer: ChatAnswer, *, is_so: bool) -> None:
+    assert is_used_up(answer, PROMPT.request) is is_so
