@@ -60,7 +60,7 @@ class Buyer:
             return results
         await self._ledger.prove()
         waiting = deque(unknown)
-        count = min(len(self._packs(unknown)), self._policy.concurrency)
+        count = min(len(unknown), self._policy.concurrency)  # those without a pack end at once
         work = [asyncio.ensure_future(self._work(waiting)) for _ in range(count)]
         for done in await asyncio.gather(*work, return_exceptions=True):
             if isinstance(done, BaseException):
