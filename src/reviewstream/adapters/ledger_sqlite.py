@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ import msgspec
 
 from reviewstream.adapters.claims import FileClaims
 from reviewstream.adapters.sqlite_file import SqliteFile
+from reviewstream.core.batches import batches
 from reviewstream.errors import ConfigError
 from reviewstream.ports import LedgerEntry, LedgerKey
 
@@ -37,9 +39,15 @@ CREATE TABLE IF NOT EXISTS labels (
     PRIMARY KEY (text_sha256, prompt_version, model)
 ) WITHOUT ROWID
 """
-_FIND: Final = "SELECT * FROM labels WHERE text_sha256 = ? AND prompt_version = ? AND model = ?"
+# Many keys in one statement: between any two of them another thread may take its turn.
+_FIND: Final = """
+WITH wanted (digest, version, name) AS (VALUES {keys})
+SELECT labels.* FROM wanted CROSS JOIN labels
+ON text_sha256 = digest AND prompt_version = version AND model = name
+"""
 _FORGET: Final = "DELETE FROM labels WHERE text_sha256 = ? AND prompt_version = ? AND model = ?"
-_RECORD: Final = "INSERT OR IGNORE INTO labels VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_RECORD: Final = "INSERT OR IGNORE INTO labels VALUES {rows}"
+BATCH: Final = 80  # keys or rows of a statement: older SQLites take 999 values in one
 _PAGE: Final = """
 SELECT * FROM labels WHERE (text_sha256, prompt_version, model) > (?, ?, ?)
 ORDER BY text_sha256, prompt_version, model LIMIT ?
@@ -84,8 +92,14 @@ class SqliteLedger:
     def find(self, keys: Collection[LedgerKey]) -> Mapping[LedgerKey, LedgerEntry]:
         """See `LabelLedger.find`."""
         with self._file.reading() as connection:
-            rows = [connection.execute(_FIND, _key(key)).fetchone() for key in keys]
-        return dict(self._read(row) for row in rows if row is not None)
+            rows = [
+                row
+                for batch in batches(map(_key, keys), BATCH)
+                for row in connection.execute(
+                    _FIND.format(keys=_places(batch)), [*chain.from_iterable(batch)]
+                ).fetchall()
+            ]
+        return dict(map(self._read, rows))
 
     def record(self, entries: Mapping[LedgerKey, LedgerEntry]) -> None:
         """See `LabelLedger.record`."""
@@ -139,7 +153,10 @@ class SqliteLedger:
 
     def _keep(self, rows: Sequence[tuple[Any, ...]]) -> None:
         with self._file.writing() as connection:
-            connection.executemany(_RECORD, rows)
+            for batch in batches(rows, BATCH):
+                connection.execute(
+                    _RECORD.format(rows=_places(batch)), [*chain.from_iterable(batch)]
+                )
 
     def _read(self, row: tuple[Any, ...]) -> tuple[LedgerKey, LedgerEntry]:
         try:
@@ -153,6 +170,12 @@ def _has_ample_room(folder: Path) -> bool:
         return shutil.disk_usage(folder).free >= AMPLE
     except OSError:
         return False
+
+
+def _places(rows: Sequence[tuple[Any, ...]]) -> str:
+    """Return a place for each value of some rows: `(?, ?), (?, ?)`."""
+    row = f"({', '.join('?' * len(rows[0]))})"
+    return ", ".join([row] * len(rows))
 
 
 def _key(key: LedgerKey) -> tuple[bytes, int, str]:

@@ -1,7 +1,8 @@
 """`LimitStore` in a SQLite file: for every process of one machine."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,8 +34,12 @@ CREATE TABLE IF NOT EXISTS limits (
     PRIMARY KEY (kind, name)
 ) WITHOUT ROWID
 """
-_FIND: Final = "SELECT state FROM limits WHERE kind = ? AND name = ?"
-_KEEP: Final = "INSERT OR REPLACE INTO limits VALUES (?, ?, ?)"
+# One statement for all: between any two of them another thread may take its turn.
+_FIND: Final = """
+SELECT kind, state FROM limits
+WHERE kind = 'pace' AND name = ? OR kind IN ('account', 'reserved', 'ended') AND name = ?
+"""
+_KEEP: Final = "INSERT OR REPLACE INTO limits VALUES {rows}"
 
 
 class SqliteLimits:
@@ -57,42 +62,44 @@ class SqliteLimits:
 
     def apply(self, operation: Operation, terms: Terms) -> Reply:
         """See `LimitStore.apply`."""
-        pace, account = ("pace", terms.model), ("account", terms.account)
-        reserved, ended = ("reserved", terms.account), ("ended", terms.account)
         with self._file.writing() as connection:
-            names = (pace, account, reserved, ended)
-            kept = self._read(*(connection.execute(_FIND, name).fetchone() for name in names))
+            kept = self._read(
+                dict(connection.execute(_FIND, (terms.model, terms.account)).fetchall())
+            )
             # The clock is read under the lock, so that times come in their order.
             shared, reply = apply(kept, operation, terms, self._now())
-            connection.execute(_KEEP, (*pace, msgspec.json.encode(shared.pace).decode()))
-            if shared.spent != kept.spent:
-                connection.execute(_KEEP, (*account, shared.spent))
-            if shared.reserved != kept.reserved:
-                connection.execute(
-                    _KEEP, (*reserved, msgspec.json.encode(shared.reserved).decode())
-                )
-            if shared.ended != kept.ended:
-                connection.execute(_KEEP, (*ended, msgspec.json.encode(shared.ended).decode()))
+            rows = [*_changes(kept, shared, terms)]
+            places = ", ".join(["(?, ?, ?)"] * len(rows))
+            connection.execute(_KEEP.format(rows=places), [*chain.from_iterable(rows)])
         return reply
 
     def close(self) -> None:
         """See `LimitStore.close`."""
         self._file.close()
 
-    def _read(
-        self,
-        pace: tuple[Any] | None,
-        spent: tuple[Any] | None,
-        reserved: tuple[Any] | None,
-        ended: tuple[Any] | None,
-    ) -> Shared:
+    def _read(self, states: Mapping[str, Any]) -> Shared:
         decode = msgspec.json.decode
         try:
             return Shared(
-                pace=Pace() if pace is None else decode(pace[0], type=Pace),
-                spent=0 if spent is None else msgspec.convert(spent[0], MicroUsd),
-                reserved=Reserved() if reserved is None else decode(reserved[0], type=Reserved),
-                ended=Ended() if ended is None else decode(ended[0], type=Ended),
+                pace=decode(states.get("pace", "{}"), type=Pace),
+                spent=msgspec.convert(states.get("account", 0), MicroUsd),
+                reserved=decode(states.get("reserved", "{}"), type=Reserved),
+                ended=decode(states.get("ended", "{}"), type=Ended),
             )
         except (msgspec.MsgspecError, TypeError) as err:  # no object, or no text at all
             raise ConfigError(f"{self._name}: {err}: move it away, and it is made anew") from err
+
+
+def _changes(kept: Shared, shared: Shared, terms: Terms) -> Iterator[tuple[str, str, Any]]:
+    """Yield the rows to write."""
+    yield "pace", terms.model, _text(shared.pace)
+    if shared.spent != kept.spent:
+        yield "account", terms.account, shared.spent
+    if shared.reserved != kept.reserved:
+        yield "reserved", terms.account, _text(shared.reserved)
+    if shared.ended != kept.ended:
+        yield "ended", terms.account, _text(shared.ended)
+
+
+def _text(state: Pace | Reserved | Ended) -> str:
+    return msgspec.json.encode(state).decode()

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from reviewstream.core.backoff import backoff
 from reviewstream.errors import TransientError
@@ -19,6 +19,9 @@ CLAIM_ANSWERS: Final = 2
 OPENAI: Final = "api.openai.com"
 
 T = TypeVar("T")
+
+# What is claimed, and what was bought of it before it was.
+_Claim: TypeAlias = tuple[set[LedgerKey], Mapping[LedgerKey, LedgerEntry]]
 
 
 def ledger_name(settings: OpenAISettings) -> str:
@@ -90,36 +93,43 @@ class PatientLedger:
             What was bought in the meantime, and what is for the caller to buy, in the order of the
             keys. The keys that are in neither are being bought by others.
         """
-        claimed = await self._claim(keys, halt)
+        claimed, known = await self._claim(keys, halt)
         free = claimed or keys
         try:
-            known = await self.find(free)
             yield known, [key for key in keys if key in free and key not in known]
         finally:
             self._offload.submit(lambda: self._ledger.release(claimed))
 
-    async def _claim(self, keys: Collection[LedgerKey], halt: Halt) -> Collection[LedgerKey]:
+    async def _claim(self, keys: Collection[LedgerKey], halt: Halt) -> _Claim:
         """Claim what is free; nothing, if others hold it though the model answers.
 
         In an outage, and behind a limit, they wait for the model as we should: nobody buys twice.
         """
         answers = 0
         while answers < CLAIM_ANSWERS:
-            if claimed := await self._claim_patiently(keys, halt):
-                return claimed
+            claimed, known = await self._claim_patiently(keys, halt)
+            if claimed:
+                return claimed, known
             answers = answers + 1 if await self._is_answering() else 0
-        return ()
+        return set(), await self.find(keys)
 
-    async def _claim_patiently(
-        self, keys: Collection[LedgerKey], halt: Halt
-    ) -> Collection[LedgerKey]:
+    async def _claim_patiently(self, keys: Collection[LedgerKey], halt: Halt) -> _Claim:
         waited = 0.0
-        while not (claimed := await self._insist(lambda: self._ledger.claim(keys))):
+        while not (claim := await self._insist(lambda: self._claim_once(keys)))[0]:
             if waited >= self._patience:
                 break
             await halt.unless_halted(self._clock.sleep(CLAIM_POLL))
             waited += CLAIM_POLL
-        return claimed
+        return claim
+
+    def _claim_once(self, keys: Collection[LedgerKey]) -> _Claim:
+        """Claim, and look what was bought of it in the meantime, in one piece of work."""
+        claimed = self._ledger.claim(keys)
+        try:
+            return claimed, self._ledger.find(claimed) if claimed else {}
+        except BaseException:
+            self._ledger.release(claimed)  # it is asked for again
+            raise
 
     async def _insist(self, ask: Callable[[], T]) -> T:
         for attempt in range(1, self._attempts):

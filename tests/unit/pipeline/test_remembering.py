@@ -85,6 +85,23 @@ async def test_a_ledger_that_is_away_for_a_while_is_asked_again() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_claim_is_given_back_where_the_look_after_it_fails() -> None:
+    class Blind(MemoryLedger):
+        times = 1
+
+        def find(self, keys: Collection[LedgerKey]) -> Mapping[LedgerKey, LedgerEntry]:
+            if self.times:
+                self.times -= 1
+                raise TransientError("busy")
+            return super().find(keys)
+
+    ledger = Blind()
+    async with patient(ledger, FakeClock(), attempts=2).alone([KEY], Halt()) as (known, mine):
+        assert (known, mine) == ({}, [KEY])
+    assert ledger.claimed == set()
+
+
+@pytest.mark.anyio
 async def test_a_ledger_that_stays_away_is_an_error_after_the_last_attempt() -> None:
     ledger, clock = Away(99, TransientError("busy")), FakeClock()
     with pytest.raises(TransientError, match="busy"):
