@@ -1,12 +1,13 @@
 """Packs: which texts share a request, and how its bill is shared among them."""
 
+from functools import cache
 from typing import TypeVar
 
 from reviewstream.core.prompts import (
     PROMPT_VERSION,
     TOKENS_PER_LABEL,
     build_prompt,
-    estimate_tokens,
+    text_tokens,
 )
 
 T = TypeVar("T")
@@ -16,11 +17,10 @@ def tokens_of(
     text: str, *, version: int = PROMPT_VERSION, tokens_per_label: int = TOKENS_PER_LABEL
 ) -> int:
     """Return the tokens that a text takes in a request and in its answer, at most."""
-    # A whole request about it, as escapes and quotes count too; a comma may come with it.
-    asked = build_prompt([text], version=version).request.user
-    return estimate_tokens(asked) + tokens_per_label
+    return text_tokens(text, version=version) + tokens_per_label
 
 
+@cache
 def overhead(version: int) -> int:
     """Return the tokens that a request takes before the first text."""
     return build_prompt([], version=version).tokens

@@ -94,6 +94,9 @@ _VERSIONS: Final = MappingProxyType(
 )
 PROMPT_VERSIONS: Final = tuple(_VERSIONS)
 
+# Of a request about one text, the text apart; more than what an id and a comma take in a pack.
+_FRAME_BYTES: Final = len('{"reviews":[{"id":"aa","text":}]}')
+
 
 class Prompt(Struct, frozen=True, kw_only=True):
     """One request about some reviews.
@@ -152,6 +155,12 @@ def build_prompt(
     )
 
 
+def text_tokens(text: str, *, version: int = PROMPT_VERSION) -> int:
+    """Return about how many tokens a text adds to a request, at most: escapes and its id count."""
+    quoted = bytes(_quoted(text, _VERSIONS[version].escaped))
+    return -(-(len(quoted) + _FRAME_BYTES) // BYTES_PER_TOKEN)
+
+
 def question_tokens(request: ChatRequest) -> int:
     """Return about how many tokens a request takes without its answer."""
     messages = (request.system, request.user)
@@ -193,6 +202,8 @@ def as_sent(text: str) -> str:
 
     A lone surrogate, which no JSON can carry, is a question mark.
     """
+    if text.isascii():
+        return text[: MAX_TEXT_TOKENS * BYTES_PER_TOKEN]
     kept = text.encode(errors="replace")[: MAX_TEXT_TOKENS * BYTES_PER_TOKEN]
     return kept.decode(errors="ignore")
 
@@ -234,7 +245,7 @@ def _spelled(number: int, length: int) -> str:
 
 def _quoted(text: str, escaped: str) -> msgspec.Raw:
     """Return a text as a JSON string."""
-    quoted = msgspec.json.encode(as_sent(text)).decode()
+    quoted = msgspec.json.encode(as_sent(text))
     for character in escaped:
-        quoted = quoted.replace(character, f"\\u{ord(character):04x}")
-    return msgspec.Raw(quoted.encode())
+        quoted = quoted.replace(character.encode(), b"\\u%04x" % ord(character))
+    return msgspec.Raw(quoted)

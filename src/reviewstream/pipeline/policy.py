@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
+from functools import cache
 from hashlib import sha256
 from typing import Final, Self, TypeVar
 
@@ -194,27 +195,35 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
         """
         hidden = (options or self.options).hidden_tokens_per_label
         controls = MAX_CONTROLS if self.controls else 0
-        before = overhead(self.prompt_version)
-        before += controls * max(map(self._weight, CONTROL_TEXTS))
+        version, per_label = self.prompt_version, self.tokens_per_label
+        before = overhead(version) + controls * control_tokens(version, per_label)
+        weighed = (
+            (tokens_of(text_of(item), version=version, tokens_per_label=per_label), item)
+            for item in items
+        )
         packs = bounded(
-            items,
-            lambda item: self._weight(text_of(item)),
+            weighed,
+            lambda one: one[0],
             size=self.pack,
             room=self.max_pack_tokens - before,
         )
-        if tokens_per_minute is None:
-            yield from packs
-            return
-        for pack in packs:
-            yield from bounded(
-                pack,
-                lambda item: self._weight(text_of(item)) + hidden,
-                size=self.pack,
-                room=int(tokens_per_minute) - before - controls * hidden,
+        if tokens_per_minute is not None:
+            room = int(tokens_per_minute) - before - controls * hidden
+            packs = (
+                part
+                for pack in packs
+                for part in bounded(pack, lambda one: one[0] + hidden, size=self.pack, room=room)
             )
+        return ([item for _, item in pack] for pack in packs)
 
-    def _weight(self, text: str) -> int:
-        return tokens_of(text, version=self.prompt_version, tokens_per_label=self.tokens_per_label)
+
+@cache
+def control_tokens(version: int, tokens_per_label: int) -> int:
+    """Return the tokens that a control text takes in a request and in its answer, at most."""
+    return max(
+        tokens_of(text, version=version, tokens_per_label=tokens_per_label)
+        for text in CONTROL_TEXTS
+    )
 
 
 def first_options(settings: OpenAISettings) -> ChatOptions:
