@@ -2,12 +2,14 @@
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from tests.matrix.declared import (
     KAFKA,
     ROOT,
     environments,
+    grouped,
     lowest,
     project,
     pythons,
@@ -58,6 +60,18 @@ def test_the_classifiers_name_the_pythons_that_ran_and_no_other() -> None:
     ran = {".".join(row[PYTHON].split(".")[:2]) for row in RAN}
     assert pythons() == ran
     assert project()["requires-python"] == f">={min(ran, key=Version)}"
+
+
+def test_the_test_environments_are_locked_to_versions_that_are_declared() -> None:
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    locked = [Requirement(line) for line in lines if not line.startswith("#")]
+    assert all(str(one.specifier).startswith("==") for one in locked)
+    versions: dict[str, list[str]] = {}
+    for one in locked:
+        versions.setdefault(canonicalize_name(one.name), []).append(str(one.specifier)[2:])
+    for package, requirement in (DECLARED | grouped()).items():
+        assert versions[package], package
+        assert all(map(requirement.specifier.contains, versions[package])), package
 
 
 def test_the_lowest_version_of_every_package_is_one_that_ran() -> None:

@@ -21,8 +21,19 @@ _WHEELS = "wheels"  # what the others are made of
 
 def project() -> dict[str, Any]:
     """Return the table [project]."""
-    found: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    found: dict[str, Any] = _tables()["project"]
     return found
+
+
+def _tables() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+
+def grouped() -> dict[str, Requirement]:
+    """Return what the dependency groups of the test environments declare, by canonical name."""
+    groups = (group for name, group in _tables()["dependency-groups"].items() if name != "dev")
+    texts = (one for group in groups for one in group if isinstance(one, str))
+    return {canonicalize_name(one.name): one for one in map(Requirement, texts)}
 
 
 def requirements() -> dict[str, Requirement]:

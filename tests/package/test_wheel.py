@@ -92,6 +92,18 @@ def test_the_source_package_holds_what_the_wheel_is_built_from(built: Path) -> N
     with tarfile.open(source) as archive:
         names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
     assert names >= {"pyproject.toml", "LICENSE", "README.md", "schemas/labelled_review.avsc"}
+    # Not what else lies in the folder: settings with keys, another environment.
+    assert {name.split("/")[0] for name in names} == {
+        ".gitignore",  # the build tool takes it along
+        "CHANGELOG.md",
+        "LICENSE",
+        "PKG-INFO",
+        "README.md",
+        "pyproject.toml",
+        "schemas",
+        "src",
+        "testbed",
+    }
 
 
 def test_importing_needs_no_extra_and_no_vendor(bare_python: Path) -> None:
