@@ -52,6 +52,7 @@ VENDORS = (
     "limits_sqlite",
     "limits_redis",
 )  # adapters that a Spark task may need
+PANDAS: Final = "pandas"  # Arrow imports it with the first array: a second for each new worker
 
 # By address, model and first options: what an endpoint takes is learned once in a process.
 _negotiations: dict[tuple[str, str, str], Negotiation] = {}
@@ -59,9 +60,9 @@ _negotiations: dict[tuple[str, str, str], Negotiation] = {}
 
 def preload() -> None:
     """Import every vendor that a Spark task may need and that is installed."""
-    for name in VENDORS:
+    for name in (*(f"reviewstream.adapters.{vendor}" for vendor in VENDORS), PANDAS):
         with suppress(ImportError):
-            import_module(f"reviewstream.adapters.{name}")
+            import_module(name)
 
 
 def open_reader(settings: SourceSettings, *, timeout: float) -> LineReader:

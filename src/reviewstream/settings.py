@@ -142,7 +142,7 @@ class SourceSettings(_Section):
 
     host: str = "127.0.0.1"
     port: int = Field(default=9999, ge=1, le=65535)
-    max_rows_per_trigger: PositiveInt = 2_000
+    max_rows_per_trigger: PositiveInt = 10_000
     max_bytes_per_trigger: PositiveInt = 64 << 20
     partitions: PositiveInt = 2
     tls: bool = False

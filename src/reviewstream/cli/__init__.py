@@ -10,23 +10,24 @@ import click
 from reviewstream.cli.terminal import plain_lines
 from reviewstream.errors import LimitError, ReviewStreamError
 
-VERBS: Final = (
-    "connector",
-    "demo",
-    "doctor",
-    "evaluate",
-    "index",
-    "ledger",
-    "plan",
-    "reconcile",
-    "rejects",
-    "relabel",
-    "report",
-    "run",
-    "schemas",
-    "search",
-    "serve",
-)
+# With the first sentence of each: `--help` would import all of them for it.
+VERBS: Final = {
+    "connector": "Create, watch and control the sink connector.",
+    "demo": "Run the whole pipeline here, on real servers.",
+    "doctor": "Say what is missing on this machine, and the command that fixes it.",
+    "evaluate": "Compare the labels of the index with the stars of their reviews.",
+    "index": "Make the index ready.",
+    "ledger": "Look through the labels that were paid for, keep a copy of them, forget some.",
+    "plan": "Say what labelling FILE will take: requests, tokens, dollars and minutes.",
+    "reconcile": "Compare the source with the topics and these with the index.",
+    "rejects": "Look at what did not get through, and send it again.",
+    "relabel": "Label reviews again that are on their topic, and publish the newer labels.",
+    "report": "Count the reviews by sentiment, stars, month and business.",
+    "run": "Stream reviews from the review server to Kafka, labelled; Connect indexes them.",
+    "schemas": "Register, check, show and compare the schemas of the topics.",
+    "search": "Find reviews.",
+    "serve": "Serve FILE (.json, .jsonl, also in .gz, .zst or tar) to any number of readers.",
+}
 EXTRAS: Final = {
     "aiohttp": "testbed",
     "confluent_kafka": "kafka",
@@ -58,6 +59,14 @@ class _Verbs(click.Group):
         command = import_module(f"reviewstream.cli.{cmd_name}").command
         assert isinstance(command, click.Command)  # noqa: S101 - every verb's module has one
         return command
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        formatter: click.HelpFormatter,
+    ) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([*VERBS.items()])
 
     def invoke(self, ctx: click.Context) -> object:
         try:

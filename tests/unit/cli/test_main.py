@@ -12,7 +12,7 @@ from reviewstream import cli as package
 from reviewstream.cli import VERBS, main
 from reviewstream.errors import LimitError
 
-HEAVY = ("pyspark", "openai", "confluent_kafka", "elasticsearch", "pyarrow", "aiohttp", "redis")
+HEAVY = ("reviewstream.settings", "pydantic", "pyspark", "openai", "confluent_kafka", "elasticsearch", "pyarrow", "aiohttp", "redis")
 
 
 def test_help_lists_every_verb_with_a_sentence() -> None:
@@ -25,8 +25,10 @@ def test_help_lists_every_verb_with_a_sentence() -> None:
 
 @pytest.mark.parametrize("name", VERBS)
 def test_every_verb_explains_itself(name: str) -> None:
-    result = CliRunner().invoke(main, [name, "--help"])
+    result = CliRunner().invoke(main, [name, "--help"], env={"COLUMNS": "200"})
     assert (result.exit_code, result.exception) == (0, None)
+    begin = VERBS[name].rstrip(".").partition(",")[0].partition(" with ")[0]
+    assert begin in result.output  # the list says what the verb says of itself
 
 
 def test_an_unknown_verb_is_a_usage_error() -> None:
