@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,14 +41,31 @@ def demo(*arguments: str, code: int = 0) -> tuple[dict[str, Any], str]:
     return json.loads(done.stdout.splitlines()[-1]), done.stderr
 
 
+def assert_counts_agree(shown: str) -> None:
+    """No stage is ever ahead of the one before it."""
+    seen = dict.fromkeys(("read", "labelled", "published", "indexed"), 0)
+    for stage, done in re.findall(r"^(read|labelled|published|indexed): ([\d,]+) of", shown, re.M):
+        seen[stage] = int(done.replace(",", ""))
+        if stage == "indexed":  # the last of a look
+            assert [*seen.values()] == sorted(seen.values(), reverse=True), shown
+
+
 def test_the_sample_adds_up_and_is_shown() -> None:
     sums, shown = demo("--count", "300")
     assert list(sums) == KEYS
     assert (sums["read"], sums["labelled"], sums["published"]) == (300, 300, 300)
     assert (sums["indexed"], sums["rejected"], sums["blank"]) == (300, 0, 0)
     assert (sums["missing"], sums["doubled"]) == ([], [])
-    for part in ("Everything adds up", "POSITIVE", "NEGATIVE"):
+    for part in (
+        "Kafka is up",
+        "Everything adds up",
+        "POSITIVE",
+        "NEGATIVE",
+        "a word list",
+        "Stopping",
+    ):
         assert part in shown
+    assert_counts_agree(shown)
 
 
 def test_it_adds_up_on_a_cluster_too() -> None:

@@ -74,12 +74,17 @@ def test_a_review_that_cannot_be_labelled_is_rejected_and_the_stream_goes_on(
             counted(stream.transform(label_reviews(settings))), tmp_path, available_now=True
         )
         finish(query)
-    rows = spark.read.parquet(str(tmp_path / "rows")).where("rejection.stage = 'LABEL'").collect()
+    all_rows = spark.read.parquet(str(tmp_path / "rows"))
+    rows = all_rows.where("rejection.stage = 'LABEL'").collect()
     assert rows
     assert {row.rejection.reason for row in rows} == {"MODEL_REFUSED"}
     assert all(row.review_id and row.sentiment is None for row in rows)
     [batch] = batch_counts(query)
     assert (batch.labelled, batch.rejected) == (60 - len(rows), 2 + len(rows))
+    paid = [row.rejection or row.provenance for row in all_rows.collect()]
+    assert batch.tokens == sum(one.prompt_tokens + one.completion_tokens for one in paid) > 0
+    assert batch.cost_micro_usd == sum(one.cost_micro_usd for one in paid)
+    assert batch.seconds > 0
 
 
 def test_a_second_run_over_the_same_reviews_asks_about_none(

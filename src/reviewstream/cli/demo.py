@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,8 @@ from reviewstream.cli.limits import limited
 from reviewstream.cli.local import local_stack, scratch, use_java
 from reviewstream.cli.progress import Stages, stages
 from reviewstream.cli.reconcile import comparison, findings
-from reviewstream.cli.streaming import Counts, watch
+from reviewstream.cli.steps import Steps, steps
+from reviewstream.cli.streaming import Counts, spending, watch
 from reviewstream.core.audit import Fault
 from reviewstream.errors import ConfigError
 from reviewstream.settings import Settings, SparkSettings
@@ -32,6 +33,7 @@ COUNTS: Final = ("read", "blank", "labelled", "rejected", "published", "indexed"
 LOCAL: Final = "local"
 CLUSTER: Final = "cluster"
 COUNT: Final = 500  # reviews, unless told otherwise
+SMALL: Final = 2_000  # lines; a ledger of that many labels is read in no time
 SEED: Final = 7
 QUERY: Final = "delicious | friendly | terrible"
 HITS: Final = 3
@@ -75,30 +77,35 @@ def command(  # noqa: PLR0913 - an argument for each option
         raise click.UsageError("--count is for the sample; with --reviews the whole file is read")
     if real_model and context.settings.openai.api_key is None:
         raise ConfigError("--real-model: set OPENAI_API_KEY")
-    started = time.monotonic()
     use_java()
-    context.console.print("Starting Kafka, Schema Registry, Connect, Elasticsearch and Spark ...")
+    began = time.monotonic()
     with (
+        steps(context.progress, context.console) as shown,
         scratch() as folder,
         local_stack(
             context.settings,
             reviews or _sample(folder / "review.json", count or COUNT),
             folder,
+            shown,
             real_model=real_model,
             cluster=where == CLUSTER,
         ) as servers,
-        _spark(servers.spark()) as spark,
+        _spark(servers.spark, shown) as spark,
+        shown.after("Stopping Spark and the servers"),
     ):
-        context.console.print(f"Spark runs on {spark.sparkContext.master}.")
         settings = servers.settings()
-        with stages(context.progress, context.console) as shown:
-            result = _Flow(settings, shown).run(spark)
-        seconds = round(time.monotonic() - started, 1)
-        _present(context, settings, result, seconds)
+        context.console.print(
+            f"Spark runs on {spark.sparkContext.master}; all servers are up after"
+            f" {time.monotonic() - began:.1f} s."
+        )
+        result = _Flow(context, settings, shown, is_mock=not real_model).run(spark)
+        _present(context, settings, result)
         if context.json:
-            context.emit(_as_json(result, seconds))
+            context.emit(_as_json(result))
         if keep:
             _keep(context, settings)
+        elif result.adds_up:
+            _say_next(context, real_model=real_model)
     sys.exit(DONE if result.adds_up else FINDINGS)
 
 
@@ -110,12 +117,13 @@ def _sample(file: Path, count: int) -> Path:
 
 
 @contextmanager
-def _spark(settings: SparkSettings) -> "Iterator[SparkSession]":
+def _spark(settings: Callable[[], SparkSettings], shown: Steps) -> "Iterator[SparkSession]":
     from reviewstream.spark.session import spark_session
 
     # It lives for a minute: its JVM would spend half of its time on making itself fast.
     os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:+UseSerialGC -XX:TieredStopAtLevel=1")
-    spark = spark_session(settings)
+    with shown.step("Spark", "Spark is up"):
+        spark = spark_session(settings())
     try:
         yield spark
     finally:
@@ -128,10 +136,12 @@ class Result:
 
     Attributes:
         labelled: As the query counted them.
+        seconds: From the first line to the last document.
     """
 
     sums: "Reconciliation"
     labelled: int
+    seconds: float
 
     @property
     def adds_up(self) -> bool:
@@ -142,13 +152,18 @@ class Result:
 class _Flow:
     """One run from the file to the index."""
 
-    def __init__(self, settings: Settings, shown: Stages) -> None:
+    def __init__(
+        self, context: Context, settings: Settings, shown: Steps, *, is_mock: bool
+    ) -> None:
         from reviewstream import app
 
+        self._context = context
         self._settings = settings
-        self._shown = shown
+        self._steps = shown
         self._log = app.open_log(settings.kafka)
         self._index = app.open_index(settings)
+        # A small ledger of this run alone says what is labelled before the micro-batch ends.
+        self._ledger = app.open_archive(settings.ledger) if is_mock else None
 
     def run(self, spark: "SparkSession") -> Result:
         """Stream everything, wait for the index, and compare the stages."""
@@ -156,13 +171,24 @@ class _Flow:
         from reviewstream.cli.reading import served_source
         from reviewstream.spark.query import start_query
 
-        prepare(self._settings)
-        total = self._lines()
-        running = start_query(spark, self._settings, available_now=True)
-        counts = watch(running, lambda so_far: self._tell(so_far, total))
-        wanted = comparison(self._settings, self._tell_index, seconds=QUIET)
-        with served_source(self._settings.source) as (name, lines):
-            return Result(sums=wanted.run(name, lines), labelled=counts.labelled)
+        with self._steps.step("Topics, schemas, index and connector"):
+            prepare(self._settings)
+            total = self._lines()
+        with self._steps.step("Spark's query"):
+            running = start_query(spark, self._settings, available_now=True)
+        began = time.monotonic()
+        with stages(self._context.progress, self._context.console) as bars:
+            counts = watch(running, lambda so_far: self._tell(bars, so_far, total))
+
+            def tell(stage: str, done: int, total: int) -> None:
+                if stage == "index":
+                    bars.update("indexed", done, total)
+
+            wanted = comparison(self._settings, tell, seconds=QUIET)
+            with served_source(self._settings.source) as (name, lines):
+                sums = wanted.run(name, lines)
+        seconds = round(time.monotonic() - began, 1)
+        return Result(sums=sums, labelled=counts.labelled, seconds=seconds)
 
     def _lines(self) -> int:
         """Return how many lines there are that are not blank."""
@@ -173,24 +199,48 @@ class _Flow:
         with served_source(self._settings.source) as (_, lines):
             return sum(isinstance(line, Oversized) or not is_blank(line.data) for line in lines)
 
-    def _tell(self, counts: Counts, total: int) -> None:
+    def _tell(self, bars: Stages, counts: Counts, total: int) -> None:
+        """Show the stages: the last is asked first, so that none is ahead of one before it."""
         good = total - counts.rejected
+        indexed = min(self._index.count(), good)
         offsets = self._log.end_offsets(self._settings.kafka.labelled_topic).values()
-        published = min(sum(offsets), good)  # the end of a transaction takes an offset too
-        self._shown.update("read", counts.labelled + counts.rejected, total)
-        self._shown.update("labelled", counts.labelled, good)
-        self._shown.update("published", published, good)
-        self._shown.update("indexed", self._index.count(), good)
+        published = max(indexed, min(sum(offsets), good))  # a transaction's end takes one too
+        bought = self._bought() if total <= SMALL else counts
+        labelled = max(published, counts.labelled, min(bought.labelled, good))
+        note = spending(bought.tokens, bought.cost_micro_usd, rate=counts.rate)
+        bars.update("read", labelled + counts.rejected, total)
+        bars.update("labelled", labelled, good, note)
+        bars.update("published", published, good)
+        bars.update("indexed", indexed, good)
 
-    def _tell_index(self, stage: str, done: int, total: int) -> None:
-        if stage == "index":
-            self._shown.update("indexed", done, total)
+    def _bought(self) -> Counts:
+        from reviewstream.pipeline.ledger import holdings
+
+        if self._ledger is None:
+            return Counts()
+        held = holdings(self._ledger)
+        return Counts(
+            labelled=sum(one.labels for one in held),
+            tokens=sum(one.prompt_tokens + one.completion_tokens for one in held),
+            cost_micro_usd=sum(one.cost_micro_usd for one in held),
+        )
 
 
-def _present(context: Context, settings: Settings, result: Result, seconds: float) -> None:
+def _say_next(context: Context, *, real_model: bool) -> None:
+    """Say whose labels these are, and what to try next."""
+    if not real_model:
+        context.console.print(
+            "The labels come from a word list (VADER), not from a language model. Next:\n"
+            "  reviewstream demo --real-model     # the model of your OPENAI_API_KEY"
+        )
+    context.console.print("  reviewstream demo --reviews FILE   # reviews of your own")
+    context.console.print("  reviewstream plan FILE             # what labelling them would cost")
+
+
+def _present(context: Context, settings: Settings, result: Result) -> None:
     console = context.console
-    counts = {name: value for name, value in _as_json(result, seconds).items() if name in COUNTS}
-    table = Table(title=f"{counts['read']} reviews in {seconds:g} s", title_justify="left")
+    counts = {name: value for name, value in _as_json(result).items() if name in COUNTS}
+    table = Table(title=f"{counts['read']} reviews in {result.seconds:g} s", title_justify="left")
     for name in counts:
         table.add_column(name, justify="right")
     table.add_row(*map(str, counts.values()))
@@ -235,7 +285,7 @@ def _keep(context: Context, settings: Settings) -> None:
         Event().wait()
 
 
-def _as_json(result: Result, seconds: float) -> dict[str, object]:
+def _as_json(result: Result) -> dict[str, object]:
     sums = result.sums
     return {
         "read": sums.source.lines,
@@ -246,5 +296,5 @@ def _as_json(result: Result, seconds: float) -> dict[str, object]:
         "indexed": sums.documents,
         "missing": sums.ids(Fault.MISSING),
         "doubled": sums.ids(Fault.DOUBLED),
-        "seconds": seconds,
+        "seconds": result.seconds,
     }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, SecretStr
 
+from reviewstream.cli.steps import Steps
 from reviewstream.errors import ConfigError
 from reviewstream.settings import (
     ConnectSettings,
@@ -28,8 +29,13 @@ if TYPE_CHECKING:
     from reviewstream.adapters.tcp_server import ServerAddress
     from reviewstream_testbed import KafkaConnect, SparkCluster
 
-PARTS: Final = ("kafka", "schema_registry", "kafka_connect", "elasticsearch")
 CLUSTER: Final = "spark_cluster"
+PARTS: Final = {
+    "kafka": "Kafka",
+    "schema_registry": "Schema Registry",
+    "kafka_connect": "Kafka Connect",
+    "elasticsearch": "Elasticsearch",
+}
 
 Section = TypeVar("Section", bound=BaseModel)
 
@@ -82,8 +88,14 @@ class Stack:
 
 
 @contextmanager
-def local_stack(
-    settings: Settings, file: Path, folder: Path, *, real_model: bool, cluster: bool = False
+def local_stack(  # noqa: PLR0913 - what is started, and where it is told
+    settings: Settings,
+    file: Path,
+    folder: Path,
+    shown: Steps,
+    *,
+    real_model: bool,
+    cluster: bool = False,
 ) -> Iterator[Stack]:
     """Start every server that the pipeline needs; all end with the block.
 
@@ -91,6 +103,7 @@ def local_stack(
         settings: Source, model and Spark settings are kept, save for addresses.
         file: Served as the source.
         folder: For the checkpoint and the ledger.
+        shown: Told of each server.
         real_model: Ask the model that the settings name instead of the mock endpoint, and remember
             its labels in the ledger that they name.
         cluster: Start a Spark cluster too, and have Spark's settings point to it.
@@ -102,14 +115,20 @@ def local_stack(
     from reviewstream_testbed import Testbed
     from reviewstream_testbed.testbed import check_enough_memory
 
-    parts = (*PARTS, CLUSTER) if cluster else PARTS
+    parts = {**PARTS, CLUSTER: "Spark master and workers"} if cluster else PARTS
     with ExitStack() as stack, plain_errors():
         check_enough_memory(parts)
         openai = settings.openai if real_model else stack.enter_context(_mock(settings.openai))
         served = stack.enter_context(serving(file))
         bed = stack.enter_context(Testbed(()))
+        _ = bed.installation  # a download has a bar of its own
         pool = stack.enter_context(ThreadPoolExecutor(len(parts)))
-        starting = [pool.submit(getattr, bed, name) for name in parts]
+
+        def start(name: str, title: str) -> None:
+            with shown.step(title, f"{title} is up"):
+                getattr(bed, name)
+
+        starting = [pool.submit(start, *part) for part in parts.items()]
 
         def spark() -> SparkSettings:
             kept = _with(settings.spark, checkpoint=str(folder / "checkpoint"))

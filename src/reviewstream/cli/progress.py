@@ -1,5 +1,7 @@
 """Progress of named stages: a bar on a terminal, a line now and then elsewhere, or nothing."""
 
+import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -16,6 +18,7 @@ from rich.progress import (
 )
 
 STEP: Final = 10  # lines per stage where there is no terminal
+EVERY: Final = 10.0  # seconds; no stage is silent for longer
 
 
 class Mode(StrEnum):
@@ -30,22 +33,36 @@ class Mode(StrEnum):
 class Stages(Protocol):
     """Where progress is told."""
 
-    def update(self, stage: str, done: int, total: int) -> None:
-        """Say how far a stage is; the first call of a stage begins it."""
+    def update(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Say how far a stage is; the first call of a stage begins it.
+
+        Args:
+            stage: Its name.
+            done: Of `total`.
+            total: What there is to do, as far as it is known.
+            note: Shown beside it: rates, costs.
+        """
         ...
+
+
+def chosen(mode: Mode, console: Console) -> Mode:
+    """Return how to show progress: by itself, a bar only where a person looks at a terminal."""
+    if mode is not Mode.AUTO:
+        return mode
+    return Mode.RICH if console.is_terminal and "CI" not in os.environ else Mode.LOG
 
 
 @contextmanager
 def stages(mode: Mode, console: Console) -> Iterator[Stages]:
     """Show progress on the console until the block ends."""
-    if mode is Mode.AUTO:
-        mode = Mode.RICH if console.is_terminal else Mode.LOG
+    mode = chosen(mode, console)
     if mode is Mode.RICH:
         with Progress(
             TextColumn("{task.description:>10}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}", markup=False),
             console=console,
         ) as progress:
             yield _Bars(progress)
@@ -58,24 +75,28 @@ class _Bars:
         self._progress = progress
         self._tasks: dict[str, TaskID] = {}
 
-    def update(self, stage: str, done: int, total: int) -> None:
+    def update(self, stage: str, done: int, total: int, note: str = "") -> None:
         if stage not in self._tasks:
-            self._tasks[stage] = self._progress.add_task(stage)
-        self._progress.update(self._tasks[stage], completed=done, total=total)
+            self._tasks[stage] = self._progress.add_task(stage, note="")
+        self._progress.update(self._tasks[stage], completed=done, total=total, note=note)
 
 
 class _Lines:
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._shown: dict[str, int] = {}
+        self._shown: dict[str, tuple[int, float]] = {}
 
-    def update(self, stage: str, done: int, total: int) -> None:
-        tenth = done * STEP // max(total, 1)
-        if self._shown.get(stage) != tenth:
-            self._shown[stage] = tenth
-            self._console.print(f"{stage}: {done} of {total}")
+    def update(self, stage: str, done: int, total: int, note: str = "") -> None:
+        tenth, now = done * STEP // max(total, 1), time.monotonic()
+        before, at = self._shown.get(stage, (None, now))
+        if before != tenth or now >= at + EVERY:
+            self._shown[stage] = tenth, now
+            beside = f" ({note})" if note else ""
+            self._console.print(
+                f"{stage}: {done:,} of {total:,}{beside}", markup=False, soft_wrap=True
+            )
 
 
 class _Silence:
-    def update(self, stage: str, done: int, total: int) -> None:
+    def update(self, stage: str, done: int, total: int, note: str = "") -> None:
         pass

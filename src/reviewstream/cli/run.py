@@ -7,9 +7,10 @@ import click
 from reviewstream.cli.context import Context, verb
 from reviewstream.cli.limits import limited
 from reviewstream.cli.local import use_java
-from reviewstream.cli.progress import stages
+from reviewstream.cli.progress import Stages, stages
 from reviewstream.cli.signals import on_signals
-from reviewstream.cli.streaming import Counts, watch
+from reviewstream.cli.steps import steps
+from reviewstream.cli.streaming import Counts, spending, watch
 
 
 @click.command("run")
@@ -34,31 +35,42 @@ def command(context: Context, *, once: bool, setup: bool) -> None:
     use_java()
     settings = context.settings
     context.warn_of_prices()
-    if setup:
-        prepare(settings)
-    spark = spark_session(settings.spark)
+    with steps(context.progress, context.console) as starting:
+        if setup:
+            with starting.step("Topics, schemas, index and connector"):
+                prepare(settings)
+        with starting.step("Spark"):
+            spark = spark_session(settings.spark)
     stop = on_signals()  # after Spark, which has a handler of its own
     try:
         with stages(context.progress, context.console) as shown:
             running = start_query(spark, settings, available_now=once)
             context.console.print("Ready.")
-            counts = watch(running, lambda so_far: shown.update("bytes", *_position(so_far)), stop)
+            counts = watch(running, lambda so_far: _tell(shown, so_far), stop)
     finally:
         spark.stop()
     _report(context, counts)
 
 
-def _position(counts: Counts) -> tuple[int, int]:
-    offset = counts.offset or 0
-    return offset, max(offset, counts.head or 0)
+def _tell(shown: Stages, counts: Counts) -> None:
+    if counts.offset is None:
+        shown.update("bytes", 0, 0, "no micro-batch has ended yet")
+        return
+    rejected = f", {counts.rejected:,} rejected" if counts.rejected else ""
+    note = spending(counts.tokens, counts.cost_micro_usd, rate=counts.rate)
+    total = max(counts.offset, counts.head or 0)
+    shown.update("bytes", counts.offset, total, f"{counts.labelled:,} labelled{rejected}, {note}")
 
 
 def _report(context: Context, counts: Counts) -> None:
     if context.json:
         context.emit(asdict(counts))
         return
+    if counts.offset is None:
+        context.console.print("Nothing new since the last run: 0 micro-batches.")
+        return
     context.console.print(
         f"Stopped at byte {counts.offset}: {counts.labelled} labelled, of them "
         f"{counts.from_ledger} from the ledger, and {counts.rejected} rejected, "
-        f"in {counts.batches} micro-batches."
+        f"in {counts.batches} micro-batches: {spending(counts.tokens, counts.cost_micro_usd)}."
     )

@@ -17,6 +17,9 @@ class Counts:
 
     Attributes:
         from_ledger: How many of the labelled had been paid for before.
+        tokens: Paid for, of questions and answers.
+        cost_micro_usd: What they cost.
+        rate: Reviews a second of the last micro-batch.
         offset: Bytes from the start of the file to the next line; None before the first batch.
         head: Bytes from the start of the file to the end of what there is, if that is known.
     """
@@ -25,8 +28,17 @@ class Counts:
     labelled: int = 0
     rejected: int = 0
     from_ledger: int = 0
+    tokens: int = 0
+    cost_micro_usd: int = 0
+    rate: float = 0.0
     offset: int | None = None
     head: int | None = None
+
+
+def spending(tokens: int, micro_usd: int, *, rate: float = 0.0) -> str:
+    """Return tokens and money, and reviews a second unless that is 0, as a person reads them."""
+    fast = f"{rate:,.0f} reviews/s, " if rate else ""
+    return f"{fast}{tokens:,} tokens, ${micro_usd / 1_000_000:,.4f}"
 
 
 def watch(
@@ -85,6 +97,9 @@ def _add(counts: Counts, batch: "BatchCounts") -> Counts:
         labelled=counts.labelled + batch.labelled,
         rejected=counts.rejected + batch.rejected,
         from_ledger=counts.from_ledger + batch.from_ledger,
+        tokens=counts.tokens + batch.tokens,
+        cost_micro_usd=counts.cost_micro_usd + batch.cost_micro_usd,
+        rate=(batch.labelled + batch.rejected) / batch.seconds if batch.seconds else 0.0,
         offset=batch.offset,
         head=batch.head,
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - as every Spark user writes it
 from pyspark.sql.streaming.query import StreamingQuery
 
@@ -51,16 +51,22 @@ class BatchCounts:
 
     Attributes:
         from_ledger: How many of the labelled had been paid for before.
+        tokens: Paid for now, of questions and answers, those of rejected reviews included.
+        cost_micro_usd: What they cost.
         offset: Bytes from the start of the file to where the next one begins.
         head: Bytes from the start of the file to the end of what there is; None if not known.
+        seconds: From its trigger to its commit.
     """
 
     batch_id: int
     labelled: int
     rejected: int
     from_ledger: int
+    tokens: int = 0
+    cost_micro_usd: int = 0
     offset: int
     head: int | None
+    seconds: float = 0.0
 
 
 def start_query(
@@ -128,12 +134,24 @@ def _start(
 def counted(labelled: DataFrame) -> DataFrame:
     """Have Spark count the rows of each micro-batch; `batch_counts` reads the counts."""
     is_rejected = F.col("rejection").isNotNull()
-    free = F.col("provenance.from_ledger") if "provenance" in labelled.columns else F.expr("false")
+    has_labels = "provenance" in labelled.columns
+    free = F.col("provenance.from_ledger") if has_labels else F.expr("false")
+
+    def paid(name: str) -> Column:
+        if not has_labels:
+            return F.lit(0)
+        bought = F.when(~free, F.col(f"provenance.{name}"))
+        return F.coalesce(
+            F.sum(F.when(is_rejected, F.col(f"rejection.{name}")).otherwise(bought)), F.lit(0)
+        )
+
     return labelled.observe(
         METRICS,
         F.count(F.when(~is_rejected, 1)).alias("labelled"),
         F.count(F.when(is_rejected, 1)).alias("rejected"),
         F.count(F.when(free, 1)).alias("from_ledger"),
+        (paid("prompt_tokens") + paid("completion_tokens")).alias("tokens"),
+        paid("cost_micro_usd").alias("cost_micro_usd"),
     )
 
 
@@ -247,6 +265,9 @@ def _counts(progress: Mapping[str, Any]) -> BatchCounts | None:
         labelled=observed["labelled"],
         rejected=observed["rejected"],
         from_ledger=observed["from_ledger"],
+        tokens=observed["tokens"],
+        cost_micro_usd=observed["cost_micro_usd"],
         offset=source["endOffset"]["offset"],
         head=None if latest is None else latest["offset"],
+        seconds=progress.get("batchDuration", 0) / 1_000,
     )

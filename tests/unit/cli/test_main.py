@@ -12,7 +12,17 @@ from reviewstream import cli as package
 from reviewstream.cli import VERBS, main
 from reviewstream.errors import LimitError
 
-HEAVY = ("reviewstream.settings", "pydantic", "pyspark", "openai", "confluent_kafka", "elasticsearch", "pyarrow", "aiohttp", "redis")
+HEAVY = (
+    "reviewstream.settings",
+    "pydantic",
+    "pyspark",
+    "openai",
+    "confluent_kafka",
+    "elasticsearch",
+    "pyarrow",
+    "aiohttp",
+    "redis",
+)
 
 
 def test_help_lists_every_verb_with_a_sentence() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from reviewstream.cli import streaming
-from reviewstream.cli.streaming import Counts, watch
+from reviewstream.cli.streaming import Counts, spending, watch
 from reviewstream.spark import query
 from reviewstream.spark.query import BatchCounts, RunningQuery
 
@@ -17,6 +17,9 @@ def batch(batch_id: int, labelled: int, rejected: int = 0) -> BatchCounts:
         labelled=labelled,
         from_ledger=labelled // 2,
         rejected=rejected,
+        tokens=10 * labelled,
+        cost_micro_usd=labelled,
+        seconds=0.5,
         offset=labelled,
         head=100,
     )
@@ -53,5 +56,20 @@ def test_every_micro_batch_is_counted_once(
     told: list[Counts] = []
     running = RunningQuery(query=Scripted(looks), drain_file=tmp_path)  # type: ignore[arg-type] # enough of it
     counts = watch(running, told.append)
-    assert counts == Counts(batches=2, labelled=3, rejected=1, from_ledger=1, offset=2, head=100)
+    assert counts == Counts(
+        batches=2,
+        labelled=3,
+        rejected=1,
+        from_ledger=1,
+        tokens=30,
+        cost_micro_usd=3,
+        rate=6.0,
+        offset=2,
+        head=100,
+    )
     assert told[-1] == counts
+
+
+def test_what_was_spent_is_written_for_people() -> None:
+    assert spending(47_542, 8_300) == "47,542 tokens, $0.0083"
+    assert spending(0, 0, rate=1_234.4) == "1,234 reviews/s, 0 tokens, $0.0000"
