@@ -44,7 +44,9 @@ def demo(*arguments: str, code: int = 0) -> tuple[dict[str, Any], str]:
 def assert_counts_agree(shown: str) -> None:
     """No stage is ever ahead of the one before it."""
     seen = dict.fromkeys(("read", "labelled", "published", "indexed"), 0)
-    for stage, done in re.findall(r"^(read|labelled|published|indexed): ([\d,]+) of", shown, re.M):
+    for stage, done in re.findall(
+        r"^(read|labelled|published|indexed): ([\d,]+) of", shown, re.MULTILINE
+    ):
         seen[stage] = int(done.replace(",", ""))
         if stage == "indexed":  # the last of a look
             assert [*seen.values()] == sorted(seen.values(), reverse=True), shown
