@@ -4,9 +4,11 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import quoteattr
 
@@ -116,7 +118,10 @@ def jars_folder(cache: Path) -> Path:
 
 
 def download(folder: Path, work: Path, java: Path, environ: Mapping[str, str]) -> Iterator[str]:
-    """Let Ivy download what `ivy.xml` names; yield each name when found and when fetched."""
+    """Let Ivy download what `ivy.xml` names; yield each name when found and when fetched.
+
+    Ivy fetches one file after the other, so there is an Ivy for each configuration.
+    """
     work.mkdir(parents=True, exist_ok=True)
     settings = work / "settings.xml"
     repository = maven_repository(environ)
@@ -124,18 +129,51 @@ def download(folder: Path, work: Path, java: Path, environ: Mapping[str, str]) -
     settings.write_text(_SETTINGS.format(root=root))
     command: list[str | Path] = [
         java / "bin" / "java",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",  # they end before it pays to compile them well
         *network_options(environ, work),
         "-jar",
         ivy_jar(),
     ]
-    command += ["-settings", settings, "-ivy", IVY_FILE, "-cache", work / "cache"]
+    command += ["-settings", settings, "-ivy", IVY_FILE]
     command += ["-retrieve", folder / "[conf]" / "[artifact]-[revision](-[classifier]).[ext]"]
+    confs = sorted({path.partition("/")[0] for path in read_lock(LOCK_FILE.read_text())})
+    commands = [[*command, "-confs", conf, "-cache", work / f"cache-{conf}"] for conf in confs]
     try:
-        for line in output_lines(command):
+        for line in lines_of_all(commands):
             if news := re.search(r"\tfound \S+#(\S+) in|\[SUCCESSFUL \] \S+!(\S+)", line):
                 yield news[1] or news[2]
     except CommandError as error:
         raise TestbedError(_failure(str(error))) from error
+
+
+def lines_of_all(commands: Sequence[Sequence[str | Path]]) -> Iterator[str]:
+    """Run commands at the same time to their ends; yield what they print as it comes.
+
+    Raises:
+        CommandError: One of them failed; the others end with this process, or by themselves.
+    """
+    news: SimpleQueue[str | Exception | None] = SimpleQueue()
+
+    def run(command: Sequence[str | Path]) -> None:
+        try:
+            for line in output_lines(command):
+                news.put(line)
+        except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+            news.put(error)
+        news.put(None)
+
+    for command in commands:
+        Thread(target=run, args=[command], daemon=True).start()  # Ctrl-C does not wait for them
+    running = len(commands)
+    while running:
+        match news.get():
+            case None:
+                running -= 1
+            case Exception() as error:
+                raise error
+            case line:
+                yield line
 
 
 def _failure(output: str) -> str:

@@ -9,6 +9,7 @@ import msgspec
 from rich.text import Text
 
 from reviewstream.cli.context import DONE, FINDINGS, Context
+from reviewstream.cli.steps import steps
 from reviewstream.cli.terminal import plain
 from reviewstream.core.costs import MILLION, cost_micro_usd
 from reviewstream.core.prompts import expected_answer_tokens, question_tokens
@@ -46,7 +47,11 @@ def check_endpoint(context: Context) -> None:
     policy = LabelPolicy.of(settings)
     announced = _announcement(policy, settings)
     _say(context, announced)
-    found = asyncio.run(_asked(settings, policy))
+    with (
+        steps(context.progress, context.console) as shown,
+        shown.step(f"Asking {policy.endpoint}", f"{policy.endpoint} was asked"),
+    ):
+        found = asyncio.run(_asked(settings, policy))
     findings = report(found, settings, _price(given, settings))
     for finding in findings:
         _show(context, finding)

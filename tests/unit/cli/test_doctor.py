@@ -158,7 +158,7 @@ def test_the_cost_is_said_before_anything_is_asked(endpoint: Endpoint) -> None:
     (said,) = seen
     assert said.startswith("Asking http://127.0.0.1:1/v1 some 8 small questions, 12 at most")
     assert "US dollars" in said
-    assert result.stderr.startswith(f"{said}ok      reachable")
+    assert result.stderr.startswith(f"{said}http://127.0.0.1:1/v1 was asked (0.")
 
 
 def test_a_price_that_is_not_known_is_said_so(endpoint: Endpoint) -> None:

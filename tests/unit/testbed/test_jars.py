@@ -1,6 +1,8 @@
 """A jar is trusted only if it is the one that was locked."""
 
 import hashlib
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,11 +13,13 @@ from reviewstream_testbed.errors import TestbedError
 from reviewstream_testbed.jars import (
     LOCK_FILE,
     ivy_jar,
+    lines_of_all,
     maven_repository,
     read_lock,
     verify,
     write_lock,
 )
+from reviewstream_testbed.processes import CommandError
 
 MIRROR = """\
 <settings xmlns="http://maven.apache.org/SETTINGS/1.2.0">
@@ -106,3 +110,17 @@ def test_our_own_variable_wins(tmp_path: Path) -> None:
 def write_settings(home: Path, of: str) -> None:
     (home / ".m2").mkdir()
     (home / ".m2" / "settings.xml").write_text(MIRROR.format(of=of))
+
+
+def test_commands_run_at_the_same_time_and_all_their_lines_come(tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe")  # who opens one end waits for the other
+    reads = f"import sys; print(open({str(pipe)!r}).read(), file=sys.stderr)"
+    writes = f"import sys; open({str(pipe)!r}, 'w').write('from the other'); print('wrote')"
+    commands = [[sys.executable, "-c", program] for program in (reads, writes)]
+    assert {line.strip() for line in lines_of_all(commands)} == {"from the other", "wrote"}
+
+
+def test_the_failure_of_one_command_is_that_of_all() -> None:
+    commands = [[sys.executable, "-c", program] for program in ("", "raise SystemExit('broken')")]
+    with pytest.raises(CommandError, match="broken"):
+        list(lines_of_all(commands))
