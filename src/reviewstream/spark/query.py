@@ -30,6 +30,7 @@ from reviewstream.spark.wiring import wiring
 
 METRICS: Final = "reviewstream"
 POLL: Final = 0.1  # seconds
+DRAIN_PATIENCE: Final = 300.0  # seconds for the micro-batch that runs
 _OURS: Final = re.compile(r"^reviewstream\.[\w.]+: (.+)$", re.MULTILINE)
 _OUR_CLASS: Final = re.compile(r"^reviewstream\.errors\.(\w+): ", re.MULTILINE)
 _PYTHONS: Final = re.compile(r"^([\w.]+(?:Error|Exception): .+)$", re.MULTILINE)
@@ -174,7 +175,7 @@ def batch_counts(query: StreamingQuery, *, after: int = -1) -> list[BatchCounts]
     return found[::-1]
 
 
-def drain_and_stop(running: RunningQuery, *, timeout: float = 300.0) -> bool:
+def drain_and_stop(running: RunningQuery, *, timeout: float = DRAIN_PATIENCE) -> bool:
     """End the query between two micro-batches, so that nothing is written twice later.
 
     Args:
@@ -185,13 +186,15 @@ def drain_and_stop(running: RunningQuery, *, timeout: float = 300.0) -> bool:
         Whether the last micro-batch was completed.
     """
     running.drain_file.touch()
-    deadline = time.monotonic() + timeout
-    while running.query.isActive and not _is_drained(running) and time.monotonic() < deadline:
-        time.sleep(POLL)
-    completed = _is_drained(running)
-    running.query.stop()
-    running.drain_file.unlink(missing_ok=True)
-    running.checkpoint.release()
+    try:
+        deadline = time.monotonic() + timeout
+        while running.query.isActive and not _is_drained(running) and time.monotonic() < deadline:
+            time.sleep(POLL)
+        completed = _is_drained(running)
+        running.query.stop()
+    finally:
+        running.drain_file.unlink(missing_ok=True)
+        running.checkpoint.release()
     return completed
 
 

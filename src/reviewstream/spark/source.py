@@ -228,10 +228,11 @@ class ReviewStreamReader(_RangeReader, DataSourceStreamReader, SupportsTriggerAv
         """
         if self.options.drain_file is None:
             return False
-        drain_file = Path(self.options.drain_file)
-        if not drain_file.exists():
+        try:  # it may be removed at any moment, and must not be made again then
+            with Path(self.options.drain_file).open("r+") as drain_file:
+                drain_file.write(DRAINED)
+        except FileNotFoundError:
             return False
-        drain_file.write_text(DRAINED)
         return True
 
 

@@ -108,6 +108,17 @@ def test_a_micro_batch_that_takes_too_long_is_cut_off(tmp_path: Path) -> None:
     assert ended.stopped.is_set()
 
 
+def test_a_query_that_cannot_be_stopped_leaves_no_file(tmp_path: Path) -> None:
+    class Gone(Ended):
+        def stop(self) -> None:
+            raise ConnectionRefusedError
+
+    gone = Gone(tmp_path / "drain", drains_after=1)
+    with pytest.raises(ConnectionRefusedError):
+        drain_and_stop(running(gone))
+    assert not gone.drain_file.exists()
+
+
 @pytest.mark.parametrize(
     ("checkpoint", "given", "account"),
     [
