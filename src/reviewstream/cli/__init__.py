@@ -3,10 +3,11 @@
 import sys
 import traceback
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
 import click
 
+from reviewstream.cli.signals import obeying
 from reviewstream.cli.terminal import plain_lines
 from reviewstream.errors import LimitError, ReviewStreamError
 
@@ -67,6 +68,10 @@ class _Verbs(click.Group):
     ) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([*VERBS.items()])
+
+    def main(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401 - click's signature
+        with obeying():
+            return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> object:
         try:

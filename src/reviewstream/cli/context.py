@@ -192,3 +192,5 @@ def _start_logging(log_format: str, *, debug: bool) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("reviewstream").setLevel(logging.DEBUG if debug else logging.INFO)
+    # It logs a traceback for every call to a JVM that is gone; `spark.jvm` says it in a sentence.
+    logging.getLogger("py4j").setLevel(logging.INFO if debug else logging.CRITICAL)

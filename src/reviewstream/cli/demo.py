@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -18,6 +18,7 @@ from reviewstream.cli.limits import limited
 from reviewstream.cli.local import local_stack, scratch, use_java
 from reviewstream.cli.progress import Stages, stages
 from reviewstream.cli.reconcile import comparison, findings
+from reviewstream.cli.signals import ending
 from reviewstream.cli.steps import Steps, steps
 from reviewstream.cli.streaming import Counts, spending, watch
 from reviewstream.core.audit import Fault
@@ -37,6 +38,7 @@ SMALL: Final = 2_000  # lines; a ledger of that many labels is read in no time
 SEED: Final = 7
 QUERY: Final = "delicious | friendly | terrible"
 HITS: Final = 3
+ENDING: Final = 60.0  # seconds for Spark and the servers to end after a signal
 QUIET: Final = 60.0  # seconds without a new document until the index counts as complete
 
 
@@ -80,6 +82,7 @@ def command(  # noqa: PLR0913 - an argument for each option
     use_java()
     began = time.monotonic()
     with (
+        ending("ending Spark and the servers", ENDING),
         steps(context.progress, context.console) as shown,
         scratch() as folder,
         local_stack(
@@ -118,16 +121,14 @@ def _sample(file: Path, count: int) -> Path:
 
 @contextmanager
 def _spark(settings: Callable[[], SparkSettings], shown: Steps) -> "Iterator[SparkSession]":
-    from reviewstream.spark.session import spark_session
+    from reviewstream.spark.jvm import spark_running
 
     # It lives for a minute: its JVM would spend half of its time on making itself fast.
     os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:+UseSerialGC -XX:TieredStopAtLevel=1")
-    with shown.step("Spark", "Spark is up"):
-        spark = spark_session(settings())
-    try:
+    with ExitStack() as stack:
+        with shown.step("Spark", "Spark is up"):
+            spark = stack.enter_context(spark_running(settings()))
         yield spark
-    finally:
-        spark.stop()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,8 +282,7 @@ def _keep(context: Context, settings: Settings) -> None:
     for name, value in addresses.items():
         context.console.print(f"  export {name}={value}", markup=False, soft_wrap=True)
     context.console.print("  reviewstream search 'good food'\n  reviewstream report")
-    with suppress(KeyboardInterrupt):
-        Event().wait()
+    Event().wait()
 
 
 def _as_json(result: Result) -> dict[str, object]:

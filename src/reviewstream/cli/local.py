@@ -120,9 +120,9 @@ def local_stack(  # noqa: PLR0913 - what is started, and where it is told
         check_enough_memory(parts)
         openai = settings.openai if real_model else stack.enter_context(_mock(settings.openai))
         served = stack.enter_context(serving(file))
-        bed = stack.enter_context(Testbed(()))
-        _ = bed.installation  # a download has a bar of its own
         pool = stack.enter_context(ThreadPoolExecutor(len(parts)))
+        bed = stack.enter_context(Testbed(()))  # it ends first: starts that are under way fail
+        _ = bed.installation  # a download has a bar of its own
 
         def start(name: str, title: str) -> None:
             with shown.step(title, f"{title} is up"):

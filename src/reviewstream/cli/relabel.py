@@ -3,8 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from threading import Event
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -13,13 +12,14 @@ import msgspec
 from reviewstream.cli.context import DONE, FINDINGS, Context, verb
 from reviewstream.cli.limits import limited
 from reviewstream.cli.progress import Stages, stages
-from reviewstream.cli.signals import on_signals
+from reviewstream.cli.signals import IN_FLIGHT, finishing, in_loop
 from reviewstream.core.batches import bounded
 from reviewstream.core.costs import MILLION
 from reviewstream.core.selection import Condition, parse_condition
 from reviewstream.errors import ConfigError, ReviewStreamError
 
 if TYPE_CHECKING:
+    from reviewstream.core.records import LabelledReview
     from reviewstream.pipeline.relabel import Estimate, Progress
     from reviewstream.pipeline.survey import Order, Survey, Surveyor
 
@@ -137,7 +137,7 @@ class _Run:
         if not self._due:
             return self._progress
         try:
-            asyncio.run(self._relabel(on_signals()))
+            asyncio.run(self._relabel())
         except ReviewStreamError:
             done = self._progress.labelled
             self._console.print(
@@ -146,8 +146,9 @@ class _Run:
             raise
         return self._progress
 
-    async def _relabel(self, stop: Event) -> None:
+    async def _relabel(self) -> None:
         from reviewstream import app
+        from reviewstream.pipeline.halt import Halted
         from reviewstream.pipeline.publishing import Publisher, find_topics
         from reviewstream.pipeline.relabel import Relabeller
 
@@ -159,18 +160,22 @@ class _Run:
         limits = settings.limits.model_copy(update={"account": self._account()})
         async with app.open_labeller(self._openai, settings.ledger, limits) as labeller:
             relabeller = Relabeller(labeller.label, publisher, self._order)
-            for reviews in bounded(
-                self._work.due(),
-                lambda review: len(review.text),
-                size=ROUNDS * self._openai.concurrency * self._openai.pack,
-                room=CHARACTERS,
-            ):
-                if stop.is_set():
-                    break
-                self._progress = await relabeller.relabel(reviews, self._progress)
-                self._shown.update(
-                    "labelled", self._progress.labelled + self._progress.rejected, self._due
-                )
+            with finishing(IN_FLIGHT, in_loop(labeller.end)) as stop, suppress(Halted):
+                for reviews in self._batches():
+                    if stop.is_set():
+                        break
+                    self._progress = await relabeller.relabel(reviews, self._progress)
+                    self._shown.update(
+                        "labelled", self._progress.labelled + self._progress.rejected, self._due
+                    )
+
+    def _batches(self) -> "Iterator[list[LabelledReview]]":
+        return bounded(
+            self._work.due(),
+            lambda review: len(review.text),
+            size=ROUNDS * self._openai.concurrency * self._openai.pack,
+            room=CHARACTERS,
+        )
 
     def _account(self) -> str:
         """Return who pays: by default the order, so that a second start has the same budget."""

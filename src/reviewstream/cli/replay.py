@@ -1,20 +1,20 @@
 """`reviewstream rejects replay`: what did not get through is sent again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from threading import Event
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
 from reviewstream.cli.context import DONE, FINDINGS, Context
 from reviewstream.cli.progress import Stages, stages
-from reviewstream.cli.signals import on_signals
+from reviewstream.cli.signals import IN_FLIGHT, finishing, in_loop
 from reviewstream.cli.terminal import plain
 from reviewstream.core.batches import bounded
 from reviewstream.core.costs import MILLION
 from reviewstream.errors import ReviewStreamError
+from reviewstream.pipeline.halt import Halted
 from reviewstream.pipeline.replay import Refusal, Repeater, Replayed, Replayer
 
 if TYPE_CHECKING:
@@ -86,35 +86,37 @@ class Replay:
 
     def _try(self, left: "Remaining", sink: "RecordSink", shown: Stages) -> None:
         try:
-            asyncio.run(self._send(left, sink, shown, on_signals()))
+            asyncio.run(self._send(left, sink, shown))
         except ReviewStreamError:
             self._context.console.print(
                 f"{self._done.sent} of {len(left.places)} got through; start again to go on."
             )
             raise
 
-    async def _send(
-        self, left: "Remaining", sink: "RecordSink", shown: Stages, stop: Event
-    ) -> None:
+    async def _send(self, left: "Remaining", sink: "RecordSink", shown: Stages) -> None:
         model, total = self._context.settings.openai, len(left.places)
         size = ROUNDS * model.concurrency * model.pack
-        async with self._sender(sink) as sender:
+        async with self._sender(sink) as (sender, end):
             found = self._rejects.at(left.places)
-            for some in bounded(found, lambda one: len(one.raw), size=size, room=BYTES):
-                if stop.is_set():
-                    break
-                self._done = self._done.plus(await sender.replay(some))
-                shown.update("replayed", self._done.sent + self._done.refused, total)
+            with finishing(IN_FLIGHT, end) as stop, suppress(Halted):
+                for some in bounded(found, lambda one: len(one.raw), size=size, room=BYTES):
+                    if stop.is_set():
+                        break
+                    self._done = self._done.plus(await sender.replay(some))
+                    shown.update("replayed", self._done.sent + self._done.refused, total)
 
     @asynccontextmanager
-    async def _sender(self, sink: "RecordSink") -> AsyncIterator[Sender]:
+    async def _sender(
+        self, sink: "RecordSink"
+    ) -> AsyncIterator[tuple[Sender, Callable[[], object]]]:
+        """Open the sender; with it comes what ends its waits, from any thread."""
         from reviewstream import app
         from reviewstream.pipeline.publishing import Publisher, find_topics
 
         settings = self._context.settings
         if self._letters:
             topic = settings.kafka.labelled_topic
-            yield Repeater(sink, topic, self._rejects.labelled, self._refuse)
+            yield Repeater(sink, topic, self._rejects.labelled, self._refuse), lambda: None
             return
         registry = app.open_registry(settings.registry)
         topics = find_topics(settings.kafka, settings.registry, registry)
@@ -122,8 +124,10 @@ class Replay:
         account = settings.limits.account or f"replay {settings.kafka.labelled_topic}"
         limits = settings.limits.model_copy(update={"account": account})
         async with app.open_labeller(settings.openai, settings.ledger, limits) as labeller:
-            publisher = Publisher(topics, sink)
-            yield Replayer(labeller.label, publisher, self._refuse, self._repaired)
+            replayer = Replayer(
+                labeller.label, Publisher(topics, sink), self._refuse, self._repaired
+            )
+            yield replayer, in_loop(labeller.end)
 
     def _refuse(self, refusal: Refusal) -> None:
         if len(self._refusals) < NAMED:

@@ -1,6 +1,8 @@
 """`reviewstream run`: the pipeline against the servers that the settings name."""
 
+from contextlib import ExitStack
 from dataclasses import asdict
+from typing import Final
 
 import click
 
@@ -8,9 +10,14 @@ from reviewstream.cli.context import Context, verb
 from reviewstream.cli.limits import limited
 from reviewstream.cli.local import use_java
 from reviewstream.cli.progress import Stages, stages
-from reviewstream.cli.signals import on_signals
+from reviewstream.cli.signals import ending, finishing
 from reviewstream.cli.steps import steps
 from reviewstream.cli.streaming import Counts, spending, watch
+
+ENDING: Final = 15.0  # seconds for Spark to end
+LAST: Final = (
+    "the micro-batch that runs is finished first, for {:g} s at most; a second signal ends at once"
+)
 
 
 @click.command("run")
@@ -25,30 +32,28 @@ from reviewstream.cli.streaming import Counts, spending, watch
 def command(context: Context, *, once: bool, setup: bool) -> None:
     """Stream reviews from the review server to Kafka, labelled; Connect indexes them.
 
-    Ends cleanly on SIGTERM and Ctrl-C: the micro-batch that runs is finished first. The next run
-    with the same checkpoint goes on where this one ended.
+    Ends cleanly on SIGTERM and Ctrl-C, with exit code 143 or 130: the micro-batch that runs is
+    finished first. The next run with the same checkpoint goes on where this one ended.
     """
     from reviewstream.app import prepare
-    from reviewstream.spark.query import start_query
-    from reviewstream.spark.session import spark_session
+    from reviewstream.spark.jvm import spark_running
+    from reviewstream.spark.query import DRAIN_PATIENCE, start_query
 
     use_java()
     settings = context.settings
     context.warn_of_prices()
-    with steps(context.progress, context.console) as starting:
-        if setup:
-            with starting.step("Topics, schemas, index and connector"):
-                prepare(settings)
-        with starting.step("Spark"):
-            spark = spark_session(settings.spark)
-    stop = on_signals()  # after Spark, which has a handler of its own
-    try:
-        with stages(context.progress, context.console) as shown:
-            running = start_query(spark, settings, available_now=once)
-            context.console.print("Ready.")
+    with ending("ending Spark", ENDING), ExitStack() as stack:
+        with steps(context.progress, context.console) as starting:
+            if setup:
+                with starting.step("Topics, schemas, index and connector"):
+                    prepare(settings)
+            with starting.step("Spark"):
+                spark = stack.enter_context(spark_running(settings.spark))
+        shown = stack.enter_context(stages(context.progress, context.console))
+        running = start_query(spark, settings, available_now=once)
+        context.console.print("Ready.")
+        with finishing(LAST.format(DRAIN_PATIENCE)) as stop:
             counts = watch(running, lambda so_far: _tell(shown, so_far), stop)
-    finally:
-        spark.stop()
     _report(context, counts)
 
 

@@ -1,7 +1,6 @@
 """`reviewstream serve`: a file as a resumable stream of reviews."""
 
 import asyncio
-import signal
 from pathlib import Path
 
 import click
@@ -12,6 +11,7 @@ from reviewstream.adapters.review_log import ReviewLog
 from reviewstream.adapters.tcp_server import ReviewServer, ServeOptions, ServerAddress
 from reviewstream.cli.context import Context, verb
 from reviewstream.cli.progress import stages
+from reviewstream.cli.signals import finishing, in_loop
 from reviewstream.cli.terminal import plain
 
 PORT = click.IntRange(0, 65535)
@@ -83,12 +83,11 @@ def command(  # noqa: PLR0913 - one for each option
 
 async def _serve(context: Context, log: ReviewLog, options: ServeOptions) -> None:
     stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     server = ReviewServer(log, options)
-    _announce(context, log, await server.start())
-    await stopped.wait()
-    await server.stop()
+    with finishing(ask=in_loop(stopped.set)):
+        _announce(context, log, await server.start())
+        await stopped.wait()
+        await server.stop()
 
 
 def _announce(context: Context, log: ReviewLog, address: ServerAddress) -> None:

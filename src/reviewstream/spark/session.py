@@ -46,13 +46,16 @@ def spark_session(settings: SparkSettings, *, name: str = "reviewstream") -> Spa
 
     Sets `PYSPARK_PYTHON`, unless it is set: workers must run this Python, which has our packages.
     """
-    os.environ.setdefault("PYSPARK_PYTHON", python_for(settings))
+    prepare_python(settings)
     builder = SparkSession.builder.appName(name)
-    if master := _master(settings):
-        builder = builder.master(master)
     for key, value in configuration(settings).items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
+
+
+def prepare_python(settings: SparkSettings) -> None:
+    """Say which Python the workers run; the user may have said it before."""
+    os.environ.setdefault("PYSPARK_PYTHON", python_for(settings))
 
 
 def python_for(settings: SparkSettings) -> str:
@@ -63,7 +66,9 @@ def python_for(settings: SparkSettings) -> str:
 def configuration(settings: SparkSettings) -> dict[str, str]:
     """Return Spark's settings."""
     local = _local() if _is_here(settings) else {}
-    return _EVERYWHERE | local | settings.config
+    master = _master(settings)
+    named = {"spark.master": master} if master else {}
+    return _EVERYWHERE | local | named | settings.config
 
 
 def _is_here(settings: SparkSettings) -> bool:

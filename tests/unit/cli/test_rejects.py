@@ -3,7 +3,7 @@
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from reviewstream import app
 from reviewstream.cli import main
+from reviewstream.cli.replay import ROUNDS
 from reviewstream.core.chat import ChatAnswer, ChatRequest
 from reviewstream.core.parsing import to_line
 from reviewstream.core.records import Sentiment
@@ -28,7 +29,7 @@ WELL = judging(lambda _: Sentiment.NEGATIVE)
 
 
 @pytest.fixture
-def bed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
+def bed(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     """Two lines with a label, two that are none, twenty that the model refused."""
     bed = Pipeline("a", "b", "", "", *(f"r{number:02}" for number in range(20)))
     for number in bed.ids:
@@ -53,10 +54,7 @@ def bed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
     )
     monkeypatch.setattr(app, "open_record_sink", lambda _: bed.log.sink())
     monkeypatch.setattr(app, "open_labeller", open_labeller)
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield bed
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    return bed
 
 
 def rejects(verb: str, *arguments: str | Path) -> Result:
@@ -207,16 +205,17 @@ def test_a_spent_limit_ends_with_its_code_and_the_next_start_goes_on(bed: Pipeli
     assert len(bed.labels()) == 22
 
 
-def test_a_signal_ends_it_between_two_moments_at_which_all_is_published(bed: Pipeline) -> None:
+def test_a_signal_ends_it_and_the_next_start_goes_on(bed: Pipeline) -> None:
     def answer(request: ChatRequest) -> ChatAnswer | Exception:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
         return WELL(request)
 
     bed.model = FakeChatModel(answer)
     result = rejects("replay", "--reason", "MODEL_REFUSED")
-    assert result.exit_code == 1
-    assert "start again to go on." in result.output
-    assert 2 < len(bed.labels()) < 22
+    assert result.exit_code == 128 + signal.SIGINT
+    assert "reviewstream: stopped by Ctrl-C; requests in flight are finished" in result.stderr
+    assert "start again to go on." in result.stderr
+    assert len(bed.labels()) == 2 + ROUNDS
     bed.model = FakeChatModel(WELL)
     assert rejects("replay", "--reason", "MODEL_REFUSED").exit_code == 0
     assert len(bed.labels()) == 22

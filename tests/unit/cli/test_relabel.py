@@ -3,28 +3,32 @@
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TypeAlias
 
 import pytest
 from click.testing import CliRunner, Result
 
 from reviewstream import app
 from reviewstream.cli import main
+from reviewstream.cli.relabel import ROUNDS
 from reviewstream.core.chat import ChatAnswer, ChatRequest
 from reviewstream.core.records import Sentiment
-from reviewstream.errors import LimitError, PermanentError
+from reviewstream.errors import LimitError, PermanentError, ThrottledError, TransientError
 from reviewstream.pipeline.labelling import Labeller, LabelPolicy
 from reviewstream.settings import LedgerSettings, LimitsSettings, OpenAISettings
 from reviewstream.testing import FakeChatModel, FakeClock, NoLimit, judging
 from tests.unit.pipeline.test_relabel import Bed, labelled
+
+Answer: TypeAlias = Callable[[ChatRequest], ChatAnswer | Exception]
 
 REVIEWS = 40
 OPTIONS = ("--progress", "none", "-s", "openai.pack=1", "-s", "openai.concurrency=1")
 
 
 @pytest.fixture
-def bed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bed]:
+def bed(monkeypatch: pytest.MonkeyPatch) -> Bed:
     """A topic in memory; what the command opens leads to it."""
     bed = Bed(*(labelled(f"r{number:02}", text=f"text {number}") for number in range(REVIEWS)))
 
@@ -40,10 +44,7 @@ def bed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bed]:
     monkeypatch.setattr(app, "open_registry", lambda _: bed.registry)
     monkeypatch.setattr(app, "open_record_sink", lambda _: bed.publisher()._sink)
     monkeypatch.setattr(app, "open_labeller", open_labeller)
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield bed
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    return bed
 
 
 def relabel(*arguments: str) -> Result:
@@ -138,21 +139,40 @@ def test_a_spent_limit_ends_with_its_code_and_says_how_far_it_came(bed: Bed) -> 
     assert sum(bed.asked().values()) == REVIEWS - 20
 
 
-def test_a_signal_ends_it_between_two_moments_at_which_all_is_published(bed: Bed) -> None:
-    well = judging(lambda _: Sentiment.NEGATIVE)
+def interrupting(bed: Bed, after: int, answer: Answer) -> FakeChatModel:
+    """Return a model that has the process signalled once, while it answers."""
 
-    def answer(request: ChatRequest) -> ChatAnswer | Exception:
-        if len(bed.model.requests) == 3:
+    def interrupted(request: ChatRequest) -> ChatAnswer | Exception:
+        if len(bed.model.requests) == after:
             os.kill(os.getpid(), signal.SIGTERM)
-        return well(request)
+        return answer(request)
 
-    bed.model = FakeChatModel(answer)
+    return FakeChatModel(interrupted)
+
+
+def test_a_signal_ends_it_and_what_was_paid_for_is_kept(bed: Bed) -> None:
+    well = judging(lambda _: Sentiment.NEGATIVE)
+    bed.model = interrupting(bed, ROUNDS + 3, well)
     result = relabel()
-    assert result.exit_code == 1
-    assert "start again to go on." in result.output
-    done = len(bed.records()) - REVIEWS
-    assert 0 < done < REVIEWS
-    assert sum(bed.asked().values()) == done
+    assert result.exit_code == 128 + signal.SIGTERM
+    assert "reviewstream: stopped by SIGTERM; requests in flight are finished" in result.stderr
+    assert "start again to go on." in result.stderr
+    assert len(bed.records()) - REVIEWS == ROUNDS  # of a pack of one each
+    paid = sum(bed.asked().values())
+    bed.model = FakeChatModel(well)
+    assert relabel().exit_code == 0
+    assert len(bed.records()) == 2 * REVIEWS
+    assert sum(bed.asked().values()) == REVIEWS - paid
+
+
+@pytest.mark.parametrize(
+    "error", [ThrottledError("slow down", retry_after=5), TransientError("away")], ids=repr
+)
+def test_a_signal_ends_the_wait_for_an_endpoint(bed: Bed, error: Exception) -> None:
+    bed.model = interrupting(bed, 12, lambda _: error)
+    result = relabel("-s", "openai.startup_timeout=1e9")
+    assert result.exit_code == 128 + signal.SIGTERM
+    assert f"Stopped with {REVIEWS} left; start again to go on." in result.stderr
 
 
 @pytest.mark.parametrize(

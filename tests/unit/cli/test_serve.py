@@ -42,16 +42,18 @@ def running(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
             process.kill()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_says_ready_serves_and_stops_cleanly(path: Path, number: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "name"), [(signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "Ctrl-C")]
+)
+def test_it_says_ready_serves_and_stops_cleanly(path: Path, number: int, name: str) -> None:
     with running(str(path), "--port", "0") as (line, process):
         assert line.startswith("Ready. review.json (8 bytes) at 127.0.0.1:")
         with ReviewClient("127.0.0.1", int(line.rpartition(":")[2])) as client:
             assert client.hello().size == 8
             process.send_signal(number)
-            assert process.wait(20) == 0
+            assert process.wait(20) == 128 + number
         assert process.stderr is not None
-        assert process.stderr.read() == ""
+        assert process.stderr.read() == f"reviewstream: stopped by {name}\n"
 
 
 def test_the_name_of_a_file_never_controls_the_terminal(path: Path) -> None:
