@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from msgspec import Struct
 
@@ -14,6 +14,8 @@ from reviewstream.core.markers import Marker
 from reviewstream.core.records import Sentiment
 from reviewstream.wire.framing import Line, Oversized
 from reviewstream.wire.protocol import Hello, Latest
+
+T = TypeVar("T")
 
 
 class LineReader(Protocol):
@@ -583,6 +585,10 @@ class SearchIndex(Protocol):
         """Return the id and the version of every document, in no order."""
         ...
 
-    def search(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Run a search request and return the answer's body."""
+    def search(self, body: Mapping[str, Any], kind: type[T]) -> T:
+        """Run a search request and return the answer's body as what it must be.
+
+        Raises:
+            ConfigError: It is something else; so for every method here.
+        """
         ...

@@ -6,12 +6,15 @@ Source: Apache Kafka, "Kafka Connect: REST API".
 import time
 import weakref
 from collections.abc import Mapping
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
 
 import httpx2
+from msgspec import Struct
 
-from reviewstream.adapters.trust import tls_failure, trusting
+from reviewstream.adapters.shapes import shaped_body
+from reviewstream.adapters.trust import client_failure, tls_failure, trusting
+from reviewstream.core.json_values import as_mapping, decoded
 from reviewstream.errors import (
     ConfigError,
     PermanentError,
@@ -27,6 +30,37 @@ START_TIMEOUT: Final = 90.0  # seconds until a connector and its tasks run
 _POLL: Final = 0.25  # seconds
 _CLASS: Final = "connector.class"
 
+T = TypeVar("T")
+
+
+class _Part(Struct):
+    """A connector, or one of its tasks."""
+
+    state: str
+    trace: str | None = None
+
+
+class _Status(Struct):
+    connector: _Part
+    tasks: list[_Part]
+
+
+class _Applied(Struct):
+    tasks: list[Any] = []
+
+
+class _Value(Struct):
+    name: str
+    errors: list[str]
+
+
+class _Config(Struct):
+    value: _Value
+
+
+class _Validation(Struct):
+    configs: list[_Config]
+
 
 class KafkaConnectCluster:
     """`ConnectCluster` over REST. A rebalance (409) is waited for: it is how Connect says busy."""
@@ -41,12 +75,14 @@ class KafkaConnectCluster:
         self._url = settings.url.rstrip("/")
         self._start_timeout = start_timeout
         password = settings.password.get_secret_value() if settings.password else ""
-        self._client = httpx2.Client(
-            base_url=self._url,
-            timeout=timeout,
-            verify=trusting(settings.ca_location, setting="connect.ca_location"),
-            auth=(settings.username, password) if settings.username is not None else None,
-        )
+        trusted = trusting(settings.ca_location, setting="connect.ca_location")
+        login = (settings.username, password) if settings.username is not None else None
+        try:
+            self._client = httpx2.Client(
+                base_url=self._url, timeout=timeout, verify=trusted, auth=login
+            )
+        except (ImportError, OSError, ValueError, httpx2.InvalidURL) as err:
+            raise client_failure(err, setting="connect.url") from err
         self._closing = weakref.finalize(self, self._client.close)
 
     def __enter__(self) -> Self:
@@ -66,7 +102,7 @@ class KafkaConnectCluster:
             listed = "; ".join(f"{setting}: {error}" for setting, error in problems.items())
             raise ConfigError(f"Connect at {self._url} refuses connector {name}: {listed}")
         answer = self._ask("PUT", f"{_path(name)}/config", json=dict(config))
-        self._await_running(name, len(answer.json().get("tasks", ())) or 1)
+        self._await_running(name, len(self._read(answer, _Applied).tasks) or 1)
 
     def validate(self, config: Mapping[str, str]) -> Mapping[str, str]:
         """Return setting -> error; empty if the configuration is valid."""
@@ -76,23 +112,23 @@ class KafkaConnectCluster:
         body = {"name": "unnamed", **config}
         path = f"/connector-plugins/{quote(kind, safe='')}/config/validate"
         answer = self._ask("PUT", path, json=body, expected={404, 500})
-        if answer.status_code != 200:  # a class that no worker has: 404, or 500 in older versions
+        if not answer.is_success:  # a class that no worker has: 404, or 500 in older versions
             return {_CLASS: f"{_message(answer)} (is the connector's plugin installed?)"}
-        values = (each["value"] for each in answer.json()["configs"])
-        return {value["name"]: " ".join(value["errors"]) for value in values if value["errors"]}
+        values = (each.value for each in self._read(answer, _Validation).configs)
+        return {value.name: " ".join(value.errors) for value in values if value.errors}
 
     def status(self, name: str) -> ConnectorStatus | None:
         """Return the status, or None if there is no such connector."""
         answer = self._ask("GET", f"{_path(name)}/status", expected={404})
         if answer.status_code == 404:
             return None
-        body: Mapping[str, Any] = answer.json()
-        parts = [body["connector"], *body["tasks"]]
+        found = self._read(answer, _Status)
+        parts = [found.connector, *found.tasks]
         return ConnectorStatus(
             name=name,
-            state=body["connector"]["state"],
-            tasks=tuple(task["state"] for task in body["tasks"]),
-            trace=next((part["trace"] for part in parts if part.get("trace")), None),
+            state=found.connector.state,
+            tasks=tuple(task.state for task in found.tasks),
+            trace=next((part.trace for part in parts if part.trace), None),
         )
 
     def pause(self, name: str) -> None:
@@ -151,6 +187,10 @@ class KafkaConnectCluster:
             return answer
         raise self._error(f"{method} {path}", answer)
 
+    def _read(self, answer: httpx2.Response, kind: type[T]) -> T:
+        who = f"Kafka Connect at {self._url}"
+        return shaped_body(answer.content, kind, who=who, setting="connect.url")
+
     def _error(self, what: str, answer: httpx2.Response) -> ReviewStreamError:
         status = answer.status_code
         text = f"Kafka Connect at {self._url} answers {status} to {what}: {_message(answer)}"
@@ -180,7 +220,6 @@ def _cause(trace: str) -> str:
 
 
 def _message(answer: httpx2.Response) -> str:
-    try:
-        return str(answer.json()["message"])
-    except (ValueError, KeyError, TypeError):
-        return answer.text[:200] or "no explanation"
+    message = as_mapping(decoded(answer.content)).get("message")
+    words = str(message) if message else answer.text[:200]
+    return " ".join(words.split()) or "no explanation"

@@ -4,12 +4,23 @@ import logging
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
-from elasticsearch import ApiError, Elasticsearch, TransportError, UnsupportedProductError
+from elasticsearch import (
+    ApiError,
+    Elasticsearch,
+    SerializationError,
+    TransportError,
+    UnsupportedProductError,
+)
+from elasticsearch import __version__ as VERSION  # noqa: N812 - it is one
 from elasticsearch.helpers import ScanError, scan
+from msgspec import Struct, field
 
+from reviewstream.adapters.shapes import SHOWN, foreign, shaped
 from reviewstream.adapters.trust import tls_failure, trusting
+from reviewstream.core.json_values import kept
 from reviewstream.core.mapping import ALIAS_SUFFIX, mapping_drift
 from reviewstream.errors import (
     ConfigError,
@@ -22,6 +33,29 @@ from reviewstream.settings import ElasticsearchSettings
 
 REQUEST_TIMEOUT: Final = 30.0  # seconds
 _PAGE: Final = 5_000  # ids in one answer
+_SETTING: Final = "elasticsearch.url"
+_PORTS: Final = {"http": 80, "https": 443}
+_OTHER_VERSION: Final = "media_type_header_exception"  # the server is older than the client
+
+T = TypeVar("T")
+
+
+class _Done(Struct):
+    acknowledged: Literal[True]
+
+
+class _Index(Struct):
+    mappings: dict[str, Any]
+
+
+class _Count(Struct):
+    count: int
+
+
+class _Version(Struct):
+    id: str = field(name="_id")
+    version: int = field(name="_version")
+
 
 # A node that does not answer is our error's one sentence, not a warning beside it.
 logging.getLogger("elastic_transport.node_pool").setLevel(logging.ERROR)
@@ -38,7 +72,7 @@ class ElasticsearchIndex:
         self._replicas = settings.replicas
         with self._translated("make a client"):
             self._client = Elasticsearch(
-                settings.url,
+                _with_port(settings.url),
                 request_timeout=timeout,
                 max_retries=0,
                 retry_on_timeout=False,
@@ -66,9 +100,12 @@ class ElasticsearchIndex:
             self._put_template(mapping)
             if not self._client.indices.exists_alias(name=self._alias):
                 self._create_first()
-            answer = self._client.indices.get_mapping(index=self._alias)
-            for index, found in answer.body.items():
-                self._align(index, mapping, found["mappings"])
+            answer = self._client.indices.get_mapping(index=self._alias).body
+            found = self._read(answer, dict[str, _Index])
+            if not found:
+                raise foreign(self._who, "no index is behind the alias", setting=_SETTING)
+            for name, index in found.items():
+                self._align(name, mapping, index.mappings)
 
     def refresh(self) -> None:
         """Make everything written so far visible to searches."""
@@ -78,23 +115,26 @@ class ElasticsearchIndex:
     def count(self) -> int:
         """Return the number of documents."""
         with self._translated(f"count the documents of {self._alias}"):
-            return int(self._client.count(index=self._alias)["count"])
+            return self._read(self._client.count(index=self._alias).body, _Count).count
 
     def versions(self) -> Iterator[tuple[str, int]]:
         """Return the id and the version of every document, in no order."""
         query = {"_source": False, "version": True}
         with self._translated(f"list the documents of {self._alias}"):
-            for hit in scan(self._client, index=self._alias, query=query, size=_PAGE):
-                yield hit["_id"], hit["_version"]
+            try:
+                for hit in scan(self._client, index=self._alias, query=query, size=_PAGE):
+                    found = self._read(hit, _Version)
+                    yield found.id, found.version
+            except (AttributeError, KeyError, TypeError) as err:  # the client looks at no shape
+                raise foreign(self._who, repr(err), setting=_SETTING) from err
 
-    def search(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Run a search request and return the answer's body."""
+    def search(self, body: Mapping[str, Any], kind: type[T]) -> T:
+        """Run a search request and return the answer's body as what it must be."""
         with self._translated(f"search {self._alias}"):
-            answer: dict[str, Any] = self._client.search(index=self._alias, body=dict(body)).body
-            return answer
+            return self._read(self._client.search(index=self._alias, body=dict(body)).body, kind)
 
     def _put_template(self, mapping: Mapping[str, Any]) -> None:
-        self._client.indices.put_index_template(
+        answer = self._client.indices.put_index_template(
             name=self._alias,
             index_patterns=[f"{self._alias}-v*"],
             priority=200,
@@ -103,6 +143,7 @@ class ElasticsearchIndex:
                 "mappings": dict(mapping),
             },
         )
+        self._read(answer.body, _Done)
 
     def _create_first(self) -> None:
         if self._client.indices.exists(index=self._alias):
@@ -112,11 +153,12 @@ class ElasticsearchIndex:
             )
         first = f"{self._alias}{ALIAS_SUFFIX}"
         try:
-            self._client.indices.create(index=first)
+            self._read(self._client.indices.create(index=first).body, _Done)
         except ApiError as err:
             if err.error != "resource_already_exists_exception":
                 raise
-        self._client.indices.put_alias(index=first, name=self._alias, is_write_index=True)
+        answer = self._client.indices.put_alias(index=first, name=self._alias, is_write_index=True)
+        self._read(answer.body, _Done)
 
     def _align(self, index: str, wanted: Mapping[str, Any], actual: Mapping[str, Any]) -> None:
         """Add the fields that an index lacks. Fields of a newer schema are left alone."""
@@ -124,7 +166,7 @@ class ElasticsearchIndex:
         if not drift:
             return
         try:
-            self._client.indices.put_mapping(index=index, **wanted)
+            self._read(self._client.indices.put_mapping(index=index, **wanted).body, _Done)
         except ApiError as err:
             if err.status_code != 400:
                 raise
@@ -137,28 +179,36 @@ class ElasticsearchIndex:
     def _translated(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (OSError, UnsupportedProductError, ValueError) as err:
-            raise ConfigError(f"Elasticsearch at {self._url}: {err}") from err
+        except (RecursionError, SerializationError, UnsupportedProductError) as err:
+            raise foreign(self._who, err, setting=_SETTING) from err
+        except (OSError, ValueError) as err:
+            raise ConfigError(f"{self._who}: {err}; see {_SETTING}") from err
         except ApiError as err:
             raise self._error(what, err) from err
         except TransportError as err:
             raise self._away(err) from err
         except ScanError as err:
-            raise TransientError(f"Elasticsearch at {self._url} cannot {what}: {err}") from err
+            raise TransientError(f"{self._who} cannot {what}: {err}") from err
+
+    def _read(self, value: object, kind: type[T]) -> T:
+        return shaped(value, kind, who=self._who, setting=_SETTING)
+
+    @property
+    def _who(self) -> str:
+        return f"Elasticsearch at {self._url}"
 
     def _away(self, err: TransportError) -> ReviewStreamError:
-        who = f"Elasticsearch at {self._url}"
         for cause in (err, *err.errors):  # the client keeps what it met, not as its cause
-            if distrusted := tls_failure(cause, who, section="elasticsearch"):
+            if distrusted := tls_failure(cause, self._who, section="elasticsearch"):
                 return distrusted
         return TransientError(
-            f"{who} cannot be reached: {err.message}; "
+            f"{self._who} cannot be reached: {err.message}; "
             "is it running, and is elasticsearch.url right?"
         )
 
     def _error(self, what: str, err: ApiError) -> ReviewStreamError:
         status = err.status_code
-        text = f"Elasticsearch at {self._url} cannot {what}: {_reason(err)}"
+        text = f"{self._who} cannot {what}: {_reason(err)}"
         if status in {401, 403}:
             return StopError(f"{text}; see the credentials under elasticsearch")
         if status == 404:
@@ -166,6 +216,15 @@ class ElasticsearchIndex:
         if status == 429 or status >= 500:
             return TransientError(text)
         return PermanentError(text)
+
+
+def _with_port(url: str) -> str:
+    """Return a URL with the port that its scheme stands for: the client wants one beside a path."""
+    parts = urlsplit(url)
+    if parts.port is not None or parts.scheme not in _PORTS:
+        return url
+    host = parts.netloc.rstrip(":")
+    return parts._replace(netloc=f"{host}:{_PORTS[parts.scheme]}").geturl()
 
 
 def _credentials(settings: ElasticsearchSettings) -> dict[str, Any]:
@@ -184,6 +243,12 @@ def _reason(err: ApiError) -> str:
     """Return Elasticsearch's own sentence: the root cause, where there is one."""
     try:
         error = err.body["error"]
+        if error["type"] == _OTHER_VERSION:
+            client, words = VERSION[0], error.get("caused_by", error)["reason"]
+            return (
+                f"the client is of version {client}, and the server is older ({words}):"
+                f" pip install 'elasticsearch<{client}'"
+            )
         return str((error.get("root_cause") or [error])[0]["reason"])
-    except (AttributeError, KeyError, TypeError):
-        return f"{err.status_code} {err.message}"
+    except (AttributeError, IndexError, KeyError, TypeError):
+        return f"{err.status_code} {kept(err.message, SHOWN)}"

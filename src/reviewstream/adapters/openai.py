@@ -12,7 +12,7 @@ from msgspec import structs
 
 from reviewstream.adapters.bodies import UnreadBodyError, bound_body
 from reviewstream.adapters.token_command import TokenCommand
-from reviewstream.adapters.trust import tls_failure, trusting
+from reviewstream.adapters.trust import client_failure, tls_failure, trusting
 from reviewstream.core.blame import Blame, blame
 from reviewstream.core.chat import ChatAnswer, ChatRequest
 from reviewstream.core.completion import NotACompletion, read_completion
@@ -252,11 +252,8 @@ def _http_client(ca_location: str | None) -> openai.DefaultAsyncHttpxClient:
         verify = trusting(ca_location, setting="openai.ca_location")
     try:
         client = openai.DefaultAsyncHttpxClient(follow_redirects=False, verify=verify)
-    except (ImportError, ValueError, OSError) as err:  # a proxy or certificates that it cannot use
-        raise ConfigError(
-            f"the HTTP client of openai.base_url cannot be made: {err}; look at ALL_PROXY,"
-            " HTTPS_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
-        ) from err
+    except Exception as err:  # its HTTP library is one of two: each has errors of its own
+        raise client_failure(err, setting="openai.base_url") from err
     client.headers["accept-encoding"] = "identity"  # answers are short; see `bound_body`
     client.event_hooks["response"].append(bound_body)
     return client

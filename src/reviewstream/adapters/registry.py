@@ -3,12 +3,14 @@
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import httpx2
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
 
-from reviewstream.adapters.trust import tls_failure
+from reviewstream.adapters.shapes import SHOWN, foreign, shaped
+from reviewstream.adapters.trust import VARIABLES, tls_failure
+from reviewstream.core.json_values import kept
 from reviewstream.errors import (
     ConfigError,
     IncompatibleSchemaError,
@@ -23,14 +25,21 @@ from reviewstream.wire.compatibility import incompatibilities
 REQUEST_TIMEOUT: Final = 10.0  # seconds
 _EXPLAINED: Final = 3  # differences that a message names
 
+T = TypeVar("T")
+
 
 class ConfluentRegistry:
     """`SchemaRegistry` over HTTP. The status decides, as the registries' own codes differ."""
 
     def __init__(self, settings: RegistrySettings, *, timeout: float = REQUEST_TIMEOUT) -> None:
         self._url = settings.url
-        with self._translated("be set up"):
+        try:
             self._client = SchemaRegistryClient(_config(settings, timeout))
+        except (ImportError, OSError, TypeError, ValueError, httpx2.InvalidURL) as err:
+            raise ConfigError(
+                f"the client of {self._who} cannot be made: {err}; see the settings under registry,"
+                f" and the variables {', '.join(VARIABLES)}"
+            ) from err
         self._closing = weakref.finalize(self, self._client.close)
 
     def __enter__(self) -> Self:
@@ -46,53 +55,56 @@ class ConfluentRegistry:
     def subjects(self) -> Sequence[str]:
         """Return all subjects, sorted."""
         with self._translated("list the subjects"):
-            return sorted(self._client.get_subjects())
+            return sorted(self._read(self._client.get_subjects(), list[str]))
 
     def register(self, subject: str, schema: str) -> int:
         """Register an Avro schema (idempotent) and return its id."""
         with self._translated(f"register a schema of {subject}"):
             try:
-                return self._client.register_schema(subject, Schema(schema, "AVRO"))
+                found = self._client.register_schema(subject, Schema(schema, "AVRO"))
             except SchemaRegistryError as err:
                 if err.http_status_code == 409:
                     raise IncompatibleSchemaError(self._explained(subject, schema)) from err
                 raise
+            return self._read(found, int)
 
     def find(self, subject: str, schema: str) -> int | None:
         """Return the id of exactly this schema under the subject, or None."""
         with self._translated(f"look up a schema of {subject}"):
             try:
-                return self._client.lookup_schema(subject, Schema(schema, "AVRO")).schema_id
+                found = self._client.lookup_schema(subject, Schema(schema, "AVRO"))
             except SchemaRegistryError as err:
                 if err.http_status_code == 404:
                     return None
                 raise
+            return self._read(found.schema_id, int)
 
     def schema(self, schema_id: int) -> str:
         """Return a schema's text."""
         with self._translated(f"give schema {schema_id}"):
-            return self._client.get_schema(schema_id).schema_str or ""
+            return self._read(self._client.get_schema(schema_id).schema_str, str)
 
     def versions(self, subject: str) -> Sequence[tuple[int, str]]:
         """Return (version, schema) of every version, oldest first; empty if there is no subject."""
         with self._translated(f"give the versions of {subject}"):
             try:
-                numbers = sorted(self._client.get_versions(subject))
+                found = self._client.get_versions(subject)
             except SchemaRegistryError as err:
                 if err.http_status_code == 404:
                     return ()
                 raise
+            numbers = sorted(self._read(found, list[int]))
             return tuple((number, self._version(subject, number)) for number in numbers)
 
     def compatibility(self, subject: str) -> str:
         """Return the level in force for the subject."""
         with self._translated(f"give the compatibility level of {subject}"):
             try:
-                return self._client.get_compatibility(subject)
+                return self._read(self._client.get_compatibility(subject), str)
             except SchemaRegistryError as err:
                 if err.http_status_code != 404:
                     raise
-            return self._client.get_compatibility()
+            return self._read(self._client.get_compatibility(), str)
 
     def set_compatibility(self, subject: str, level: str) -> None:
         """Set the subject's own level, such as FULL_TRANSITIVE."""
@@ -100,7 +112,14 @@ class ConfluentRegistry:
             self._client.set_compatibility(subject, level)
 
     def _version(self, subject: str, number: int) -> str:
-        return self._client.get_version(subject, number).schema.schema_str or ""
+        return self._read(self._client.get_version(subject, number).schema.schema_str, str)
+
+    def _read(self, value: object, kind: type[T]) -> T:
+        return shaped(value, kind, who=self._who, setting="registry.url")
+
+    @property
+    def _who(self) -> str:
+        return f"the schema registry at {self._url}"
 
     def _explained(self, subject: str, schema: str) -> str:
         """Say what is incompatible: Apicurio does not, Confluent's does it at length."""
@@ -128,16 +147,17 @@ class ConfluentRegistry:
             raise self._error(what, err) from err
         except httpx2.HTTPError as err:
             raise self._away(err) from err
-        # A bad URL or file; an answer that is not JSON.
-        except (httpx2.InvalidURL, OSError, TypeError, ValueError) as err:
+        except (httpx2.InvalidURL, OSError, UnicodeError) as err:  # a host that none can have
             raise ConfigError(
-                f"the schema registry at {self._url} cannot {what}: {err}; see the settings "
-                "under registry"
+                f"{self._who} cannot {what}: {err}; see the settings under registry"
             ) from err
+        # The client takes every answer for one of a registry.
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as err:
+            raise foreign(self._who, f"asked to {what}: {err!r}", setting="registry.url") from err
 
     def _error(self, what: str, err: SchemaRegistryError) -> ReviewStreamError:
         status = err.http_status_code
-        text = f"the schema registry at {self._url} cannot {what}: {err}"
+        text = f"{self._who} cannot {what}: {kept(str(err), SHOWN)}"
         if status in {401, 403}:
             return StopError(f"{text}; see registry.username, registry.password and registry.token")
         if status == 429 or status >= 500:
@@ -145,12 +165,11 @@ class ConfluentRegistry:
         return PermanentError(text)
 
     def _away(self, err: httpx2.HTTPError) -> ReviewStreamError:
-        who = f"the schema registry at {self._url}"
-        if distrusted := tls_failure(err, who, section="registry"):
+        if distrusted := tls_failure(err, self._who, section="registry"):
             return distrusted
         cause = str(err) or type(err).__name__
         return TransientError(
-            f"{who} cannot be reached: {cause}; is it running, and is registry.url right?"
+            f"{self._who} cannot be reached: {cause}; is it running, and is registry.url right?"
         )
 
 

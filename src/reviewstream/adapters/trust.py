@@ -1,8 +1,17 @@
 """Which certificates are trusted, and what is said of the others."""
 
 import ssl
+from typing import Final
 
 from reviewstream.errors import ConfigError
+
+VARIABLES: Final = (  # of the environment, that HTTP clients read when they are made
+    "ALL_PROXY",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+)
 
 
 def trusting(ca_location: str | None, *, setting: str) -> ssl.SSLContext:
@@ -21,6 +30,18 @@ def trusting(ca_location: str | None, *, setting: str) -> ssl.SSLContext:
         raise ConfigError(f"{setting}: {ca_location} holds no certificate in PEM") from err
     except OSError as err:
         raise ConfigError(f"{setting}: {ca_location}: {err.strerror}") from err
+
+
+def client_failure(error: Exception, *, setting: str) -> ConfigError:
+    """Return our error for an HTTP client that cannot be made, as of a proxy that it cannot use.
+
+    Args:
+        error: What the client raised.
+        setting: That names the address, or all of them.
+    """
+    return ConfigError(
+        f"the HTTP client of {setting} cannot be made: {error}; look at {', '.join(VARIABLES)}"
+    )
 
 
 def tls_failure(

@@ -1,13 +1,13 @@
 """Labels against what they should be: the stars of their reviews, or a person's labels."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from reviewstream.core.agreement import Tally, suggested
 from reviewstream.core.batches import batches
@@ -46,6 +46,59 @@ class _Given(Struct, frozen=True):
     date: str | None = None
 
 
+class _Label(Struct):
+    key: Sentiment
+    doc_count: int
+
+
+class _Labels(Struct):
+    buckets: list[_Label]
+
+
+class _Star(Struct):
+    key: float
+    sentiment: _Labels
+
+
+class _Stars(Struct):
+    buckets: list[_Star]
+
+
+class _Month(Struct):
+    key_as_string: str
+    stars: _Stars
+
+
+class _Months(Struct):
+    buckets: list[_Month]
+
+
+class _Aggregations(Struct):
+    month: _Months
+
+
+class _Counted(Struct):
+    aggregations: _Aggregations
+
+
+class _Document(Struct):
+    sentiment: Sentiment
+    written_at: int | str | None = None
+
+
+class _Hit(Struct):
+    id: str = field(name="_id")
+    document: _Document = field(name="_source")
+
+
+class _Hits(Struct):
+    hits: list[_Hit]
+
+
+class _Found(Struct):
+    hits: _Hits
+
+
 _decoder = msgspec.json.Decoder(_Given)
 
 
@@ -56,7 +109,7 @@ def evaluate_index(index: SearchIndex, *, prompt_version: int | None = None) -> 
         index: Where the documents are.
         prompt_version: Only labels of this version.
     """
-    found = index.search(evaluation_body(prompt_version))["aggregations"]
+    found = index.search(evaluation_body(prompt_version), _Counted).aggregations
     tally = Tally()
     for month, stars, label, documents in _cells(found):
         tally.add(suggested(stars), label, month=month, documents=documents)
@@ -114,16 +167,11 @@ def evaluation_body(prompt_version: int | None) -> dict[str, Any]:
     }
 
 
-def _cells(found: Mapping[str, Any]) -> Iterator[tuple[str, float, Sentiment, int]]:
-    for month in found["month"]["buckets"]:
-        for stars in month["stars"]["buckets"]:
-            for label in stars["sentiment"]["buckets"]:
-                yield (
-                    month["key_as_string"],
-                    stars["key"],
-                    Sentiment(label["key"]),
-                    label["doc_count"],
-                )
+def _cells(found: _Aggregations) -> Iterator[tuple[str, float, Sentiment, int]]:
+    for month in found.month.buckets:
+        for stars in month.stars.buckets:
+            for label in stars.sentiment.buckets:
+                yield month.key_as_string, stars.key, label.key, label.doc_count
 
 
 def _read(number: int, line: Line | Oversized) -> Iterator[tuple[int, _Given]]:
@@ -158,19 +206,18 @@ def _evaluate_gold(given: Iterable[_Given], index: SearchIndex) -> Evaluation:
             if document is None:
                 missing += 1
                 continue
-            label = Sentiment(document["sentiment"])
-            tally.add(one.sentiment, label, month=_month(document.get("written_at")))
+            tally.add(one.sentiment, document.sentiment, month=_month(document.written_at))
     return Evaluation(against="gold", tally=tally, missing=missing)
 
 
-def _documents(index: SearchIndex, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+def _documents(index: SearchIndex, ids: Sequence[str]) -> dict[str, _Document]:
     wanted = sorted(set(ids))
     body = {
         "size": len(wanted),
         "query": {"bool": {"must": [], "filter": [{"terms": {"review_id": wanted}}]}},
         "_source": ["sentiment", "written_at"],
     }
-    return {hit["_id"]: hit["_source"] for hit in index.search(body)["hits"]["hits"]}
+    return {hit.id: hit.document for hit in index.search(body, _Found).hits.hits}
 
 
 def _month(written_at: object) -> str:

@@ -1,10 +1,10 @@
 """What is asked of the index, and what its answers mean."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from reviewstream.core.agreement import NEGATIVE_UP_TO, POSITIVE_FROM
 from reviewstream.core.records import Sentiment
@@ -68,25 +68,74 @@ class Report(Struct, frozen=True, kw_only=True):
     businesses: tuple[Row, ...]
 
 
+class _Total(Struct):
+    value: int
+
+
+class _Hit(Struct):
+    id: str = field(name="_id")
+    score: float | None = field(name="_score", default=None)
+    document: dict[str, Any] = field(name="_source", default_factory=dict)
+    highlight: dict[str, list[str]] = {}
+
+
+class _Hits(Struct):
+    total: _Total
+    hits: list[_Hit]
+
+
+class _Found(Struct):
+    hits: _Hits
+
+
+class _Bucket(Struct):
+    """Documents that are alike; a filter's have no key."""
+
+    doc_count: int
+    key: str | int | float | None = None
+    key_as_string: str | None = None
+    sentiment: "_Buckets | None" = None
+
+
+class _Buckets(Struct):
+    buckets: list[_Bucket]
+
+
+class _NamedBuckets(Struct):
+    buckets: dict[str, _Bucket]
+
+
+class _Counts(Struct):
+    agreement: _NamedBuckets
+    sentiment: _Buckets
+    stars: _Buckets
+    month: _Buckets
+    business: _Buckets
+
+
+class _Counted(Struct):
+    hits: _Hits
+    aggregations: _Counts
+
+
 def search(index: SearchIndex, query: Query) -> Found:
     """Return the documents that fit a query, best first (newest first where all fit alike)."""
-    hits = index.search(search_body(query))["hits"]
-    return Found(total=_total(hits["total"]), hits=tuple(_hit(each) for each in hits["hits"]))
+    found = index.search(search_body(query), _Found).hits
+    return Found(total=found.total.value, hits=tuple(_hit(each) for each in found.hits))
 
 
 def report(index: SearchIndex) -> Report:
     """Return counts by sentiment, stars, month and business."""
-    answer = index.search(report_body())
-    found = answer["aggregations"]
-    documents = _total(answer["hits"]["total"])
-    agreeing = sum(bucket["doc_count"] for bucket in found["agreement"]["buckets"].values())
+    answer = index.search(report_body(), _Counted)
+    found, documents = answer.aggregations, answer.hits.total.value
+    agreeing = sum(bucket.doc_count for bucket in found.agreement.buckets.values())
     return Report(
         documents=documents,
-        sentiments=_counts(found["sentiment"]["buckets"]),
+        sentiments=_counts(found.sentiment.buckets),
         agreement=agreeing / documents if documents else None,
-        by_stars=_rows(found["stars"]["buckets"]),
-        by_month=_rows(found["month"]["buckets"]),
-        businesses=_rows(found["business"]["buckets"]),
+        by_stars=_rows(found.stars.buckets),
+        by_month=_rows(found.month.buckets),
+        businesses=_rows(found.business.buckets),
     )
 
 
@@ -162,31 +211,27 @@ def _milliseconds(day: date) -> int:
     return (start - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 
-def _hit(hit: Mapping[str, Any]) -> SearchHit:
+def _hit(hit: _Hit) -> SearchHit:
     return SearchHit(
-        id=hit["_id"],
-        score=hit["_score"] or 0.0,
-        document=hit["_source"],
-        fragments=tuple(hit.get("highlight", {}).get("text", ())),
+        id=hit.id,
+        score=hit.score or 0.0,
+        document=hit.document,
+        fragments=tuple(hit.highlight.get("text", ())),
     )
 
 
-def _total(total: Mapping[str, Any]) -> int:
-    return int(total["value"])
-
-
-def _rows(buckets: Sequence[Mapping[str, Any]]) -> tuple[Row, ...]:
+def _rows(buckets: Sequence[_Bucket]) -> tuple[Row, ...]:
     return tuple(
         Row(
-            key=str(bucket.get("key_as_string", bucket["key"])),
-            documents=bucket["doc_count"],
-            sentiments=_counts(bucket["sentiment"]["buckets"]),
+            key=str(bucket.key) if bucket.key_as_string is None else bucket.key_as_string,
+            documents=bucket.doc_count,
+            sentiments=_counts([] if bucket.sentiment is None else bucket.sentiment.buckets),
         )
         for bucket in buckets
     )
 
 
-def _counts(buckets: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+def _counts(buckets: Sequence[_Bucket]) -> dict[str, int]:
     """Return the documents of every sentiment, those without any included."""
-    found = {bucket["key"]: bucket["doc_count"] for bucket in buckets}
+    found = {bucket.key: bucket.doc_count for bucket in buckets}
     return {sentiment.value: found.get(sentiment.value, 0) for sentiment in Sentiment}

@@ -2,11 +2,15 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from reviewstream.core.mapping import mapping_drift
 from reviewstream.errors import ConfigError, PermanentError
 from reviewstream.pipeline.search import HIGHLIGHT
+
+T = TypeVar("T")
 
 
 class MemoryIndex:
@@ -49,7 +53,7 @@ class MemoryIndex:
         self._there()
         yield from [(name, version) for name, (version, _) in self._documents.items()]
 
-    def search(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    def search(self, body: Mapping[str, Any], kind: type[T]) -> T:
         """See `SearchIndex.search`."""
         self._there()
         conditions = body["query"]["bool"]
@@ -70,7 +74,8 @@ class MemoryIndex:
             | ({"highlight": {"text": [fragment]}} if fragment else {})
             for document, fragment in reversed(found)
         ]
-        return {"hits": {"total": {"value": len(hits)}, "hits": hits[: body["size"]]}}
+        answer = {"hits": {"total": {"value": len(hits)}, "hits": hits[: body["size"]]}}
+        return msgspec.convert(answer, kind)
 
     def _there(self) -> None:
         if self.mapping is None:

@@ -11,7 +11,7 @@ from typing import Any
 Answer = tuple[int, Any]
 
 
-@dataclass
+@dataclass(repr=False)
 class Canned:
     """Answers by "METHOD /path"; a list is used up, its last entry stays.
 
@@ -24,11 +24,18 @@ class Canned:
     requests: list[tuple[str, Mapping[str, str], bytes]] = field(default_factory=list)
     url: str = ""
 
+    def __repr__(self) -> str:
+        return f"Canned({self.url})"
+
     def answer(self, asked: str) -> Answer:
         found = self.answers.get(asked, (404, {"error_code": 40401, "message": "no such thing"}))
         if isinstance(found, list):
             return found.pop(0) if len(found) > 1 else found[0]
         return found
+
+
+def _encoded(body: Any) -> bytes:
+    return body.encode() if isinstance(body, str) else json.dumps(body).encode()
 
 
 @contextmanager
@@ -51,12 +58,13 @@ def canned(
             headers = {name.lower(): value for name, value in self.headers.items()}
             told.requests.append((asked, headers, self.rfile.read(size)))
             status, body = told.answer(asked)
-            data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+            data = body if isinstance(body, bytes) else _encoded(body)
             self.send_response(status)
             for name, value in told.headers.items():
                 self.send_header(name, value)
-            kind = "text/html" if isinstance(body, str) else "application/json"
-            self.send_header("content-type", kind)
+            if "content-type" not in told.headers:
+                kind = "text/html" if isinstance(body, str) else "application/json"
+                self.send_header("content-type", kind)
             self.send_header("content-length", str(len(data)))
             self.end_headers()
             if self.command != "HEAD":

@@ -159,3 +159,12 @@ def test_a_file_that_holds_no_authority_is_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigError, match=f"connect.ca_location: {file}{why}"):
             KafkaConnectCluster(ConnectSettings(url="https://127.0.0.1:1", ca_location=str(file)))
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "foo://x", "::::"])
+def test_a_proxy_that_cannot_be_used_is_told_with_the_variables_to_look_at(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(ConfigError, match=r"connect\.url cannot be made: .*look at ALL_PROXY"):
+        KafkaConnectCluster(ConnectSettings())

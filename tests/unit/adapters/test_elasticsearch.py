@@ -53,7 +53,7 @@ def test_an_answer_without_a_reason_is_named_by_its_status() -> None:
 
 def test_a_server_that_is_away_is_one_sentence() -> None:
     index = ElasticsearchIndex(ElasticsearchSettings(url="http://127.0.0.1:1"))
-    for ask in (index.count, lambda: list(index.versions()), lambda: index.search({})):
+    for ask in (index.count, lambda: list(index.versions()), lambda: index.search({}, dict)):
         with pytest.raises(TransientError, match=r"cannot be reached: .*elasticsearch\.url right"):
             ask()
 
@@ -123,3 +123,26 @@ def test_credentials_are_sent_and_never_shown(settings: dict[str, object], heade
         ((_, headers, _),) = server.requests
     assert headers["authorization"] == header
     assert "hush" not in str(refused.value)
+
+
+def test_a_server_older_than_the_client_is_named_with_the_cure() -> None:
+    found = "Accept version must be either version 8 or 7, but found 9."
+    error = {"type": "media_type_header_exception", "reason": "Invalid media-type value on headers"}
+    body = {"error": {"root_cause": [error], **error, "caused_by": {"reason": found}}}
+    with canned({COUNT: (400, body)}, PRODUCT) as server:
+        with pytest.raises(PermanentError, match=r"but found 9.*pip install 'elasticsearch<"):
+            index_of(server).count()
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1/es", "http://127.0.0.1", "http://[::1]/es/"])
+def test_a_url_without_a_port_has_that_of_its_scheme(url: str) -> None:
+    with pytest.raises(TransientError, match="port=80"):
+        ElasticsearchIndex(ElasticsearchSettings(url=url)).count()
+
+
+@pytest.mark.parametrize("shards", [None, [], 7, {"total": 1}])
+def test_a_page_of_documents_of_another_shape_is_a_setting_to_correct(shards: object) -> None:
+    page = {"_scroll_id": "s", "_shards": shards, "hits": {"hits": [{"_id": "a"}]}}
+    with canned({"POST /reviews/_search": (200, page)}, PRODUCT) as server:
+        with pytest.raises(ConfigError, match=f"{server.url} gives an answer.*elasticsearch.url"):
+            list(index_of(server).versions())

@@ -152,3 +152,20 @@ def test_a_token_is_sent_instead_of_user_and_password() -> None:
         headers = server.requests[-1][1]
     assert headers["authorization"] == "Bearer hidden"
     assert headers["target-sr-cluster"] == "lsrc-1"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:1"),
+        ("ALL_PROXY", "foo://x"),
+        ("ALL_PROXY", "::::"),
+        ("SSL_CERT_FILE", "/no/such/file"),
+    ],
+)
+def test_a_variable_that_cannot_be_used_is_among_those_to_look_at(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError, match=rf"cannot be made: .*under registry, .*{variable}"):
+        ConfluentRegistry(RegistrySettings())

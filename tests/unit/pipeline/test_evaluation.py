@@ -77,9 +77,9 @@ def test_given_labels_are_looked_up_a_page_at_a_time() -> None:
     asked: list[int] = []
 
     class Counting(MemoryIndex):
-        def search(self, body: Any) -> Any:
+        def search(self, body: Any, kind: Any) -> Any:
             asked.append(body["size"])
-            return super().search(body)
+            return super().search(body, kind)
 
     index = Counting()
     index.setup(MAPPING)

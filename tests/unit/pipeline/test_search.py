@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 import pytest
 
 from reviewstream.core.records import Sentiment
@@ -19,6 +20,8 @@ from reviewstream.pipeline.search import (
 )
 from reviewstream.testing import MemoryIndex
 
+T = TypeVar("T")
+
 
 class CannedIndex(MemoryIndex):
     """Gives one answer, whatever is asked."""
@@ -27,9 +30,9 @@ class CannedIndex(MemoryIndex):
         super().__init__()
         self._answer = answer
 
-    def search(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    def search(self, body: Mapping[str, Any], kind: type[T]) -> T:
         assert body["track_total_hits"] is True
-        return self._answer
+        return msgspec.convert(self._answer, kind)
 
 
 def filters_of(query: Query) -> list[Any]:
