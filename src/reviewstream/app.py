@@ -157,7 +157,13 @@ def located(
 
 
 def _absolute(file: str) -> str:
-    return str(Path(file).expanduser().absolute())
+    try:
+        return str(Path(file).expanduser().absolute())
+    except (OSError, RuntimeError) as err:
+        raise ConfigError(
+            f"{file}: there is no such home folder: write the path without ~ (ledger.file,"
+            " limits.file)"
+        ) from err
 
 
 def open_ledger(settings: LedgerSettings) -> LabelLedger:

@@ -10,19 +10,17 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
     SecretStr,
     field_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import Url
 from pydantic_settings import (
     BaseSettings,
@@ -47,6 +45,11 @@ SECRET_WORDS: Final = (  # in the names of settings whose values nobody may see
     "key.pem",
     "keystore.key",
 )
+SHORT_NAMES: Final = (  # variables that are read too, in lower case as pydantic has them
+    ("openai_api_key", "openai", "api_key"),
+    ("openai_base_url", "openai", "base_url"),
+    ("reviewstream_ledger_url", "ledger", "url"),
+)
 _LOGINS: Final = (  # settings of a section that take what a URL must not have
     "username",
     "password",
@@ -68,6 +71,7 @@ _WEB: Final = re.compile(r"https?://[^/?#]", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"(?<=\.)\d+")  # nor a name that ends in a number
 _LOCAL: Final = re.compile(r"file:(///|/(?!/))(?P<path>.*)")  # its path is not percent-encoded
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")  # `dbfs:/x` is one, too
+_OURS: Final = "reviewstream_"  # at the beginning of our variables
 _FILE: Final = "_file"  # at the end of a variable: it names a file that holds the secret
 
 
@@ -92,13 +96,32 @@ def _each(urls: str) -> list[str]:
     return parts if all("://" in part for part in parts) else [urls]
 
 
+def _named(name: str) -> str:
+    if not name.strip():
+        raise ValueError("is empty")
+    return name
+
+
+# Bounds beyond which a number is a slip, and which clocks, clients and SQLite can still hold.
+Name: TypeAlias = Annotated[str, AfterValidator(_named)]
+Count: TypeAlias = Annotated[int, Field(ge=1, le=10**9)]
+Bytes: TypeAlias = Annotated[int, Field(ge=1, le=1 << 50)]
+Replicas: TypeAlias = Annotated[int, Field(ge=0, le=1_000)]
+Seconds: TypeAlias = Annotated[float, Field(gt=0, le=10**6)]
+Dollars: TypeAlias = Annotated[float, Field(ge=0, le=10**9)]
+PerMinute: TypeAlias = Annotated[float, Field(ge=0.001, le=10**12)]
+
+
 def revealed(secret: SecretStr | None) -> str | None:
     """Return a secret as it is sent."""
     return None if secret is None else secret.get_secret_value()
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
+    )
+    takes_urls: ClassVar[bool] = False  # several, with commas between them
 
     @field_validator("url", "base_url", "oauth_token_url", check_fields=False)
     @classmethod
@@ -119,6 +142,8 @@ class _Section(BaseModel):
     @field_validator("url", "base_url", "oauth_token_url", check_fields=False)
     @classmethod
     def _can_be_read(cls, url: object) -> object:
+        if isinstance(url, str) and len(_each(url)) > 1 and not cls.takes_urls:
+            raise ValueError("is a list: name one server by its URL")
         if isinstance(url, str) and not all(map(_is_readable, _each(url))):
             raise ValueError("is not a URL: nobody can read its host or port")
         if isinstance(url, str) and not all(map(_WEB.match, _each(url))):
@@ -140,13 +165,13 @@ class SourceSettings(_Section):
         token: What the server asks for, and what `reviewstream serve` asks for.
     """
 
-    host: str = "127.0.0.1"
+    host: Name = "127.0.0.1"
     port: int = Field(default=9999, ge=1, le=65535)
-    max_rows_per_trigger: PositiveInt = 10_000
-    max_bytes_per_trigger: PositiveInt = 64 << 20
-    partitions: PositiveInt = 2
+    max_rows_per_trigger: Count = 10_000
+    max_bytes_per_trigger: Bytes = 64 << 20
+    partitions: Count = 2
     tls: bool = False
-    ca_location: str | None = None
+    ca_location: Name | None = None
     token: SecretStr | None = None
 
 
@@ -195,34 +220,34 @@ class OpenAISettings(_Section):
 
     base_url: str = "https://api.openai.com/v1"
     api_key: SecretStr | None = None
-    api_key_command: str | None = None
-    dialect: str = "auto"
-    ca_location: str | None = None
-    model: str = "gpt-6-luna"
-    timeout: PositiveFloat = 30.0
-    startup_timeout: PositiveFloat = 600.0
-    concurrency: PositiveInt = 16
+    api_key_command: Name | None = None
+    dialect: Name = "auto"
+    ca_location: Name | None = None
+    model: Name = "gpt-6-luna"
+    timeout: Seconds = 30.0
+    startup_timeout: Seconds = 600.0
+    concurrency: Count = 16
     temperature: float | None = Field(default=None, ge=0, le=2)
-    reasoning_effort: str = "auto"
+    reasoning_effort: Name = "auto"
     service_tier: str | None = None
     max_tokens_field: Literal["auto", "max_completion_tokens", "max_tokens"] = "auto"
     response_format: Literal["auto", "json_schema", "json_object", "text"] = "auto"
     extra_body: dict[str, Any] = Field(default_factory=dict)
     extra_headers: dict[str, SecretStr] = Field(default_factory=dict)
-    prompt_version: PositiveInt = 1
-    max_output_tokens_per_label: PositiveInt = 64
-    pack: PositiveInt = 20
-    max_pack_tokens: PositiveInt = 8_000
+    prompt_version: Count = 1
+    max_output_tokens_per_label: Count = 64
+    pack: Count = 20
+    max_pack_tokens: Count = 8_000
     controls: bool = True
-    max_attempts: PositiveInt = 6
-    max_wait: PositiveFloat = 60.0
+    max_attempts: Count = 6
+    max_wait: Seconds = 60.0
     generation: int = Field(default=0, ge=0, le=999)
-    input_usd_per_million: NonNegativeFloat | None = None
-    cached_input_usd_per_million: NonNegativeFloat | None = None
-    cache_write_usd_per_million: NonNegativeFloat | None = None
-    output_usd_per_million: NonNegativeFloat | None = None
-    tier_price_factor: NonNegativeFloat | None = None
-    ledger_name: str | None = None
+    input_usd_per_million: Dollars | None = None
+    cached_input_usd_per_million: Dollars | None = None
+    cache_write_usd_per_million: Dollars | None = None
+    output_usd_per_million: Dollars | None = None
+    tier_price_factor: Annotated[float, Field(ge=0, le=1_000)] | None = None
+    ledger_name: Name | None = None
 
     @field_validator("extra_body")
     @classmethod
@@ -266,10 +291,10 @@ class LedgerSettings(_Section):
     """
 
     enabled: bool = True
-    file: str | None = None
+    file: Name | None = None
     url: SecretStr | None = None
-    timeout: PositiveFloat = 30.0
-    lease: PositiveFloat = 60.0
+    timeout: Seconds = 30.0
+    lease: Seconds = 60.0
 
 
 class LimitsSettings(_Section):
@@ -286,11 +311,11 @@ class LimitsSettings(_Section):
             its checkpoint's folder when it was first used; each relabelling has its own.
     """
 
-    file: str | None = None
-    requests_per_minute: PositiveFloat | None = None
-    tokens_per_minute: PositiveFloat | None = None
-    budget_usd: NonNegativeFloat | None = None
-    account: str | None = None
+    file: Name | None = None
+    requests_per_minute: PerMinute | None = None
+    tokens_per_minute: PerMinute | None = None
+    budget_usd: Dollars | None = None
+    account: Name | None = None
 
 
 class KafkaSettings(_Section):
@@ -314,24 +339,24 @@ class KafkaSettings(_Section):
         client_secrets: The same for what nobody may see, such as `ssl.key.password`.
     """
 
-    bootstrap_servers: str = "127.0.0.1:9092"
-    security_protocol: str = "PLAINTEXT"
+    bootstrap_servers: Name = "127.0.0.1:9092"
+    security_protocol: Name = "PLAINTEXT"
     sasl_mechanism: str | None = None
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
-    ssl_ca_location: str | None = None
+    ssl_ca_location: Name | None = None
     oauth_token_url: str | None = None
     oauth_client_id: str | None = None
     oauth_client_secret: SecretStr | None = None
     oauth_scope: str | None = None
-    labelled_topic: str = "reviews.labelled"
-    rejected_topic: str = "reviews.rejected"
-    dead_letter_topic: str = "reviews.labelled.dlq"
-    partitions: PositiveInt = 3
-    replication_factor: PositiveInt = 1
+    labelled_topic: Name = "reviews.labelled"
+    rejected_topic: Name = "reviews.rejected"
+    dead_letter_topic: Name = "reviews.labelled.dlq"
+    partitions: Count = 3
+    replication_factor: Annotated[int, Field(ge=1, le=1_000)] = 1
     delivery: Delivery = "exactly_once"
-    stream_name: str | None = Field(default=None, min_length=1)
-    delivery_timeout: PositiveFloat = 120.0
+    stream_name: Name | None = None
+    delivery_timeout: Seconds = 120.0
     client: dict[str, str] = Field(default_factory=dict)
     client_secrets: dict[str, SecretStr] = Field(default_factory=dict)
 
@@ -355,12 +380,13 @@ class RegistrySettings(_Section):
         auto_register: Register our schemas when a query starts (development only).
     """
 
+    takes_urls: ClassVar[bool] = True
     url: str = "http://127.0.0.1:8081"
     username: str | None = None
     password: SecretStr | None = None
     token: SecretStr | None = None
     logical_cluster: str | None = None
-    ca_location: str | None = None
+    ca_location: Name | None = None
     auto_register: bool = False
 
 
@@ -377,10 +403,10 @@ class ConnectSettings(_Section):
     url: str = "http://127.0.0.1:8083"
     username: str | None = None
     password: SecretStr | None = None
-    ca_location: str | None = None
-    name: str = "reviews-elasticsearch"
-    connector_class: str = "io.confluent.connect.elasticsearch.ElasticsearchSinkConnector"
-    value_converter: str = "io.confluent.connect.avro.AvroConverter"
+    ca_location: Name | None = None
+    name: Name = "reviews-elasticsearch"
+    connector_class: Name = "io.confluent.connect.elasticsearch.ElasticsearchSinkConnector"
+    value_converter: Name = "io.confluent.connect.avro.AvroConverter"
     # Both may hold secrets, and are sent as they are: a representation leaves them out.
     value_converter_config: dict[str, str] = Field(default_factory=dict, repr=False)
     connector: dict[str, str] = Field(default_factory=dict, repr=False)
@@ -393,9 +419,9 @@ class ElasticsearchSettings(_Section):
     username: str | None = None
     password: SecretStr | None = None
     api_key: SecretStr | None = None
-    ca_location: str | None = None
-    index: str = "reviews"
-    replicas: NonNegativeInt = 0
+    ca_location: Name | None = None
+    index: Name = "reviews"
+    replicas: Replicas = 0
 
 
 class SparkSettings(_Section):
@@ -408,8 +434,8 @@ class SparkSettings(_Section):
         config: Any Spark setting, verbatim.
     """
 
-    master: str | None = None
-    checkpoint: str = "checkpoint"
+    master: Name | None = None
+    checkpoint: Name = "checkpoint"
     config: dict[str, str] = Field(default_factory=dict)
 
 
@@ -523,19 +549,27 @@ class _Variables(EnvSettingsSource):
         super().__init__(settings)
         self.env_vars = variables
 
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:  # noqa: ANN401 - its signature
+        """Read a table, or a whole section, in JSON."""
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except (ValueError, RecursionError) as err:
+            ours = (
+                (name, given) for name, given in self.env_vars.items() if name.startswith(_OURS)
+            )
+            names = " or ".join(name.upper() for name, given in ours if given == value)
+            raise ConfigError(
+                f"{names} is no JSON: {field_name} is a table; each of its settings may have a"
+                " variable, with two underscores before its name"
+            ) from err
+
 
 class _ShortNames(_Variables):
     """Names that every OpenAI client reads, and one of ours that is shorter than its section."""
 
-    NAMES = (
-        ("openai_api_key", "openai", "api_key"),
-        ("openai_base_url", "openai", "base_url"),
-        ("reviewstream_ledger_url", "ledger", "url"),
-    )
-
     def __call__(self) -> dict[str, Any]:
         given: dict[str, Any] = {}
-        for variable, section, name in self.NAMES:
+        for variable, section, name in SHORT_NAMES:
             if value := self.env_vars.get(variable):
                 given.setdefault(section, {})[name] = value
         return given
@@ -562,7 +596,7 @@ def _names_file(variable: str, secrets: set[str]) -> bool:
 
 def _secret_names(settings: type[BaseSettings]) -> Iterator[str]:
     """Give the variables that hold a secret, in lower case as pydantic has them."""
-    yield from (variable for variable, _, _ in _ShortNames.NAMES)
+    yield from (variable for variable, _, _ in SHORT_NAMES)
     for section, field in settings.model_fields.items():
         model = field.annotation
         assert isinstance(model, type)  # noqa: S101 - every field is a section

@@ -3,13 +3,15 @@
 `python -m tests.docs.references` writes them anew, between the marks `generated` and `end`.
 """
 
+import functools
 import inspect
 import json
+import operator
 import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import click
 from pydantic import BaseModel
@@ -73,12 +75,22 @@ def _section(section: str, model: Any) -> str:
 
 
 def _type(annotation: Any) -> str:
+    annotation = _unbounded(annotation)
     name = (
         annotation.__name__
         if isinstance(annotation, type) and not hasattr(annotation, "__args__")
         else str(annotation)
     )
     return re.sub(r"\b(?:\w+\.)+(\w)", r"\1", name).replace("SecretStr", "secret")
+
+
+def _unbounded(annotation: Any) -> Any:
+    """Return a type without its bounds."""
+    if get_origin(annotation) is Annotated:
+        return get_args(annotation)[0]
+    if get_origin(annotation) is Union:
+        return functools.reduce(operator.or_, map(_unbounded, get_args(annotation)))
+    return annotation
 
 
 def _default(value: object) -> str:

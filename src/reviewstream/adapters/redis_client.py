@@ -72,10 +72,16 @@ class RedisClient:
                 retry=Retry(NoBackoff(), 0),
                 **_checks(url),
             )
+            self.client.connection_pool.make_connection()  # takes the URL's options, or refuses one
         except ValueError:
             raise ConfigError(
                 f"{SETTING}: expected redis://[user:password@]host[:port][/database], "
                 "or rediss:// or unix://"
+            ) from None
+        except (TypeError, redis.RedisError):
+            options = ", ".join(parse_qs(urlsplit(url).query, keep_blank_values=True))
+            raise ConfigError(
+                f"{SETTING}: redis-py does not take an option after its question mark ({options})"
             ) from None
 
     @contextmanager

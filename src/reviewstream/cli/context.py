@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -15,8 +16,9 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsConfigDict
 from rich.console import Console
 
+from reviewstream.cli.origins import Places, check_names, suggestion, variable, variable_lines
 from reviewstream.cli.progress import Mode
-from reviewstream.cli.terminal import plain_json, plain_lines
+from reviewstream.cli.terminal import plain, plain_json, plain_lines
 from reviewstream.core.prompts import known_version
 from reviewstream.errors import ConfigError
 from reviewstream.settings import SETTINGS_FILE, Settings
@@ -52,7 +54,7 @@ class Context:
         """Read the settings.
 
         Raises:
-            ConfigError: names what is wrong and every place that was looked in.
+            ConfigError: names what is wrong, and where it was read.
         """
         return load_settings(self.config, self.env_file, self.overrides)
 
@@ -88,20 +90,43 @@ def load_settings(
             (`kafka.client.linger.ms=5`).
 
     Raises:
-        ConfigError: names what is wrong and every place that was looked in.
+        ConfigError: names what is wrong, and where it was read.
     """
-    file = config or Path(SETTINGS_FILE)
+    file, tree = config or Path(SETTINGS_FILE), _tree(overrides)
+    places = Places(overrides=tree, environment=os.environ, env_file=env_file, file=file)
+    _check_names(env_file)
 
     class Configured(Settings):
         model_config = SettingsConfigDict(toml_file=file)
 
     try:
         # `_env_file` is an argument of every BaseSettings that the type checker cannot see.
-        read = Configured(_env_file=env_file, **_tree(overrides))  # type: ignore[call-arg]
-    except (ValidationError, ValueError) as err:
-        raise ConfigError(_explain(err, file, env_file)) from None
+        read = Configured(_env_file=env_file, **tree)  # type: ignore[call-arg]
+    except ValidationError as err:
+        problems = err.errors(include_input=False, include_url=False)
+        raise ConfigError("; ".join(_problem(each, places) for each in problems)) from None
+    except (OSError, ValueError) as err:  # a file that is not TOML, or no text
+        raise ConfigError(f"{_unreadable(env_file) or file}: {err}") from None
     known_version(read.openai.prompt_version)
     return Settings.model_construct(**dict(read))  # unlike a local class, it pickles
+
+
+def _check_names(env_file: Path | None) -> None:
+    """Warn of names that look like settings; an env file may hold other programs' names too."""
+    names = dict(os.environ)
+    if env_file is not None and not _unreadable(env_file):
+        names |= dict.fromkeys(variable_lines(env_file.read_text(encoding="utf-8")), "")
+    for warning in check_names(names):
+        click.echo(plain(f"Warning: {warning}"), err=True)
+
+
+def _unreadable(file: Path | None) -> Path | None:
+    """Return the file if it is no text."""
+    try:
+        _ = file and file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return file
+    return None
 
 
 def _tree(overrides: Sequence[str]) -> dict[str, Any]:
@@ -113,21 +138,22 @@ def _tree(overrides: Sequence[str]) -> dict[str, Any]:
         if not (equals and name):
             raise ConfigError(f"--set {override}: expected section.name=value")
         fields = tree.setdefault(section, {})
-        fields[name] = {**fields.get(name, {}), key: value} if key else value
+        table = fields.get(name, {}) if key else {}
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set {section}.{name} is a value once, and once a table: {path}")
+        fields[name] = {**table, key: value} if key else value
     return tree
 
 
-def _explain(err: ValueError, file: Path, env_file: Path | None) -> str:
-    if not isinstance(err, ValidationError):  # a settings file that is not TOML
-        return f"{file}: {err}"
-    problems = [_problem(each) for each in err.errors(include_input=False, include_url=False)]
-    places = ["--set", "the environment", *([str(env_file)] if env_file else []), str(file)]
-    return f"{'; '.join(problems)}. Looked in: {', '.join(places)}"
-
-
-def _problem(error: ErrorDetails) -> str:
-    names = [str(name) for name in error["loc"]]
-    return f"{'.'.join(names)} (REVIEWSTREAM_{'__'.join(names).upper()}): {error['msg']}"
+def _problem(error: ErrorDetails, places: Places) -> str:
+    path = tuple(str(name) for name in error["loc"])
+    origin = places.origin(path)
+    where = f" (read from {origin})" if origin else ""
+    if error["type"] == "extra_forbidden":
+        name = ".".join(places.whole(path))
+        return f"there is no setting {name}{where}{suggestion(name)}"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{'.'.join(path)} ({variable(path)}){where}: {message}"
 
 
 def verb(function: Callable[..., None]) -> Callable[..., None]:

@@ -1,5 +1,6 @@
 """A Redis is trusted by its certificate, or not at all."""
 
+import re
 import socket
 import ssl
 import threading
@@ -190,3 +191,10 @@ def test_no_url_turns_checks_off(scheme: str, query: str, name: str) -> None:
 def test_without_tls_there_is_nothing_to_check() -> None:
     with pytest.raises(TransientError, match=r"redis://127\.0\.0\.1:1/0 is away"):
         ask("redis://127.0.0.1:1/0")
+
+
+@pytest.mark.parametrize("url", ["redis://r/0?bogus=1", "rediss://r?x=1", "unix:///s?bogus=1"])
+def test_an_option_that_there_is_not_is_a_setting_to_correct(url: str) -> None:
+    option = re.escape(url.partition("?")[2].partition("=")[0])
+    with pytest.raises(ConfigError, match=rf"ledger\.url .*question mark \({option}\)"):
+        RedisClient(url, timeout=1)

@@ -151,7 +151,7 @@ def spoiled(draw: st.DrawFn) -> dict[str, Answer | list[Answer]]:
 
 
 PRODUCT = {"x-elastic-product": "Elasticsearch"}
-EXAMPLES = int(os.environ.get("REVIEWSTREAM_TEST_EXAMPLES", "60"))  # a tenth of a second each
+EXAMPLES = int(os.environ.get("REVIEWSTREAM_TEST_EXAMPLES", "30"))  # a tenth of a second each
 SLOW = {HealthCheck.too_slow, HealthCheck.function_scoped_fixture}
 
 

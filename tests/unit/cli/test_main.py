@@ -1,5 +1,6 @@
 """The command line as a whole."""
 
+import re
 import subprocess
 import sys
 
@@ -43,6 +44,16 @@ def test_every_verb_explains_itself(name: str) -> None:
 
 def test_an_unknown_verb_is_a_usage_error() -> None:
     assert CliRunner().invoke(main, ["dance"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [(["pla", "x"], "plan"), (["serv"], "serve"), (["connector", "aply"], "apply")],
+)
+def test_an_unknown_verb_gets_a_suggestion(typed: list[str], meant: str) -> None:
+    result = CliRunner().invoke(main, typed)
+    assert result.exit_code == 2
+    assert re.search(f"Did you mean '?{meant}", result.output)
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -82,7 +82,7 @@ def test_other_names_that_end_alike_are_left_alone(
 ) -> None:
     monkeypatch.setenv("REVIEWSTREAM_LEDGER__FILE", "labels.sqlite3")
     monkeypatch.setenv("REVIEWSTREAM_KAFKA__SASL_USERNAME_FILE", str(file))
-    with pytest.raises(ConfigError, match=r"kafka.sasl_username_file .*Extra inputs"):
+    with pytest.raises(ConfigError, match=r"no setting kafka.sasl_username_file"):
         load_settings(None, None)
     monkeypatch.delenv("REVIEWSTREAM_KAFKA__SASL_USERNAME_FILE")
     assert load_settings(None, None).ledger.file == "labels.sqlite3"
