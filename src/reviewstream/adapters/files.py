@@ -161,7 +161,10 @@ def _spool(
             progress(file.tell(), total)
 
     with _unpacked(file) as plain:
-        is_tar = _is_tar(plain.read(tarfile.BLOCKSIZE))
+        start = plain.read(tarfile.BLOCKSIZE)
+    if start.startswith((GZIP, ZSTD)):
+        raise ConfigError(f"{path} is packed twice: unpack it once, then try again")
+    is_tar = _is_tar(start)
     if is_tar:
         source, spooled = _spool_member(path, file, member, name, report)
     elif member:

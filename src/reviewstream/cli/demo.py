@@ -21,6 +21,7 @@ from reviewstream.cli.reconcile import comparison, findings
 from reviewstream.cli.signals import ending
 from reviewstream.cli.steps import Steps, steps
 from reviewstream.cli.streaming import Counts, spending, watch
+from reviewstream.cli.terminal import plain
 from reviewstream.core.audit import Fault
 from reviewstream.errors import ConfigError
 from reviewstream.settings import Settings, SparkSettings
@@ -79,6 +80,8 @@ def command(  # noqa: PLR0913 - an argument for each option
         raise click.UsageError("--count is for the sample; with --reviews the whole file is read")
     if real_model and context.settings.openai.api_key is None:
         raise ConfigError("--real-model: set OPENAI_API_KEY")
+    if reviews is not None:
+        _refuse_no_review(context, reviews)
     use_java()
     began = time.monotonic()
     with (
@@ -112,6 +115,18 @@ def command(  # noqa: PLR0913 - an argument for each option
     sys.exit(DONE if result.adds_up else FINDINGS)
 
 
+def _refuse_no_review(context: Context, file: Path) -> None:
+    """End with findings if no line of a file is a review: nothing need be started for that."""
+    from reviewstream.cli.reading import lines_of
+    from reviewstream.pipeline.inspection import Inspection
+
+    seen = Inspection()
+    with lines_of(context, str(file)) as lines:
+        if not seen.has_review(lines):
+            click.echo(plain(f"reviewstream: {seen.verdict(str(file))}"), err=True)
+            sys.exit(FINDINGS)
+
+
 def _sample(file: Path, count: int) -> Path:
     from reviewstream.samples import write_sample
 
@@ -138,11 +153,13 @@ class Result:
     Attributes:
         labelled: As the query counted them.
         seconds: From the first line to the last document.
+        bad_lines: The most frequent reasons why lines are no reviews; empty: all are.
     """
 
     sums: "Reconciliation"
     labelled: int
     seconds: float
+    bad_lines: str
 
     @property
     def adds_up(self) -> bool:
@@ -170,8 +187,10 @@ class _Flow:
         """Stream everything, wait for the index, and compare the stages."""
         from reviewstream.app import prepare
         from reviewstream.cli.reading import served_source
+        from reviewstream.pipeline.inspection import Inspection
         from reviewstream.spark.query import start_query
 
+        seen = Inspection()
         with self._steps.step("Topics, schemas, index and connector"):
             prepare(self._settings)
             total = self._lines()
@@ -187,9 +206,13 @@ class _Flow:
 
             wanted = comparison(self._settings, tell, seconds=QUIET)
             with served_source(self._settings.source) as (name, lines):
-                sums = wanted.run(name, lines)
-        seconds = round(time.monotonic() - began, 1)
-        return Result(sums=sums, labelled=counts.labelled, seconds=seconds)
+                sums = wanted.run(name, seen.watched(lines))
+        return Result(
+            sums=sums,
+            labelled=counts.labelled,
+            seconds=round(time.monotonic() - began, 1),
+            bad_lines=seen.reasons(),
+        )
 
     def _lines(self) -> int:
         """Return how many lines there are that are not blank."""
@@ -241,12 +264,14 @@ def _say_next(context: Context, *, real_model: bool) -> None:
 def _present(context: Context, settings: Settings, result: Result) -> None:
     console = context.console
     counts = {name: value for name, value in _as_json(result).items() if name in COUNTS}
-    table = Table(title=f"{counts['read']} reviews in {result.seconds:g} s", title_justify="left")
+    table = Table(title=f"{counts['read']} lines in {result.seconds:g} s", title_justify="left")
     for name in counts:
         table.add_column(name, justify="right")
     table.add_row(*map(str, counts.values()))
     console.print(table)
     _present_index(context, settings)
+    if result.bad_lines:
+        console.print(plain(f"No reviews: {result.bad_lines}"), markup=False, soft_wrap=True)
     console.print(*findings(result.sums), sep="\n", end="")
     console.print(
         "[green]Everything adds up.[/]" if result.adds_up else "[red]It does not add up.[/]"

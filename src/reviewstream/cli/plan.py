@@ -1,7 +1,7 @@
 """`reviewstream plan`: what a run over a file will ask, and what that will cost."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,10 +13,12 @@ from rich.text import Text
 
 from reviewstream.cli.context import FINDINGS, Context, verb
 from reviewstream.cli.limits import limited
+from reviewstream.cli.terminal import plain
 from reviewstream.core.costs import MILLION, tier_factor
 from reviewstream.core.manners import manners_of
 
 if TYPE_CHECKING:
+    from reviewstream.pipeline.inspection import BadLines, Inspection
     from reviewstream.pipeline.planning import AnswerTokens, Plan
     from reviewstream.ports import LabelLedger, LedgerArchive
     from reviewstream.settings import OpenAISettings, Settings
@@ -62,9 +64,10 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
 def command(context: Context, *, file: str, member: str | None) -> None:
     """Say what labelling FILE will take: requests, tokens, dollars and minutes. Nobody is asked.
 
-    FILE is what `serve` takes. Exit code 1: the budget is too small.
+    FILE is what `serve` takes. Exit code 1: the budget is too small, or no line is a review.
     """
     from reviewstream.adapters.prices import priced
+    from reviewstream.pipeline.inspection import Inspection
     from reviewstream.pipeline.planning import Planner, TierPrices, answer_tokens
     from reviewstream.pipeline.policy import LabelPolicy
 
@@ -74,22 +77,29 @@ def command(context: Context, *, file: str, member: str | None) -> None:
     with _ledger(settings) as (ledger, archive):
         answers = answer_tokens(archive, policy)
         planner = Planner(policy, ledger, answers, remembers=archive is not None, prices=prices)
-        found = _planned(context, planner.plan, file, member)
+        seen = Inspection()
+        found = _planned(context, planner.plan, file, member, seen)
     outlook = _outlook(settings, context.settings.openai, found, answers)
     if context.json:
-        context.emit(as_json(found, answers, outlook))
+        reasons = [msgspec.to_builtins(bad) for bad in seen.bad_lines()]
+        context.emit({**as_json(found, answers, outlook), "no_review": reasons})
     else:
-        Console(highlight=False).print(plan_tables(found, answers, outlook))
-    if outlook.budget == "too small":
+        Console(highlight=False).print(plan_tables(found, answers, outlook, seen.bad_lines()))
+    if not seen.reviews:
+        click.echo(plain(f"reviewstream: {seen.verdict(file)}"), err=True)
+    if outlook.budget == "too small" or not seen.reviews:
         sys.exit(FINDINGS)
 
 
-def plan_tables(plan: "Plan", answers: "AnswerTokens", outlook: Outlook) -> RenderableType:
+def plan_tables(
+    plan: "Plan", answers: "AnswerTokens", outlook: Outlook, bad: "Sequence[BadLines]" = ()
+) -> RenderableType:
     """Return a plan for a terminal."""
     lines = _table(
         "of the file",
         ("lines", f"{plan.lines:,}"),
         ("no review: rejected, free", f"{plan.bad_lines:,}"),
+        *((f"  {one.reason}, first in line {one.line:,}", f"{one.count:,}") for one in bad),
         ("copies of an earlier text: free", f"{plan.copies:,}"),
         ("texts in the ledger: free", f"{plan.in_ledger:,}"),
         ("texts to ask about", f"{plan.to_ask:,}"),
@@ -171,11 +181,17 @@ def _ledger(settings: "Settings") -> "Iterator[tuple[LabelLedger, LedgerArchive 
         yield archive, archive
 
 
-def _planned(context: Context, plan: Any, file: str, member: str | None) -> "Plan":  # noqa: ANN401
+def _planned(
+    context: Context,
+    plan: Any,  # noqa: ANN401
+    file: str,
+    member: str | None,
+    seen: "Inspection",
+) -> "Plan":
     from reviewstream.cli.reading import lines_of
 
     with lines_of(context, file, member) as lines:
-        found: Plan = plan(lines, context.settings.source)
+        found: Plan = plan(seen.watched(lines), context.settings.source)
     return found
 
 

@@ -1,18 +1,22 @@
 """`reviewstream run`: the pipeline against the servers that the settings name."""
 
-from contextlib import ExitStack
+import sys
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from typing import Final
 
 import click
 
-from reviewstream.cli.context import Context, verb
+from reviewstream.cli.context import FINDINGS, Context, verb
 from reviewstream.cli.limits import limited
 from reviewstream.cli.local import use_java
 from reviewstream.cli.progress import Stages, stages
 from reviewstream.cli.signals import ending, finishing
 from reviewstream.cli.steps import steps
 from reviewstream.cli.streaming import Counts, spending, watch
+from reviewstream.cli.terminal import plain
+from reviewstream.errors import TransientError
+from reviewstream.settings import SourceSettings
 
 ENDING: Final = 15.0  # seconds for Spark to end
 LAST: Final = (
@@ -33,7 +37,8 @@ def command(context: Context, *, once: bool, setup: bool) -> None:
     """Stream reviews from the review server to Kafka, labelled; Connect indexes them.
 
     Ends cleanly on SIGTERM and Ctrl-C, with exit code 143 or 130: the micro-batch that runs is
-    finished first. The next run with the same checkpoint goes on where this one ended.
+    finished first. The next run with the same checkpoint goes on where this one ended. Exit code 1:
+    all it read was rejected.
     """
     from reviewstream.app import prepare
     from reviewstream.spark.jvm import spark_running
@@ -42,19 +47,40 @@ def command(context: Context, *, once: bool, setup: bool) -> None:
     use_java()
     settings = context.settings
     context.warn_of_prices()
-    with ending("ending Spark", ENDING), ExitStack() as stack:
-        with steps(context.progress, context.console) as starting:
-            if setup:
-                with starting.step("Topics, schemas, index and connector"):
-                    prepare(settings)
-            with starting.step("Spark"):
-                spark = stack.enter_context(spark_running(settings.spark))
+    with steps(context.progress, context.console) as starting, ExitStack() as stack:
+        if setup:
+            with starting.step("Topics, schemas, index and connector"):
+                prepare(settings)
+        stack.enter_context(ending("ending Spark", ENDING))
+        with starting.step("Spark"):
+            spark = stack.enter_context(spark_running(settings.spark))
         shown = stack.enter_context(stages(context.progress, context.console))
         running = start_query(spark, settings, available_now=once)
         context.console.print("Ready.")
         with finishing(LAST.format(DRAIN_PATIENCE)) as stop:
             counts = watch(running, lambda so_far: _tell(shown, so_far), stop)
     _report(context, counts)
+    if complaint := why_nothing(counts, settings.source):
+        click.echo(plain(f"reviewstream: {complaint}"), err=True)
+        sys.exit(FINDINGS)
+
+
+def why_nothing(counts: Counts, source: SourceSettings) -> str:
+    """Say why a run rejected all that it read: its file holds no review, or see the topic.
+
+    Returns:
+        An empty text if something was labelled, or nothing was read.
+    """
+    from reviewstream.cli.reading import served_source
+    from reviewstream.pipeline.inspection import Inspection
+
+    if counts.labelled or not counts.rejected:
+        return ""
+    seen = Inspection()
+    with suppress(TransientError), served_source(source) as (name, lines):
+        if not seen.has_review(lines):
+            return seen.verdict(name)
+    return f"all {counts.rejected:,} lines were rejected: see `reviewstream rejects list`"
 
 
 def _tell(shown: Stages, counts: Counts) -> None:
@@ -75,7 +101,7 @@ def _report(context: Context, counts: Counts) -> None:
         context.console.print("Nothing new since the last run: 0 micro-batches.")
         return
     context.console.print(
-        f"Stopped at byte {counts.offset}: {counts.labelled} labelled, of them "
+        f"Stopped at byte {counts.offset:,}: {counts.labelled} labelled, of them "
         f"{counts.from_ledger} from the ledger, and {counts.rejected} rejected, "
         f"in {counts.batches} micro-batches: {spending(counts.tokens, counts.cost_micro_usd)}."
     )

@@ -1,6 +1,8 @@
 """`reviewstream serve`: a file as a resumable stream of reviews."""
 
 import asyncio
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -13,8 +15,10 @@ from reviewstream.cli.context import Context, verb
 from reviewstream.cli.progress import stages
 from reviewstream.cli.signals import finishing, in_loop
 from reviewstream.cli.terminal import plain
+from reviewstream.errors import SourceReplacedError
 
 PORT = click.IntRange(0, 65535)
+LOOKED_AT = 10_000  # lines
 PEM = click.Path(path_type=Path)
 
 
@@ -81,11 +85,23 @@ def command(  # noqa: PLR0913 - one for each option
         asyncio.run(_serve(context, log, options))
 
 
+def _warn_of_no_review(log: ReviewLog) -> None:
+    """Say what a file seems to be of whose beginning no line is a review; it is served anyway."""
+    from reviewstream.pipeline.inspection import Inspection
+
+    seen = Inspection()
+    with suppress(SourceReplacedError):  # whoever reads it is told
+        lines = islice(log.lines(lambda _done, _all: None), LOOKED_AT)
+        if (log.size() or not log.follow) and not seen.has_review(lines):
+            click.echo(plain(f"Warning: {seen.verdict(log.source)}"), err=True)
+
+
 async def _serve(context: Context, log: ReviewLog, options: ServeOptions) -> None:
     stopped = asyncio.Event()
     server = ReviewServer(log, options)
     with finishing(ask=in_loop(stopped.set)):
         _announce(context, log, await server.start())
+        await asyncio.to_thread(_warn_of_no_review, log)
         await stopped.wait()
         await server.stop()
 

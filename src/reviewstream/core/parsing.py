@@ -54,6 +54,11 @@ _TYPED = msgspec.json.Decoder(_Line)
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 
 
+def required_fields() -> tuple[str, ...]:
+    """Return the names of the fields that every review has."""
+    return tuple(field.name for field in _LINE_FIELDS if field.required)
+
+
 def is_blank(line: bytes) -> bool:
     """Say whether a line holds nothing but spaces, tabs and carriage returns."""
     return not line.strip(b" \t\r")
@@ -152,7 +157,7 @@ def _mistyped(line: bytes) -> tuple[Reason, str]:
     try:
         fields = _FIELDS.decode(line)
     except msgspec.ValidationError:
-        return Reason.NOT_AN_OBJECT, f"$: expected an object, got {_kind(line)}"
+        return Reason.NOT_AN_OBJECT, f"$: expected one JSON object a line, got {_kind(line)}"
     wrong = (_field_mistyped(field, fields.get(field.name)) for field in _LINE_FIELDS)
     return next(filter(None, wrong))  # there is one: the typed decoder refused these very values
 

@@ -243,3 +243,9 @@ def test_a_full_disk_is_said_with_the_fix(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda: full.open("wb"))
     with pytest.raises(ConfigError, match=r"cannot unpack into .*free some space, or set TMPDIR"):
         open_log(write(tmp_path, "review.json.gz", gzip.compress(CONTENT)))
+
+
+def test_a_file_that_is_packed_twice_is_one_sentence(tmp_path: Path) -> None:
+    (file := tmp_path / "review.json.gz").write_bytes(gzip.compress(gzip.compress(b"{}\n")))
+    with pytest.raises(ConfigError, match="is packed twice: unpack it once"):
+        open_log(file)

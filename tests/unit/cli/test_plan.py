@@ -232,3 +232,31 @@ def test_a_file_that_is_not_there_is_one_sentence(path: Path) -> None:
     result = run(path.with_name("none.json"))
     assert result.exit_code == 2
     assert "no such file" in result.stderr
+
+
+def test_lines_that_are_no_review_are_told_by_reason_with_a_line_number(path: Path) -> None:
+    path.write_bytes(b"[\n" + path.read_bytes() + b"7\n{}\n")
+    body = planned(path)
+    assert [(bad["reason"], bad["count"], bad["line"]) for bad in body["no_review"]] == [
+        ("NOT_AN_OBJECT", 2, 1),
+        ("MISSING_FIELD", 1, 103),
+    ]
+    assert "NOT_AN_OBJECT, first in line 1 " in run(path).stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (b"", "empty"),
+        (b"id,rating,body\n1,5,fine\n", "CSV with columns id, rating, body"),
+        (b'[\n  {"review_id": "a"}\n]\n', "a JSON array: write one object a line, `jq -c '.[]'"),
+        (b'{"id":1,"rating":5,"body":"x"}\n', "JSON lines without review_id"),
+    ],
+)
+def test_a_file_without_a_review_is_a_finding_that_says_what_it_seems_to_be(
+    path: Path, text: bytes, kind: str
+) -> None:
+    path.write_bytes(text)
+    result = run(path)
+    assert result.exit_code == 1
+    assert f"reviewstream: {path} holds no review: it seems to be {kind}" in result.stderr

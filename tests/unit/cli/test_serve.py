@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from reviewstream.adapters.tcp_client import ReviewClient
 from reviewstream.cli import main
 from reviewstream.errors import StopError
+from reviewstream.samples import expand
 
 COMMAND = (sys.executable, "-c", "from reviewstream.cli import main; main()", "serve")
 
@@ -53,7 +54,18 @@ def test_it_says_ready_serves_and_stops_cleanly(path: Path, number: int, name: s
             process.send_signal(number)
             assert process.wait(20) == 128 + number
         assert process.stderr is not None
-        assert process.stderr.read() == f"reviewstream: stopped by {name}\n"
+        warning, end = process.stderr.read().splitlines()
+    assert warning.startswith("Warning: review.json holds no review: it seems to be plain text")
+    assert end == f"reviewstream: stopped by {name}"
+
+
+def test_of_a_file_with_a_review_there_is_nothing_to_say(path: Path) -> None:
+    path.write_bytes(b"one\n" + next(expand(1)))
+    with running(str(path), "--port", "0") as (_, process):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 143
+        assert process.stderr is not None
+        assert process.stderr.read() == "reviewstream: stopped by SIGTERM\n"
 
 
 def test_the_name_of_a_file_never_controls_the_terminal(path: Path) -> None:
