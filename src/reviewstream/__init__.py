@@ -1,5 +1,7 @@
 """Language-model labels in a stream: typed building blocks, and a pipeline made of them."""
 
+from typing import TYPE_CHECKING
+
 from reviewstream.core.outcomes import Ok, Rejected
 from reviewstream.core.parsing import parse_review
 from reviewstream.core.records import (
@@ -22,6 +24,18 @@ from reviewstream.errors import (
     StopError,
     TransientError,
 )
+
+if TYPE_CHECKING:
+    __version__: str
+else:
+
+    def __getattr__(name: str) -> str:
+        if name != "__version__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib.metadata import version  # noqa: PLC0415 - it takes long, and few ask
+
+        return version("reviewstream")
+
 
 __all__ = [
     "ConfigError",

@@ -6,11 +6,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from reviewstream_testbed import bed_command, engine_command, images_command
 from reviewstream_testbed.errors import TestbedError
-from reviewstream_testbed.installation import install
-from reviewstream_testbed.jars import LOCK_FILE, download, write_lock
-from reviewstream_testbed.java import java_home
+from reviewstream_testbed.extra import needed_packages
+
+with needed_packages("reviewstream_testbed"):
+    from reviewstream_testbed import bed_command, engine_command, images_command
+    from reviewstream_testbed.installation import install
+    from reviewstream_testbed.jars import LOCK_FILE, download, write_lock
+    from reviewstream_testbed.java import java_home
 
 
 def main(arguments: list[str] | None = None) -> int:

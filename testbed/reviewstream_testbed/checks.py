@@ -10,6 +10,7 @@ import psutil
 
 from reviewstream_testbed.cache import cache_folder
 from reviewstream_testbed.errors import TestbedError
+from reviewstream_testbed.extra import install_command
 from reviewstream_testbed.installation import shared_folder
 from reviewstream_testbed.jars import SIZE, ivy_jar, jars_folder
 from reviewstream_testbed.java import inspect, java_home, spark_java_home
@@ -17,7 +18,6 @@ from reviewstream_testbed.java import inspect, java_home, spark_java_home
 MEMORY = 2_000  # MB: all servers and a local Spark
 DISK = 1_000  # MB: jars, what is built from them, class data
 FETCH = "python -m reviewstream_testbed fetch"
-INSTALL = "pip install 'reviewstream[testbed]'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ def check_java(environ: Mapping[str, str] = os.environ) -> Finding:
     try:
         home = java_home(environ)
     except (TestbedError, OSError) as error:
-        return Finding(name="java", good=False, detail=str(error), fix=INSTALL)
+        return Finding(name="java", good=False, detail=str(error), fix=install_command())
     return _runs("java", home)
 
 
@@ -64,7 +64,7 @@ def check_spark_java(environ: Mapping[str, str] = os.environ) -> Finding:
     try:
         home = spark_java_home(environ)
     except (TestbedError, OSError) as error:
-        return Finding(name="java for spark", good=False, detail=str(error), fix=INSTALL)
+        return Finding(name="java for spark", good=False, detail=str(error), fix=install_command())
     return _runs("java for spark", home)
 
 
@@ -81,7 +81,7 @@ def check_ivy() -> Finding:
     try:
         return Finding(name="downloader", good=True, detail=ivy_jar().name)
     except TestbedError as error:
-        return Finding(name="downloader", good=False, detail=str(error), fix=INSTALL)
+        return Finding(name="downloader", good=False, detail=str(error), fix=install_command())
 
 
 def check_memory() -> Finding:

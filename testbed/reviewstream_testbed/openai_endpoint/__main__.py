@@ -6,14 +6,17 @@ import signal
 import sys
 from pathlib import Path
 
-from aiohttp import web
+from reviewstream_testbed.extra import needed_packages
 
-from reviewstream_testbed.openai_endpoint import options as options_
-from reviewstream_testbed.openai_endpoint.answering import JUDGES
-from reviewstream_testbed.openai_endpoint.dialect_table import DIALECTS
-from reviewstream_testbed.openai_endpoint.options import EFFORT, Options, Recording
-from reviewstream_testbed.openai_endpoint.rate_limits import Limits
-from reviewstream_testbed.openai_endpoint.server import Endpoint
+with needed_packages("reviewstream_testbed.openai_endpoint"):
+    from aiohttp import web
+
+    from reviewstream_testbed.openai_endpoint import options as options_
+    from reviewstream_testbed.openai_endpoint.answering import JUDGES
+    from reviewstream_testbed.openai_endpoint.dialect_table import DIALECTS
+    from reviewstream_testbed.openai_endpoint.options import EFFORT, Options, Recording
+    from reviewstream_testbed.openai_endpoint.rate_limits import Limits
+    from reviewstream_testbed.openai_endpoint.server import Endpoint
 
 MAX_LATENCY = 3_600_000.0  # milliseconds
 MAX_PORT = 65_535

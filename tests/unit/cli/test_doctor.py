@@ -16,6 +16,7 @@ from reviewstream.cli import doctor, main
 from reviewstream.core.chat import ChatAnswer, ChatRequest
 from reviewstream.core.records import Sentiment
 from reviewstream.errors import RefusedError, StopError
+from reviewstream.extras import install_command
 from reviewstream.ports import ChatModel
 from reviewstream.settings import OpenAISettings, Settings
 from reviewstream.testing import FakeChatModel, judging
@@ -38,8 +39,8 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
     assert answer["good"] is False
     (found,) = [check for check in answer["checks"] if check["name"] == "extra [openai]"]
     assert found["detail"] == "openai not installed"
-    assert found["fix"] == "pip install 'reviewstream[openai]'"
-    assert "fix: pip install 'reviewstream[openai]'" in result.stderr
+    assert found["fix"] == install_command("openai")
+    assert f"fix: {install_command('openai')}" in result.stderr
 
 
 def test_the_machine_is_looked_at_where_the_testbed_is_installed(

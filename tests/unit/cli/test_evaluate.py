@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from reviewstream.cli import main
+from reviewstream.extras import install_command
 from tests.contract.search_index import document
 from tests.unit.adapters.canned import Canned, canned
 
@@ -178,4 +179,4 @@ def test_without_the_extra_it_is_said_how_to_install_it(
     monkeypatch.setitem(sys.modules, module, None)
     path = write(tmp_path / "x.jsonl", document("a"))
     said = _complaint(run(None, "--file", path, *arguments))
-    assert said.endswith("is not installed: pip install 'reviewstream[evaluate]'")
+    assert said.endswith(f"is not installed: {install_command('evaluate')}")

