@@ -19,13 +19,16 @@ from reviewstream.cli.context import DONE, FINDINGS, Context, verb
 from reviewstream.cli.endpoint_check import check_endpoint
 from reviewstream.errors import ConfigError
 from reviewstream.extras import EXTRAS, install_command
+from reviewstream.settings import revealed
 
 if TYPE_CHECKING:
-    from reviewstream.settings import Settings
+    from reviewstream.settings import KafkaSettings, Settings
 
 NEEDS: Final = "psutil"  # the testbed's own checks do
 SENT: Final = (  # secrets, and where they are sent
     ("openai", "api_key", "base_url"),
+    ("openai", "api_key_command", "base_url"),
+    ("openai", "extra_headers", "base_url"),
     ("registry", "password", "url"),
     ("registry", "token", "url"),
     ("connect", "password", "url"),
@@ -113,18 +116,33 @@ def _settings(context: Context) -> Iterator[Check]:
     except ConfigError as err:
         yield Check(name="settings", good=False, detail=str(err), fix="correct the setting")
         return
-    for secret, url in _overheard(settings):
-        detail = f"sent to {url}, everyone on the way can read it: https:// keeps it secret"
+    for secret, url, cure in _overheard(settings):
+        detail = f"sent to {url}, everyone on the way can read it: {cure} keeps it secret"
         yield Check(name=secret, good=True, warns=True, detail=detail)
 
 
-def _overheard(settings: "Settings") -> Iterator[tuple[str, str]]:
-    """Give each secret that travels without TLS to another machine, and where."""
+def _overheard(settings: "Settings") -> Iterator[tuple[str, str, str]]:
+    """Give each secret that travels without TLS to another machine, where, and the cure."""
     for section, secret, address in SENT:
         given = getattr(settings, section)
         for url in (getattr(given, address) or "").split(","):
-            if getattr(given, secret) is not None and _is_open(url):
-                yield f"{section}.{secret}", _shown(url)
+            if getattr(given, secret) and _is_open(url):
+                yield f"{section}.{secret}", _shown(url), "https://"
+    yield from _overheard_by_kafka(settings.kafka)
+    ledger = urlsplit(revealed(settings.ledger.url) or "")
+    if ledger.password and ledger.scheme == "redis" and not is_loopback(ledger.hostname or ""):
+        yield "ledger.url", ledger.netloc.rpartition("@")[2], "rediss://"
+
+
+def _overheard_by_kafka(kafka: "KafkaSettings") -> Iterator[tuple[str, str, str]]:
+    """Give the password of SASL, if it is sent as it is: SCRAM sends a proof that it is known."""
+    is_open = kafka.security_protocol.upper() == "SASL_PLAINTEXT"
+    if kafka.sasl_password is None or not is_open or "SCRAM" in (kafka.sasl_mechanism or ""):
+        return
+    for server in kafka.bootstrap_servers.split(","):
+        if not is_loopback(urlsplit(f"//{server.strip()}").hostname or ""):
+            cure = "kafka.security_protocol=SASL_SSL"
+            yield "kafka.sasl_password", server.strip(), cure
 
 
 def _shown(url: str) -> str:

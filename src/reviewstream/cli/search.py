@@ -43,6 +43,8 @@ def command(  # noqa: PLR0913 - one for each option
     """Find reviews. QUERY is words, "a phrase", +must, -not, or nothing for all."""
     from reviewstream.app import open_index
 
+    if since and until and since > until:
+        raise click.UsageError(f"--from {since:%Y-%m-%d} is after --to {until:%Y-%m-%d}")
     wanted = Query(
         text=query,
         business_id=business,
@@ -71,7 +73,7 @@ def _rendered(hit: "SearchHit") -> Text:
     head = Text.assemble(
         "\n",
         (sentiment, f"bold {COLOURS.get(sentiment, '')}"),
-        f"  {document.get('stars', '?')} stars  {_day(document.get('written_at'))}  ",
+        f"  {plain(str(document.get('stars', '?')))} stars  {_day(document.get('written_at'))}  ",
         (f"{plain(hit.id)} of {plain(str(document.get('business_id', '?')))}", "dim"),
         "\n",
     )

@@ -19,6 +19,7 @@ from pyspark.sql.types import (
 )
 
 from reviewstream.core.records import Origin, RejectedReview, Review
+from reviewstream.errors import PermanentError
 
 
 def _struct(**fields: DataType) -> StructType:
@@ -113,9 +114,23 @@ def rows_of(batch: pa.RecordBatch, columns: StructType) -> list[dict[str, Any]]:
 
     Spark hands times over in the session's zone, where the year 1 or 9999 may not be
     representable; a cast to UTC changes the zone's name alone.
+
+    Raises:
+        PermanentError: A column holds values of another type; names it.
     """
-    chosen = [batch.column(f.name).cast(arrow_type(f.dataType)) for f in columns]
+    chosen = [_cast(batch, field) for field in columns]
     return pa.RecordBatch.from_arrays(chosen, names=columns.fieldNames()).to_pylist()
+
+
+def _cast(batch: pa.RecordBatch, field: StructField) -> "pa.Array[Any]":
+    given, wanted = batch.column(field.name), field.dataType.simpleString()
+    try:
+        return given.cast(arrow_type(field.dataType))
+    except pa.ArrowException as err:
+        raise PermanentError(
+            f"column {field.name} is of type {given.type}, and cannot be read as {wanted} ({err}):"
+            f" cast it, as by .withColumn('{field.name}', col('{field.name}').cast('{wanted}'))"
+        ) from err
 
 
 def missing(wanted: StructType, given: Iterable[str]) -> list[str]:

@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
 
 from reviewstream.core.records import LabelledReview, Origin, RejectedReview, Review
-from reviewstream.errors import ConfigError
+from reviewstream.errors import ConfigError, PermanentError
 from reviewstream.pipeline.labelling import Labeller, LabelPolicy
 from reviewstream.pipeline.limiting import terms_of
 from reviewstream.settings import LedgerSettings, LimitsSettings, OpenAISettings, Settings
@@ -172,6 +172,16 @@ def with_outcomes(batch: pa.RecordBatch, outcomes: Sequence[Outcome]) -> pa.Reco
 
 
 def to_review(row: dict[str, Any]) -> tuple[Review, Origin]:
-    """Return the review of a row that has no rejection."""
-    fields = {name: row[name] for name in Review.__struct_fields__}
+    """Return the review of a row that has no rejection.
+
+    Raises:
+        PermanentError: A column is null; names it.
+    """
+    fields = {name: row[name] for name in (*Review.__struct_fields__, "origin")}
+    if null := [name for name, value in fields.items() if value is None]:
+        raise PermanentError(
+            f"column {null[0]} is null in the row of review {row['review_id']!r}, which has no"
+            f" rejection: leave such rows out, as by .filter(col('{null[0]}').isNotNull())"
+        )
+    del fields["origin"]
     return Review(**fields), Origin(**row["origin"])

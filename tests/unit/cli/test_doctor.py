@@ -90,6 +90,50 @@ def test_a_secret_that_nobody_else_can_hear_is_not_told_of(url: str) -> None:
     assert "beware" not in said
 
 
+KAFKA = ("kafka.security_protocol=SASL_PLAINTEXT", "kafka.sasl_password=hidden")
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "where", "cure"),
+    [
+        (
+            "kafka.sasl_password",
+            (*KAFKA, "kafka.sasl_mechanism=PLAIN", "kafka.bootstrap_servers=127.0.0.1:1,far:9092"),
+            "far:9092",
+            "SASL_SSL",
+        ),
+        ("ledger.url", ("ledger.url=redis://:hidden@far:6379/0",), "far:6379", "rediss://"),
+        (
+            "openai.api_key_command",
+            ("openai.api_key_command=hidden", "openai.base_url=http://far/v1"),
+            "http://far/v1",
+            "https://",
+        ),
+    ],
+)
+def test_a_secret_of_another_protocol_is_named_too(
+    name: str, given: tuple[str, ...], where: str, cure: str
+) -> None:
+    _, said = checks(*(part for one in given for part in ("-s", one)))
+    assert f"beware  {name}: sent to {where}, everyone on the way can read it: " in said
+    assert f"{cure} keeps it secret" in said
+    assert "hidden" not in said
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        (*KAFKA, "kafka.sasl_mechanism=PLAIN", "kafka.bootstrap_servers=localhost:1"),
+        (*KAFKA, "kafka.sasl_mechanism=SCRAM-SHA-256", "kafka.bootstrap_servers=far:1"),
+        ("kafka.security_protocol=SASL_SSL", KAFKA[1], "kafka.bootstrap_servers=far:1"),
+        ("ledger.url=rediss://:hidden@far:6379/0",),
+        ("ledger.url=redis://far:6379/0",),
+    ],
+)
+def test_a_secret_of_another_protocol_that_nobody_hears_is_not(given: tuple[str, ...]) -> None:
+    assert "beware" not in checks(*(part for one in given for part in ("-s", one)))[1]
+
+
 def test_without_a_secret_there_is_nothing_to_hear() -> None:
     assert "beware" not in checks("-s", "registry.url=http://server:1")[1]
 

@@ -81,7 +81,8 @@ def test_markup_in_a_review_is_text() -> None:
 def test_a_review_never_controls_the_terminal(text: str) -> None:
     start, end = HIGHLIGHT
     marked = f"{text}{start}{text}{end}{text}"
-    out = shown(hit(text), hit("", marked, marked, business_id=text, sentiment=text))
+    fields = {"business_id": text, "sentiment": text, "stars": text, "written_at": text}
+    out = shown(hit(text), hit("", marked, marked, **fields))
     harmful = {c for c in out if unicodedata.category(c) in {"Cc", "Cf", "Co", "Cs"}}
     assert harmful <= {"\n", "\u200c", "\u200d"}
 
@@ -183,3 +184,9 @@ def test_a_business_never_controls_the_terminal() -> None:
     assert "1 reviews; 100% agree with their stars" in out.getvalue()
     assert "\x1b" not in out.getvalue()
     assert "[bold]x[/bold]" in out.getvalue()
+
+
+def test_days_in_the_wrong_order_are_a_usage_error() -> None:
+    result = CliRunner().invoke(main, ["search", "--from", "2024-01-02", "--to", "2024-01-01"])
+    assert result.exit_code == 2
+    assert "--from 2024-01-02 is after --to 2024-01-01" in result.output

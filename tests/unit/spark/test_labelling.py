@@ -161,3 +161,30 @@ def test_an_unknown_prompt_is_an_error_before_any_task() -> None:
     settings = Settings.model_construct(openai=OpenAISettings(prompt_version=99))
     with pytest.raises(ConfigError, match=r"prompt_version .* is 99: there are 1, 2"):
         label_reviews(settings)
+
+
+@pytest.mark.parametrize("name", ["text", "stars", "written_at", "review_id", "origin"])
+def test_a_null_in_a_column_is_one_sentence_that_names_it(name: str) -> None:
+    batch = source_batch([review(1)])
+    at = batch.schema.get_field_index(name)
+    null = pa.nulls(1, batch.schema.field(at).type)
+    other = batch.set_column(at, batch.schema.field(at), null)
+    with pytest.raises(PermanentError, match=rf"^column {name} is null in the row of review"):
+        list(label_batches(opener(FakeChatModel(POSITIVE)), 10, [other]))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("written_at", "yesterday", "timestamp"),
+        ("stars", [4.0], "double"),
+        ("text", {"a": 1}, "string"),
+    ],
+)
+def test_a_column_of_another_type_is_one_sentence_that_names_it(
+    name: str, value: object, wanted: str
+) -> None:
+    batch = source_batch([review(1)])
+    other = batch.set_column(batch.schema.get_field_index(name), name, pa.array([value]))
+    with pytest.raises(PermanentError, match=rf"^column {name} .* cannot be read as {wanted}"):
+        list(label_batches(opener(FakeChatModel(POSITIVE)), 10, [other]))
