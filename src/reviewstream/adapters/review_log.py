@@ -14,6 +14,7 @@ from reviewstream.wire.framing import NEWLINE, Line, LineFramer, Oversized
 FINGERPRINTED: Final = 64 << 10  # bytes from the start of the file
 SAMPLED: Final = 4 << 10  # bytes before an offset
 MAX_SAMPLES: Final = 4  # in the fingerprint of a client
+BLANK: Final = b" \t\r"  # what may follow a line before its newline without changing it
 
 ANEW: Final = "with a new checkpoint and a name of its own (serve --name)"
 _RESTART: Final = f"restart the server, and read the new file {ANEW}"
@@ -149,9 +150,8 @@ class ReviewLog:
         return all(found)
 
     def _has(self, sample: str) -> bool:
-        place, plus, digest = sample.rpartition("+")
-        start = int(place) if plus else 0
-        size = int(digest.partition("-")[0])
+        digest = sample.rpartition("+")[2]
+        start, size = _place_of(sample)
         if not (0 <= size <= FINGERPRINTED and start >= 0):
             raise ValueError(f"fingerprint of {size} bytes at {start} (limit {FINGERPRINTED})")
         return start + size <= self.size() and self._sample(start, size) == digest
@@ -199,9 +199,23 @@ class ReviewLog:
         )  # no further: a long line is asked about in many pieces
         return (first, self._line_start(end, size)) if first < end else (end, end)
 
-    def line_start(self, offset: int) -> int:
-        """Return where the first line at or after `offset` starts, or the end."""
-        return self._line_start(offset, self.size())
+    def next_line(self, reader: int, head: int, known: str) -> int:
+        """Return where the next line of a reader starts: before it, if its last line has grown.
+
+        The last line of a file that is not followed needs no newline. Whether it was written to its
+        end is known only when the file has grown.
+
+        Args:
+            reader: Where it stands.
+            head: End of all lines that there are.
+            known: Its fingerprint; it was sent to where a sample ends.
+        """
+        if not 0 < reader < head or self.read(reader - 1, 1) == NEWLINE:
+            return reader
+        rest = self.read(reader, min(self.BLOCK, head - reader)).partition(NEWLINE)[0]
+        if rest.strip(BLANK) and reader in map(_end_of, known.split(",")):
+            return self._after_last_newline(0, reader)
+        return self._line_start(reader, head)
 
     def latest(
         self, start: int, head: int, *, max_rows: int | None = None, max_bytes: int | None = None
@@ -264,6 +278,16 @@ class ReviewLog:
             return not os.path.samestat(path.stat(), opened)
         except FileNotFoundError:
             return False  # what was deleted is still ours to read
+
+
+def _place_of(sample: str) -> tuple[int, int]:
+    """Return the offset and the number of the bytes of a sample."""
+    place, plus, digest = sample.rpartition("+")
+    return int(place) if plus else 0, int(digest.partition("-")[0])
+
+
+def _end_of(sample: str) -> int:
+    return sum(_place_of(sample))
 
 
 def _after_nth_newline(block: bytes, count: int) -> int:

@@ -41,6 +41,7 @@ class ReviewClient:
         self._socket: socket.socket | None = None
         self._decoder = protocol.reply_decoder()
         self._is_answering = False
+        self._standing = (0, 0)  # where the last `latest` was asked from, and where lines begin
 
     def __enter__(self) -> Self:
         return self
@@ -87,6 +88,9 @@ class ReviewClient:
     ) -> Latest:
         """Ask how far a reader at `start` may go.
 
+        `read` from the same `start` then begins where the reply says: before it, if the last line
+        before `start` has grown since it was given.
+
         Args:
             start: Where the reader stands.
             max_rows: Most lines.
@@ -102,6 +106,7 @@ class ReviewClient:
         if not isinstance(reply, Latest):
             self._unexpected(reply)
         self._fingerprint = reply.fingerprint or self._fingerprint
+        self._standing = (start, start if reply.start is None else min(start, reply.start))
         return reply
 
     def read(self, start: int, end: int) -> Generator[Lines, None, None]:
@@ -115,6 +120,8 @@ class ReviewClient:
             TransientError: the server went away, or bytes were damaged.
             ProtocolError: it is no such server.
         """
+        asked, begin = self._standing
+        start = begin if start == asked < end else start
         return self._lines(protocol.ReadRequest(start=start, end=end), start)
 
     def tail(self, start: int) -> Generator[Lines, None, None]:
@@ -127,7 +134,8 @@ class ReviewClient:
             TransientError: the server went away, or bytes were damaged.
             ProtocolError: it is no such server.
         """
-        return self._lines(protocol.TailRequest(start=start), start)
+        # It may begin earlier: with the last line before `start`, if that has grown.
+        return self._lines(protocol.TailRequest(start=start), 0)
 
     def _lines(
         self, request: protocol.ReadRequest | protocol.TailRequest, start: int

@@ -228,12 +228,13 @@ class _Session:
         if await self._is_beyond(request.start):
             return
         tally = _Tally()
-        first = await self._served.in_thread(self._served.log.line_start, request.start)
-        async for start, stop in self._served.ranges(first):
+        next_line, known = self._served.log.next_line, self._fingerprint
+        async for start, stop in self._served.ranges(request.start):
             if start == stop:
                 await self._send(protocol.Heartbeat(head=stop).encode())
             else:
-                await self._send_data(start, stop, tally)
+                first = await self._served.in_thread(next_line, start, stop, known)
+                await self._send_data(first, stop, tally)
         await self._send(tally.end().encode())
 
     async def _is_beyond(self, offset: int) -> bool:
@@ -315,9 +316,8 @@ def _description(log: ReviewLog, fingerprint: str | None) -> protocol.Hello:
 
 def _admitted(served: Served, request: protocol.LatestRequest, known: str) -> protocol.Latest:
     head = max(request.start, served.arrivals.head(request.start))
-    offset = served.log.latest(
-        request.start, head, max_rows=request.max_rows, max_bytes=request.max_bytes
-    )
+    start = served.log.next_line(request.start, head, known)
+    offset = served.log.latest(start, head, max_rows=request.max_rows, max_bytes=request.max_bytes)
     fingerprint = served.log.fingerprint(upto=offset)
     served.log.check(known)  # last: the new fingerprint is of the same file
-    return protocol.Latest(offset=offset, head=head, fingerprint=fingerprint)
+    return protocol.Latest(offset=offset, head=head, fingerprint=fingerprint, start=start)

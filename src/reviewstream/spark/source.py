@@ -7,7 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import pyarrow as pa
 from pyspark.sql.datasource import (
@@ -46,13 +46,16 @@ class Offset(TypedDict):
 
     `source` stays what it was then: a file may be renamed, but the origins of its lines may not.
     `partitions` is there so that a micro-batch which is run again has the same tasks, whatever the
-    options say by then: exactly once depends on it.
+    options say by then: exactly once depends on it. So is `begin`: where the micro-batch that ends
+    here begins, if that is not where the last one ended, as the last line that was read had no
+    newline and has grown.
     """
 
     offset: int
     source: str
     fingerprint: str
     partitions: int
+    begin: NotRequired[int]
 
 
 class ReviewsDataSource(DataSource):
@@ -159,7 +162,10 @@ class ReviewStreamReader(_RangeReader, DataSourceStreamReader, SupportsTriggerAv
         if end == start["offset"]:
             time.sleep(IDLE)
             return start
-        return {**self._offset(end, source, fingerprint)}
+        begins = start["offset"] if latest.start is None else latest.start
+        # A query that has not met the server yet stands where the options say.
+        begin = {"begin": begins} if start["source"] and begins < start["offset"] else {}
+        return {**self._offset(end, source, fingerprint), **begin}
 
     def reportLatestOffset(self) -> dict[str, Any] | None:  # noqa: N802 - Spark's name
         """Return the end of everything there was to read when the server was last asked."""
@@ -174,6 +180,7 @@ class ReviewStreamReader(_RangeReader, DataSourceStreamReader, SupportsTriggerAv
     def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> list[ByteRange]:
         """Return the tasks' ranges."""
         first = end["offset"] if start["offset"] == AT_HEAD else start["offset"]
+        first = end.get("begin", first)
         whole = ByteRange(first, end["offset"], end["source"], end["fingerprint"])
         # An offset from before version 0.2 does not say.
         return split(whole, end.get("partitions", self.options.partitions))

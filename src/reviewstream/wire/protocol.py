@@ -122,6 +122,8 @@ class Latest(_Message, frozen=True, kw_only=True):
 
     Attributes:
         offset: End of the admitted lines: where a line starts, or the end of the file.
+        start: Where they begin: before the reader if the last line that it was given has grown
+            since. None: an older server, which does not say.
         head: End of everything that can be read now.
         fingerprint: Of the file's beginning, and of what is before `offset`: whoever goes on from
             there sends it in its next HELLO.
@@ -131,6 +133,7 @@ class Latest(_Message, frozen=True, kw_only=True):
     offset: Offset
     head: Offset
     fingerprint: str = ""
+    start: Offset | None = None
 
 
 class Data(Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reviewstream.adapters.review_log import FINGERPRINTED, ReviewLog
+from reviewstream.adapters.review_log import BLANK, FINGERPRINTED, ReviewLog
 from reviewstream.errors import SourceReplacedError
 from reviewstream.wire.framing import Line
 
@@ -78,6 +78,26 @@ def test_the_admitted_lines_are_whole_within_the_limits_and_at_least_one(
     assert len(inside) <= max_rows
     assert len(inside) <= 1 or end - inside[0] <= max_bytes
     assert inside[:1] == [offset for offset in starts(content) if start <= offset][:1]
+
+
+@given(files, st.integers(0, 60), st.sampled_from([b"", b" ", b"\r", b"x", b"\nx"]))
+def test_who_read_to_the_end_goes_on_with_the_last_line_if_that_has_grown(
+    content: bytes, cut: int, rest: bytes
+) -> None:
+    with log_of(content[:cut]) as log:
+        reader, known = log.size(), log.fingerprint(upto=log.size())
+    grown = content[:cut] + rest + content[cut:]
+    with log_of(grown) as log:
+        begin = log.next_line(reader, len(grown), known)
+        assert log.next_line(reader, len(grown), "0-00") == next_start(grown, reader)
+    last = content[:cut].rpartition(b"\n")[2]
+    now = grown[reader - len(last) :].partition(b"\n")[0]
+    has_grown = bool(last) and last.rstrip(BLANK) != now.rstrip(BLANK)
+    assert begin == (reader - len(last) if has_grown else next_start(grown, reader))
+
+
+def next_start(content: bytes, offset: int) -> int:
+    return next((start for start in starts(content) if start >= offset), len(content))
 
 
 @given(files, st.integers(1, 10))

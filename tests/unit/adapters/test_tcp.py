@@ -195,7 +195,42 @@ def test_the_plain_port_goes_on_with_a_growing_file(tmp_path: Path) -> None:
             assert lines.readline() == b"two\n"
 
 
-def test_what_a_restart_without_follow_had_given_is_not_given_again_when_it_is_finished(
+@pytest.mark.parametrize("rest", [b" and more\nthree\n", b" and more\nthree", b" and more\n"])
+def test_half_a_line_that_was_read_as_the_last_is_read_whole_when_the_file_has_grown(
+    tmp_path: Path, rest: bytes
+) -> None:
+    path = tmp_path / "review.json"
+    path.write_bytes(b"one\ntwo")
+    with serving(path) as address, connected(address) as client:
+        before = client.latest(0)
+        assert read(client, 0, before.offset) == [Line(0, b"one"), Line(4, b"two")]
+    path.write_bytes(b"one\ntwo" + rest)
+    expected = LineFramer(base=4).feed(b"two" + rest.rstrip() + b"\n")
+    with serving(path) as address, connected(address) as client:
+        client.hello(before.fingerprint)
+        assert [line for lines in client.tail(before.offset) for line in lines] == expected
+        now = client.latest(before.offset)
+        assert now.start == 4
+        assert read(client, before.offset, now.offset) == expected
+        assert read(client, before.offset, before.offset) == []
+
+
+@pytest.mark.parametrize("rest", [b"\nthree\n", b"\r\nthree\n"])
+def test_a_last_line_that_was_read_and_lacked_only_its_newline_is_not_read_again(
+    tmp_path: Path, rest: bytes
+) -> None:
+    path = tmp_path / "review.json"
+    path.write_bytes(b"one\ntwo")
+    with serving(path) as address, connected(address) as client:
+        before = client.latest(0)
+    path.write_bytes(b"one\ntwo" + rest)
+    with serving(path) as address, connected(address) as client:
+        client.hello(before.fingerprint)
+        now = client.latest(before.offset)
+        assert read(client, before.offset, now.offset) == [Line(7 + rest.index(b"t"), b"three")]
+
+
+def test_half_a_line_that_a_server_without_follow_has_given_is_given_whole_when_it_is_finished(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "review.json"
@@ -207,7 +242,10 @@ def test_what_a_restart_without_follow_had_given_is_not_given_again_when_it_is_f
         assert client.latest(7, max_rows=1) == nothing_new
         assert (nothing_new.offset, nothing_new.head) == (7, 7)
         write(b" and more\nthree\n")
-        assert read(client, 7, client.latest(7).offset) == [Line(17, b"three")]
+        whole = [Line(4, b"two and more"), Line(17, b"three")]
+        assert read(client, 7, client.latest(7).offset) == whole
+        client.hello(nothing_new.fingerprint)
+        assert next(filter(None, client.tail(7))) == whole
 
 
 def test_at_a_rate_the_head_starts_at_the_beginning_and_follows_the_furthest_reader(

@@ -69,12 +69,18 @@ class FakeReader:
     ) -> Latest:
         self.served.answer()
         head = len(self.served.data)
-        ends = [line.offset for line in self.served.lines() if line.offset > start] + [head]
+        begin = self._begin_of(start)
+        ends = [line.offset for line in self.served.lines() if line.offset > begin] + [head]
         admitted = ends[: max_rows or len(ends)]
         if max_bytes is not None:
             admitted = [end for end in admitted if end <= start + max_bytes] or admitted[:1]
         end = admitted[-1] if start < head else start
-        return Latest(offset=end, head=head, fingerprint=self.served.sample)
+        return Latest(offset=end, head=head, fingerprint=self.served.sample, start=begin)
+
+    def _begin_of(self, start: int) -> int:
+        """Return where the line begins that `start` is in the middle of; otherwise `start`."""
+        is_end = start >= len(self.served.data)
+        return start if is_end else self.served.data.rfind(b"\n", 0, start) + 1
 
     def read(self, start: int, end: int) -> Iterator[list[Line | Oversized]]:
         self.served.answer()

@@ -61,6 +61,33 @@ def test_a_micro_batch_that_is_run_again_has_the_tasks_that_it_had() -> None:
     assert len(after.partitions(start, of_version_0_1)) == 7
 
 
+def test_half_a_line_that_was_the_last_is_read_whole_when_the_file_has_grown(
+    served: Served,
+) -> None:
+    served.data = LINES[:35]
+    first = stream(served)
+    before = first.latestOffset(first.initialOffset(), ReadMaxRows(100))
+    assert before["offset"] == 35
+    served.data = LINES[:40]
+    again = stream(served)
+    after = again.latestOffset(before, ReadMaxRows(100))
+    assert (after["offset"], after["begin"]) == (40, 30)
+    assert again.latestOffset(after, ReadMaxRows(100)) == after
+    for start, end, expected in (
+        (first.initialOffset(), before, b"".join([LINES[:30], LINES[30:35]])),
+        (before, after, LINES[30:40]),
+    ):
+        [task] = again.partitions(start, end)
+        rows = [row for batch in again.read(task) for row in rows_of(batch, SOURCE)]
+        raw = [row["rejection"]["raw"] for row in rows]
+        assert raw == expected.splitlines(), "as it was when it was planned"
+
+
+def test_an_offset_in_mid_line_that_the_options_name_is_no_half_line(served: Served) -> None:
+    reader = stream(served, startingOffset="15")
+    assert "begin" not in reader.latestOffset(reader.initialOffset(), ReadMaxRows(1))
+
+
 def test_a_micro_batch_ends_at_the_limit_of_rows(served: Served) -> None:
     reader = stream(served, maxRowsPerTrigger="3")
     limit = reader.getDefaultReadLimit()
