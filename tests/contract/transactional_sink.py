@@ -1,5 +1,6 @@
 """What every `TransactionalSink` must do; provide `log`, `open_sink`, `settings` and `topic`."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 
@@ -11,6 +12,7 @@ from reviewstream.pipeline.delivery import attempt, deliver
 from reviewstream.ports import OutgoingRecord, RecordLog, TransactionalSink
 from tests.contract.record_sink import of
 
+PATIENCE = 30.0  # seconds
 OpenSink = Callable[[], TransactionalSink]
 
 
@@ -20,6 +22,13 @@ def marker(batch: int, count: int = 2) -> Marker:
 
 def never(error: TransientError) -> None:
     raise error
+
+
+def until(seconds: float) -> Iterator[None]:
+    """Go on for so long: what is to be noticed may take a moment."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        yield
 
 
 def keys(log: RecordLog, topic: str) -> list[bytes]:
@@ -112,6 +121,38 @@ class TransactionalSinkContract:
         with pytest.raises(TransientError):
             commit(sink, [of(topic, "zombie")], 3)
         assert keys(log, topic) == [b"later"]
+
+    def test_a_sink_that_is_fenced_while_it_writes_may_be_followed_by_another(
+        self, log: RecordLog, sink: TransactionalSink, open_sink: OpenSink, topic: str
+    ) -> None:
+        sink.fence()
+        sink.begin()
+        with closing(open_sink()) as later:
+            later.fence()
+            with pytest.raises(TransientError):
+                for _ in until(PATIENCE):
+                    sink.write(of(topic, "late"))
+            commit(later, [of(topic, "k")], 0)
+        assert keys(log, topic) == [b"k"]
+
+    def test_an_attempt_that_is_fenced_while_it_writes_begins_again(
+        self, log: RecordLog, open_sink: OpenSink, topic: str
+    ) -> None:
+        fenced: list[TransientError] = []
+        with closing(open_sink()) as other:
+
+            class Overtaken:
+                """The records of a task; the first who writes them is fenced meanwhile."""
+
+                def __iter__(self) -> Iterator[OutgoingRecord]:
+                    yield of(topic, "k")
+                    if not fenced:
+                        other.fence()
+                        yield from (of(topic, "late") for _ in until(PATIENCE))
+
+            assert deliver(open_sink, marker(0, 1), Overtaken(), fenced.append)
+        assert len(fenced) == 1
+        assert keys(log, topic) == [b"k"]
 
     def test_a_marker_is_read_by_whoever_has_fenced(
         self, sink: TransactionalSink, open_sink: OpenSink, topic: str

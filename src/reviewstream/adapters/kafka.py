@@ -166,9 +166,16 @@ class KafkaRecordSink:
         except BufferError:
             return False
         except KafkaException as err:
-            what = self._describe(record.topic, record.key, len(record.key) + len(record.value))
-            raise self.problems.error(what, error_in(err)) from err
+            raise self._refusal(record, error_in(err)) from err
         return True
+
+    def _refusal(self, record: OutgoingRecord, error: KafkaError) -> ReviewStreamError:
+        """Return the error for a record that cannot be queued; the producer may be to blame."""
+        if error.code() == KafkaError._FATAL:
+            self._poll(SLICE)  # raises the cause: librdkafka reports it as an event
+            return self.problems.error("write records", error)
+        what = self._describe(record.topic, record.key, len(record.key) + len(record.value))
+        return self.problems.error(what, error)
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is None:

@@ -34,15 +34,30 @@ _AWAY: Final = frozenset(
         KafkaError._TRANSPORT,
     }
 )
-_MOVING: Final = frozenset(  # a partition's leader is being found; librdkafka calls none retriable
+_BUSY: Final = frozenset(  # Kafka calls them retriable, and librdkafka does not always say so
     {
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.KAFKA_STORAGE_ERROR,
         KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.NOT_CONTROLLER,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.NOT_ENOUGH_REPLICAS,
+        KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
         KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.OFFSET_NOT_AVAILABLE,
         KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.THROTTLING_QUOTA_EXCEEDED,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.UNSTABLE_OFFSET_COMMIT,
     }
 )
 _SUPERSEDED: Final = frozenset(  # this producer is done for; another one may succeed
     {
+        KafkaError._FATAL,
         KafkaError._FENCED,
         KafkaError._PURGE_INFLIGHT,
         KafkaError._PURGE_QUEUE,
@@ -130,7 +145,7 @@ class Problems:
         if code in _MISTAKES:
             return ConfigError(f"{text}; see the settings under kafka")
         passes = error.retriable() or error.fatal() or error.txn_requires_abort()
-        passes = passes or code in _MOVING or code in _SUPERSEDED
+        passes = passes or code in _BUSY or code in _SUPERSEDED
         return TransientError(text) if passes else PermanentError(text)
 
     def away(self, what: str) -> ReviewStreamError:

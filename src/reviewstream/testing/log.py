@@ -130,6 +130,7 @@ class MemoryTransactionalSink:
 
     def write(self, record: OutgoingRecord) -> None:
         """See `TransactionalSink.write`."""
+        self._check_epoch()
         _check_size(record, MemorySink.LIMIT)
         self._open.append(record)
 
