@@ -24,7 +24,7 @@ from reviewstream.settings import (
     SparkSettings,
 )
 from reviewstream.spark import drain_and_stop, failure_sentence, label_reviews, start_query
-from reviewstream.spark.checkpoint import Checkpoint
+from reviewstream.spark.checkpoint import Checkpoint, resolved
 from reviewstream.wire.avro import AvroCodec
 from reviewstream.wire.schemas import schema_text
 from reviewstream_testbed.kafka import Kafka
@@ -126,6 +126,40 @@ def is_refused(spark: SparkSession, settings: Settings, file: Path, why: str) ->
         with pytest.raises(StreamingQueryException) as caught:
             run_to_the_end(spark, settings, file)
     assert why in failure_sentence(caught.value)
+
+
+@pytest.fixture
+def elsewhere(spark: SparkSession, tmp_path: Path) -> Iterator[Path]:
+    """Return a folder that is `/checkpoints` of Spark's default file system, as with HDFS."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    link = "fs.viewfs.mounttable.c.link./checkpoints"
+    spark.conf.set("fs.defaultFS", "viewfs://c/")
+    spark.conf.set(link, folder.as_uri())
+    yield folder
+    spark.conf.unset("fs.defaultFS")
+    spark.conf.unset(link)
+
+
+def test_a_checkpoint_without_a_scheme_is_where_spark_has_it(
+    spark: SparkSession, elsewhere: Path, settings: Settings, file: Path
+) -> None:
+    register_schemas(open_registry(settings.registry), settings.kafka)
+    on_spark = SparkSettings(checkpoint="/checkpoints/cp")
+    settings = settings.model_copy(update={"spark": on_spark})
+    for _ in range(2):
+        run_to_the_end(spark, settings, file)
+    assert keys(settings, settings.kafka.labelled_topic) == expected(file)
+    assert (elsewhere / "cp" / "metadata").exists()
+    assert not Path("/checkpoints").exists()
+    assert resolved(spark, "cp").startswith("viewfs://c/")
+    assert resolved(spark, "file:/cp") == "file:/cp"
+
+
+def test_a_checkpoint_without_a_scheme_is_in_this_folder_where_spark_is_on_this_machine(
+    spark: SparkSession,
+) -> None:
+    assert resolved(spark, "cp") == str(Path("cp").absolute())
 
 
 def forget_the_last_commit(settings: Settings) -> None:

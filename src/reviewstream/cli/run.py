@@ -27,13 +27,19 @@ LAST: Final = (
 @click.command("run")
 @click.option("--once", is_flag=True, help="End when everything that is there now is written.")
 @click.option(
+    "--from-start",
+    is_flag=True,
+    help="Read everything again: forget how far the checkpoint came. Records are written to Kafka "
+    "a second time; labels come from the ledger; the index has each review once.",
+)
+@click.option(
     "--setup/--no-setup",
     default=True,
     help="First create what is missing: topics, index, connector.",
 )
 @verb
 @limited
-def command(context: Context, *, once: bool, setup: bool) -> None:
+def command(context: Context, *, once: bool, from_start: bool, setup: bool) -> None:
     """Stream reviews from the review server to Kafka, labelled; Connect indexes them.
 
     Ends cleanly on SIGTERM and Ctrl-C, with exit code 143 or 130: the micro-batch that runs is
@@ -55,7 +61,7 @@ def command(context: Context, *, once: bool, setup: bool) -> None:
         with starting.step("Spark"):
             spark = stack.enter_context(spark_running(settings.spark))
         shown = stack.enter_context(stages(context.progress, context.console))
-        running = start_query(spark, settings, available_now=once)
+        running = start_query(spark, settings, available_now=once, from_start=from_start)
         context.console.print("Ready.")
         with finishing(LAST.format(DRAIN_PATIENCE)) as stop:
             counts = watch(running, lambda so_far: _tell(shown, so_far), stop)

@@ -6,11 +6,16 @@ notices a checkpoint that was lost, and Spark alone that two queries use one.
 
 import fcntl
 import json
+import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
+
+from pyspark.sql import SparkSession
 
 from reviewstream.core.markers import Marker, check_past
 from reviewstream.errors import ConfigError
@@ -25,8 +30,16 @@ from reviewstream.settings import IDENTITY, KafkaSettings, account_of, local_fol
 
 LOCK: Final = "reviewstream.lock"
 OFFSETS: Final = "offsets"  # Spark's own: what is in each micro-batch
+COMMITS: Final = "commits"  # Spark's own: which micro-batches are done
 METADATA: Final = "metadata"  # Spark's own: the query's id
+# All of Spark's own; whatever else is in the folder is not ours to remove.
+_SPARKS: Final = (OFFSETS, COMMITS, "sources", "state", METADATA, f".{METADATA}.crc")
+_FORGOTTEN: Final = (
+    "a marker goes offsets.retention.minutes after it was written, with its consumer group, and "
+    "with the topic"
+)
 
+_log = logging.getLogger("reviewstream.spark")
 _held: dict[Path, "Checkpoint"] = {}
 
 
@@ -39,6 +52,9 @@ class Checkpoint:
     def __init__(self, folder: Path | None = None, lock: int | None = None) -> None:
         self._folder = folder
         self._lock = lock
+        self._before: bytes | None = None  # what was written down before a start that has not begun
+        self._is_known = False  # the stream has begun, and under this name
+        self._begins_again = False
         self.is_used: Callable[[], bool] = lambda: True
 
     def check(self, kafka: KafkaSettings) -> KafkaSettings:
@@ -54,15 +70,51 @@ class Checkpoint:
         if self._folder is None:
             return kafka
         query = _query_of(self._folder)
-        recorded = _recorded(self._folder / IDENTITY, query)
+        file = self._folder / IDENTITY
+        recorded = _recorded(file, query)
         before = None if recorded is None else recorded.stream
         stream = kafka.stream_name or before or str(self._folder)
         kafka = kafka.model_copy(update={"stream_name": stream})
         now = identity_of(kafka, query, account_of(str(self._folder)))
         if recorded is not None:
             check_identity(recorded, now, str(self._folder))
-        _replace(self._folder / IDENTITY, identity_text(now))
+            self._before = self._before or file.read_bytes()
+            self._is_known = before == stream
+        # Now, as a process that is killed later may have written under this name.
+        _replace(file, identity_text(now).encode())
         return kafka
+
+    def begin_again(self, kafka: KafkaSettings) -> KafkaSettings:
+        """Have the next start read everything again; `clear` removes what the checkpoint holds.
+
+        Returns:
+            The settings with a stream's name that has no past, unless they have one.
+
+        Raises:
+            ConfigError: The checkpoint is in another file system.
+        """
+        if self._folder is None:
+            raise ConfigError(
+                "only a checkpoint in a folder of this machine can begin again: remove this one "
+                "with the tools of its file system, and set kafka.stream_name to another name"
+            )
+        self._begins_again = True
+        stream = kafka.stream_name or f"{self._folder}@{uuid4().hex[:12]}"
+        return kafka.model_copy(update={"stream_name": stream})
+
+    def clear(self, kafka: KafkaSettings) -> None:
+        """Forget how far the query came, if it is to begin again; who pays is not forgotten.
+
+        Whatever of it is done when the process is killed, the next start refuses to go on.
+        """
+        if self._folder is None or not self._begins_again:
+            return
+        account = account_of(str(self._folder))
+        with _writing(self._folder):
+            for name in _SPARKS:
+                _remove(self._folder / name)
+        now = identity_of(kafka, None, account)
+        _replace(self._folder / IDENTITY, identity_text(now).encode())
 
     def check_past(self, find_marker: Callable[[], Marker | None]) -> None:
         """See that the newest marker of the first task is of a micro-batch that is known here.
@@ -74,24 +126,60 @@ class Checkpoint:
             find_marker: Called only where the folder can be looked into.
 
         Raises:
-            ConfigError: It is not: the checkpoint was lost, or is an old copy.
+            ConfigError: It is not: the checkpoint was lost, or is an old copy; or Kafka has
+                forgotten its marker, and a micro-batch is half done.
         """
-        if self._folder is not None and (last := find_marker()) is not None:
-            check_past(_query_of(self._folder), _newest_batch(self._folder), last)
+        if self._folder is None:
+            return
+        last = find_marker()
+        if self._begins_again:
+            query, planned = None, -1
+        else:
+            query, planned = _query_of(self._folder), _newest_batch(self._folder / OFFSETS)
+        if last is not None:
+            check_past(query, planned, last)
+        elif self._is_known:
+            self._check_forgotten(planned, _newest_batch(self._folder / COMMITS))
+
+    def _check_forgotten(self, planned: int, done: int) -> None:
+        """See what it means that there is no marker, though the stream has begun."""
+        if done < 0:
+            return  # nothing may have been written yet
+        if planned > done:
+            raise ConfigError(
+                f"micro-batch {planned} may be half written, and Kafka has forgotten which part "
+                f"({_FORGOTTEN}). Set kafka.stream_name to another name: the micro-batch is "
+                "written whole, and what was written of it before is there twice"
+            )
+        _log.warning(
+            "Checkpoint %s has done %d micro-batches, and Kafka has no marker of them (%s). The "
+            "query goes on where it was; `reviewstream run --from-start` writes all of them again",
+            self._folder,
+            done + 1,
+            _FORGOTTEN,
+        )
 
     def started(self, kafka: KafkaSettings, query: str) -> None:
         """Write down which query the checkpoint belongs to."""
+        self._before = None
         if self._folder is not None:
             now = identity_of(kafka, query, account_of(str(self._folder)))
-            _replace(self._folder / IDENTITY, identity_text(now))
+            _replace(self._folder / IDENTITY, identity_text(now).encode())
 
     def release(self) -> None:
-        """Let another query use it; twice is fine."""
+        """Let another query use it; twice is fine. A start that failed leaves nothing behind."""
         if self._folder is not None:
+            self._restore(self._folder / IDENTITY)
             _held.pop(self._folder, None)
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def _restore(self, file: Path) -> None:
+        before, self._before = self._before, None
+        if before is not None:
+            with suppress(ConfigError):  # why the start failed matters more
+                _replace(file, before)
 
 
 def use(checkpoint: str) -> Checkpoint:
@@ -119,6 +207,20 @@ def use(checkpoint: str) -> Checkpoint:
         ) from err
     _held[folder] = Checkpoint(folder, lock)
     return _held[folder]
+
+
+def resolved(spark: SparkSession, checkpoint: str) -> str:
+    """Return a checkpoint as Spark finds it, so that our files and its own are in one place.
+
+    A path without a scheme is in Spark's default file system (`fs.defaultFS`), which may be
+    another machine's.
+    """
+    if ":/" in checkpoint:
+        return checkpoint
+    hadoop = spark._jsparkSession.sessionState().newHadoopConf()  # noqa: SLF001 - no other way to it
+    path = spark._jvm.org.apache.hadoop.fs.Path(checkpoint)  # type: ignore[union-attr] # noqa: SLF001 - likewise
+    url = str(path.getFileSystem(hadoop).makeQualified(path).toString())
+    return anchored(checkpoint) if local_folder(url) else url
 
 
 def anchored(checkpoint: str) -> str:
@@ -157,17 +259,24 @@ def _query_of(folder: Path) -> str | None:
 
 
 def _newest_batch(folder: Path) -> int:
-    """Return the number of the micro-batch that Spark planned last, or -1."""
-    numbers = (each.name for each in (folder / OFFSETS).glob("*"))
+    """Return the number of the newest micro-batch of one of Spark's logs, or -1."""
+    numbers = (each.name for each in folder.glob("*"))
     return max((int(name) for name in numbers if name.isdecimal()), default=-1)
 
 
-def _replace(file: Path, text: str) -> None:
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _replace(file: Path, content: bytes) -> None:
     """Write a file so that it is the old or the new one, whenever the process is killed."""
     fresh = file.with_name(f".{file.name}.new")
     with _writing(file.parent):
-        with fresh.open("w", encoding="utf-8") as writing:
-            writing.write(text)
+        with fresh.open("wb") as writing:
+            writing.write(content)
             writing.flush()
             os.fsync(writing.fileno())
         fresh.replace(file)

@@ -20,7 +20,7 @@ from reviewstream import errors
 from reviewstream.core.markers import writer_name
 from reviewstream.errors import PermanentError, ReviewStreamError, TransientError
 from reviewstream.settings import KafkaSettings, Settings, accounted, located
-from reviewstream.spark.checkpoint import Checkpoint, anchored, use
+from reviewstream.spark.checkpoint import Checkpoint, resolved, use
 from reviewstream.spark.labelling import label_reviews
 from reviewstream.spark.options import SinkOptions, sink_options, source_options
 from reviewstream.spark.registration import register
@@ -71,7 +71,11 @@ class BatchCounts:
 
 
 def start_query(
-    spark: SparkSession, settings: Settings, *, available_now: bool = False
+    spark: SparkSession,
+    settings: Settings,
+    *,
+    available_now: bool = False,
+    from_start: bool = False,
 ) -> RunningQuery:
     """Start the query: review server, labels, Kafka.
 
@@ -79,6 +83,8 @@ def start_query(
         spark: The session.
         settings: All but `connect` and `elasticsearch` are used.
         available_now: End when everything that the server has now is written.
+        from_start: Forget how far the checkpoint came: all records are written again, as another
+            stream, with labels from the ledger.
 
     Raises:
         ConfigError: The registry does not know our schemas; or the checkpoint is another query's,
@@ -86,11 +92,12 @@ def start_query(
         TransientError: The registry is away.
     """
     register(spark)
-    where = {"checkpoint": anchored(settings.spark.checkpoint)}
+    where = {"checkpoint": resolved(spark, settings.spark.checkpoint)}
     with ExitStack() as undo:
         checkpoint = use(where["checkpoint"])
         undo.callback(checkpoint.release)
-        kafka = checkpoint.check(settings.kafka)
+        begin = checkpoint.begin_again if from_start else checkpoint.check
+        kafka = begin(settings.kafka)
         on_spark = settings.spark.model_copy(update=where)
         settings = settings.model_copy(update={"kafka": kafka, "spark": on_spark})
         _check_past(kafka, checkpoint)
@@ -127,6 +134,7 @@ def _start(
     )
     if available_now:
         writer = writer.trigger(availableNow=True)
+    checkpoint.clear(settings.kafka)  # when all that can fail before has not
     query = writer.start()
     checkpoint.is_used = lambda: query.isActive
     return RunningQuery(query=query, drain_file=drain_file, checkpoint=checkpoint)

@@ -192,6 +192,118 @@ def test_a_micro_batch_that_is_written_and_not_planned_here_makes_it_an_old_copy
         checkpoint.check_past(told(marker_of(9, query="q2")))
 
 
+def log_of_spark(folder: Path, name: str, *numbers: int) -> None:
+    (folder / name).mkdir(parents=True)
+    for number in numbers:
+        (folder / name / str(number)).touch()
+
+
+@pytest.fixture
+def begun(checkpoint: Checkpoint, folder: Path) -> Checkpoint:
+    """Return a checkpoint of q1, whose micro-batches 0 and 1 are done."""
+    kafka = checkpoint.check(KAFKA)
+    begun_by_spark(folder, "q1")
+    checkpoint.started(kafka, "q1")
+    log_of_spark(folder, "commits", 0, 1)
+    return checkpoint
+
+
+def test_half_a_micro_batch_whose_markers_kafka_forgot_is_not_written_twice(
+    begun: Checkpoint, folder: Path
+) -> None:
+    log_of_spark(folder, "offsets", 0, 1, 2)
+    begun.check(KAFKA)
+    with pytest.raises(ConfigError, match=r"micro-batch 2 may be half written.*retention.minutes"):
+        begun.check_past(told(None))
+    begun.check_past(told(marker_of(1)))
+    begun.check(KafkaSettings(stream_name="another"))  # as the message says
+    begun.check_past(told(None))
+
+
+def test_markers_that_kafka_forgot_between_two_micro_batches_are_a_warning(
+    begun: Checkpoint, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log_of_spark(folder, "offsets", 0, 1)
+    begun.check(KAFKA)
+    begun.check_past(told(None))
+    assert "has done 2 micro-batches, and Kafka has no marker of them" in caplog.text
+
+
+def test_without_a_micro_batch_that_is_done_there_need_be_no_marker(
+    checkpoint: Checkpoint, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    checkpoint.check(KAFKA)
+    begun_by_spark(folder, "q1")
+    log_of_spark(folder, "offsets", 0)
+    checkpoint.check(KAFKA)
+    checkpoint.check_past(told(None))
+    assert not caplog.records
+
+
+def test_a_checkpoint_that_begins_again_is_a_new_query_s_of_another_stream_and_the_same_account(
+    begun: Checkpoint, folder: Path
+) -> None:
+    log_of_spark(folder, "offsets", 0, 1)
+    (folder / "notes.txt").touch()
+    begun.release()
+    moved = folder.rename(folder.with_name("moved"))
+    again = use(str(moved))
+    kafka = again.begin_again(KAFKA)
+    again.check_past(told(None))
+    assert (moved / "metadata").exists(), "nothing is removed before the start is sure"
+    again.clear(kafka)
+    assert {each.name for each in moved.iterdir()} == {IDENTITY, "notes.txt", "reviewstream.lock"}
+    begun_by_spark(moved, "q2")
+    again.started(kafka, "q2")
+    again.release()
+    assert kafka.stream_name not in (None, str(folder), str(moved))
+    next_time = use(str(moved))
+    assert next_time.check(KAFKA).stream_name == kafka.stream_name
+    next_time.release()
+    assert account_of(str(moved)) == str(folder)
+
+
+def test_a_checkpoint_begins_again_as_another_stream_each_time(checkpoint: Checkpoint) -> None:
+    names = {checkpoint.begin_again(KAFKA).stream_name for _ in range(3)}
+    assert len(names) == 3
+
+
+def test_a_name_that_is_given_and_has_written_before_does_not_begin_again(
+    begun: Checkpoint,
+) -> None:
+    named = begun.begin_again(KafkaSettings(stream_name="mine"))
+    assert named.stream_name == "mine"
+    with pytest.raises(ConfigError, match="has written to this topic under this stream's name"):
+        begun.check_past(told(marker_of(0)))
+
+
+def test_of_a_checkpoint_that_is_half_cleared_no_query_goes_on(
+    begun: Checkpoint, folder: Path
+) -> None:
+    log_of_spark(folder, "offsets", 0, 1)
+    (folder / "offsets" / "0").unlink()
+    (folder / "offsets" / "1").unlink()
+    with pytest.raises(ConfigError, match="comes too late"):
+        begun.check_past(told(marker_of(1)))
+    (folder / "metadata").unlink()
+    with pytest.raises(ConfigError, match="its query is q1, not a new one"):
+        begun.check(KAFKA)
+
+
+def test_a_checkpoint_that_does_not_begin_again_is_not_cleared(
+    begun: Checkpoint, folder: Path
+) -> None:
+    begun.clear(KAFKA)
+    assert (folder / "metadata").exists()
+
+
+def test_a_checkpoint_elsewhere_does_not_begin_again() -> None:
+    elsewhere = use("s3a://bucket/checkpoint")
+    with pytest.raises(ConfigError, match=r"set kafka\.stream_name to another name"):
+        elsewhere.begin_again(KAFKA)
+    elsewhere.clear(KAFKA)
+
+
 def test_what_is_written_before_a_checkpoint_began_is_another_query_s(
     checkpoint: Checkpoint,
 ) -> None:
@@ -210,6 +322,35 @@ def test_kafka_is_not_asked_about_the_past_of_a_checkpoint_elsewhere() -> None:
 def test_a_name_of_a_start_that_failed_is_not_kept(checkpoint: Checkpoint, folder: Path) -> None:
     checkpoint.check(KafkaSettings(stream_name="taken"))
     assert checkpoint.check(KAFKA).stream_name == str(folder)
+
+
+def test_a_start_that_fails_binds_a_checkpoint_to_nothing_that_it_tried(
+    checkpoint: Checkpoint, folder: Path
+) -> None:
+    checkpoint.check(KAFKA)
+    begun_by_spark(folder, "q1")
+    checkpoint.started(KAFKA, "q1")
+    checkpoint.release()
+    before = (folder / IDENTITY).read_bytes()
+    failing = use(str(folder))
+    for name in ("oops", "again"):
+        failing.check(KafkaSettings(stream_name=name))
+    failing.release()
+    failing.release()
+    assert (folder / IDENTITY).read_bytes() == before
+    again = use(str(folder))
+    assert again.check(KAFKA).stream_name == str(folder)
+    again.release()
+
+
+def test_a_name_is_kept_of_a_start_that_was_killed_as_it_may_have_written(
+    checkpoint: Checkpoint, folder: Path
+) -> None:
+    checkpoint.check(KAFKA)
+    begun_by_spark(folder, "q1")
+    checkpoint.started(KAFKA, "q1")
+    checkpoint.check(KafkaSettings(stream_name="mine"))  # and killed
+    assert checkpoint.check(KAFKA).stream_name == "mine"
 
 
 def test_a_name_that_is_given_counts_and_is_kept(checkpoint: Checkpoint, folder: Path) -> None:
