@@ -7,6 +7,7 @@ end: then it names a file that holds it.
 """
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -492,10 +493,15 @@ def located(checkpoint: str) -> str:
 
 
 def local_folder(checkpoint: str) -> Path | None:
-    """Return the folder of a path or URL without links, if it is in this machine's file system."""
-    if local := _LOCAL.fullmatch(checkpoint):
-        return Path("/", local["path"]).resolve()
-    return None if _URL.match(checkpoint) else Path(checkpoint).resolve()
+    """Return the folder of a path or URL without links, if it is in this machine's file system.
+
+    As in Hadoop, ".." takes away what stands before it, though that is a link.
+    """
+    local = _LOCAL.fullmatch(checkpoint)
+    if local is None and _URL.match(checkpoint):
+        return None
+    path = Path("/", local["path"]) if local else Path(checkpoint)
+    return Path(os.path.abspath(path)).resolve()  # noqa: PTH100 - `Path` leaves ".." for links
 
 
 class Settings(BaseSettings):

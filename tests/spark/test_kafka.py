@@ -145,6 +145,7 @@ def test_a_checkpoint_without_a_scheme_is_where_spark_has_it(
     spark: SparkSession, elsewhere: Path, settings: Settings, file: Path
 ) -> None:
     register_schemas(open_registry(settings.registry), settings.kafka)
+    file.write_bytes(b"\n".join(sample(10, seed=7)))
     on_spark = SparkSettings(checkpoint="/checkpoints/cp")
     settings = settings.model_copy(update={"spark": on_spark})
     for _ in range(2):

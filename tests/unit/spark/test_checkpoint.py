@@ -361,7 +361,19 @@ def test_a_name_that_is_given_counts_and_is_kept(checkpoint: Checkpoint, folder:
 
 
 SPELLED = pytest.mark.parametrize(
-    "spelled", ["{0}", "file://{0}", "file:{0}", "{0}/../checkpoint", "{0}/", "{1}", "file:{1}"]
+    "spelled",
+    [
+        "{0}",
+        "file://{0}",
+        "file:///{0}",
+        "file:{0}",
+        "{0}/../checkpoint",
+        "{0}/",
+        "{1}",
+        "file:{1}",
+        "{1}/../deep/checkpoint",  # to Spark, the folder beside the link
+        "file:{1}/.././deep//checkpoint",
+    ],
 )
 
 
