@@ -23,6 +23,7 @@ class Identity(Struct, frozen=True, kw_only=True):
         query: Spark's id of the query; None until it was started.
         stream: Name under which it writes to Kafka; None of a checkpoint from before it was kept.
         account: Which pays for it unless `limits.account` says otherwise; likewise.
+        since: Newest micro-batch that was done when the stream got its name; -1 if there was none.
         schemas: Avro schemas by name, as they were when the checkpoint was last used.
     """
 
@@ -30,17 +31,21 @@ class Identity(Struct, frozen=True, kw_only=True):
     query: str | None = None
     stream: str | None = None
     account: str | None = None
+    since: int = -1
     labelled_topic: str
     rejected_topic: str
     schemas: dict[str, str]
 
 
-def identity_of(kafka: KafkaSettings, query: str | None, account: str | None = None) -> Identity:
+def identity_of(
+    kafka: KafkaSettings, query: str | None, account: str | None = None, since: int = -1
+) -> Identity:
     """Return the identity that a query with these settings has."""
     return Identity(
         query=query,
         stream=kafka.stream_name,
         account=account,
+        since=since,
         labelled_topic=kafka.labelled_topic,
         rejected_topic=kafka.rejected_topic,
         schemas={name: schema_text(name) for name in _SCHEMAS},

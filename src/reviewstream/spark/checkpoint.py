@@ -53,7 +53,7 @@ class Checkpoint:
         self._folder = folder
         self._lock = lock
         self._before: bytes | None = None  # what was written down before a start that has not begun
-        self._is_known = False  # the stream has begun, and under this name
+        self._since = -1  # the newest micro-batch that was done before the stream had its name
         self._begins_again = False
         self.is_used: Callable[[], bool] = lambda: True
 
@@ -75,11 +75,13 @@ class Checkpoint:
         before = None if recorded is None else recorded.stream
         stream = kafka.stream_name or before or str(self._folder)
         kafka = kafka.model_copy(update={"stream_name": stream})
-        now = identity_of(kafka, query, account_of(str(self._folder)))
+        self._since = _newest_batch(self._folder / COMMITS)
+        if recorded is not None and before == stream:
+            self._since = recorded.since
+        now = identity_of(kafka, query, account_of(str(self._folder)), self._since)
         if recorded is not None:
             check_identity(recorded, now, str(self._folder))
             self._before = self._before or file.read_bytes()
-            self._is_known = before == stream
         # Now, as a process that is killed later may have written under this name.
         _replace(file, identity_text(now).encode())
         return kafka
@@ -138,13 +140,13 @@ class Checkpoint:
             query, planned = _query_of(self._folder), _newest_batch(self._folder / OFFSETS)
         if last is not None:
             check_past(query, planned, last)
-        elif self._is_known:
+        elif not self._begins_again:
             self._check_forgotten(planned, _newest_batch(self._folder / COMMITS))
 
     def _check_forgotten(self, planned: int, done: int) -> None:
         """See what it means that there is no marker, though the stream has begun."""
-        if done < 0:
-            return  # nothing may have been written yet
+        if done <= self._since:
+            return  # nothing may have been written under this name yet
         if planned > done:
             raise ConfigError(
                 f"micro-batch {planned} may be half written, and Kafka has forgotten which part "
@@ -163,7 +165,7 @@ class Checkpoint:
         """Write down which query the checkpoint belongs to."""
         self._before = None
         if self._folder is not None:
-            now = identity_of(kafka, query, account_of(str(self._folder)))
+            now = identity_of(kafka, query, account_of(str(self._folder)), self._since)
             _replace(self._folder / IDENTITY, identity_text(now).encode())
 
     def release(self) -> None:

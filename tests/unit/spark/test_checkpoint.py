@@ -216,8 +216,15 @@ def test_half_a_micro_batch_whose_markers_kafka_forgot_is_not_written_twice(
     with pytest.raises(ConfigError, match=r"micro-batch 2 may be half written.*retention.minutes"):
         begun.check_past(told(None))
     begun.check_past(told(marker_of(1)))
-    begun.check(KafkaSettings(stream_name="another"))  # as the message says
-    begun.check_past(told(None))
+    for given in ("another", None):  # as the message says; it dies before a task has committed
+        kafka = begun.check(KafkaSettings(stream_name=given))
+        begun.check_past(told(None))
+        begun.started(kafka, "q1")
+    (folder / "commits" / "2").touch()
+    (folder / "offsets" / "3").touch()
+    begun.check(KAFKA)
+    with pytest.raises(ConfigError, match="micro-batch 3 may be half written"):
+        begun.check_past(told(None))
 
 
 def test_markers_that_kafka_forgot_between_two_micro_batches_are_a_warning(
