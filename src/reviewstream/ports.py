@@ -36,11 +36,19 @@ class LineReader(Protocol):
     def latest(
         self, start: int, *, max_rows: int | None = None, max_bytes: int | None = None
     ) -> Latest:
-        """Return how far a reader at `start` may go."""
+        """Return how far a reader at `start` may go, never backwards.
+
+        Raises:
+            ProtocolError: The server's answer is not at or after `start`.
+        """
         ...
 
     def read(self, start: int, end: int) -> Iterator[list[Line | Oversized]]:
-        """Read every line whose first byte lies in [start, end), in order."""
+        """Read every line whose first byte lies in [start, end), in order.
+
+        Raises:
+            ProtocolError: The server sends what is not in the range.
+        """
         ...
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, ClassVar, Final, Self
 
+from reviewstream.core.parsing import MAX_LINE
 from reviewstream.errors import SourceReplacedError
 from reviewstream.wire.framing import NEWLINE, Line, LineFramer, Oversized
 
@@ -214,7 +215,9 @@ class ReviewLog:
             return reader
         rest = self.read(reader, min(self.BLOCK, head - reader)).partition(NEWLINE)[0]
         if rest.strip(BLANK) and reader in map(_end_of, known.split(",")):
-            return self._after_last_newline(0, reader)
+            begin = self._after_last_newline(max(0, reader - MAX_LINE - 1), reader)
+            if reader - begin <= MAX_LINE:  # a longer one was rejected, and is not read again
+                return begin
         return self._line_start(reader, head)
 
     def latest(

@@ -7,13 +7,18 @@ from types import TracebackType
 from typing import Any, Final, NoReturn, Self, TypeAlias
 
 from reviewstream.adapters.access import Access
+from reviewstream.core.parsing import MAX_LINE
 from reviewstream.errors import ProtocolError, SourceReplacedError, StopError, TransientError
 from reviewstream.wire import protocol
 from reviewstream.wire.framing import Line, LineFramer, Oversized
 from reviewstream.wire.protocol import Data, End, ErrorCode, Heartbeat, Hello, Latest
 
 RECEIVED: Final = 256 << 10  # bytes taken from the socket at once
+GROWN: Final = 1 << 20  # bytes by which a last line may have grown since the server said its size
+LONGEST: Final = 4 << 30  # bytes of a line after the range that was asked for
 Lines: TypeAlias = list[Line | Oversized]
+
+_UPGRADE: Final = "the server breaks the protocol; run `reviewstream serve` in the client's version"
 
 
 class ReviewClient:
@@ -38,6 +43,7 @@ class ReviewClient:
         self._address = (host, port)
         self._timeout = timeout
         self._fingerprint: str | None = None
+        self._size = 0
         self._socket: socket.socket | None = None
         self._decoder = protocol.reply_decoder()
         self._is_answering = False
@@ -99,14 +105,20 @@ class ReviewClient:
         Raises:
             SourceReplacedError: the file does not reach to `start`, or is another.
             TransientError: the server is away.
-            ProtocolError: it is no such server.
+            ProtocolError: it is no such server, or its answer is behind `start`.
         """
         self._ask(protocol.LatestRequest(start=start, max_rows=max_rows, max_bytes=max_bytes))
         reply = self._reply()
         if not isinstance(reply, Latest):
             self._unexpected(reply)
+        if not start <= reply.offset <= reply.head:
+            self._wrong(f"LATEST from {start} is answered with {reply.offset} of {reply.head}")
         self._fingerprint = reply.fingerprint or self._fingerprint
-        self._standing = (start, start if reply.start is None else min(start, reply.start))
+        begin = start if reply.start is None else min(start, reply.start)
+        if start - begin > MAX_LINE:
+            self._wrong(f"LATEST from {start} is answered with lines from {begin} on")
+        self._standing = start, begin
+        self._size = max(self._size, reply.head)
         return reply
 
     def read(self, start: int, end: int) -> Generator[Lines, None, None]:
@@ -118,11 +130,11 @@ class ReviewClient:
         Raises:
             SourceReplacedError: the file does not reach to `end`, or is another.
             TransientError: the server went away, or bytes were damaged.
-            ProtocolError: it is no such server.
+            ProtocolError: it is no such server, or it sends what was not asked for.
         """
         asked, begin = self._standing
         start = begin if start == asked < end else start
-        return self._lines(protocol.ReadRequest(start=start, end=end), start)
+        return self._lines(protocol.ReadRequest(start=start, end=end), range(start, end))
 
     def tail(self, start: int) -> Generator[Lines, None, None]:
         """Give every line whose first byte is at or after `start`, and those to come.
@@ -132,23 +144,24 @@ class ReviewClient:
         Raises:
             SourceReplacedError: the file does not reach to `start`, or is another.
             TransientError: the server went away, or bytes were damaged.
-            ProtocolError: it is no such server.
+            ProtocolError: it is no such server, or it sends what was not asked for.
         """
         # It may begin earlier: with the last line before `start`, if that has grown.
-        return self._lines(protocol.TailRequest(start=start), 0)
+        wanted = range(max(0, start - MAX_LINE), protocol.MAX_OFFSET)
+        return self._lines(protocol.TailRequest(start=start), wanted)
 
     def _lines(
-        self, request: protocol.ReadRequest | protocol.TailRequest, start: int
+        self, request: protocol.ReadRequest | protocol.TailRequest, wanted: range
     ) -> Generator[Lines, None, None]:
         self._ask(request)
-        answer = _Answer(self._where, start)
+        answer = _Answer(self._where, wanted, self._size)
         self._is_answering = True
         try:
             while not isinstance(reply := self._reply(), End):
                 match reply:
                     case Data():
                         yield answer.add(reply)
-                    case Heartbeat():
+                    case Heartbeat() if isinstance(request, protocol.TailRequest):
                         yield []
                     case _:
                         self._unexpected(reply)
@@ -180,6 +193,7 @@ class ReviewClient:
         if not isinstance(reply, Hello):
             self._unexpected(reply)
         self._fingerprint = self._fingerprint or reply.fingerprint
+        self._size = reply.size
         return reply
 
     def _send(self, request: protocol.Request) -> None:
@@ -241,8 +255,11 @@ class ReviewClient:
                 raise ProtocolError(text)
 
     def _unexpected(self, reply: protocol.Reply) -> NoReturn:
+        self._wrong(f"unexpected {type(reply).__name__}")
+
+    def _wrong(self, what: str) -> NoReturn:
         self.close()
-        raise ProtocolError(f"{self._where}: unexpected {type(reply).__name__}")
+        raise ProtocolError(f"{self._where}: {what}: {_UPGRADE}")
 
 
 class _Answer:
@@ -252,12 +269,22 @@ class _Answer:
         is_whole: Everything came, and came undamaged.
     """
 
-    def __init__(self, where: str, start: int) -> None:
+    def __init__(self, where: str, wanted: range, size: int) -> None:
+        """Begin.
+
+        Args:
+            where: The server's address.
+            wanted: Where the first byte of a line may lie.
+            size: Of the file, as far as it is known.
+        """
         self.is_whole = False
         self._where = where
-        self._start = start
+        self._wanted = wanted
+        # The last line goes on after the range, though not for ever.
+        known = max(size, wanted.stop) + GROWN
+        self._limit = min(known, wanted.stop + LONGEST)
         self._next: int | None = None
-        self._framer = LineFramer(base=start)
+        self._framer = LineFramer(base=wanted.start)
         self._lines = 0
         self._crc32 = 0
 
@@ -265,14 +292,24 @@ class _Answer:
         """Return the lines that these bytes finish."""
         if self._next is None:
             self._framer = LineFramer(base=data.offset)
-            self._next = max(data.offset, self._start)
-        if data.offset != self._next:
-            raise ProtocolError(f"{self._where}: bytes at {data.offset} instead of {self._next}")
+            self._next = max(data.offset, self._wanted.start)
+        if data.offset != self._next or not data.data:
+            sent = f"{len(data.data)} bytes at {data.offset}"
+            raise ProtocolError(f"{self._where}: {sent} instead of {self._next}: {_UPGRADE}")
         self._next += len(data.data)
         self._crc32 = zlib.crc32(data.data, self._crc32)
         lines = self._framer.feed(data.data)
         self._lines += len(lines)
+        self._check_range(self._framer.offset if self._framer.held else lines[-1].offset)
         return lines
+
+    def _check_range(self, last: int) -> None:
+        """See that the line that was begun last is wanted, and that it ends some time."""
+        assert self._next is not None  # noqa: S101 - set by `add`
+        if last >= self._wanted.stop or self._next > self._limit:
+            asked = f"{self._wanted.start} to {self._wanted.stop}"
+            sent = f"bytes up to {self._next}, with a line at {last}"
+            raise ProtocolError(f"{self._where}: asked for {asked}, it sends {sent}: {_UPGRADE}")
 
     def finish(self, end: End) -> Lines:
         """Return the line that had no newline, if there is one, and compare the sums."""

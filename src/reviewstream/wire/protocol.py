@@ -20,8 +20,14 @@ MAX_REQUEST: Final = 4 << 10  # bytes of a request's payload
 MAX_CHUNK: Final = 1 << 20  # bytes of the file in one DATA
 MAX_REPLY: Final = OFFSET + MAX_CHUNK  # bytes of a reply's payload
 
-Offset: TypeAlias = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
-Limit: TypeAlias = Annotated[int, Meta(ge=1, le=(1 << 63) - 1)]
+MAX_OFFSET: Final = (1 << 63) - 1
+MAX_SOURCE: Final = 1 << 10  # characters of a file's name
+MAX_FINGERPRINT: Final = 1 << 10  # characters
+
+Offset: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_OFFSET)]
+Limit: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_OFFSET)]
+Source: TypeAlias = Annotated[str, Meta(max_length=MAX_SOURCE)]
+Fingerprint: TypeAlias = Annotated[str, Meta(max_length=MAX_FINGERPRINT)]
 Checksum: TypeAlias = Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
 
 
@@ -111,9 +117,9 @@ class Hello(_Message, frozen=True, kw_only=True):
 
     TYPE: ClassVar = b"H"
     version: int = VERSION
-    source: str
+    source: Source
     size: Offset
-    fingerprint: str
+    fingerprint: Fingerprint
     follow: bool = False
 
 
@@ -132,7 +138,7 @@ class Latest(_Message, frozen=True, kw_only=True):
     TYPE: ClassVar = b"L"
     offset: Offset
     head: Offset
-    fingerprint: str = ""
+    fingerprint: Fingerprint = ""
     start: Offset | None = None
 
 

@@ -4,9 +4,11 @@ import socket
 import threading
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from reviewstream.adapters.tcp_client import ReviewClient
 from reviewstream.errors import (
@@ -15,7 +17,7 @@ from reviewstream.errors import (
     SourceReplacedError,
     TransientError,
 )
-from reviewstream.wire.framing import Line
+from reviewstream.wire.framing import Line, Oversized
 from reviewstream.wire.protocol import (
     Data,
     End,
@@ -39,7 +41,7 @@ def answering(*replies: Reply | bytes, timeout: float = 20) -> Iterator[ReviewCl
 
     def run() -> None:
         connection, _ = listener.accept()
-        with connection:
+        with connection, suppress(OSError):  # the client may hang up first
             decoder, left = request_decoder(), list(replies)
             while data := connection.recv(1000):
                 decoder.feed(data)
@@ -86,6 +88,19 @@ def test_a_last_line_without_its_newline_is_given_when_the_sums_are_right() -> N
             ProtocolError,
             "at 0 .* 4",
         ),
+        ([Data(offset=0, data=b"")], ProtocolError, "0 bytes at 0 instead of 0"),
+        (
+            [Data(offset=8, data=b"six\n")],
+            ProtocolError,
+            "asked for 0 to 8, .* a line at 8",
+        ),
+        (
+            [DATA, Data(offset=8, data=b"six")],
+            ProtocolError,
+            "asked for 0 to 8, it sends bytes up to 11, with a line at 8.*client's version",
+        ),
+        ([Data(offset=1 << 63, data=b"six\n")], ProtocolError, "asked for 0 to 8"),
+        ([Heartbeat(head=8), DATA, END], ProtocolError, "unexpected Heartbeat"),
         ([Latest(offset=0, head=0)], ProtocolError, "unexpected Latest"),
         ([HELLO], ProtocolError, "unexpected Hello"),
         ([b"HTTP/1.1 400 Bad Request\r\n\r\n"], ProtocolError, "is it the port of the protocol"),
@@ -116,6 +131,76 @@ def test_a_heartbeat_is_no_answer_to_latest() -> None:
     with answering(HELLO, Heartbeat(head=3)) as client:
         with pytest.raises(ProtocolError, match="unexpected Heartbeat"):
             client.latest(0)
+
+
+@pytest.mark.parametrize("latest", [Latest(offset=4, head=8), Latest(offset=8, head=6)])
+def test_an_end_outside_of_what_there_is_to_read_is_refused(latest: Latest) -> None:
+    with answering(HELLO, latest) as client:
+        complaint = rf"LATEST from 5 is answered with {latest.offset} of {latest.head}: the server"
+        with pytest.raises(ProtocolError, match=complaint):
+            client.latest(5)
+
+
+@pytest.mark.parametrize("field", ["source", "fingerprint"])
+def test_a_name_is_not_taken_at_any_length(field: str) -> None:
+    long = {"source": "review.json", "fingerprint": "0-", field: "x" * 1_025}
+    with answering(Hello(size=8, **long)) as client:
+        with pytest.raises(ProtocolError, match=rf"malformed Hello: .*<= 1024 .*{field}"):
+            client.hello()
+
+
+def test_a_last_line_ends_with_the_file_that_was_announced() -> None:
+    endless = (Data(offset=n << 20, data=b"x" * (1 << 20)) for n in range(3))
+    with answering(HELLO, *endless) as client:
+        with pytest.raises(ProtocolError, match=r"bytes up to 2097152, with a line at 0"):
+            list(client.read(0, 8))
+
+
+def test_a_last_line_may_be_as_long_as_the_file_that_was_announced() -> None:
+    long = b"x" * ((3 << 20) - 1) + b"\n"
+    pieces = [Data(offset=n, data=long[n : n + (1 << 20)]) for n in range(0, len(long), 1 << 20)]
+    hello = Hello(source="review.json", size=len(long), fingerprint="0-")
+    with answering(hello, *pieces, End(lines=1, crc32=zlib.crc32(long))) as client:
+        assert [line.offset for lines in client.read(0, 8) for line in lines] == [0]
+
+
+def mostly(value: int) -> st.SearchStrategy[int]:
+    return st.just(value) | st.integers(0, 40)
+
+
+@st.composite
+def said(draw: st.DrawFn) -> list[Reply | bytes]:
+    """Draw an answer to READ whose pieces often join and whose sums are often right."""
+    replies: list[Reply | bytes] = []
+    offset, content = draw(mostly(10)), b""
+    for data in draw(st.lists(st.sampled_from([b"a", b"b\n", b"\n", b"c\nd", b""]), max_size=6)):
+        replies.append(Data(offset=offset, data=data))
+        offset, content = draw(mostly(offset + len(data))), content + data
+    replies += draw(st.sampled_from([[], [], [Heartbeat(head=1)], [HELLO], [b"junk"]]))
+    lines = content.count(b"\n") + (not content.endswith(b"\n") and bool(content))
+    return [*replies, End(lines=draw(mostly(lines)), crc32=zlib.crc32(content)), b""]
+
+
+@settings(max_examples=200, deadline=None)
+@given(replies=said(), end=st.integers(10, 24))
+def test_whatever_a_server_says_lines_are_in_order_and_in_the_range(
+    replies: list[Reply | bytes], end: int
+) -> None:
+    lines: list[Line | Oversized] = []
+    with answering(HELLO, *replies) as client, suppress(ProtocolError, TransientError):
+        for found in client.read(10, end):
+            lines += found
+    offsets = [line.offset for line in lines]
+    assert offsets == sorted(set(offsets))
+    assert all(10 <= offset < end for offset in offsets)
+
+
+@settings(max_examples=50, deadline=None)
+@given(start=st.integers(0, 9), offset=st.integers(0, 9), head=st.integers(0, 9))
+def test_whatever_a_server_says_no_reader_is_sent_back(start: int, offset: int, head: int) -> None:
+    with answering(HELLO, Latest(offset=offset, head=head)) as client, suppress(ProtocolError):
+        latest = client.latest(start)
+        assert start <= latest.offset <= latest.head
 
 
 def test_a_server_that_says_nothing_is_away() -> None:
