@@ -159,7 +159,7 @@ class SourceSettings(_Section):
 
     Attributes:
         max_rows_per_trigger: Lines in one micro-batch.
-        max_bytes_per_trigger: Bytes in one micro-batch.
+        max_bytes_per_trigger: Bytes in one micro-batch; a review server gives 64 MiB at most.
         partitions: Ranges of a micro-batch that are read and labelled in parallel.
         tls: Speak TLS, and check the server's certificate.
         ca_location: File of the certificates to trust; None: those of the system.

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, ClassVar, Final, Self
 
+from reviewstream.adapters.newlines import BLOCK, Newlines
 from reviewstream.core.parsing import MAX_LINE
 from reviewstream.errors import SourceReplacedError
 from reviewstream.wire.framing import NEWLINE, Line, LineFramer, Oversized
@@ -29,7 +30,8 @@ class ReviewLog:
         follow: The file may grow; a last line without its newline is then not complete yet.
     """
 
-    BLOCK: ClassVar = 1 << 20  # bytes looked through at once for newlines
+    BLOCK: ClassVar = BLOCK
+    COUNTED: ClassVar = 64 << 20  # bytes in which lines are counted for one answer
 
     def __init__(  # noqa: PLR0913 - facts about one file, all named
         self,
@@ -59,6 +61,7 @@ class ReviewLog:
         self._size = os.fstat(file.fileno()).st_size - base if size is None else size
         self._complete = 0
         self._searched = 0
+        self._newlines = Newlines(self.read, block=self.BLOCK)
         self._lock = threading.Lock()
         self._opened = self.fingerprint(upto=self._size)
 
@@ -107,7 +110,7 @@ class ReviewLog:
         if not self.follow:
             return size
         with self._lock:
-            end = self._after_last_newline(self._searched, size)
+            end = self._newlines.after_last(self._searched, size)
             if end > self._searched:
                 self._complete = end
             self._searched = size  # a long line that is not finished is not looked through again
@@ -195,10 +198,10 @@ class ReviewLog:
         """Return the bytes of every line whose first byte lies in [start, end)."""
         size = self.size()
         end = min(end, size)
-        first = self._line_start(
+        first = self._newlines.line_start(
             start, end
         )  # no further: a long line is asked about in many pieces
-        return (first, self._line_start(end, size)) if first < end else (end, end)
+        return (first, self._newlines.line_start(end, size)) if first < end else (end, end)
 
     def next_line(self, reader: int, head: int, known: str) -> int:
         """Return where the next line of a reader starts: before it, if its last line has grown.
@@ -215,10 +218,10 @@ class ReviewLog:
             return reader
         rest = self.read(reader, min(self.BLOCK, head - reader)).partition(NEWLINE)[0]
         if rest.strip(BLANK) and reader in map(_end_of, known.split(",")):
-            begin = self._after_last_newline(max(0, reader - MAX_LINE - 1), reader)
+            begin = self._newlines.after_last(max(0, reader - MAX_LINE - 1), reader)
             if reader - begin <= MAX_LINE:  # a longer one was rejected, and is not read again
                 return begin
-        return self._line_start(reader, head)
+        return self._newlines.line_start(reader, head)
 
     def latest(
         self, start: int, head: int, *, max_rows: int | None = None, max_bytes: int | None = None
@@ -233,47 +236,23 @@ class ReviewLog:
         """
         if start >= head:
             return start
-        first = self._line_start(start, head)
-        end = head
-        if max_bytes is not None and first + max_bytes < head:
-            end = self._after_last_newline(first, first + max_bytes)
-            if end == first:
-                end = self._line_start(first + 1, head)
+        if max_rows is None and max_bytes is None:
+            return head
+        first = self._newlines.line_start(start, head)
+        most = self.COUNTED if max_rows is not None else head
+        end = self._admitted(first, min(most, max_bytes or head), head)
         return end if max_rows is None else self.skip(first, max_rows, end)
 
     def skip(self, start: int, rows: int, end: int) -> int:
         """Return the offset after so many lines, at most `end`."""
-        offset = start
-        while offset < end:
-            block = self.read(offset, min(self.BLOCK, end - offset))
-            found = block.count(NEWLINE)
-            if found >= rows:
-                return offset + _after_nth_newline(block, rows)
-            rows -= found
-            offset += len(block)
-        return end
+        return self._newlines.skip(start, rows, end)
 
-    def _line_start(self, offset: int, size: int) -> int:
-        if offset == 0:
-            return 0
-        offset -= 1  # a newline there says that a line starts at `offset` itself
-        while offset < size:
-            block = self.read(offset, min(self.BLOCK, size - offset))
-            found = block.find(NEWLINE)
-            if found >= 0:
-                return offset + found + 1
-            offset += len(block)
-        return size
-
-    def _after_last_newline(self, start: int, end: int) -> int:
-        """Return the offset after the last newline in [start, end), or `start`."""
-        while end > start:
-            begin = max(start, end - self.BLOCK)
-            found = self.read(begin, end - begin).rfind(NEWLINE)
-            if found >= 0:
-                return begin + found + 1
-            end = begin
-        return start
+    def _admitted(self, first: int, size: int, head: int) -> int:
+        """Return the end of the lines of so many bytes, or of the first line if it is longer."""
+        if first + size >= head:
+            return head
+        end = self._newlines.after_last(first, first + size)
+        return end if end > first else self._newlines.line_start(first + 1, head)
 
     @staticmethod
     def _is_another(path: Path, opened: os.stat_result) -> bool:
@@ -291,10 +270,3 @@ def _place_of(sample: str) -> tuple[int, int]:
 
 def _end_of(sample: str) -> int:
     return sum(_place_of(sample))
-
-
-def _after_nth_newline(block: bytes, count: int) -> int:
-    end = 0
-    for _ in range(count):
-        end = block.index(NEWLINE, end) + 1
-    return end

@@ -126,19 +126,61 @@ def test_the_head_of_a_growing_file_is_after_its_last_newline(content: bytes) ->
             assert log.head() == content[: size + 1].rfind(b"\n") + 1
 
 
+class Counting(SmallBlocks):
+    """Counts the bytes that it reads."""
+
+    COUNTED: ClassVar = 30
+    looked_through = 0
+
+    def read(self, offset: int, size: int) -> bytes:
+        self.looked_through += size
+        return super().read(offset, size)
+
+
 def test_a_long_unfinished_line_is_looked_through_once() -> None:
-    class Counting(ReviewLog):
-        looked_through = 0
-
-        def read(self, offset: int, size: int) -> bytes:
-            self.looked_through += size
-            return super().read(offset, size)
-
     with tempfile.TemporaryFile() as file, Counting(file, source="x", follow=True) as log:
         file.write(b"one\n" + b"x" * 10_000)
         file.flush()
         assert [log.head() for _ in range(10)] == [4] * 10
-        assert log.looked_through == 10_004
+        assert log.looked_through <= 10_004
+
+
+@given(files.map(lambda content: content * 5), st.integers(0, 60))
+def test_lines_are_counted_in_so_many_bytes_for_one_answer(content: bytes, start: int) -> None:
+    start = min(start, len(content))
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        with Counting(file, source="x") as log:
+            end = log.latest(start, len(content), max_rows=1_000)
+            assert end == log.latest(start, len(content), max_rows=1_000, max_bytes=log.COUNTED)
+    inside = [offset for offset in starts(content) if start <= offset < end]
+    assert len(inside) <= 1 or end - inside[0] <= Counting.COUNTED
+
+
+@pytest.mark.parametrize("line", [b"line\n", b"x" * 3_000 + b"\n"])
+def test_a_file_is_looked_through_once_however_many_ask(line: bytes) -> None:
+    with tempfile.TemporaryFile() as file:
+        file.write(line * (6_000 // len(line)))
+        file.flush()
+        with Counting(file, source="x") as log:
+            size, before = log.size(), log.looked_through
+            for start in range(0, size, 5):
+                log.latest(start, size, max_rows=1_000, max_bytes=20)
+                log.latest(start, size, max_rows=1_000)
+                log.lines_in(start, start + 1)
+            asked = 3 * size // 5
+            assert log.looked_through - before <= size + asked * 4 * log.BLOCK
+
+
+def test_who_sets_no_limits_is_admitted_everything_without_a_look() -> None:
+    with tempfile.TemporaryFile() as file:
+        file.write(b"x" * 6_000 + b"\n")
+        file.flush()
+        with Counting(file, source="x") as log:
+            before = log.looked_through
+            assert log.latest(5, 6_001) == 6_001
+            assert log.looked_through == before
 
 
 def test_a_file_that_does_not_grow_ends_where_it_ended_when_it_was_opened(tmp_path: Path) -> None:
