@@ -33,7 +33,7 @@ from reviewstream.settings import (
 from reviewstream_testbed import Kafka, SchemaRegistry
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from tests.e2e.conftest import PATIENCE, Command, Pipeline
-from tests.e2e.test_kills import command_of, driver
+from tests.e2e.test_kills import driver, workers
 from tests.e2e.test_pipeline import free_port
 
 pytestmark = [pytest.mark.model, pytest.mark.faults, pytest.mark.timeout(3600)]
@@ -44,7 +44,6 @@ ROWS: Final = max(50, REVIEWS // 40)  # of a micro-batch
 TASKS: Final = 2
 MOST_APART: Final = 1.0  # seconds between two kills
 DRIVERS: Final = 0.05  # of all kills
-TASK: Final = "pyspark.worker"  # the daemon of the processes that run tasks, and these themselves
 
 
 @pytest.fixture
@@ -73,13 +72,6 @@ def mine(
     topics = settings.kafka.labelled_topic, settings.kafka.rejected_topic
     KafkaLog(settings.kafka).ensure(topics)
     return Pipeline(settings, tmp_path)
-
-
-def workers(run: Command) -> list[psutil.Process]:
-    """Return the processes that run tasks, sinks among them, without the daemon that forks them."""
-    children = psutil.Process(run.process.pid).children(recursive=True)
-    forks = [each for each in children if TASK in command_of(each)]
-    return [each for each in forks if each.parent() in forks]
 
 
 def kill_one(run: Command, dice: random.Random, killed: Counter[str]) -> None:

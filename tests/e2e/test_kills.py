@@ -8,6 +8,7 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +31,9 @@ CONCURRENCY: Final = 2  # per Spark task
 TASKS: Final = 2
 LEASE: Final = 5.0  # seconds; the next run waits for what a killed one was buying
 LATENCY: Final = 100  # milliseconds, so that a kill finds requests in flight
-WORKERS: Final = "pyspark.daemon"  # Spark's Python workers are this process and its forks
+TASK: Final = "pyspark.worker"  # the daemon of the processes that run tasks, and these themselves
+
+Find = Callable[[Command, int], list[psutil.Process]]
 
 
 @pytest.fixture
@@ -78,25 +81,53 @@ def asked(endpoint: OpenAIEndpoint) -> dict[str, int]:
     return of_users(endpoint.requests()["reviews"])
 
 
-def driver(run: Command) -> list[psutil.Process]:
+def driver(run: Command, _: int = 0) -> list[psutil.Process]:
     """Return the driver's processes: ours, and the JVM that it started."""
     ours = psutil.Process(run.process.pid)
     return [ours, *(each for each in ours.children(recursive=True) if each.name() == "java")]
 
 
 def workers(run: Command) -> list[psutil.Process]:
-    """Return the Python workers that label, without the daemon that forks them."""
+    """Return the processes that run tasks, sinks among them, without the daemon that forks them.
+
+    Spark has another daemon, whose forks plan.
+    """
     children = psutil.Process(run.process.pid).children(recursive=True)
-    forks = [each for each in children if WORKERS in command_of(each)]
+    forks = [each for each in children if TASK in command_of(each)]
     return [each for each in forks if each.parent() in forks]
 
 
-def killed(victims: Callable[[Command], list[psutil.Process]], run: Command) -> bool:
-    """Kill what is there, and say whether the run is over."""
+def labelling(run: Command, port: int) -> list[psutil.Process]:
+    """Return the workers that label: they are connected to the model, which listens on `port`."""
+    return [each for each in workers(run) if is_connected(each, port)]
+
+
+def is_connected(process: psutil.Process, port: int) -> bool:
+    """Say whether a process has an open connection to a port."""
     with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
-        for process in victims(run):
+        there = [(each.raddr, each.status) for each in process.net_connections("tcp") if each.raddr]
+        return any(to.port == port and how == psutil.CONN_ESTABLISHED for to, how in there)
+    return False
+
+
+def kill(find: Callable[[], list[psutil.Process]]) -> None:
+    """Kill processes as soon as there are some: a kill that hits none is no kill."""
+    for process in await_condition("processes to kill", find, bool):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
             process.kill()
-    return run.process.poll() is not None
+
+
+def kill_until_over(find: Callable[[], list[psutil.Process]], run: Command) -> None:
+    """Kill processes, and what takes their place, until the run is over."""
+
+    def is_over() -> bool:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for process in find():
+                process.kill()
+        return run.process.poll() is not None
+
+    kill(find)
+    await_condition("end of the run", is_over, bool)
 
 
 def command_of(process: psutil.Process) -> str:
@@ -107,10 +138,10 @@ def command_of(process: psutil.Process) -> str:
         return ""
 
 
-VICTIMS: Final[dict[str, Any]] = {
-    "driver": driver,
-    "worker": workers,
-    "both": lambda run: [*workers(run), *driver(run)],
+VICTIMS: Final[dict[str, tuple[Find, ...]]] = {
+    "driver": (driver,),
+    "worker": (labelling,),
+    "both": (labelling, driver),
 }
 
 
@@ -133,8 +164,11 @@ def test_a_kill_at_any_moment_costs_what_was_in_flight_at_most(
         server.await_text("Ready.")
         with mine.start("run", "--once") as run:
             await_condition("texts", lambda: len(asked(endpoint)), lambda count: count >= moment)
-            # A worker that had nothing to do is not missed: then the next one is killed.
-            await_condition("end of the run", lambda: killed(VICTIMS[victim], run), bool)
+            *first, last = (partial(find, run, endpoint.port) for find in VICTIMS[victim])
+            for find in first:
+                kill(find)
+            # A worker that had done its part is not missed: then the next one is killed.
+            kill_until_over(last, run)
             assert run.process.wait(PATIENCE) != 0
         before = asked(endpoint)
         assert len(before) < len(texts), "the kill came after the end"

@@ -151,7 +151,7 @@ def test_a_killed_program_leaves_no_process_of_its_cluster_and_no_file() -> None
             *pids, folder = line.removeprefix("at work:").split()
             processes = [psutil.Process(int(pid)) for pid in pids if psutil.pid_exists(int(pid))]
             running = commands(processes)
-            for name in ("Master", "Worker", "ExecutorBackend", "pyspark.daemon", "watchdog"):
+            for name in ("Master", "Worker", "ExecutorBackend", "pyspark.worker", "watchdog"):
                 assert name in running
         finally:
             parent.send_signal(signal.SIGKILL)

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import psutil
@@ -13,7 +14,7 @@ from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, Config
 from elasticsearch import Elasticsearch
 
 from tests.e2e.conftest import await_condition, with_changes
-from tests.e2e.test_kills import driver, killed, workers
+from tests.e2e.test_kills import driver, kill_until_over, labelling
 from tests.faults.scene import Scene, write_reviews
 
 LENGTH: Final = 5.0  # seconds that a fault lasts if nothing else ends it
@@ -84,21 +85,16 @@ def registry_forgets(scene: Scene) -> None:
     scene.pipeline.run("schemas", "register")
 
 
-def kill_processes(find: Callable[..., list[psutil.Process]]) -> Callable[[Scene], None]:
+def kill_processes(find: Callable[[Scene], list[psutil.Process]]) -> Callable[[Scene], None]:
     """Return: SIGKILL of processes of the run, until the run is over."""
-
-    def act(scene: Scene) -> None:
-        while not killed(find, scene.command()):
-            time.sleep(0.05)
-
-    return act
+    return lambda scene: kill_until_over(partial(find, scene), scene.command())
 
 
-def pause_processes(find: Callable[..., list[psutil.Process]]) -> Callable[[Scene], None]:
+def pause_processes(find: Callable[[Scene], list[psutil.Process]]) -> Callable[[Scene], None]:
     """Return: SIGSTOP of processes of the run, and SIGCONT."""
 
     def act(scene: Scene) -> None:
-        processes = find(scene.command())
+        processes = await_condition("processes to pause", partial(find, scene), bool)
         for each in processes:
             each.send_signal(signal.SIGSTOP)
         last()
@@ -106,6 +102,16 @@ def pause_processes(find: Callable[..., list[psutil.Process]]) -> Callable[[Scen
             each.send_signal(signal.SIGCONT)
 
     return act
+
+
+def driver_of(scene: Scene) -> list[psutil.Process]:
+    """Return the processes of the run's driver."""
+    return driver(scene.command())
+
+
+def labelling_of(scene: Scene) -> list[psutil.Process]:
+    """Return the run's workers that are connected to the model."""
+    return labelling(scene.command(), scene.to_model.port)
 
 
 def slow(link: Callable[[Scene], Any]) -> Callable[[Scene], None]:
@@ -295,7 +301,7 @@ def _all() -> Iterator[Fault]:
         recover=read_anew,
     )
     yield Fault("registry", "SIGSTOP for 5 s", pause(_of("schema_registry")))
-    for name, find in {"driver": driver, "Python worker": workers}.items():
+    for name, find in {"driver": driver_of, "Python worker": labelling_of}.items():
         yield Fault(name, "SIGKILL", kill_processes(find))
         yield Fault(name, "SIGSTOP for 5 s", pause_processes(find))
     links: dict[str, Callable[[Scene], Any]] = {
