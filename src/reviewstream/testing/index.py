@@ -16,7 +16,7 @@ T = TypeVar("T")
 class MemoryIndex:
     """`SearchIndex` that understands the searches of `reviewstream search`, and no other.
 
-    Words are compared as they are: it knows no English.
+    Words are compared as they are: it knows no English. Documents are seen after `refresh`.
 
     Attributes:
         mapping: What `setup` was given last, or None.
@@ -24,13 +24,18 @@ class MemoryIndex:
 
     def __init__(self) -> None:
         self.mapping: Mapping[str, Any] | None = None
+        self._written: dict[str, tuple[int, Mapping[str, Any]]] = {}
         self._documents: dict[str, tuple[int, Mapping[str, Any]]] = {}
 
     def put(self, document: Mapping[str, Any], version: int) -> None:
         """Store a document under its `review_id`, unless a higher version is there."""
         name = document["review_id"]
-        if version >= self._documents.get(name, (0, {}))[0]:
-            self._documents[name] = (version, document)
+        if version >= self._written.get(name, (0, {}))[0]:
+            self._written[name] = (version, document)
+
+    def delete(self, name: str) -> None:
+        """Lose a document."""
+        del self._written[name]
 
     def setup(self, mapping: Mapping[str, Any]) -> None:
         """See `SearchIndex.setup`."""
@@ -42,6 +47,7 @@ class MemoryIndex:
     def refresh(self) -> None:
         """See `SearchIndex.refresh`."""
         self._there()
+        self._documents = {**self._written}
 
     def count(self) -> int:
         """See `SearchIndex.count`."""

@@ -37,6 +37,7 @@ def index_of(*documents: dict[str, Any]) -> MemoryIndex:
     index.setup(MAPPING)
     for one in documents:
         index.put(one, 1)
+    index.refresh()
     return index
 
 
@@ -86,6 +87,7 @@ def test_given_labels_are_looked_up_a_page_at_a_time() -> None:
     count = 2 * PAGE + 1
     for number in range(count):
         index.put(document(f"r{number}"), 1)
+    index.refresh()
     gold = ({"review_id": f"r{number}", "sentiment": "POSITIVE"} for number in range(count))
     assert evaluated(*gold, index=index).tally.documents == count
     assert asked == [PAGE, PAGE, 1]

@@ -208,7 +208,7 @@ def test_a_review_that_was_deleted_need_not_be_in_the_index() -> None:
     bed = Bed("a", "b").stream()
     bed.put_raw(b"a", None)
     assert bed.findings() == [("index", "unknown", "a")]
-    bed.index._documents.pop("a")
+    bed.index.delete("a")
     assert bed.findings() == []
     assert (bed.sums().labelled.deletions, bed.sums().labelled.reviews) == (1, 1)
 

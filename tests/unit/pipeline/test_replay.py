@@ -306,7 +306,7 @@ def test_a_dead_letter_without_headers_is_known_by_itself() -> None:
 def test_a_dead_letter_is_sent_once_as_it_was_and_all_adds_up() -> None:
     pipeline = Pipeline("a", "b").stream()
     record, labelled = next(one for one in pipeline.labels() if one[1].review_id == "a")
-    pipeline.index._documents.pop("a")
+    pipeline.index.delete("a")
     pipeline.letter(record)
     assert pipeline.findings() == [("index", "missing", "a")]
     assert pipeline.repeat().sent == 1
