@@ -1,14 +1,16 @@
 """TLS, tokens and limits of the review server: who gets in, and what the others are told."""
 
 import asyncio
+import hmac
 import logging
 import pickle
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from itertools import combinations
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from reviewstream.adapters import tcp_server
-from reviewstream.adapters.access import MAX_TOKEN, Access, Door, is_loopback
+from reviewstream.adapters.access import MAX_TOKEN, Access, Door, is_loopback, server_context
 from reviewstream.adapters.channels import TlsChannel
 from reviewstream.adapters.tcp_client import ReviewClient
 from reviewstream.adapters.tcp_server import (
@@ -28,6 +30,7 @@ from reviewstream.adapters.tcp_server import (
     serving,
 )
 from reviewstream.adapters.tcp_sessions import Guest
+from reviewstream.adapters.trust import trusting
 from reviewstream.errors import ConfigError, ReviewStreamError, StopError, TransientError
 from reviewstream.wire.protocol import Error, ErrorCode, HelloRequest, LatestRequest, TailRequest
 from reviewstream_testbed.certificates import Authority, Certificate
@@ -142,7 +145,7 @@ def test_who_asks_on_without_the_token_gets_no_byte(path: Path) -> None:
         HelloRequest(version=7, fingerprint="1-00"),
     )
     with serving(path, ServeOptions(door=Door(token=TOKEN))) as address:
-        for first, second in combinations(asked, 2):
+        for first, second in permutations(asked, 2):
             said = replies(address, first.encode(), second.encode(), stop=False)
             assert len(said) == 1
             assert isinstance(said[0], Error)
@@ -201,6 +204,12 @@ def test_a_token_is_not_sent_in_the_clear_to_another_machine() -> None:
             client.hello()
 
 
+def test_who_fails_in_the_handshake_is_told_why_in_tls_s_own_words(secure: ServerAddress) -> None:
+    with socket.create_connection((secure.host, secure.port), timeout=20) as client:
+        client.sendall(b"\x16\x03\x01\x00\x04\x01\x00\x00\x00")  # a hello without anything in it
+        assert client.recv(1) == b"\x15"  # an alert
+
+
 @pytest.mark.parametrize("garbage", [b"GET / HTTP/1.1\r\n\r\n", b"\n", b"\x16\x03\x01\x00\x02hi"])
 def test_garbage_instead_of_tls_ends_the_connection(secure: ServerAddress, garbage: bytes) -> None:
     with socket.create_connection((secure.host, secure.port), timeout=20) as client:
@@ -220,6 +229,22 @@ def test_old_tls_is_refused(secure: ServerAddress) -> None:
     with socket.create_connection((secure.host, secure.port), timeout=20) as client:
         with pytest.raises((ssl.SSLError, ConnectionError)):
             context.wrap_socket(client)
+
+
+def test_no_side_agrees_to_less_than_tls_1_2(certificate: Certificate) -> None:
+    """OpenSSL's own configuration may refuse old versions too, and need not."""
+    server = server_context(certificate.chain, certificate.key)
+    for context in (server, trusting(None, setting="source.ca_location")):
+        assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+
+
+def test_a_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+    monkeypatch.setattr(hmac, "compare_digest", lambda *pair: compared.append(pair) is not None)
+    tried = ["", "0", TOKEN.get_secret_value()[:-1], TOKEN.get_secret_value(), "ü"]
+    assert not any(Door(token=TOKEN).lets_in(each) for each in tried)
+    expected = TOKEN.get_secret_value().encode()
+    assert compared == [(each.encode(), expected) for each in tried]
 
 
 @given(st.text(max_size=40))
@@ -446,12 +471,12 @@ def test_one_network_of_ipv6_is_one_client(address: str, client: str) -> None:
 
 
 def _in_the_end(client: ReviewClient) -> bool:
-    """Ask until the server has noticed who is gone; the test's own time-out ends it."""
-    while True:
-        try:
+    """Ask until the server has noticed who is gone, for some seconds."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with suppress(TransientError):
             return client.hello().size > 0
-        except TransientError:
-            continue
+    return False
 
 
 def test_over_the_limit_of_all_connections_a_client_is_hung_up_on(path: Path) -> None:

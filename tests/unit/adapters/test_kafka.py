@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from pydantic import SecretStr, ValidationError
 
 from reviewstream.adapters import kafka, kafka_errors, kafka_transactions
@@ -36,6 +36,18 @@ from reviewstream_testbed.security import Security
 
 PATIENCE = 30.0  # seconds
 AWAY = KafkaSettings(bootstrap_servers="127.0.0.1:1", delivery_timeout=1.0)
+
+
+REFUSALS = (
+    KafkaError._AUTHENTICATION,
+    KafkaError._SSL,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    KafkaError.UNSUPPORTED_SASL_MECHANISM,
+)
 
 
 @contextmanager
@@ -197,6 +209,34 @@ def test_a_reader_knows_how_long_our_own_transactions_stay_open() -> None:
     assert str(config["transaction.timeout.ms"]) == kafka._DEFAULT_TRANSACTION
 
 
+def isolation_levels(monkeypatch: pytest.MonkeyPatch, module: Any) -> list[str]:
+    """Return a list of what each consumer that a module makes will read."""
+    levels: list[str] = []
+
+    def consumer(config: dict[str, Any]) -> Consumer:
+        levels.append(config["isolation.level"])
+        return Consumer(config)
+
+    monkeypatch.setattr(module, "Consumer", consumer)
+    return levels
+
+
+def test_records_are_read_when_they_are_committed(
+    broker: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    KafkaRecordSink(broker).write(record("committed"))
+    levels = isolation_levels(monkeypatch, kafka)
+    list(KafkaLog(broker).read_all("plain"))
+    assert levels
+    assert levels[-1] == "read_committed"  # the one before asks where the topic ends
+
+
+def test_a_marker_is_read_when_it_is_stable(monkeypatch: pytest.MonkeyPatch) -> None:
+    levels = isolation_levels(monkeypatch, kafka_transactions)
+    KafkaTransactionalSink(AWAY, "name").close()
+    assert levels == ["read_committed"]
+
+
 def test_a_full_queue_is_waited_for(broker: KafkaSettings) -> None:
     small = broker.model_copy(update={"client": {"queue.buffering.max.messages": "10"}})
     sink = KafkaRecordSink(small)
@@ -257,8 +297,7 @@ def test_librdkafka_speaks_only_to_who_debugs(
     ("error", "kind"),
     [
         (KafkaError(KafkaError._TRANSPORT), TransientError),
-        (KafkaError(KafkaError._AUTHENTICATION), StopError),
-        (KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), StopError),
+        *((KafkaError(code), StopError) for code in REFUSALS),
         (KafkaError(KafkaError._INVALID_ARG), ConfigError),
         (KafkaError(KafkaError.NOT_ENOUGH_REPLICAS, retriable=True), TransientError),
         (KafkaError(KafkaError._FENCED, fatal=True), TransientError),
@@ -277,9 +316,10 @@ def test_each_error_says_whether_to_try_again(
     assert type(Problems(KafkaSettings()).error("write", error)) is kind
 
 
-def test_refused_credentials_are_the_cause_though_the_brokers_seem_away() -> None:
+@pytest.mark.parametrize("code", REFUSALS, ids=lambda code: str(KafkaError(code).name()))
+def test_refused_credentials_are_the_cause_though_the_brokers_seem_away(code: int) -> None:
     problems = Problems(KafkaSettings())
-    problems.hooks["error_cb"](KafkaError(KafkaError._AUTHENTICATION, "SASL says no"))
+    problems.hooks["error_cb"](KafkaError(code, "SASL says no"))
     problems.hooks["error_cb"](KafkaError(KafkaError._ALL_BROKERS_DOWN, "all are down"))
     error = problems.error("list topics", KafkaError(KafkaError._TRANSPORT))
     assert isinstance(error, StopError)

@@ -17,6 +17,7 @@ from pydantic import SecretStr, ValidationError
 
 from reviewstream.adapters.openai import MAX_MESSAGE, OpenAIChat
 from reviewstream.core.answers import read_answer
+from reviewstream.core.blame import QUOTA_WORDS
 from reviewstream.core.chat import ChatAnswer, ChatOptions, ChatRequest, RateLimits
 from reviewstream.core.completion import MAX_NAME
 from reviewstream.core.outcomes import Rejected
@@ -178,7 +179,8 @@ async def test_extra_headers_are_sent_and_shown_nowhere() -> None:
         seen.append(request.headers)
         return _error(500)(request)
 
-    settings = SETTINGS.model_copy(update={"extra_headers": {"x-team": SecretStr("canary-7")}})
+    given = SETTINGS.model_dump(exclude_unset=True) | {"extra_headers": {"x-team": "canary-7"}}
+    settings = OpenAISettings.model_validate(given)
     with pytest.raises(TransientError) as caught:
         await OpenAIChat(_client(handler), settings).answer(REQUEST)
     assert seen[0]["x-team"] == "canary-7"
@@ -458,6 +460,20 @@ async def test_what_is_wrong_is_told_beside_what_is_repeated() -> None:
     request = build_prompt([SECRET_TEXT]).request
     with pytest.raises(PermanentError, match=r"(?s)^HTTP 400: Cannot read '.*\[...\].*' here$"):
         await _ask(_error(400, message=f"Cannot read '{SECRET_TEXT}' here"), request)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("status", [403, 429])
+@pytest.mark.parametrize("said", QUOTA_WORDS)
+async def test_what_is_repeated_of_a_review_is_not_read_for_a_spent_quota(
+    status: int, said: str
+) -> None:
+    repeats = _error(status, message=f"Cannot read {said}!")
+    with pytest.raises(LimitError):
+        await _ask(repeats, build_prompt(["They were kind"]).request)
+    with pytest.raises((PermanentError, TransientError)) as caught:
+        await _ask(repeats, build_prompt([f"They said: {said}!"]).request)
+    assert not isinstance(caught.value, LimitError)
 
 
 @pytest.mark.anyio

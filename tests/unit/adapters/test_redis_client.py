@@ -176,6 +176,9 @@ def test_a_redis_without_tls_is_a_setting_to_correct() -> None:
     [
         ("ssl_cert_reqs=none", "ssl_cert_reqs"),
         ("db=1&ssl_check_hostname=no", "ssl_check_hostname"),
+        ("ssl_check_hostname=false", "ssl_check_hostname"),
+        ("ssl_check_hostname=False", "ssl_check_hostname"),
+        ("ssl_check_hostname=0", "ssl_check_hostname"),
         ("ssl%5Fcert_reqs=none", "ssl_cert_reqs"),
         ("ssl_cert_reqs=", "ssl_cert_reqs"),
         ("ssl_cert_reqs=required&ssl_cert_reqs=none", "ssl_cert_reqs"),

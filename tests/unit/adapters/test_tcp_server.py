@@ -186,6 +186,20 @@ async def test_the_server_runs_on_the_callers_own_loop_too(path: Path) -> None:
     assert asyncio.all_tasks() == before
 
 
+@pytest.mark.anyio
+async def test_a_client_that_is_gone_is_forgotten(path: Path) -> None:
+    with open_log(path) as log:
+        server = ReviewServer(log)
+        address = await server.start()
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection(address.host, address.port)
+            writer.write(b"\n")
+            assert await reader.read()  # why it is hung up on
+            writer.close()
+        await server.stop()
+        assert list(server._connections) == []
+
+
 def write_over(path: Path, content: bytes) -> None:
     """Leave the inode, and never a shorter file."""
     with path.open("r+b") as file:
@@ -225,6 +239,29 @@ def test_no_byte_of_the_file_that_was_written_over_is_read(path: Path, start: in
         write_over(path, b"three" + b"\n" * 3)
         with pytest.raises(SourceReplacedError, match=WRITTEN_OVER):
             list(client.read(start, start + 1))
+
+
+@pytest.mark.anyio
+async def test_what_is_written_over_while_it_is_read_is_not_sent(path: Path) -> None:
+    class WrittenOver(ReviewLog):
+        is_over = False
+
+        def read(self, offset: int, size: int) -> bytes:
+            if self.is_over:  # at the last moment
+                write_over(path, b"six\nten\n")
+            return super().read(offset, size)
+
+    def ask(address: ServerAddress) -> None:
+        with ReviewClient(address.host, address.port) as client:
+            client.hello()
+            log.is_over = True
+            with pytest.raises(SourceReplacedError, match=WRITTEN_OVER):
+                list(client.read(0, 8))
+
+    with WrittenOver(path.open("rb"), source="review.json") as log:
+        server = ReviewServer(log)
+        await asyncio.to_thread(ask, await server.start())
+        await server.stop()
 
 
 def test_who_comes_anew_is_not_given_what_was_written_over_the_file(path: Path) -> None:

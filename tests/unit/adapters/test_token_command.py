@@ -84,12 +84,13 @@ async def test_many_who_ask_at_once_run_it_once(counting: str) -> None:
     ],
 )
 async def test_a_command_that_fails_ends_the_run_and_its_output_is_not_shown(
-    script: str, says: str
+    script: str, says: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(StopError, match=says) as raised:
         await TokenCommand(command(script))()
     assert "openai.api_key_command" in str(raised.value)
     assert "s3cret" not in str(raised.value)
+    assert capfd.readouterr() == ("", "")
 
 
 async def test_a_command_that_fails_is_run_again(tmp_path: Path) -> None:

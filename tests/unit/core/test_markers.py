@@ -81,7 +81,9 @@ def test_a_micro_batch_of_the_past_is_refused() -> None:
     )
 
 
-@pytest.mark.parametrize("last", [marker(4, count=1_000), marker(4, origins=8)])
+@pytest.mark.parametrize(
+    "last", [marker(4, count=1_000), marker(4, count=2_000, origins=8)], ids=["count", "origins"]
+)
 def test_a_micro_batch_that_was_cut_otherwise_is_refused(last: Marker) -> None:
     with pytest.raises(ConfigError) as caught:
         is_written(marker(4, count=2_000), last)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reviewstream.core.blame import blame
 from reviewstream.core.completion import read_completion
 from reviewstream.core.dialects import DIALECTS
-from reviewstream.core.refusals import ECHO, FIELDS, MAX_WORDS, Refused, read_error, without_echo
+from reviewstream.core.refusals import FIELDS, MAX_WORDS, Refused, read_error, without_echo
 from tests.unit.core.recorded import ERRORS, Error
 
 GENERIC = DIALECTS["generic"]
@@ -233,7 +233,7 @@ def test_what_is_left_of_a_message_has_no_passage_of_the_question(
 ) -> None:
     kept = without_echo(before + question + after, question)
     for piece in kept.split("[...]"):
-        passages = [piece[at : at + ECHO] for at in range(len(piece) - ECHO + 1)]
+        passages = [piece[at : at + 8] for at in range(len(piece) - 7)]
         assert not [passage for passage in passages if passage in question]
 
 

@@ -1,5 +1,6 @@
 """The circuit breaker: whether the endpoint answers at all."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -76,6 +77,21 @@ async def test_an_answer_ends_an_outage_for_all() -> None:
         with pytest.raises(TransientError):
             await model.answer(PROMPT, [])
     assert await model.is_answering()
+    await model.answer(PROMPT, [])
+    assert clock.sleeps == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("between", [FINE, PermanentError("HTTP 400"), ThrottledError("HTTP 429")])
+async def test_failures_that_are_not_in_a_row_open_no_circuit(
+    between: ChatAnswer | Exception,
+) -> None:
+    clock = FakeClock()
+    answers = [*[AWAY] * (OUTAGE - 1), between] * 5
+    model = breaker(*answers, FINE, clock=clock)
+    for _ in answers:
+        with suppress(TransientError, PermanentError):
+            await model.answer(PROMPT, [])
     await model.answer(PROMPT, [])
     assert clock.sleeps == []
 

@@ -239,6 +239,18 @@ async def test_our_own_wait_is_cut_to_the_longest_allowed_too() -> None:
 
 
 @pytest.mark.anyio
+async def test_our_own_wait_is_half_a_minute_at_most() -> None:
+    clock = FakeClock(NOW)
+    answers = [AWAY, ThrottledError("HTTP 429")] * 9  # the second is an answer: no outage
+    await _label_one(_scripted(*answers, FINE), policy=_patient(99), clock=clock)
+    assert max(clock.sleeps) == 30.0
+
+
+def _patient(attempts: int) -> LabelPolicy:
+    return structs.replace(POLICY, max_attempts=attempts)
+
+
+@pytest.mark.anyio
 async def test_a_model_that_stays_away_rejects_the_review_after_the_last_attempt() -> None:
     model = _scripted(AWAY)
     outcome = _rejected(await _label_one(model))
@@ -380,6 +392,18 @@ async def test_a_label_is_remembered_by_model_and_prompt_not_by_generation(
     for policy in (POLICY, other):
         await _labeller(model, policy, ledger=ledger).label(_reviews("cold soup"))
     assert len(model.requests) == (2 if (other.ledger_name or other.model) == "n" else 1)
+
+
+@pytest.mark.anyio
+async def test_nothing_is_asked_about_where_its_label_could_not_be_kept() -> None:
+    class Full(MemoryLedger):
+        def prove(self) -> None:
+            raise ConfigError("the disk is full")
+
+    model = _scripted(FINE)
+    with pytest.raises(ConfigError, match="the disk is full"):
+        await _label_one(model, ledger=Full())
+    assert model.requests == []
 
 
 @pytest.mark.anyio

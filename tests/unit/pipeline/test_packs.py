@@ -247,6 +247,18 @@ def test_in_an_outage_nothing_but_the_probe_is_sent() -> None:
     assert set(asked.values()) == {46, 6, 1}
 
 
+@pytest.mark.parametrize(("max_attempts", "times"), [(9, 3), (3, 3), (2, 2)])
+def test_a_pack_that_fails_three_times_is_halved(max_attempts: int, times: int) -> None:
+    def answer(request: ChatRequest) -> ChatAnswer | Exception:
+        fails = len(texts_of(request)) > 1
+        return TransientError("HTTP 503") if fails else HONEST(request)
+
+    model = FakeChatModel(answer)
+    outcomes = label(model, ["one", "two"], max_attempts=max_attempts)
+    assert all(isinstance(one, LabelledReview) for one in outcomes)
+    assert [len(texts_of(request)) for request in model.requests].count(2) == times
+
+
 def test_a_pack_that_the_rate_never_admits_is_split() -> None:
     def answer(request: ChatRequest) -> ChatAnswer | Exception:
         big = len(texts_of(request)) > 5

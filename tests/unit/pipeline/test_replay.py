@@ -178,6 +178,13 @@ def test_a_line_that_has_a_label_is_through_however_often_it_was_rejected() -> N
     assert len(list(pipeline.rejects().all(ALL))) == 3
 
 
+def test_of_a_line_that_was_rejected_more_than_once_the_last_rejection_counts() -> None:
+    pipeline = Pipeline("a")
+    for raw in (b"first", b"second", b"last"):
+        pipeline.refuse(0, raw=raw)
+    assert [one.raw for one in pipeline.rejects().open(ALL)] == [b"last"]
+
+
 def test_a_replayed_review_keeps_its_offset_and_says_what_it_was_made_from() -> None:
     pipeline = Pipeline("a")
     pipeline.refuse(0)

@@ -485,6 +485,17 @@ def test_half_a_file_that_a_kill_left_is_not_looked_at(
     checkpoint.check(KAFKA)
 
 
+def test_an_identity_is_the_old_or_the_new_one_whenever_it_is_looked_at(
+    checkpoint: Checkpoint, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint.check(KAFKA)
+    before, seen = (folder / IDENTITY).read_bytes(), []
+    monkeypatch.setattr(os, "fsync", lambda _: seen.append((folder / IDENTITY).read_bytes()))
+    checkpoint.check(KafkaSettings(labelled_topic="other"))
+    assert seen == [before]  # the new one is on the disk before it takes the place
+    assert (folder / IDENTITY).read_bytes() != before
+
+
 def test_two_queries_of_one_process_do_not_share_a_checkpoint(
     checkpoint: Checkpoint, folder: Path
 ) -> None:

@@ -1,17 +1,25 @@
+import json
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from reviewstream.errors import LimitError, PermanentError, StopError
-from reviewstream.settings import LimitsSettings, Settings, SparkSettings, accounted
+from reviewstream.core.markers import Marker
+from reviewstream.errors import ConfigError, LimitError, PermanentError, StopError, TransientError
+from reviewstream.settings import KafkaSettings, LimitsSettings, Settings, SparkSettings, accounted
 from reviewstream.spark import query
+from reviewstream.spark.checkpoint import use
 from reviewstream.spark.query import (
+    METRICS,
     RunningQuery,
+    batch_counts,
     drain_and_stop,
     failure,
     failure_sentence,
+    start_query,
 )
 from reviewstream.spark.source import DRAINED
 
@@ -137,3 +145,64 @@ def test_a_query_pays_from_the_account_of_its_checkpoint_unless_told_otherwise(
         spark=SparkSettings(checkpoint=checkpoint), limits=LimitsSettings(account=given)
     )
     assert accounted(settings).limits.account == account
+
+
+class NoSpark:
+    """A session in which nothing can be started."""
+
+    dataSource = SimpleNamespace(register=lambda _: None)  # noqa: N815 - Spark's name
+
+    @property
+    def readStream(self) -> Any:  # noqa: N802 - Spark's name
+        raise TransientError("something was read")
+
+
+def start(checkpoint: Path, **kafka: str) -> None:
+    """Start a query where nothing can be read."""
+    settings = Settings(
+        spark=SparkSettings(checkpoint=str(checkpoint)), kafka=KafkaSettings.model_validate(kafka)
+    )
+    start_query(NoSpark(), settings)  # type: ignore[arg-type] # enough of it
+
+
+@pytest.fixture
+def marker(monkeypatch: pytest.MonkeyPatch) -> list[Marker]:
+    """Return what the first task of every stream left, if anything."""
+    left: list[Marker] = []
+    wiring = SimpleNamespace(find_marker=lambda *_: left[0] if left else None)
+    monkeypatch.setattr(query, "wiring", lambda: wiring)
+    return left
+
+
+def test_an_old_copy_of_a_checkpoint_is_refused_before_anything_is_read(
+    tmp_path: Path, marker: list[Marker]
+) -> None:
+    with pytest.raises(TransientError, match="something was read"):
+        start(tmp_path)
+    marker.append(Marker(query="another", batch=7, count=1, checksum=1))
+    with pytest.raises(ConfigError, match=r"another query \(another, up to its micro-batch 7\)"):
+        start(tmp_path)
+    with pytest.raises(TransientError, match="something was read"):
+        start(tmp_path, delivery="at_least_once")
+
+
+@pytest.mark.usefixtures("marker")
+def test_a_checkpoint_is_free_again_when_a_start_fails(tmp_path: Path) -> None:
+    with pytest.raises(TransientError, match="something was read"):
+        start(tmp_path)
+    use(str(tmp_path)).release()
+
+
+def progress(batch: int) -> Any:
+    """Return what Spark says of a micro-batch."""
+    counts = {"labelled": batch, "rejected": 0, "from_ledger": 0}
+    source = {"endOffset": {"offset": 10 * batch}, "latestOffset": None}
+    told = {"batchId": batch, "observedMetrics": {METRICS: counts}, "sources": [source]}
+    return SimpleNamespace(json=lambda: json.dumps(told))
+
+
+def test_micro_batches_are_counted_oldest_first_and_those_that_are_known_are_left_out() -> None:
+    told = SimpleNamespace(recentProgress=lambda: [progress(batch) for batch in range(5)])
+    running: Any = SimpleNamespace(_jsq=told)
+    assert [counts.batch_id for counts in batch_counts(running)] == [0, 1, 2, 3, 4]
+    assert [counts.offset for counts in batch_counts(running, after=2)] == [30, 40]

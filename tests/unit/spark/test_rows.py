@@ -69,3 +69,9 @@ def test_batches_hold_every_line_in_order_within_their_limits(
         size = sum(len(line.data) for line in batch if isinstance(line, Line))
         assert 1 <= len(batch) <= max_rows
         assert size <= max_bytes or len(batch) == 1
+
+
+def test_a_batch_of_whatever_lines_is_bounded_without_being_told() -> None:
+    lines: list[Line | Oversized] = [Line(0, b"x" * (1 << 20))] * 9
+    assert [len(batch) for batch in in_batches([lines])] == [4, 4, 1]
+    assert [len(batch) for batch in in_batches([[Line(0, b"{}")] * 5_000])] == [2_048, 2_048, 904]

@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from reviewstream.errors import ConfigError, TransientError
 from reviewstream.pipeline.publishing import Topics
 from reviewstream.ports import OutgoingRecord, SchemaRegistry, TransactionalSink
 from reviewstream.settings import KafkaSettings, RegistrySettings
+from reviewstream.spark import sink
 from reviewstream.spark.columns import SOURCE
 from reviewstream.spark.options import SinkOptions
 from reviewstream.spark.sink import (
@@ -28,6 +30,7 @@ from reviewstream.spark.sink import (
     patient,
     publish,
     publish_once,
+    write_once,
 )
 from reviewstream.testing import MemoryLog
 from reviewstream.wire.avro import AvroCodec, AvroEncodeError
@@ -312,6 +315,26 @@ def test_a_marker_of_another_query_is_refused_whichever_task_left_it() -> None:
     for _ in range(2):  # what was refused is not taken for seen
         with pytest.raises(ConfigError, match=r"another query \(other"):
             Past(lambda _: last, "f").check(Task(query="q", batch=1, partition=2, run="run c"))
+
+
+def test_each_task_looks_at_the_first_one_s_marker_before_it_writes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = MemoryLog()
+    log.ensure(["labelled", "rejected"])
+    wiring = SimpleNamespace(
+        find_marker=lambda _, name: log.markers.get(name),
+        open_transactional_sink=lambda _, name: log.transactional_sink(name),
+    )
+    monkeypatch.setattr(sink, "wiring", lambda: wiring)
+    kafka = KafkaSettings(labelled_topic="labelled", rejected_topic="rejected", stream_name="s")
+    write_once([LABELLED], TOPICS, Task(query="q", batch=5, partition=0, run="one"), kafka)
+    for batch, partition in ((4, 0), (4, 1), (3, 7)):
+        task = Task(query="q", batch=batch, partition=partition, run="two")
+        with pytest.raises(ConfigError, match="comes too late, as 5 is written"):
+            write_once([LABELLED], TOPICS, task, kafka)
+    write_once([LABELLED], TOPICS, Task(query="q", batch=6, partition=7, run="two"), kafka)
+    assert sum(log.end_offsets("labelled").values()) == 2
 
 
 def test_exactly_once_needs_a_streaming_query() -> None:

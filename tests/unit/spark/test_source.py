@@ -1,5 +1,7 @@
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -219,6 +221,22 @@ def test_a_drain_file_stops_admission_and_is_answered(served: Served, tmp_path: 
     assert drain_file.read_text() == DRAINED
     drain_file.unlink()
     assert reader.latestOffset(offset(30), ReadMaxRows(3)) == offset(60)
+
+
+def test_whoever_asks_again_for_nothing_new_is_held_up_for_a_moment(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=slept.append)
+    monkeypatch.setattr(source, "time", clock)
+    monkeypatch.setattr(source, "IDLE", 0.1)
+    reader = stream(served, drainFile=str(tmp_path / "drain"))
+    for asked in range(3):
+        assert reader.latestOffset(offset(200), ReadMaxRows(3)) == offset(200)
+        assert slept == [0.1] * (asked + 1)
+    (tmp_path / "drain").touch()
+    assert reader.latestOffset(offset(0), ReadMaxRows(3)) == offset(0)
+    assert slept == [0.1] * 4
 
 
 @dataclass
