@@ -105,8 +105,10 @@ def labelling(run: Command, port: int) -> list[psutil.Process]:
 def is_connected(process: psutil.Process, port: int) -> bool:
     """Say whether a process has an open connection to a port."""
     with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
-        there = [(each.raddr, each.status) for each in process.net_connections("tcp") if each.raddr]
-        return any(to.port == port and how == psutil.CONN_ESTABLISHED for to, how in there)
+        return any(
+            each.status == psutil.CONN_ESTABLISHED and each.raddr.port == port
+            for each in process.net_connections("tcp")
+        )
     return False
 
 
