@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from reviewstream_testbed.errors import TestbedError
+
 UNUSED: Final = 30 * 24 * 3600.0  # seconds after which what no run asked for is removed
 
 Make = Callable[[Path], None]
@@ -16,10 +18,27 @@ Make = Callable[[Path], None]
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
     """Return `$REVIEWSTREAM_CACHE`, or `reviewstream` in the user's cache folder."""
-    if given := environ.get("REVIEWSTREAM_CACHE"):
-        return Path(given).expanduser().absolute()
-    base = environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "reviewstream"
+    return user_folder(environ, "REVIEWSTREAM_CACHE", "XDG_CACHE_HOME", ".cache")
+
+
+def user_folder(environ: Mapping[str, str], own: str, base: str, default: str) -> Path:
+    """Return a folder of ours among the user's own.
+
+    Args:
+        environ: The environment.
+        own: Variable that names it.
+        base: Variable of the folder that it is in (XDG Base Directory Specification).
+        default: That folder, from the user's home.
+
+    Raises:
+        TestbedError: The user has no home, and neither variable is set.
+    """
+    try:
+        if given := environ.get(own):
+            return Path(given).expanduser().absolute()
+        return Path(environ.get(base) or Path.home() / default) / "reviewstream"
+    except RuntimeError as error:
+        raise TestbedError(f"there is no home folder: name a folder by {own}") from error
 
 
 @contextmanager

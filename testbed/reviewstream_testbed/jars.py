@@ -208,7 +208,7 @@ def maven_repository(environ: Mapping[str, str]) -> str | None:
     """
     if given := environ.get("REVIEWSTREAM_MAVEN_REPOSITORY"):
         return given
-    settings = Path(environ.get("HOME", "~")).expanduser() / ".m2" / "settings.xml"
+    settings = Path(environ.get("HOME", "/"), ".m2", "settings.xml")
     if not settings.is_file():
         return None
     for mirror in ET.parse(settings).iterfind(".//{*}mirror"):  # noqa: S314 - the user's own

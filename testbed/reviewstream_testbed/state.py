@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
+from reviewstream_testbed.cache import user_folder
 from reviewstream_testbed.errors import TestbedError
 from reviewstream_testbed.sharing import Desk
 
@@ -43,10 +44,7 @@ class Record:
 
 def state_folder(environ: Mapping[str, str]) -> Path:
     """Return `$REVIEWSTREAM_STATE`, or `reviewstream` in the user's folder for state."""
-    if given := environ.get("REVIEWSTREAM_STATE"):
-        return Path(given).expanduser().absolute()
-    base = environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "reviewstream"
+    return user_folder(environ, "REVIEWSTREAM_STATE", "XDG_STATE_HOME", ".local/state")
 
 
 class State:

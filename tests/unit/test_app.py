@@ -10,6 +10,7 @@ import pytest
 from reviewstream.adapters.ledger_sqlite import default_file
 from reviewstream.app import located, open_limits
 from reviewstream.core.limits import GiveBack, Take, Terms
+from reviewstream.errors import ConfigError
 from reviewstream.settings import LedgerSettings, LimitsSettings
 
 TERMS = Terms(model="m", account="a")
@@ -48,3 +49,8 @@ def test_a_worker_is_forked_with_what_its_tasks_import_and_without_threads() -> 
     )
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
     assert done.stdout.split() == [b"True", b"True", b"1"]
+
+
+def test_a_home_that_there_is_not_is_a_setting_to_correct() -> None:
+    with pytest.raises(ConfigError, match=r"~nobody-at-all/x: .*ledger\.file"):
+        located(LedgerSettings(file="~nobody-at-all/x"), LimitsSettings())

@@ -104,9 +104,13 @@ def _machine() -> Iterator[Check]:
     if find_spec(NEEDS) is None:
         return
     from reviewstream_testbed.checks import check_all
+    from reviewstream_testbed.errors import TestbedError
 
-    for finding in check_all():
-        yield Check(name=finding.name, good=finding.good, detail=finding.detail, fix=finding.fix)
+    try:
+        for found in check_all():
+            yield Check(name=found.name, good=found.good, detail=found.detail, fix=found.fix)
+    except TestbedError as err:  # there is no folder to look at
+        yield Check(name="folders", good=False, detail=str(err), fix="set the variable")
 
 
 def _settings(context: Context) -> Iterator[Check]:

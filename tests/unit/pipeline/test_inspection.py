@@ -9,7 +9,8 @@ GOOD = Line(0, next(iter(expand(1, seed=1))).rstrip(b"\n"))
 
 
 def test_lines_are_handed_on_and_counted_by_what_is_wrong_with_them() -> None:
-    lines = [Line(0, b"x"), Line(0, b""), GOOD, Line(0, b"7"), Line(0, b"8"), Oversized(0, 9, b"x")]
+    short = [Line(0, b"x"), Line(0, b""), GOOD, Line(0, b"7"), Line(0, b"8")]
+    lines: list[Line | Oversized] = [*short, Oversized(0, 9, b"x")]
     seen = Inspection()
     assert list(seen.watched(lines)) == lines
     assert (seen.lines, seen.reviews) == (5, 1)

@@ -11,6 +11,7 @@ import pytest
 
 from reviewstream_testbed.cache import UNUSED, cache_folder, exclusive, keep_used, make_once
 from reviewstream_testbed.errors import TestbedError
+from reviewstream_testbed.state import state_folder
 
 # Takes the lock and says so; told to go on, it writes "released" as its last deed.
 HOLDER = """
@@ -118,3 +119,16 @@ def test_only_what_no_run_asked_for_in_a_month_is_removed(tmp_path: Path) -> Non
     keep_used(tmp_path / "jars-1", "jars-*")
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == ["ivy", "ivy.lock", "jars-1", "jars-1.lock", "jars-3", "jars-3.lock"]
+
+
+def test_without_a_home_the_variable_to_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 2)  # a user id without an entry
+    for folder, name in (
+        (cache_folder, "REVIEWSTREAM_CACHE"),
+        (state_folder, "REVIEWSTREAM_STATE"),
+    ):
+        with pytest.raises(TestbedError, match=f"there is no home folder: name a folder by {name}"):
+            folder({})
+        with pytest.raises(TestbedError, match="there is no home folder"):
+            folder({name: "~/x"})
