@@ -74,7 +74,7 @@ def command(
 
 
 def evaluation_tables(result: Result) -> RenderableType:
-    """Return an evaluation for a terminal."""
+    """Return an evaluation for a terminal: what is long first, as it scrolls away."""
     what = {"stars": "the stars", "gold": "the labels given"}[result.against]
     lines = [f"{result.documents} labels against {what}: {_said(result.scores)}"]
     if result.scores.kappa is None:
@@ -83,7 +83,7 @@ def evaluation_tables(result: Result) -> RenderableType:
         )
     if result.missing:
         lines.append(f"{result.missing} reviews of the file are not in the index.")
-    return Group(*map(Text, lines), _matrix(result.cells), _months(result))
+    return Group(_months(result), _matrix(result.cells), *map(Text, lines))
 
 
 def as_json(result: Result) -> dict[str, Any]:

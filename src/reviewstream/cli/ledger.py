@@ -85,7 +85,7 @@ def prune(
     request_id: str | None,
 ) -> None:
     """Forget labels for which all the given options hold; they will be bought again if needed."""
-    from reviewstream.pipeline.ledger import Selection
+    from reviewstream.pipeline.ledger import Selection, holdings
     from reviewstream.pipeline.ledger import prune as forget
 
     if {older_than, model, prompt_version, request_id} == {None}:
@@ -97,7 +97,12 @@ def prune(
         request_id=request_id,
     )
     with _ledger(context) as ledger:
-        _tell(context, "forgotten", forget(ledger, selection))
+        count = forget(ledger, selection)
+        known = {one.model for one in holdings(ledger)} if not count and model else set()
+    _tell(context, "forgotten", count)
+    if known and model not in known:
+        names = ", ".join(sorted(known))
+        context.console.print(plain(f"There are labels of {names}."), markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -130,10 +135,11 @@ def _plain(found: "tuple[Holding, ...]") -> list[object]:
 
 
 def _table(found: "tuple[Holding, ...]") -> Table:
-    table = Table("model", title=f"{sum(one.labels for one in found)} labels", title_justify="left")
+    table = Table(title=f"{sum(one.labels for one in found)} labels", title_justify="left")
+    table.add_column("model", overflow="fold")  # `prune` wants all of it
     for name in ("prompt version", "labels", "tokens in", "tokens out", "US dollars"):
         table.add_column(name, justify="right")
-    table.add_column("bought")
+    table.add_column("bought", overflow="fold")
     for one in found:
         counts = (one.prompt_version, one.labels, one.prompt_tokens, one.completion_tokens)
         dollars = f"{one.cost_micro_usd / MILLION:.6f}"

@@ -27,13 +27,13 @@ def command(context: Context) -> None:
 
 
 def report_tables(found: Report) -> RenderableType:
-    """Return the report for a terminal."""
+    """Return the report for a terminal: what is long first, as it scrolls away."""
     agreement = "" if found.agreement is None else f"; {found.agreement:.0%} agree with their stars"
     return Group(
-        Text(f"{found.documents} reviews{agreement}"),
-        sentiment_table("stars", found.by_stars),
         sentiment_table("month", found.by_month),
         sentiment_table("business", found.businesses),
+        sentiment_table("stars", found.by_stars),
+        Text(f"{found.documents} reviews{agreement}"),
     )
 
 

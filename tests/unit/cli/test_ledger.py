@@ -113,3 +113,20 @@ def test_a_url_that_is_not_redis_s_is_one_sentence_without_the_secret(url: str) 
     assert result.exit_code == 2
     assert "ledger.url (REVIEWSTREAM_LEDGER_URL): expected redis://" in result.output
     assert "secret" not in result.output
+
+
+@pytest.mark.usefixtures("ledger")
+def test_a_model_of_no_label_is_told_with_those_that_there_are(file: Path) -> None:
+    assert "There are labels of [b]a, m." in run(file, "prune", "--model", "gpt").output
+    assert "There are" not in run(file, "prune", "--model", "m", "--prompt-version", "9").output
+
+
+def test_the_name_of_a_model_is_shown_whole_in_a_narrow_terminal(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "some-model-with-a-long-name at 127.0.0.1:8089"
+    with closing(SqliteLedger(file)) as opened:
+        opened.record({key_of(1, model=name): entry_of(1)})
+    monkeypatch.setenv("COLUMNS", "80")
+    rows = [line.split("│") for line in run(file, "stats").output.splitlines() if "│" in line]
+    assert "".join("".join(row[1] for row in rows).split()) == "".join(name.split())
