@@ -290,7 +290,7 @@ class Clock(Protocol):
         ...
 
 
-class OutgoingRecord(Struct, frozen=True, kw_only=True):
+class OutgoingRecord(Struct, frozen=True, kw_only=True, array_like=True):
     """One Kafka record to be written."""
 
     topic: str

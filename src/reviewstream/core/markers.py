@@ -32,7 +32,10 @@ class Marker(Struct, frozen=True, kw_only=True):
 
 
 def checksum(origins: Iterable[str]) -> int:
-    """Return a number that is the same for the same origins in any order; below 2^32."""
+    """Return a number that is the same for the same origins in any order; below 2^32.
+
+    The sum of the checksums of parts, modulo 2^32, is that of all.
+    """
     return sum(crc32(origin.encode()) for origin in origins) % (1 << 32)
 
 

@@ -2,16 +2,19 @@
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any, Self
 
 import pyarrow as pa
+from msgspec import msgpack
 from pyspark import TaskContext
 from pyspark.sql.datasource import DataSource, DataSourceStreamArrowWriter, WriterCommitMessage
 from pyspark.sql.types import StructType
 
+from reviewstream.core.batches import bounded
 from reviewstream.core.markers import Marker, check_past, checksum, writer_name
 from reviewstream.errors import ConfigError, TransientError
 from reviewstream.pipeline import publishing
@@ -26,6 +29,10 @@ from reviewstream.spark.properties import BATCH_ID, QUERY_ID, RUN_ID
 from reviewstream.spark.wiring import wiring
 from reviewstream.wire.avro import labelled_of_row, rejected_of_row
 
+PACK_RECORDS = 1_000
+PACK_BYTES = 1 << 20
+
+_unpack = msgpack.Decoder(list[OutgoingRecord]).decode
 _checked: set[tuple[str, str]] = set()  # of streams, in which start of their query
 
 
@@ -205,21 +212,12 @@ def publish_once(
     """Write a task's rows to their topics in one transaction, unless an earlier attempt has.
 
     Nothing is written before the last row is there: a transaction that waited for the model would
-    hold up everyone who reads the topics. Kafka takes the first while the last are encoded.
+    hold up everyone who reads the topics.
     """
-    written, all_rows = Written(), [*rows]
-    for row in all_rows:
-        written.count(row)
-    if all_rows:
-        marker = marker_of(all_rows, task)
-        deliver(open_sink, marker, Records(all_rows, RowEncoder(topics)), wait)
-    return written
-
-
-def marker_of(rows: Sequence[dict[str, Any]], task: Task) -> Marker:
-    """Return what says that a task's rows are written."""
-    crc = checksum(origin_text(row["origin"]) for row in rows)
-    return Marker(query=task.query, batch=task.batch, count=len(rows), checksum=crc)
+    records = EncodedRows(rows, topics)
+    if records.count:
+        deliver(open_sink, records.marker(task), records, wait)
+    return records.written
 
 
 class RowEncoder:
@@ -235,15 +233,43 @@ class RowEncoder:
         return self._encoder.rejected(rejected_of_row(row))
 
 
-@dataclass(frozen=True, slots=True)
-class Records:
-    """The records of rows, made whenever they are looked through: once in each attempt."""
+class EncodedRows:
+    """A task's rows as packed records: a row itself is a dictionary of some 3 kB.
 
-    rows: Sequence[dict[str, Any]]
-    encode: RowEncoder
+    They are unpacked whenever they are looked through: once in each attempt.
+
+    Attributes:
+        written: How many of them belong on which topic.
+    """
+
+    def __init__(self, rows: Iterable[dict[str, Any]], topics: Topics) -> None:
+        self.written = Written()
+        self._checksum = 0
+        self._encode = RowEncoder(topics)
+        packs = bounded(map(self._encoded, rows), _size, size=PACK_RECORDS, room=PACK_BYTES)
+        self._packs = [msgpack.encode(pack) for pack in packs]
 
     def __iter__(self) -> Iterator[OutgoingRecord]:
-        return map(self.encode, self.rows)
+        return chain.from_iterable(map(_unpack, self._packs))
+
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return self.written.labelled + self.written.rejected
+
+    def marker(self, task: Task) -> Marker:
+        """Return what says that these rows of a task are written."""
+        crc = self._checksum % (1 << 32)
+        return Marker(query=task.query, batch=task.batch, count=self.count, checksum=crc)
+
+    def _encoded(self, row: dict[str, Any]) -> OutgoingRecord:
+        self.written.count(row)
+        self._checksum += checksum([origin_text(row["origin"])])
+        return self._encode(row)
+
+
+def _size(record: OutgoingRecord) -> int:
+    return len(record.value)
 
 
 def find_topics(

@@ -160,7 +160,8 @@ class NoSpark:
 def start(checkpoint: Path, **kafka: str) -> None:
     """Start a query where nothing can be read."""
     settings = Settings(
-        spark=SparkSettings(checkpoint=str(checkpoint)), kafka=KafkaSettings.model_validate(kafka)
+        spark=SparkSettings(checkpoint=checkpoint.as_uri()),
+        kafka=KafkaSettings.model_validate(kafka),
     )
     start_query(NoSpark(), settings)  # type: ignore[arg-type] # enough of it
 
@@ -195,7 +196,7 @@ def test_a_checkpoint_is_free_again_when_a_start_fails(tmp_path: Path) -> None:
 
 def progress(batch: int) -> Any:
     """Return what Spark says of a micro-batch."""
-    counts = {"labelled": batch, "rejected": 0, "from_ledger": 0}
+    counts = {"labelled": batch, "rejected": 0, "from_ledger": 0, "tokens": 9, "cost_micro_usd": 1}
     source = {"endOffset": {"offset": 10 * batch}, "latestOffset": None}
     told = {"batchId": batch, "observedMetrics": {METRICS: counts}, "sources": [source]}
     return SimpleNamespace(json=lambda: json.dumps(told))

@@ -1,6 +1,8 @@
 import pickle
+import tracemalloc
 from collections.abc import Mapping
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,6 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 from pyspark.sql.types import StructType
 
@@ -240,6 +244,46 @@ def once(rows: list[dict[str, Any]], log: MemoryLog, task: Task = TASK) -> Writt
         raise error
 
     return publish_once(rows, TOPICS, task, lambda: log.transactional_sink("name"), never)
+
+
+def test_a_task_holds_encoded_records_until_the_last_row_is_there() -> None:
+    count, log, held = 5_000, MemoryLog(), 0
+    log.ensure(["labelled", "rejected"])
+    rows = (
+        {name: deepcopy(value) for name, value in LABELLED.items()}
+        | {"review_id": f"r{n:021}", "origin": {"source": "reviews.json", "offset": n}}
+        for n in range(count)
+    )
+
+    def open_sink() -> TransactionalSink:
+        nonlocal held
+        held = tracemalloc.get_traced_memory()[0]
+        return log.transactional_sink("name")
+
+    tracemalloc.start()
+    try:
+        publish_once(rows, TOPICS, TASK, open_sink, lambda _: None)
+    finally:
+        tracemalloc.stop()
+    assert sum(log.end_offsets("labelled").values()) == count
+    assert held / count < 400
+
+
+@given(st.lists(st.integers(0, 2), max_size=8), st.integers(0, 3))
+def test_every_attempt_writes_the_same_records_in_order(sizes: list[int], failures: int) -> None:
+    log, rows = MemoryLog(), [LABELLED | {"text": "x" * 400_000 * size} for size in sizes]
+    log.ensure(["labelled", "rejected"])
+    failed: list[TransientError] = []
+
+    def open_sink() -> TransactionalSink:
+        if len(failed) < failures:
+            raise TransientError("away")
+        return log.transactional_sink("name")
+
+    publish_once(rows, TOPICS, TASK, open_sink, failed.append)
+    codec = AvroCodec(schema_text("labelled_review"))
+    texts = [codec.decode(record.value or b"")[1]["text"] for record in log.read_all("labelled")]
+    assert texts == [row["text"] for row in rows]
 
 
 def test_a_task_that_is_run_again_counts_its_rows_and_writes_nothing() -> None:
