@@ -7,10 +7,10 @@ end: then it names a file that holds it.
 """
 
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from posixpath import normpath
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias, get_args
 
 from pydantic import (
@@ -501,7 +501,7 @@ def local_folder(checkpoint: str) -> Path | None:
     if local is None and _URL.match(checkpoint):
         return None
     path = Path("/", local["path"]) if local else Path(checkpoint)
-    return Path(os.path.abspath(path)).resolve()  # noqa: PTH100 - `Path` leaves ".." for links
+    return Path(normpath(Path(path).absolute())).resolve()  # `Path` leaves ".." for links
 
 
 class Settings(BaseSettings):

@@ -5,6 +5,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -133,6 +134,15 @@ def test_a_heartbeat_is_no_answer_to_latest() -> None:
             client.latest(0)
 
 
+def test_a_last_line_that_has_grown_begins_no_further_back_than_a_line_is_long() -> None:
+    start = 5 << 20
+    lying = Latest(offset=start, head=start, start=start - (1 << 20) - 1)
+    with answering(HELLO, lying) as client:
+        complaint = rf"LATEST from {start} is answered with lines from {lying.start} on"
+        with pytest.raises(ProtocolError, match=complaint):
+            client.latest(start)
+
+
 @pytest.mark.parametrize("latest", [Latest(offset=4, head=8), Latest(offset=8, head=6)])
 def test_an_end_outside_of_what_there_is_to_read_is_refused(latest: Latest) -> None:
     with answering(HELLO, latest) as client:
@@ -143,7 +153,7 @@ def test_an_end_outside_of_what_there_is_to_read_is_refused(latest: Latest) -> N
 
 @pytest.mark.parametrize("field", ["source", "fingerprint"])
 def test_a_name_is_not_taken_at_any_length(field: str) -> None:
-    long = {"source": "review.json", "fingerprint": "0-", field: "x" * 1_025}
+    long: Any = {"source": "review.json", "fingerprint": "0-", field: "x" * 1_025}
     with answering(Hello(size=8, **long)) as client:
         with pytest.raises(ProtocolError, match=rf"malformed Hello: .*<= 1024 .*{field}"):
             client.hello()

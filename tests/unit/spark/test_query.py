@@ -135,7 +135,6 @@ def test_a_query_that_cannot_be_stopped_leaves_no_file(tmp_path: Path) -> None:
         ("hdfs://name/checkpoint", None, "hdfs://name/checkpoint"),
         ("dbfs:/checkpoint", None, "dbfs:/checkpoint"),
         ("here", "team", "team"),
-        ("here", "", ""),
     ],
 )
 def test_a_query_pays_from_the_account_of_its_checkpoint_unless_told_otherwise(
