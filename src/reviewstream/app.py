@@ -193,6 +193,21 @@ def open_archive(settings: LedgerSettings) -> LedgerArchive:
     return SqliteLedger(Path(str(ledger.file)), timeout=settings.timeout)
 
 
+def eviction(settings: LedgerSettings) -> str:
+    """Return the complaint if the Redis of ledger and limits may drop them; empty: it does not.
+
+    Raises:
+        ReviewStreamError: Redis is away, or refuses us.
+    """
+    if settings.url is None:
+        return ""
+    from reviewstream.adapters.redis_client import RedisClient
+
+    asked = RedisClient(settings.url.get_secret_value(), timeout=settings.timeout)
+    with closing(asked.client):
+        return asked.eviction()
+
+
 def open_limits(limits: LimitsSettings, ledger: LedgerSettings) -> LimitStore:
     """Return what is shared by everyone who asks a model, or pays from the same account."""
     if ledger.url is not None:

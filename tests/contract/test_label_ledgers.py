@@ -116,6 +116,23 @@ class TestRedis(_Opened):
             assert client.pttl(PROOF) <= PROOF_LEASE  # it is no claim of anything, and soon gone
         assert dict(ledger.entries()) == entries(1)
 
+    def test_a_server_that_may_drop_labels_is_warned_of_once(
+        self,
+        ledger: LedgerArchive,
+        redis_server: RedisServer,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        with redis.Redis.from_url(redis_server.url) as client:
+            client.config_set("maxmemory-policy", "allkeys-lru")
+            try:
+                ledger.prove()
+                ledger.prove()
+            finally:
+                client.config_set("maxmemory-policy", "noeviction")
+        [warning] = caplog.messages
+        assert "may drop labels" in warning
+        assert "allkeys-lru" in warning
+
     def test_a_claim_is_renewed_as_long_as_its_process_lives_and_holds_it(
         self, ledger: LedgerArchive, redis_server: RedisServer, again: OpenAgain
     ) -> None:

@@ -1,5 +1,6 @@
 """`LedgerArchive` in a Redis: for all machines of a cluster."""
 
+import logging
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final, cast
 
@@ -13,6 +14,8 @@ LABELS: Final = "reviewstream:labels"  # a hash: key of a label -> label, both a
 PROOF: Final = CLAIM + b"proof"  # a claim of nothing: who may claim may write it
 PROOF_LEASE: Final = 1_000  # milliseconds
 SCAN: Final = 1_000  # fields of the hash that are read at once
+
+logger = logging.getLogger(__name__)
 
 _keys: Final = msgspec.json.Decoder(LedgerKey)
 _entries: Final = msgspec.json.Decoder(LedgerEntry)
@@ -34,6 +37,7 @@ class RedisLedger:
         self._redis = RedisClient(url, timeout=timeout)
         self._client = self._redis.client
         self._claims = RedisClaims(self._client, lease=lease)
+        self._is_proven = False
 
     def find(self, keys: Collection[LedgerKey]) -> Mapping[LedgerKey, LedgerEntry]:
         """See `LabelLedger.find`."""
@@ -65,6 +69,9 @@ class RedisLedger:
         """See `LabelLedger.prove`: where memory is short, Redis refuses every write."""
         with self._redis.plain_errors(LABELS):
             self._client.set(PROOF, b"", px=PROOF_LEASE)
+        if not self._is_proven and (complaint := self._redis.eviction()):
+            logger.warning("%s", complaint)
+        self._is_proven = True
 
     def close(self) -> None:
         """See `LabelLedger.close`; claims that were not given back run out."""

@@ -15,6 +15,7 @@ from reviewstream.adapters.trust import tls_failure, trusting
 from reviewstream.errors import ConfigError, ReviewStreamError, TransientError
 
 SETTING: Final = "ledger.url (REVIEWSTREAM_LEDGER_URL)"
+KEEPS: Final = "noeviction"  # the maxmemory-policy that drops nothing
 _AUTHORITY: Final = "url with ?ssl_ca_certs=FILE at its end"
 
 # Said once more, as redis 5 looks at no name by itself; in the URL they would win over ours.
@@ -105,6 +106,29 @@ class RedisClient:
             raise self._answered(err, key) from err
         except msgspec.MsgspecError as err:  # another program's data, perhaps
             raise self._unusable(err, key) from err
+
+    def eviction(self) -> str:
+        """Return the complaint if Redis may drop what it was told to keep; empty: it does not.
+
+        A Redis that does not say is taken for one that keeps everything.
+
+        Raises:
+            ReviewStreamError: See `plain_errors`.
+        """
+        try:
+            with self.plain_errors("INFO"):
+                policy = self.client.info("memory").get("maxmemory_policy", KEEPS)
+        except ConfigError as err:
+            if isinstance(err.__cause__, redis.exceptions.NoPermissionError):
+                return ""
+            raise
+        if policy == KEEPS:
+            return ""
+        return (
+            f"{self._who} may drop labels and accounts when its memory is full (maxmemory-policy"
+            f" {policy}), and then they are paid for again: `redis-cli CONFIG SET maxmemory-policy"
+            f" {KEEPS}`"
+        )
 
     @property
     def _who(self) -> str:

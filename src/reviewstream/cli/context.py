@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cached_property, wraps
 from pathlib import Path
@@ -20,7 +21,7 @@ from reviewstream.cli.origins import Places, check_names, suggestion, variable, 
 from reviewstream.cli.progress import Mode
 from reviewstream.cli.terminal import plain, plain_json, plain_lines
 from reviewstream.core.prompts import known_version
-from reviewstream.errors import ConfigError
+from reviewstream.errors import ConfigError, TransientError
 from reviewstream.settings import SETTINGS_FILE, Settings
 
 DONE: Final = 0
@@ -72,6 +73,14 @@ class Context:
         if known_prices(priced(self.settings.openai)) is None:
             sentence = f"{no_price(self.settings.openai)}; until then every cost is counted as 0"
             self.console.print(sentence, markup=False, soft_wrap=True)
+
+    def warn_of_eviction(self) -> None:
+        """Print a warning if the Redis of the ledger may drop labels that are paid for."""
+        from reviewstream.app import eviction
+
+        with suppress(TransientError):  # it is waited for later
+            if complaint := eviction(self.settings.ledger):
+                self.console.print(plain(complaint), markup=False, soft_wrap=True)
 
     def emit(self, result: Mapping[str, Any] | Sequence[Any]) -> None:
         """Print the result as one line of JSON on standard output."""

@@ -17,7 +17,7 @@ from rich.text import Text
 from reviewstream.adapters.access import is_loopback
 from reviewstream.cli.context import DONE, FINDINGS, Context, verb
 from reviewstream.cli.endpoint_check import check_endpoint
-from reviewstream.errors import ConfigError
+from reviewstream.errors import ConfigError, ReviewStreamError
 from reviewstream.extras import EXTRAS, install_command
 from reviewstream.settings import revealed
 
@@ -123,6 +123,26 @@ def _settings(context: Context) -> Iterator[Check]:
     for secret, url, cure in _overheard(settings):
         detail = f"sent to {url}, everyone on the way can read it: {cure} keeps it secret"
         yield Check(name=secret, good=True, warns=True, detail=detail)
+    yield from _ledger(settings)
+
+
+def _ledger(settings: "Settings") -> Iterator[Check]:
+    """Ask the Redis of ledger and limits, if there is one, whether it keeps what it is told."""
+    if settings.ledger.url is None or find_spec("redis") is None:
+        return
+    from reviewstream.app import eviction
+
+    try:
+        complaint = eviction(settings.ledger)
+    except ReviewStreamError as err:
+        complaint = str(err)
+    said, _, fix = complaint.partition(": `")
+    yield Check(
+        name="ledger.url",
+        good=not complaint,
+        detail=said or "keeps what it is told",
+        fix=fix.rstrip("`"),
+    )
 
 
 def _overheard(settings: "Settings") -> Iterator[tuple[str, str, str]]:

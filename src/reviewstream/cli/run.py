@@ -53,6 +53,7 @@ def command(context: Context, *, once: bool, from_start: bool, setup: bool) -> N
     use_java()
     settings = context.settings
     context.warn_of_prices()
+    context.warn_of_eviction()
     with steps(context.progress, context.console) as starting, ExitStack() as stack:
         if setup:
             with starting.step("Topics, schemas, index and connector"):

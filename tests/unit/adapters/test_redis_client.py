@@ -125,6 +125,48 @@ def test_what_will_not_pass_is_a_setting_to_correct(words: str) -> None:
             ask(url)
 
 
+def info(policy: str) -> str:
+    text = f"# Memory\r\nmaxmemory:0\r\nmaxmemory_policy:{policy}\r\n"
+    return f"${len(text)}\r\n{text}"
+
+
+def complaint(url: str) -> str:
+    asked = RedisClient(url, timeout=20)
+    with closing(asked.client):
+        return asked.eviction()
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-random", "volatile-lru"])
+def test_a_redis_that_may_drop_what_it_keeps_is_complained_about(policy: str) -> None:
+    with answering(info(policy)) as url:
+        assert f"(maxmemory-policy {policy}), and then they are paid for again" in complaint(url)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        info("noeviction"),
+        "$0\r\n",
+        "-NOPERM User default has no permissions to run the 'info' command",
+    ],
+)
+def test_a_redis_that_keeps_everything_or_does_not_say_is_fine(words: str) -> None:
+    with answering(words) as url:
+        assert complaint(url) == ""
+
+
+def test_a_redis_that_loads_cannot_say_yet() -> None:
+    with answering("-LOADING Redis is loading the dataset in memory") as url:
+        with pytest.raises(TransientError, match="is away"):
+            complaint(url)
+
+
+def test_a_redis_that_refuses_us_is_a_setting_to_correct_whatever_is_asked() -> None:
+    with answering("-NOAUTH Authentication required.") as url:
+        with pytest.raises(ConfigError, match=r"see ledger\.url"):
+            complaint(url)
+
+
 def test_who_is_trusted_is_spoken_to(authority: Authority) -> None:
     with hanging_up(authority.issue("redis")) as url:
         with pytest.raises(TransientError, match=r"the ledger in rediss://.* is away"):

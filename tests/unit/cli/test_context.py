@@ -14,6 +14,7 @@ from reviewstream.cli.context import Context, load_settings, verb
 from reviewstream.cli.origins import check_names
 from reviewstream.cli.progress import Mode
 from reviewstream.settings import Settings
+from tests.unit.adapters.test_redis_client import answering, info
 
 
 @pytest.fixture(autouse=True)
@@ -345,3 +346,22 @@ def test_a_model_whose_price_nobody_knows_is_told_of(
     err = capsys.readouterr().err
     assert err.count("\n") == lines
     assert ("no price of llama is known: set openai.input_usd_per_million" in err) == bool(lines)
+
+
+@pytest.mark.parametrize(("policy", "lines"), [("noeviction", 0), ("allkeys-lru", 1)])
+def test_a_redis_that_may_drop_labels_is_told_of(
+    capsys: pytest.CaptureFixture[str], policy: str, lines: int
+) -> None:
+    with answering(info(policy)) as url:
+        Context(overrides=(f"ledger.url={url}",)).warn_of_eviction()
+    err = capsys.readouterr().err
+    assert err.count("\n") == lines
+    assert ("CONFIG SET maxmemory-policy noeviction" in err) == bool(lines)
+
+
+def test_a_ledger_that_is_a_file_or_away_is_not_warned_of(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Context().warn_of_eviction()
+    Context(overrides=("ledger.url=redis://127.0.0.1:1",)).warn_of_eviction()
+    assert capsys.readouterr().err == ""

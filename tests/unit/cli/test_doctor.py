@@ -20,6 +20,7 @@ from reviewstream.extras import install_command
 from reviewstream.ports import ChatModel
 from reviewstream.settings import OpenAISettings, Settings
 from reviewstream.testing import FakeChatModel, judging
+from tests.unit.adapters.test_redis_client import answering, info
 
 
 def without(monkeypatch: pytest.MonkeyPatch, *absent: str) -> None:
@@ -270,3 +271,26 @@ def test_settings_that_cannot_be_used_have_an_exit_code_of_their_own(
     result = CliRunner().invoke(main, given)
     assert result.exit_code == 2
     assert "there is no API key" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("policy", "good", "fix"),
+    [
+        ("allkeys-lru", False, "redis-cli CONFIG SET maxmemory-policy noeviction"),
+        ("noeviction", True, ""),
+    ],
+)
+def test_a_redis_that_may_drop_labels_is_refused(
+    monkeypatch: pytest.MonkeyPatch, policy: str, *, good: bool, fix: str
+) -> None:
+    with answering(info(policy)) as url:
+        monkeypatch.setenv("REVIEWSTREAM_LEDGER__URL", url)
+        found, _ = checks()
+    assert (found["ledger.url"]["good"], found["ledger.url"]["fix"]) == (good, fix)
+
+
+def test_a_redis_that_is_away_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REVIEWSTREAM_LEDGER__URL", "redis://127.0.0.1:1")
+    found, _ = checks()
+    assert found["ledger.url"]["good"] is False
+    assert "is away" in str(found["ledger.url"]["detail"])
