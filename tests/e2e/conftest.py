@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import psutil
 import pytest
 from pydantic import SecretStr
 
@@ -27,6 +28,7 @@ from reviewstream.settings import (
 from reviewstream_testbed import Testbed
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 
+SUBMIT = "org.apache.spark.deploy.SparkSubmit"  # a JVM of ours runs this class
 PATIENCE = 120.0  # seconds for anything that a busy machine may take its time for
 
 
@@ -38,6 +40,21 @@ def await_condition(what: str, ask: Callable[[], Any], is_met: Callable[[Any], b
             pytest.fail(f"{what}: still {answer!r} after {PATIENCE:g} s")
         time.sleep(0.1)
     return answer
+
+
+def command_of(process: psutil.Process) -> str:
+    """Return a process's command line, empty if it has just ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # a zombie too
+        return ""
+
+
+def is_running(process: psutil.Process) -> bool:
+    """Say whether it is there; another one with its number is not it."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 @dataclass
@@ -53,8 +70,19 @@ class Command:
         )
 
     def signal(self, number: signal.Signals) -> int:
-        self.process.send_signal(number)
+        """Send a signal to the whole process group, as a terminal does."""
+        os.killpg(self.process.pid, number)
         return self.process.wait(PATIENCE)
+
+    def await_java(self) -> psutil.Process:
+        """Return Spark's JVM, as soon as it is there."""
+        ours = psutil.Process(self.process.pid)
+
+        def found() -> list[psutil.Process]:
+            return [each for each in ours.children() if SUBMIT in command_of(each)]
+
+        java: list[psutil.Process] = await_condition("a JVM", found, bool)
+        return java[0]
 
     def _text(self) -> str:
         text = self.log.read_text()
@@ -101,6 +129,7 @@ class Pipeline:
                 cwd=self.folder,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
         try:
             yield Command(process, log)

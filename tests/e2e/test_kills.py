@@ -20,7 +20,14 @@ from reviewstream.samples import write_sample
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from tests.asked import of_users
 from tests.contract.redis_server import MISSING, RedisServer, redis_program
-from tests.e2e.conftest import PATIENCE, Command, Pipeline, await_condition, with_changes
+from tests.e2e.conftest import (
+    PATIENCE,
+    Command,
+    Pipeline,
+    await_condition,
+    command_of,
+    with_changes,
+)
 from tests.e2e.test_pipeline import free_port
 
 pytestmark = pytest.mark.model
@@ -130,14 +137,6 @@ def kill_until_over(find: Callable[[], list[psutil.Process]], run: Command) -> N
 
     kill(find)
     await_condition("end of the run", is_over, bool)
-
-
-def command_of(process: psutil.Process) -> str:
-    """Return a process's command line, empty if it has just ended."""
-    try:
-        return " ".join(process.cmdline())
-    except psutil.NoSuchProcess:  # a zombie too
-        return ""
 
 
 VICTIMS: Final[dict[str, tuple[Find, ...]]] = {

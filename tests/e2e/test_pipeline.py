@@ -16,7 +16,14 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from reviewstream.samples import write_sample
-from tests.e2e.conftest import Pipeline, await_condition, with_changes
+from tests.e2e.conftest import (
+    PATIENCE,
+    Command,
+    Pipeline,
+    await_condition,
+    is_running,
+    with_changes,
+)
 
 REVIEWS = 900
 
@@ -103,7 +110,10 @@ def test_an_outage_and_a_restart_lose_and_double_no_line(pipeline: Pipeline, rev
         with pipeline.start(*slowly) as server:
             server.await_text("Ready.")
             await_condition("records after the outage", topic.count, lambda n: n >= before + 200)
-            assert run.signal(signal.SIGTERM) == 0
+            java = run.await_java()
+            assert run.signal(signal.SIGTERM) == 128 + signal.SIGTERM
+            assert not is_running(java)
+            run.await_text("reviewstream: stopped by SIGTERM; the micro-batch that runs is")
             stopped_at = topic.count()
             assert stopped_at < REVIEWS
     with pipeline.start(*serve) as server:
@@ -112,6 +122,34 @@ def test_an_outage_and_a_restart_lose_and_double_no_line(pipeline: Pipeline, rev
     assert counts["labelled"] == REVIEWS - stopped_at
     values = topic.values()
     assert Counter(value["origin"]["offset"] for value in values) == Counter(line_starts(reviews))
+
+
+def test_spark_never_outlives_the_run_and_its_end_is_one_sentence(pipeline: Pipeline) -> None:
+    pipeline = with_changes(pipeline, "source", port=free_port())
+    with pipeline.start("run", "--no-setup", "--progress", "none") as run:
+        java = run.await_java()
+        assert run.signal(signal.SIGINT) == 128 + signal.SIGINT
+        assert not is_running(java)
+        assert ours(run) == ["reviewstream: stopped by Ctrl-C; ending Spark"]
+    with pipeline.start("run", "--progress", "none") as run:
+        run.await_text("Ready.")
+        run.await_java().kill()
+        assert run.process.wait(PATIENCE) == 2
+        (sentence,) = ours(run)
+        assert "Spark's Java process was killed by SIGKILL" in sentence
+    with pipeline.start("run", "--progress", "none") as run:
+        run.await_text("Ready.")
+        java = run.await_java()
+        run.process.kill()
+        await_condition("Spark without us", lambda: is_running(java), lambda found: not found)
+
+
+def ours(run: Command) -> list[str]:
+    """Return the lines that say how it ended; there is no trace of anything."""
+    printed = run.log.read_text()
+    assert "Traceback" not in printed
+    assert "Exception" not in printed
+    return [line for line in printed.splitlines() if line.startswith("reviewstream: ")]
 
 
 def test_the_index_is_complete_searched_and_reported(pipeline: Pipeline, reviews: Path) -> None:

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from reviewstream_testbed import SparkCluster, TestbedError
 from reviewstream_testbed.spark_session import DRIVER, spark_session
-from tests.e2e.conftest import await_condition
+from tests.e2e.conftest import await_condition, is_running
 
 pytestmark = pytest.mark.processes  # a cluster always is
 
@@ -41,12 +41,6 @@ def executors(cluster: SparkCluster) -> list[int]:
 def family(pid: int | None) -> list[psutil.Process]:
     assert pid is not None
     return [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-
-
-def is_running(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return process.status() != psutil.STATUS_ZOMBIE
-    return False
 
 
 def folders(session: SparkSession) -> set[str]:

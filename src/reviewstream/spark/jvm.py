@@ -12,6 +12,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from socketserver import BaseServer
 from typing import Any, Final
 
 from pyspark import SparkConf, SparkContext
@@ -70,9 +71,10 @@ class Jvm:
     def session(self) -> SparkSession:
         """Return Spark's session; signals stay with those who had them."""
         handler = signal.getsignal(signal.SIGINT)
-        SparkContext(conf=self._conf(), gateway=self._gateway)
+        context = SparkContext(conf=self._conf(), gateway=self._gateway)
         if threading.current_thread() is threading.main_thread():  # the context has taken it
             signal.signal(signal.SIGINT, handler)
+        self._quieten(context._accumulatorServer)  # noqa: SLF001 - no other way to it
         return spark_session(self._settings)
 
     @contextmanager
@@ -98,6 +100,8 @@ class Jvm:
         if self._status(PATIENCE) is None:
             self._process.kill()
             self._process.wait()
+        # pyspark would go on using it in the next session of this process.
+        SparkContext._gateway = SparkContext._jvm = None  # noqa: SLF001 - there is no call for it
 
     def _launched(self, output: int) -> Any:  # noqa: ANN401 - py4j has no types
         with _group() as group:
@@ -113,6 +117,16 @@ class Jvm:
                 self._is_muted = True
                 os.killpg(group, signal.SIGKILL)
                 raise
+
+    def _quieten(self, server: BaseServer) -> None:
+        """Have a server of pyspark's, which the JVM speaks to, print no traceback at its end."""
+        loud = server.handle_error
+
+        def handle_error(request: Any, client_address: Any) -> None:  # noqa: ANN401 - its signature
+            if not self._is_muted and self._status(SETTLED) is None:
+                loud(request, client_address)
+
+        server.handle_error = handle_error  # type: ignore[method-assign] # a hook of socketserver
 
     def _conf(self) -> SparkConf:
         named = SparkConf(loadDefaults=False).setAppName("reviewstream")
