@@ -316,7 +316,7 @@ class LimitsSettings(_Section):
     requests_per_minute: PerMinute | None = None
     tokens_per_minute: PerMinute | None = None
     budget_usd: Dollars | None = None
-    account: Name | None = None
+    account: str | None = None
 
 
 class KafkaSettings(_Section):
