@@ -513,7 +513,7 @@ class ConnectorStatus(Struct, frozen=True, kw_only=True):
     """A connector and its tasks.
 
     Attributes:
-        state: RUNNING, FAILED, PAUSED, UNASSIGNED, ...
+        state: RUNNING, FAILED, PAUSED, STOPPED, UNASSIGNED, ...
         tasks: State of each task.
         trace: First failure's stack trace, or None.
     """
@@ -528,7 +528,7 @@ class ConnectCluster(Protocol):
     """Runs connectors (Kafka Connect's REST API)."""
 
     def apply(self, name: str, config: Mapping[str, str]) -> None:
-        """Create or update a connector.
+        """Create or update a connector; one that is paused or stopped stays so.
 
         Raises:
             ConfigError: Connect refuses the configuration; names each setting and why.
@@ -548,7 +548,7 @@ class ConnectCluster(Protocol):
         ...
 
     def resume(self, name: str) -> None:
-        """Resume."""
+        """Resume what was paused or stopped."""
         ...
 
     def restart(self, name: str) -> None:

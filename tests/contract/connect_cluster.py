@@ -1,6 +1,9 @@
-"""What every `ConnectCluster` must do; provide `cluster`, a valid `config`, and `connector`."""
+"""What every `ConnectCluster` must do.
 
-from collections.abc import Mapping
+Provide `cluster`, a valid `config`, `connector`, and `stop`: what another client of Connect does.
+"""
+
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -9,6 +12,7 @@ from reviewstream.ports import ConnectCluster, ConnectorStatus
 from tests.contract.waiting import eventually
 
 Config = Mapping[str, str]
+Stop = Callable[[str], None]
 
 
 def state_of(status: ConnectorStatus | None) -> str | None:
@@ -73,6 +77,18 @@ class ConnectClusterContract:
         cluster.apply(connector, config)
         # Connect starts a changed connector anew: for a moment it is not assigned, or has no tasks.
         eventually(lambda: state_of(cluster.status(connector)), lambda state: state == "PAUSED")
+        cluster.resume(connector)
+        eventually(lambda: state_of(cluster.status(connector)), lambda state: state == "RUNNING")
+
+    def test_a_stopped_connector_stays_stopped_when_it_is_applied_and_then_resumes(
+        self, cluster: ConnectCluster, connector: str, config: Config, stop: Stop
+    ) -> None:
+        cluster.apply(connector, config)
+        stop(connector)
+        stopped = ConnectorStatus(name=connector, state="STOPPED")
+        eventually(lambda: cluster.status(connector), lambda status: status == stopped)
+        cluster.apply(connector, config)
+        eventually(lambda: cluster.status(connector), lambda status: status == stopped)
         cluster.resume(connector)
         eventually(lambda: state_of(cluster.status(connector)), lambda state: state == "RUNNING")
 

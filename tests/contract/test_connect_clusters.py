@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+import httpx2
 import pytest
 
 from reviewstream.adapters.connect import KafkaConnectCluster
@@ -17,7 +18,7 @@ from reviewstream.settings import (
 )
 from reviewstream.testing import MemoryConnect
 from reviewstream_testbed import KafkaConnect, Testbed
-from tests.contract.connect_cluster import ConnectClusterContract
+from tests.contract.connect_cluster import ConnectClusterContract, Stop
 
 
 @pytest.fixture
@@ -27,8 +28,12 @@ def connector(topic: str) -> str:
 
 class TestMemory(ConnectClusterContract):
     @pytest.fixture
-    def cluster(self) -> ConnectCluster:
+    def cluster(self) -> MemoryConnect:
         return MemoryConnect()
+
+    @pytest.fixture
+    def stop(self, cluster: MemoryConnect) -> Stop:
+        return cluster.stop
 
     @pytest.fixture
     def config(self) -> Mapping[str, str]:
@@ -41,6 +46,14 @@ class TestReal(ConnectClusterContract):
         with KafkaConnectCluster(ConnectSettings(url=kafka_connect.url)) as cluster:
             yield cluster
             cluster.delete(connector)
+
+    @pytest.fixture
+    def stop(self, kafka_connect: KafkaConnect) -> Stop:
+        def stop(connector: str) -> None:
+            path = f"{kafka_connect.url}/connectors/{connector}/stop"
+            httpx2.put(path).raise_for_status()
+
+        return stop
 
     @pytest.fixture
     def config(self, testbed: Testbed, topic: str, index: str) -> Mapping[str, str]:

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from reviewstream.adapters.shapes import shaped_body
 from reviewstream.adapters.trust import client_failure, tls_failure, trusting
+from reviewstream.core.connector import RESTING, connector_advice
 from reviewstream.core.json_values import as_mapping, decoded
 from reviewstream.errors import (
     ConfigError,
@@ -100,7 +101,9 @@ class KafkaConnectCluster:
         problems = self.validate({"name": name, **config})
         if problems:
             listed = "; ".join(f"{setting}: {error}" for setting, error in problems.items())
-            raise ConfigError(f"Connect at {self._url} refuses connector {name}: {listed}")
+            raise ConfigError(
+                f"Connect at {self._url} refuses connector {name}: {_advised(listed, listed)}"
+            )
         answer = self._ask("PUT", f"{_path(name)}/config", json=dict(config))
         self._await_running(name, len(self._read(answer, _Applied).tasks) or 1)
 
@@ -148,14 +151,16 @@ class KafkaConnectCluster:
         self._ask("DELETE", _path(name), expected={404})
 
     def _await_running(self, name: str, tasks: int) -> None:
-        """Wait; a paused connector stays paused, a failed one is an error at once."""
+        """Wait; one that is paused or stopped stays so, a failed one is an error at once."""
         deadline = time.monotonic() + self._start_timeout
         while True:
             status = self.status(name)
             if status is not None and _settled(status, tasks):
                 return
             if status is not None and status.trace is not None:
-                raise PermanentError(f"connector {name} failed: {_cause(status.trace)}")
+                raise PermanentError(
+                    f"connector {name} failed: {_advised(_cause(status.trace), status.trace)}"
+                )
             if time.monotonic() > deadline:
                 shown = f"{status.state}, tasks {list(status.tasks)}" if status else "unknown"
                 raise TransientError(
@@ -206,7 +211,7 @@ def _path(name: str) -> str:
 
 
 def _settled(status: ConnectorStatus, tasks: int) -> bool:
-    if status.state == "PAUSED":
+    if status.state in RESTING:
         return True
     running = status.tasks.count("RUNNING")
     return status.state == "RUNNING" and running == len(status.tasks) >= tasks
@@ -217,6 +222,10 @@ def _cause(trace: str) -> str:
     lines = trace.splitlines()
     causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
     return (causes or lines)[-1 if causes else 0].strip()
+
+
+def _advised(complaint: str, failure: str) -> str:
+    return "; ".join(filter(None, (complaint, connector_advice("FAILED", failure))))
 
 
 def _message(answer: httpx2.Response) -> str:

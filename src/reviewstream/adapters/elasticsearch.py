@@ -20,7 +20,7 @@ from msgspec import Struct, field
 
 from reviewstream.adapters.shapes import SHOWN, foreign, shaped
 from reviewstream.adapters.trust import tls_failure, trusting
-from reviewstream.core.json_values import kept
+from reviewstream.core.json_values import as_mapping, kept
 from reviewstream.core.mapping import ALIAS_SUFFIX, mapping_drift
 from reviewstream.errors import (
     ConfigError,
@@ -35,6 +35,8 @@ REQUEST_TIMEOUT: Final = 30.0  # seconds
 _PAGE: Final = 5_000  # ids in one answer
 _SETTING: Final = "elasticsearch.url"
 _PORTS: Final = {"http": 80, "https": 443}
+_PRODUCT: Final = "x-elastic-product"
+_OTHER_TYPES: Final = frozenset({400, 406, 415})
 _OTHER_VERSION: Final = "media_type_header_exception"  # the server is older than the client
 
 T = TypeVar("T")
@@ -179,12 +181,14 @@ class ElasticsearchIndex:
     def _translated(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (RecursionError, SerializationError, UnsupportedProductError) as err:
+        except UnsupportedProductError as err:
+            raise self._other_product() or foreign(self._who, err, setting=_SETTING) from err
+        except (RecursionError, SerializationError) as err:
             raise foreign(self._who, err, setting=_SETTING) from err
         except (OSError, ValueError) as err:
             raise ConfigError(f"{self._who}: {err}; see {_SETTING}") from err
         except ApiError as err:
-            raise self._error(what, err) from err
+            raise self._refused(what, err) from err
         except TransportError as err:
             raise self._away(err) from err
         except ScanError as err:
@@ -204,6 +208,28 @@ class ElasticsearchIndex:
         return TransientError(
             f"{self._who} cannot be reached: {err.message}; "
             "is it running, and is elasticsearch.url right?"
+        )
+
+    def _refused(self, what: str, err: ApiError) -> ReviewStreamError:
+        """Return our error for a refusal: another product does not take our content types."""
+        is_other = err.status_code in _OTHER_TYPES and _PRODUCT not in err.meta.headers
+        return (self._other_product() if is_other else None) or self._error(what, err)
+
+    def _other_product(self) -> ConfigError | None:
+        """Return our error if the server says that it is OpenSearch, as its first page does."""
+        try:
+            self._client.info()
+        except UnsupportedProductError as err:
+            version = as_mapping(as_mapping(err.body).get("version"))
+        except (ApiError, TransportError):
+            return None
+        else:
+            return None
+        if version.get("distribution") != "opensearch":
+            return None
+        return ConfigError(
+            f"{self._who} is OpenSearch {kept(str(version.get('number')), SHOWN)}, which is not"
+            f" supported: name an Elasticsearch 8 or 9 by {_SETTING}"
         )
 
     def _error(self, what: str, err: ApiError) -> ReviewStreamError:

@@ -9,11 +9,11 @@ import msgspec
 
 from reviewstream.cli.context import DONE, FINDINGS, Context, verb
 from reviewstream.cli.terminal import plain, plain_lines
-from reviewstream.core.connector import connector_config, without_secrets
+from reviewstream.core.connector import connector_advice, connector_config, without_secrets
 from reviewstream.errors import ConfigError
 
 if TYPE_CHECKING:
-    from reviewstream.ports import ConnectCluster
+    from reviewstream.ports import ConnectCluster, ConnectorStatus
 
 
 @click.group("connector")
@@ -67,7 +67,7 @@ def pause(context: Context) -> None:
 @command.command("resume")
 @verb
 def resume(context: Context) -> None:
-    """Go on where the connector was paused."""
+    """Go on where the connector was paused or stopped."""
     _control(context, "resume", lambda connect, name: connect.resume(name))
 
 
@@ -80,7 +80,8 @@ def _connect(context: Context) -> "ConnectCluster":
 def _control(context: Context, what: str, do: "Callable[[ConnectCluster, str], None]") -> None:
     name = context.settings.connect.name
     connect = _connect(context)
-    if connect.status(name) is None:
+    found = connect.status(name)
+    if found is None:
         raise ConfigError(
             f"there is no connector {name} to {what}: run `reviewstream connector apply`"
         )
@@ -89,6 +90,8 @@ def _control(context: Context, what: str, do: "Callable[[ConnectCluster, str], N
         context.emit({"name": name, "asked": what})
     else:
         context.console.print(f"{name}: asked to {what}.")
+    if what == "restart":  # which starts nothing that was paused or stopped
+        _advise(context, found)
 
 
 def _present_status(context: Context) -> bool:
@@ -104,7 +107,13 @@ def _present_status(context: Context) -> bool:
         context.console.print(plain(f"{name}: {found.state}; tasks: {tasks}"), markup=False)
         if found.trace:
             context.console.print(plain_lines(found.trace), markup=False)
+    _advise(context, found)
     return "FAILED" not in (found.state, *found.tasks)
+
+
+def _advise(context: Context, found: "ConnectorStatus") -> None:
+    if advice := connector_advice(found.state, found.trace or ""):
+        context.console.print(f"{found.name}: {advice}", markup=False, soft_wrap=True)
 
 
 def _present_problems(context: Context, problems: Mapping[str, str]) -> None:

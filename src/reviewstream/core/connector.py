@@ -6,6 +6,8 @@ Source: Confluent, "Elasticsearch Service Sink Connector: configuration referenc
 "Sink connector configs".
 """
 
+from typing import Final
+
 from reviewstream.core.versions import VERSION_HEADER
 from reviewstream.settings import (
     ElasticsearchSettings,
@@ -14,6 +16,28 @@ from reviewstream.settings import (
     is_secret,
     revealed,
 )
+
+RESTING: Final = frozenset({"PAUSED", "STOPPED"})  # states in which a connector moves nothing
+_OTHER_VERSION: Final = "media_type_header_exception"  # Elasticsearch does not speak the sink's
+
+
+def connector_advice(state: str, failure: str = "") -> str:
+    """Return what to do about a connector; empty if nothing is known.
+
+    Args:
+        state: Connect's word for it.
+        failure: What it failed with, if it did.
+
+    Source: Confluent, "Elasticsearch Service Sink Connector: changelog", version 16.0.0.
+    """
+    if state in RESTING:
+        return f"it is {state} and indexes nothing: run `reviewstream connector resume`"
+    if _OTHER_VERSION in failure:
+        return (
+            "the sink speaks another version than this Elasticsearch: Confluent's needs version"
+            " 16.0 or newer for Elasticsearch 9 and 8, and 15 for Elasticsearch 7"
+        )
+    return ""
 
 
 def connector_config(settings: Settings) -> dict[str, str]:

@@ -1,14 +1,17 @@
 """What must stand before the first review flows: topics, schemas, index, connector."""
 
+import logging
 from dataclasses import dataclass
 
-from reviewstream.core.connector import connector_config
+from reviewstream.core.connector import connector_advice, connector_config
 from reviewstream.core.mapping import index_mapping
 from reviewstream.errors import ConfigError
 from reviewstream.pipeline.schemas import register_schemas, subjects
 from reviewstream.ports import ConnectCluster, RecordLog, SchemaRegistry, SearchIndex
 from reviewstream.settings import ElasticsearchSettings, KafkaSettings, Settings
 from reviewstream.wire.schemas import schema_text
+
+_log = logging.getLogger("reviewstream.setup")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +53,12 @@ def _index(index: SearchIndex, elasticsearch: ElasticsearchSettings) -> str:
 
 
 def _connector(connect: ConnectCluster, settings: Settings) -> str:
-    connect.apply(settings.connect.name, connector_config(settings))
-    return f"connector: {settings.connect.name} is applied"
+    name = settings.connect.name
+    connect.apply(name, connector_config(settings))
+    status = connect.status(name)
+    if status is not None and (advice := connector_advice(status.state)):
+        _log.warning("connector %s: %s", name, advice)
+    return f"connector: {name} is applied"
 
 
 def _schemas(registry: SchemaRegistry, settings: Settings) -> str:

@@ -40,12 +40,18 @@ class MemoryConnect:
         if name not in self._states:
             return None
         state = self._states[name]
-        return ConnectorStatus(name=name, state=state, tasks=(state,))
+        tasks = () if state == "STOPPED" else (state,)
+        return ConnectorStatus(name=name, state=state, tasks=tasks)
 
     def pause(self, name: str) -> None:
         """See `ConnectCluster.pause`."""
         self._known(name)
         self._states[name] = "PAUSED"
+
+    def stop(self, name: str) -> None:
+        """Stop, as another client of Connect may: its tasks end."""
+        self._known(name)
+        self._states[name] = "STOPPED"
 
     def resume(self, name: str) -> None:
         """See `ConnectCluster.resume`."""

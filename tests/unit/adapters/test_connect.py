@@ -52,6 +52,32 @@ def test_a_connector_is_waited_for_until_its_tasks_run() -> None:
         assert len([asked for asked, _, _ in server.requests if asked == STATUS]) == 5
 
 
+@pytest.mark.parametrize("state", ["PAUSED", "STOPPED"])
+def test_a_connector_that_rests_is_not_waited_for(state: str) -> None:
+    answers = {VALIDATE: VALID, PUT: (200, {"tasks": []}), STATUS: status(state)}
+    with canned({**answers}) as server:
+        cluster_of(server).apply("n", CONFIG)
+        assert len([asked for asked, _, _ in server.requests if asked == STATUS]) == 1
+
+
+TOO_OLD = "ElasticsearchStatusException[type=media_type_header_exception, reason=Invalid]"
+
+
+def test_a_sink_of_another_version_than_elasticsearch_is_named_with_the_one_it_needs() -> None:
+    answers = {
+        VALIDATE: VALID,
+        PUT: (201, {"tasks": []}),
+        STATUS: status("RUNNING", "FAILED", trace=f"ConnectException: no\nCaused by: {TOO_OLD}"),
+    }
+    with canned({**answers}) as server:
+        with pytest.raises(PermanentError, match=r"Confluent's needs version 16\.0 or newer"):
+            cluster_of(server).apply("n", CONFIG)
+    problem = {"value": {"name": "connection.url", "errors": [f"Could not connect: {TOO_OLD}"]}}
+    with canned({VALIDATE: (200, {"configs": [problem]})}) as server:
+        with pytest.raises(ConfigError, match=r"connection\.url: .*version 16\.0 or newer"):
+            cluster_of(server).apply("n", CONFIG)
+
+
 def test_a_task_that_fails_at_once_is_an_error_with_its_cause() -> None:
     trace = (
         "o.a.k.ConnectException: no\n\tat x\nCaused by: java.net.ConnectException: refused\n\tat y"

@@ -12,7 +12,7 @@ from reviewstream.errors import (
     TransientError,
 )
 from reviewstream.settings import ElasticsearchSettings
-from tests.unit.adapters.canned import Canned, canned
+from tests.unit.adapters.canned import Answer, Canned, canned
 
 PRODUCT = {"x-elastic-product": "Elasticsearch"}
 COUNT = "POST /reviews/_count"
@@ -62,6 +62,25 @@ def test_another_product_is_a_setting_to_correct() -> None:
     with canned({COUNT: (200, {"count": 1})}) as server:
         with pytest.raises(ConfigError, match="Elasticsearch"):
             index_of(server).count()
+
+
+OPENSEARCH = {"version": {"distribution": "opensearch", "number": "3.1.0"}}
+TYPE_REFUSED = {"error": "Content-Type header [...] is not supported", "status": 406}
+
+
+@pytest.mark.parametrize("answer", [(406, TYPE_REFUSED), (200, {"count": 1})])
+def test_opensearch_is_called_by_its_name(answer: Answer) -> None:
+    with canned({COUNT: answer, "GET /": (200, OPENSEARCH)}) as server:
+        with pytest.raises(ConfigError, match=r"is OpenSearch 3\.1\.0, .*elasticsearch\.url"):
+            index_of(server).count()
+
+
+@pytest.mark.parametrize("page", [(200, {"version": "x"}), (200, []), (503, "no"), (200, {})])
+def test_what_does_not_say_what_it_is_gets_no_name(page: Answer) -> None:
+    with canned({COUNT: (406, TYPE_REFUSED), "GET /": page}) as server:
+        with pytest.raises(PermanentError, match="406") as raised:
+            index_of(server).count()
+    assert "OpenSearch" not in str(raised.value)
 
 
 def test_an_address_that_is_none_is_a_setting_to_correct() -> None:

@@ -45,6 +45,16 @@ def test_a_second_setup_changes_nothing() -> None:
     assert len(world.registry.versions("reviews.labelled-value")) == 1
 
 
+def test_a_connector_that_rests_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    set_up(world.services, DEVELOPMENT)
+    assert caplog.messages == []
+    world.connect.stop("reviews-elasticsearch")
+    set_up(world.services, DEVELOPMENT)
+    [warning] = caplog.messages
+    assert "reviews-elasticsearch: it is STOPPED and indexes nothing" in warning
+
+
 def test_outside_of_development_schemas_are_registered_by_a_person() -> None:
     world = World()
     with pytest.raises(ConfigError, match="run `reviewstream schemas register`"):
