@@ -4,9 +4,11 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 RECEIVED: Final = 16 << 10  # bytes taken from a socket at once
+ENCRYPTED: Final = 16 << 10  # bytes encrypted at once: a record of TLS
 HANDSHAKE: Final = 0x16  # the first byte of everyone who begins to speak TLS
 
 T = TypeVar("T")
@@ -72,8 +74,10 @@ class TlsChannel:
         return await self._step(lambda: self._tls.read(RECEIVED))
 
     async def send(self, data: bytes | memoryview) -> None:
-        """Wait until the socket has taken everything."""
-        await self._step(lambda: self._tls.write(data))
+        """Wait until the socket has taken everything; little is encrypted before it is taken."""
+        view = memoryview(data)
+        for begin in range(0, len(view), ENCRYPTED):
+            await self._step(partial(self._tls.write, view[begin : begin + ENCRYPTED]))
 
     async def _step(self, step: Callable[[], T]) -> T:
         """Do it as soon as the bytes that it needs are here, and send what it says."""

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import time
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, ParamSpec, TypeVar, assert_never
 
@@ -20,12 +21,35 @@ from reviewstream.wire.protocol import ErrorCode
 
 GREETING: Final = 10.0  # seconds that a client has to say hello
 LOADED: Final = 1 << 20  # bytes read from the file at once: each read costs a hop to a thread
+LOADED_LITTLE: Final = 64 << 10  # bytes read at once while others hold all the room
+ROOM: Final = 32 << 20  # bytes of large pieces that all sessions hold together
 READERS: Final = 4  # threads that read the file
 
 logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class Room:
+    """Bounds what is read and not sent yet: a reader that takes nothing keeps its piece for long.
+
+    Where the room is taken, pieces are small, and nobody waits.
+    """
+
+    def __init__(self, size: int = ROOM) -> None:
+        self._free = size
+
+    @contextmanager
+    def piece(self, wanted: int) -> Iterator[int]:
+        """Give the bytes to read at once, at most `wanted`; they count until the block ends."""
+        large = min(wanted, LOADED)
+        taken = large if large <= self._free else 0
+        self._free -= taken
+        try:
+            yield taken or min(wanted, LOADED_LITTLE)
+        finally:
+            self._free += taken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +75,7 @@ class Served:
     greeting: float = GREETING
     idle: float = 600.0
     clock: Callable[[], float] = time.monotonic
+    room: Room = field(default_factory=Room)
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(READERS))
 
     def in_thread(
@@ -247,17 +272,15 @@ class _Session:
         return offset > size
 
     async def _send_data(self, start: int, stop: int, tally: "_Tally") -> None:
-        """Send a range; the next bytes are read while these are sent."""
-        ahead = self._load(start, stop, tally)
-        try:
-            while ahead is not None:
-                data = await ahead
-                ahead = self._load(start + len(data), stop, tally)
-                await self._send_chunks(start, data)
-                start += len(data)
-        finally:
-            if ahead is not None:
-                ahead.cancel()
+        while start < stop:
+            start += await self._send_piece(start, stop - start, tally)
+
+    async def _send_piece(self, start: int, wanted: int, tally: "_Tally") -> int:
+        """Send the next bytes and return how many; not read ahead: the socket's buffer is."""
+        with self._served.room.piece(wanted) as size:
+            data = await self._served.in_thread(self._load, start, size, tally)
+            await self._send_chunks(start, data)
+            return size
 
     async def _send_chunks(self, start: int, data: bytes) -> None:
         size = self._served.chunk_bytes
@@ -266,15 +289,11 @@ class _Session:
             await self._send(protocol.data_header(start + begin, len(chunk)))
             await self._send(chunk)
 
-    def _load(self, start: int, stop: int, tally: "_Tally") -> asyncio.Future[bytes] | None:
-        def load() -> bytes:
-            data = self._served.log.read(start, size)
-            self._served.log.check(self._fingerprint)  # after it: they are of the file, or not sent
-            tally.add(data)
-            return data
-
-        size = min(LOADED, stop - start)
-        return self._served.in_thread(load) if size > 0 else None
+    def _load(self, start: int, size: int, tally: "_Tally") -> bytes:
+        data = self._served.log.read(start, size)
+        self._served.log.check(self._fingerprint)  # after it: they are of the file, or not sent
+        tally.add(data)
+        return data
 
 
 class _Tally:

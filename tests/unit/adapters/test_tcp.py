@@ -8,7 +8,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from reviewstream.adapters.tcp_client import ReviewClient
 from reviewstream.adapters.tcp_server import ServeOptions, ServerAddress, serving
+from reviewstream.adapters.tcp_sessions import LOADED, LOADED_LITTLE, Room
 from reviewstream.errors import ProtocolError, SourceReplacedError, TransientError
 from reviewstream.wire.framing import Line, LineFramer, Oversized
 
@@ -335,11 +336,41 @@ def test_a_slow_reader_costs_the_server_little_and_holds_up_no_one(tmp_path: Pat
         file.truncate(size)  # takes no room: a hole
     with serving(path) as address, connected(address) as other:
         with connected(address) as slow:
-            assert next(slow.read(0, size)) == []
+            answer = slow.read(0, size)  # kept: who forgets it hangs up
+            assert next(answer) == []
             before = resident()
             for _ in range(200):
                 assert other.latest(0).head == size
             assert resident() - before < 40 << 20
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Linux says how much it has")
+def test_many_readers_that_take_nothing_cost_the_server_little(tmp_path: Path) -> None:
+    path = tmp_path / "review.json"
+    size = 400 << 20
+    with path.open("wb") as file:
+        file.truncate(size)  # takes no room: a hole
+    with serving(path) as address, connected(address) as other, ExitStack() as stalled:
+        before = resident()
+        answers = [stalled.enter_context(connected(address)).read(0, size) for _ in range(100)]
+        assert [next(answer) for answer in answers] == [[]] * 100
+        for _ in range(100):
+            assert other.latest(0).head == size
+        assert resident() - before < 90 << 20  # the clients hold a quarter of a MiB each
+
+
+@given(wanted=st.lists(st.integers(1, 3 * LOADED), max_size=80), room=st.integers(0, 20 * LOADED))
+def test_what_all_readers_hold_is_bounded_and_nobody_waits(wanted: list[int], room: int) -> None:
+    bounded, held = Room(room), 0
+    with ExitStack() as holding:
+        for each in wanted:
+            size = holding.enter_context(bounded.piece(each))
+            assert 0 < size <= each
+            held += size
+    assert held <= room + len(wanted) * LOADED_LITTLE
+    if room >= LOADED:
+        with bounded.piece(LOADED) as size:  # what was held is free again
+            assert size == LOADED
 
 
 def resident() -> int:
