@@ -6,7 +6,6 @@ from itertools import count
 import pytest
 from rich.console import Console
 
-from reviewstream.cli import progress as module
 from reviewstream.cli.progress import Mode, stages
 
 
@@ -30,7 +29,7 @@ def test_a_stage_that_stands_still_is_told_again_after_ten_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seconds = count()
-    monkeypatch.setattr(module.time, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr("reviewstream.cli.progress.time.monotonic", lambda: next(seconds))
     text = io.StringIO()
     with stages(Mode.LOG, Console(file=text)) as progress:
         for _ in range(25):
