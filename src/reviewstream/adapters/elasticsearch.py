@@ -221,7 +221,7 @@ class ElasticsearchIndex:
             self._client.info()
         except UnsupportedProductError as err:
             version = as_mapping(as_mapping(err.body).get("version"))
-        except (ApiError, TransportError):
+        except (ApiError, RecursionError, TransportError):
             return None
         else:
             return None

@@ -65,6 +65,7 @@ def test_another_product_is_a_setting_to_correct() -> None:
 
 
 OPENSEARCH = {"version": {"distribution": "opensearch", "number": "3.1.0"}}
+DEEP = "[" * 100_000
 TYPE_REFUSED = {"error": "Content-Type header [...] is not supported", "status": 406}
 
 
@@ -75,9 +76,12 @@ def test_opensearch_is_called_by_its_name(answer: Answer) -> None:
             index_of(server).count()
 
 
-@pytest.mark.parametrize("page", [(200, {"version": "x"}), (200, []), (503, "no"), (200, {})])
+@pytest.mark.parametrize(
+    "page", [(200, {"version": "x"}), (200, []), (503, "no"), (200, {}), (200, DEEP)]
+)
 def test_what_does_not_say_what_it_is_gets_no_name(page: Answer) -> None:
-    with canned({COUNT: (406, TYPE_REFUSED), "GET /": page}) as server:
+    kind = {"content-type": "application/json"}
+    with canned({COUNT: (406, TYPE_REFUSED), "GET /": page}, kind) as server:
         with pytest.raises(PermanentError, match="406") as raised:
             index_of(server).count()
     assert "OpenSearch" not in str(raised.value)
