@@ -5,40 +5,32 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 from typing import TYPE_CHECKING, Final
 
 import click
-from rich.table import Table
 
 from reviewstream.cli.context import DONE, FINDINGS, Context, verb
+from reviewstream.cli.demo_result import Result, as_json, leave_running, present, say_next
 from reviewstream.cli.limits import limited
 from reviewstream.cli.local import local_stack, scratch, use_java
 from reviewstream.cli.progress import Stages, stages
-from reviewstream.cli.reconcile import comparison, findings
+from reviewstream.cli.reconcile import comparison
 from reviewstream.cli.signals import ending
 from reviewstream.cli.steps import Steps, steps
 from reviewstream.cli.streaming import Counts, spending, watch
 from reviewstream.cli.terminal import plain
-from reviewstream.core.audit import Fault
 from reviewstream.errors import ConfigError
 from reviewstream.settings import Settings, SparkSettings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from reviewstream.pipeline.reconcile import Reconciliation
-
-COUNTS: Final = ("read", "blank", "labelled", "rejected", "published", "indexed")
 LOCAL: Final = "local"
 CLUSTER: Final = "cluster"
 COUNT: Final = 500  # reviews, unless told otherwise
 SMALL: Final = 2_000  # lines; a ledger of that many labels is read in no time
 SEED: Final = 7
-QUERY: Final = "delicious | friendly | terrible"
-HITS: Final = 3
 ENDING: Final = 60.0  # seconds for Spark and the servers to end after a signal
 QUIET: Final = 60.0  # seconds without a new document until the index counts as complete
 
@@ -105,13 +97,13 @@ def command(  # noqa: PLR0913 - an argument for each option
             f" {time.monotonic() - began:.1f} s."
         )
         result = _Flow(context, settings, shown, is_mock=not real_model).run(spark)
-        _present(context, settings, result)
+        present(context, settings, result)
         if context.json:
-            context.emit(_as_json(result))
+            context.emit(as_json(result))
         if keep:
-            _keep(context, settings)
+            leave_running(context, settings, real_model=real_model)
         elif result.adds_up:
-            _say_next(context, real_model=real_model)
+            say_next(context, real_model=real_model)
     sys.exit(DONE if result.adds_up else FINDINGS)
 
 
@@ -144,27 +136,6 @@ def _spark(settings: Callable[[], SparkSettings], shown: Steps) -> "Iterator[Spa
         with shown.step("Spark", "Spark is up"):
             spark = stack.enter_context(spark_running(settings()))
         yield spark
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """What became of the reviews.
-
-    Attributes:
-        labelled: As the query counted them.
-        seconds: From the first line to the last document.
-        bad_lines: The most frequent reasons why lines are no reviews; empty: all are.
-    """
-
-    sums: "Reconciliation"
-    labelled: int
-    seconds: float
-    bad_lines: str
-
-    @property
-    def adds_up(self) -> bool:
-        """Say whether nothing is lost and nothing is there twice."""
-        return self.sums.adds_up and self.labelled == self.sums.labelled.records
 
 
 class _Flow:
@@ -248,78 +219,3 @@ class _Flow:
             tokens=sum(one.prompt_tokens + one.completion_tokens for one in held),
             cost_micro_usd=sum(one.cost_micro_usd for one in held),
         )
-
-
-def _say_next(context: Context, *, real_model: bool) -> None:
-    """Say whose labels these are, and what to try next."""
-    if not real_model:
-        context.console.print(
-            "The labels come from a word list (VADER), not from a language model. Next:\n"
-            "  reviewstream demo --real-model     # the model of your OPENAI_API_KEY"
-        )
-    context.console.print("  reviewstream demo --reviews FILE   # reviews of your own")
-    context.console.print("  reviewstream plan FILE             # what labelling them would cost")
-
-
-def _present(context: Context, settings: Settings, result: Result) -> None:
-    console = context.console
-    counts = {name: value for name, value in _as_json(result).items() if name in COUNTS}
-    table = Table(title=f"{counts['read']} lines in {result.seconds:g} s", title_justify="left")
-    for name in counts:
-        table.add_column(name, justify="right")
-    table.add_row(*map(str, counts.values()))
-    console.print(table)
-    _present_index(context, settings)
-    if result.bad_lines:
-        console.print(plain(f"No reviews: {result.bad_lines}"), markup=False, soft_wrap=True)
-    console.print(*findings(result.sums), sep="\n", end="")
-    console.print(
-        "[green]Everything adds up.[/]" if result.adds_up else "[red]It does not add up.[/]"
-    )
-
-
-def _present_index(context: Context, settings: Settings) -> None:
-    """Show what the index answers: sentiment by stars, and a search with its matches marked."""
-    from reviewstream.app import open_index
-    from reviewstream.cli.report import sentiment_table
-    from reviewstream.cli.search import hits_table
-    from reviewstream.pipeline.search import Query, report, search
-
-    index = open_index(settings)
-    context.console.print(sentiment_table("stars", report(index).by_stars))
-    context.console.print(f"search {QUERY!r}: ", end="", markup=False)
-    context.console.print(hits_table(search(index, Query(text=QUERY, limit=HITS))))
-
-
-def _keep(context: Context, settings: Settings) -> None:
-    """Leave the servers to the user until Ctrl-C, and say where they are."""
-    addresses = {
-        "REVIEWSTREAM_SOURCE__PORT": settings.source.port,
-        "REVIEWSTREAM_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
-        "REVIEWSTREAM_REGISTRY__URL": settings.registry.url,
-        "REVIEWSTREAM_CONNECT__URL": settings.connect.url,
-        "REVIEWSTREAM_ELASTICSEARCH__URL": settings.elasticsearch.url,
-        "OPENAI_BASE_URL": settings.openai.base_url,
-    }
-    if settings.spark.master:
-        addresses["REVIEWSTREAM_SPARK__MASTER"] = settings.spark.master
-    context.console.print("\nThe servers run until Ctrl-C. In another terminal:\n")
-    for name, value in addresses.items():
-        context.console.print(f"  export {name}={value}", markup=False, soft_wrap=True)
-    context.console.print("  reviewstream search 'good food'\n  reviewstream report")
-    Event().wait()
-
-
-def _as_json(result: Result) -> dict[str, object]:
-    sums = result.sums
-    return {
-        "read": sums.source.lines,
-        "blank": sums.source.blank,
-        "labelled": result.labelled,
-        "rejected": sums.rejected.records,
-        "published": sums.labelled.records,
-        "indexed": sums.documents,
-        "missing": sums.ids(Fault.MISSING),
-        "doubled": sums.ids(Fault.DOUBLED),
-        "seconds": result.seconds,
-    }

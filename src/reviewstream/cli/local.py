@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from reviewstream_testbed import KafkaConnect, SparkCluster
 
 CLUSTER: Final = "spark_cluster"
+MOCK_KEY: Final = "sk-mock"  # taken by the mock endpoint alone
 PARTS: Final = {
     "kafka": "Kafka",
     "schema_registry": "Schema Registry",
@@ -163,7 +164,7 @@ def _mock(settings: OpenAISettings) -> Iterator[OpenAISettings]:
     from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 
     with OpenAIEndpoint() as endpoint:
-        yield _with(settings, base_url=endpoint.base_url, api_key=SecretStr("sk-mock"))
+        yield _with(settings, base_url=endpoint.base_url, api_key=SecretStr(MOCK_KEY))
 
 
 def _ledger(folder: Path) -> LedgerSettings:
