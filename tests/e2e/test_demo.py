@@ -88,9 +88,3 @@ def test_every_kind_of_bad_line_is_counted_and_nothing_is_lost(tmp_path: Path) -
     assert (sums["blank"], sums["labelled"]) == (hostile.blank, hostile.accepted)
     assert (sums["rejected"], sums["published"]) == (rejected, hostile.accepted)
     assert (sums["indexed"], sums["missing"], sums["doubled"]) == (hostile.distinct, [], [])
-
-
-def test_an_empty_file_adds_up_too(tmp_path: Path) -> None:
-    (file := tmp_path / "empty.json").touch()
-    sums, _ = demo("--reviews", str(file))
-    assert (sums["read"], sums["indexed"]) == (0, 0)
