@@ -170,7 +170,7 @@ def test_a_signal_ends_it_and_what_was_paid_for_is_kept(bed: Bed) -> None:
 )
 def test_a_signal_ends_the_wait_for_an_endpoint(bed: Bed, error: Exception) -> None:
     bed.model = interrupting(bed, 12, lambda _: error)
-    result = relabel("-s", "openai.startup_timeout=1e9")
+    result = relabel("-s", "openai.startup_timeout=1e6")
     assert result.exit_code == 128 + signal.SIGTERM
     assert f"Stopped with {REVIEWS} left; start again to go on." in result.stderr
 
