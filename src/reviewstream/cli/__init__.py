@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from reviewstream.cli.signals import obeying
+from reviewstream.cli.signals import interrupted, obeying
 from reviewstream.cli.terminal import plain_lines
 from reviewstream.errors import LimitError, ReviewStreamError
 from reviewstream.extras import missing
@@ -73,6 +73,8 @@ class _Verbs(click.Group):
         try:
             return super().invoke(ctx)
         except ReviewStreamError as err:
+            if interrupted():  # a client that was stopped in its midst complains of anything
+                sys.exit(0)
             _complain(str(err))
             sys.exit(3 if isinstance(err, LimitError) else 2)
         except ModuleNotFoundError as err:

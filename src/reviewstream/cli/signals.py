@@ -59,6 +59,7 @@ class Signals:
 
     Attributes:
         number: Of the first signal; 0: there was none.
+        is_cut: Whether the verb was interrupted.
     """
 
     active: ClassVar["Signals | None"] = None
@@ -68,7 +69,7 @@ class Signals:
         self.ending = _Ending()
         self._deaf_until = self._deadline = float("-inf")
         self._pokes = 0  # signals that we send ourselves
-        self._is_cut = self._is_raised = self._is_closed = False
+        self.is_cut = self._is_raised = self._is_closed = False
         self._sentence = ""  # to be printed
         self._lock = threading.RLock()  # a handler may interrupt a handler
         self._wake, self._woken = os.pipe()
@@ -96,20 +97,20 @@ class Signals:
         """Be a signal's handler, in the main thread."""
         self._take()
         os.write(self._woken, _POKE)
-        if self._is_cut and not self._is_raised:
+        if self.is_cut and not self._is_raised:
             self._is_raised = True
             raise Stopped(self.number)
 
     def _watch(self) -> None:
         while not self._is_closed:
             left = self._deadline - time.monotonic()
-            select.select([self._wake], [], [], max(0.0, left) if self._is_cut else None)
-            was_cut = self._is_cut
+            select.select([self._wake], [], [], max(0.0, left) if self.is_cut else None)
+            was_cut = self.is_cut
             self._take()
             self._tell()
-            if self._is_cut and time.monotonic() >= self._deadline:
+            if self.is_cut and time.monotonic() >= self._deadline:
                 self._exit()
-            if self._is_cut and not (was_cut or self._is_raised or self._is_closed):
+            if self.is_cut and not (was_cut or self._is_raised or self._is_closed):
                 self._pokes += 1
                 signal.pthread_kill(self._main, self.number)  # it may sleep, or wait for a socket
 
@@ -126,7 +127,7 @@ class Signals:
             self._pokes = 0
             return
         self._deaf_until = now + ECHO
-        if self._is_cut:
+        if self.is_cut:
             self._exit()
         ending = self.ending
         if not self.number:
@@ -135,7 +136,7 @@ class Signals:
             if ending.ask is not None:
                 ending.ask()
                 return
-        self._is_cut = True
+        self.is_cut = True
         self._deadline = now + ending.patience
 
     def _exit(self) -> NoReturn:
@@ -169,6 +170,11 @@ def obeying() -> Iterator[None]:
     finally:
         Signals.active = None
         signals.close()
+
+
+def interrupted() -> bool:
+    """Say whether a signal has interrupted the verb: what it fails with then has no other cause."""
+    return Signals.active is not None and Signals.active.is_cut
 
 
 @contextmanager

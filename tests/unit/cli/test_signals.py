@@ -79,6 +79,26 @@ def test_a_verb_that_waits_for_a_server_ends_with_one_line(
             assert end_of(process) == stopped_by(number)
 
 
+def test_what_a_verb_fails_with_when_it_is_interrupted_is_not_told() -> None:
+    program = """
+import os, signal, sys
+from reviewstream.cli import VERBS, main, search
+from reviewstream.errors import ConfigError
+
+def fail(**_):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.pause()
+    except SystemExit as end:
+        raise ConfigError("a client says that a setting is of the wrong type") from end
+
+search.command.callback = fail
+main(["search", "food"])
+"""
+    with child(program) as process:
+        assert end_of(process) == stopped_by(signal.SIGINT)
+
+
 @pytest.mark.parametrize("moment", [1, 2, 20, 100])
 def test_a_signal_before_the_verb_begins_is_obeyed_too(moment: int) -> None:
     program = f"""
