@@ -218,6 +218,14 @@ def rows(texts: Sequence[str]) -> list[tuple[Review, Origin]]:
     ]
 
 
+class ServedClock(FakeClock):
+    """A clock that leaves a real server a moment in every wait, so as not to run away from it."""
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds)
+        await asyncio.sleep(0.001)
+
+
 class OwnClock:
     """A labeller's part of a clock: what its limiter waits for is apart, as that has its own log.
 
@@ -243,7 +251,8 @@ class NotedLimiter(SharedLimiter):
     """
 
     def __init__(self, store: MemoryLimits, terms: Terms, clock: FakeClock) -> None:
-        super().__init__(store, terms, clock)
+        # Requests take real time and the clock is not: none of them is ever given up as dead.
+        super().__init__(store, terms, clock, patience=10**6)
         self.settled: list[tuple[Amount, Amount]] = []
 
     def settle(self, reserved: Amount, used: Amount) -> None:
@@ -288,7 +297,7 @@ async def wired(url: str, *, budget_usd: float | None = None, **given: Any) -> A
     base = str(given.pop("base_url", "$url")).replace("$url", url)
     given = {"api_key": SecretStr("sk-case"), "model": "some/model", **given}
     settings = priced(OpenAISettings(base_url=base, **given))
-    clock = FakeClock()
+    clock = ServedClock()
     store, limits = MemoryLimits(clock), LimitsSettings(budget_usd=budget_usd)
     terms = terms_of(settings, limits)
     model = OpenAIChat.connect(settings)

@@ -72,9 +72,11 @@ class Topic:
 
     def write(self, **changes: Any) -> None:
         review: LabelledReview = msgspec.structs.replace(REVIEW, **changes)
-        value = self._codec.encode(to_avro(review), self._schema_id)
         version = external_version(review.written_at, review.provenance.generation)
-        self.write_raw(review.review_id, value, str(version))
+        self.write_raw(review.review_id, self.encode(review), str(version))
+
+    def encode(self, review: LabelledReview) -> bytes:
+        return self._codec.encode(to_avro(review), self._schema_id)
 
     def write_raw(self, key: str, value: bytes, version: str) -> None:
         headers = ((VERSION_HEADER, version.encode()),)
@@ -130,9 +132,7 @@ def test_what_cannot_be_indexed_is_a_dead_letter_that_can_be_sent_again(settings
     topic.write(review_id="before")
     topic.write_raw("not-avro", b'{"review_id": 1}', "1")
     topic.write_raw("no-such-schema", b"\0\x7f\xff\xff\xff\2", "1")
-    topic.write_raw(
-        "no-version", AvroCodec(schema_text("labelled_review")).encode(to_avro(REVIEW), 1), "soon"
-    )
+    topic.write_raw("no-version", topic.encode(REVIEW), "soon")
     topic.write(review_id="after")
     eventually(lambda: set(documents(index)), lambda found: found == {"before", "after"})
     letters = eventually(
