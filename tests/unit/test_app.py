@@ -1,7 +1,5 @@
 """The composition root: one ledger and one set of limits, wherever a process runs."""
 
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -40,15 +38,6 @@ def test_limits_are_kept_where_the_settings_say_with_a_ledger_or_without(
     with closing(open_limits(limits, ledger)) as store:
         assert store.apply(GiveBack(), TERMS).spent == 10
     assert not (tmp_path / "home").exists()
-
-
-def test_a_worker_is_forked_with_what_its_tasks_import_and_without_threads() -> None:
-    script = (
-        "import sys, threading; from reviewstream.app import preload; preload();"
-        "print('pandas' in sys.modules, 'openai' in sys.modules, threading.active_count())"
-    )
-    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
-    assert done.stdout.split() == [b"True", b"True", b"1"]
 
 
 def test_a_home_that_there_is_not_is_a_setting_to_correct() -> None:
