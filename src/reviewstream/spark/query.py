@@ -23,7 +23,7 @@ from reviewstream.settings import KafkaSettings, Settings, accounted, located
 from reviewstream.spark.checkpoint import Checkpoint, resolved, use
 from reviewstream.spark.labelling import label_reviews
 from reviewstream.spark.options import SinkOptions, sink_options, source_options
-from reviewstream.spark.registration import register
+from reviewstream.spark.session import register
 from reviewstream.spark.sink import find_topics
 from reviewstream.spark.source import DRAINED
 
