@@ -1,5 +1,7 @@
 """The composition root: one ledger and one set of limits, wherever a process runs."""
 
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -38,6 +40,12 @@ def test_limits_are_kept_where_the_settings_say_with_a_ledger_or_without(
     with closing(open_limits(limits, ledger)) as store:
         assert store.apply(GiveBack(), TERMS).spent == 10
     assert not (tmp_path / "home").exists()
+
+
+def test_importing_it_loads_no_adapter_as_every_worker_of_spark_imports_it() -> None:
+    script = "import sys, reviewstream.app; print([n for n in sys.modules if '.adapters.' in n])"
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    assert done.stdout.strip() == b"[]"
 
 
 def test_a_home_that_there_is_not_is_a_setting_to_correct() -> None:
