@@ -1,14 +1,25 @@
 # ruff: noqa: PLC0415 - a Spark task pays only for the vendor that it uses, and extras may be missing
 """The composition root: settings in, wired objects out."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import (
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+    suppress,
+)
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import structs
+from pydantic import SecretStr
 
+from reviewstream.core.agreement import Cells, Scores
+from reviewstream.core.costs import Prices
 from reviewstream.core.markers import Marker
 from reviewstream.core.negotiation import Negotiation
 from reviewstream.errors import ConfigError
@@ -18,12 +29,14 @@ from reviewstream.pipeline.remembering import CLAIM_PATIENCE
 from reviewstream.pipeline.unlimited import NoLedger
 from reviewstream.ports import (
     ChatModel,
+    Clock,
     ConnectCluster,
     LabelLedger,
     LedgerArchive,
     LimitStore,
     LineReader,
     NewestVersions,
+    PriceList,
     RecordLog,
     RecordSink,
     SchemaRegistry,
@@ -41,6 +54,12 @@ from reviewstream.settings import (
     Settings,
     SourceSettings,
 )
+
+if TYPE_CHECKING:
+    # Whoever is given one may name its type.
+    from reviewstream.adapters.review_log import ReviewLog as ReviewLog  # noqa: PLC0414 - exported
+    from reviewstream.adapters.tcp_server import ReviewServer as ReviewServer  # noqa: PLC0414
+    from reviewstream.adapters.tcp_server import ServerAddress as ServerAddress  # noqa: PLC0414
 
 LEASE_MARGIN: Final = 30.0  # seconds that a request may take beside its time-out
 VENDORS = (
@@ -63,6 +82,46 @@ def preload() -> None:
     for name in (*(f"reviewstream.adapters.{vendor}" for vendor in VENDORS), PANDAS):
         with suppress(ImportError):
             import_module(name)
+
+
+def open_file(
+    file: str,
+    *,
+    member: str | None = None,
+    name: str | None = None,
+    follow: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> "ReviewLog":
+    """Return a review file as a log; see `adapters.files.open_log`."""
+    from reviewstream.adapters.files import open_log
+
+    return open_log(file, member=member, name=name, follow=follow, progress=progress)
+
+
+def review_server(
+    *,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    token: SecretStr | None,
+    **options: Any,  # noqa: ANN401 - the fields of `ServeOptions`, which checks them
+) -> Callable[["ReviewLog"], "ReviewServer"]:
+    """Return what makes the review server of a log; wrong options are refused before there is one.
+
+    Raises:
+        ConfigError: Says which option to correct.
+    """
+    from reviewstream.adapters.access import Door
+    from reviewstream.adapters.tcp_server import ReviewServer, ServeOptions
+
+    door = Door(tls_cert=tls_cert, tls_key=tls_key, token=token)
+    return partial(ReviewServer, options=ServeOptions(door=door, **options))
+
+
+def serving(file: Path) -> AbstractContextManager["ServerAddress"]:
+    """Serve a file on loopback until the block ends."""
+    from reviewstream.adapters.tcp_server import serving
+
+    return serving(file)
 
 
 def open_reader(settings: SourceSettings, *, timeout: float) -> LineReader:
@@ -127,6 +186,27 @@ async def open_model(settings: OpenAISettings) -> AsyncIterator[ChatModel]:
         yield model
     finally:
         await model.aclose()
+
+
+def system_clock() -> Clock:
+    """Return the clock of this machine."""
+    from reviewstream.adapters.clock import SystemClock
+
+    return SystemClock()
+
+
+def open_price_list() -> PriceList | None:
+    """Return the installed price list, or None if there is none."""
+    from reviewstream.adapters.prices import open_price_list
+
+    return open_price_list()
+
+
+def listed_prices(settings: OpenAISettings) -> Prices | None:
+    """Return the listed prices of the model at its endpoint, or None if they are unknown."""
+    from reviewstream.adapters.prices import listed_prices
+
+    return listed_prices(settings)
 
 
 def priced(settings: OpenAISettings) -> OpenAISettings:
@@ -282,6 +362,22 @@ def open_sorter(width: int) -> Sorter:
     from reviewstream.adapters.sorter_sqlite import SqliteSorter
 
     return SqliteSorter(width)
+
+
+def score(cells: Cells) -> Scores:
+    """Return the scores of a confusion matrix with at least one document."""
+    from reviewstream.adapters.scores import score
+
+    return score(cells)
+
+
+def plot_evaluation(
+    path: Path, *, title: str, cells: Cells, months: Sequence[tuple[str, Scores]]
+) -> None:
+    """Draw an evaluation to a file; see `adapters.plots.plot_evaluation`."""
+    from reviewstream.adapters.plots import plot_evaluation
+
+    plot_evaluation(path, title=title, cells=cells, months=months)
 
 
 def open_connect(settings: ConnectSettings) -> ConnectCluster:

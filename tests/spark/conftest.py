@@ -12,8 +12,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from reviewstream.samples import expand
 from reviewstream.settings import SparkSettings
 from reviewstream.spark import register
-from reviewstream.spark.interpreter import SPARK_HOME
-from reviewstream.spark.session import configuration, python_for
+from reviewstream.spark.session import SPARK_HOME, configuration, python_for
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Who may talk to a review server: loopback addresses, TLS, and a token."""
 
 import hmac
-import ipaddress
 import socket
 import ssl
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from reviewstream.adapters.trust import trusting, untrusted
+from reviewstream.core.hosts import is_loopback
 from reviewstream.errors import ConfigError
 from reviewstream.settings import revealed
 
@@ -131,19 +131,6 @@ def server_context(cert: Path, key: Path | None) -> ssl.SSLContext:
     except OSError as err:
         raise ConfigError(f"{names}: {err.strerror}") from err
     return context
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether an address is of this machine alone."""
-    try:
-        return ipaddress.ip_address(numeric(host)).is_loopback
-    except ValueError:
-        return False
-
-
-def numeric(host: str) -> str:
-    """Return the one address that is meant: `localhost` has two, and so two ports."""
-    return "127.0.0.1" if host == "localhost" else host
 
 
 def _is_strong(token: str) -> bool:

@@ -14,13 +14,14 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from reviewstream.adapters.access import Door, is_loopback, numeric
+from reviewstream.adapters.access import Door
 from reviewstream.adapters.arrivals import Arrivals
 from reviewstream.adapters.channels import Channel, NotTls, PlainChannel, TlsChannel
 from reviewstream.adapters.files import open_log
 from reviewstream.adapters.review_log import ReviewLog
 from reviewstream.adapters.tcp_plain import send_plain_lines
 from reviewstream.adapters.tcp_sessions import GREETING, Guest, Served, answer_requests, turn_away
+from reviewstream.core.hosts import is_loopback, numeric
 from reviewstream.errors import ConfigError
 from reviewstream.wire import protocol
 

@@ -66,7 +66,7 @@ class Context:
 
     def warn_of_prices(self) -> None:
         """Print a warning if the price of the model is unknown: its costs are counted as 0."""
-        from reviewstream.adapters.prices import priced
+        from reviewstream.app import priced
         from reviewstream.pipeline.limiting import no_price
         from reviewstream.pipeline.policy import known_prices
 

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import click
 from rich.text import Text
 
-from reviewstream.adapters.access import is_loopback
 from reviewstream.cli.context import DONE, FINDINGS, Context, verb
 from reviewstream.cli.endpoint_check import check_endpoint
+from reviewstream.core.hosts import is_loopback
 from reviewstream.errors import ConfigError, ReviewStreamError
 from reviewstream.extras import EXTRAS, install_command
 from reviewstream.settings import revealed

@@ -76,12 +76,11 @@ def check_endpoint(context: Context) -> None:
 
 
 async def _asked(settings: "OpenAISettings", policy: "LabelPolicy") -> "Capabilities":
-    from reviewstream.adapters.clock import SystemClock
-    from reviewstream.app import open_model
+    from reviewstream.app import open_model, system_clock
     from reviewstream.pipeline.capabilities import CapabilityCheck
 
     async with open_model(settings) as model:
-        return await CapabilityCheck(model, policy, SystemClock()).run()
+        return await CapabilityCheck(model, policy, system_clock()).run()
 
 
 def _announcement(policy: "LabelPolicy", settings: "OpenAISettings") -> str:
@@ -120,7 +119,7 @@ def _price(given: "OpenAISettings", settings: "OpenAISettings") -> "Finding":
         given: As the user set them.
         settings: With the listed prices.
     """
-    from reviewstream.adapters.prices import open_price_list
+    from reviewstream.app import open_price_list
     from reviewstream.core.costs import tier_factor
     from reviewstream.pipeline.capability_report import Finding
     from reviewstream.pipeline.limiting import no_price

@@ -48,7 +48,7 @@ def command(
 
     Up to 2 stars are taken for NEGATIVE, from 4 for POSITIVE, others for NEUTRAL.
     """
-    from reviewstream.adapters.scores import score
+    from reviewstream.app import score
 
     if file is not None and prompt_version is not None:
         raise click.UsageError("--prompt-version is of the labels in the index: leave out --file")
@@ -126,7 +126,7 @@ def _nothing(file: str | None, missing: int) -> str:
 
 
 def _draw(path: Path, result: Result) -> None:
-    from reviewstream.adapters.plots import plot_evaluation
+    from reviewstream.app import plot_evaluation
 
     plot_evaluation(
         path,

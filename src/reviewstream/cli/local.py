@@ -26,7 +26,6 @@ from reviewstream.settings import (
 )
 
 if TYPE_CHECKING:
-    from reviewstream.adapters.tcp_server import ServerAddress
     from reviewstream_testbed import KafkaConnect, SparkCluster
 
 CLUSTER: Final = "spark_cluster"
@@ -112,7 +111,7 @@ def local_stack(  # noqa: PLR0913 - what is started, and where it is told
     Yields:
         What waits for the servers.
     """
-    from reviewstream.adapters.tcp_server import serving
+    from reviewstream.app import serving
     from reviewstream_testbed import Testbed
     from reviewstream_testbed.testbed import check_enough_memory
 
@@ -139,7 +138,7 @@ def local_stack(  # noqa: PLR0913 - what is started, and where it is told
             for part in as_completed(starting):
                 part.result()
             return Settings.model_construct(
-                source=_served_at(settings.source, served),
+                source=_served_at(settings.source, served.host, served.port),
                 openai=openai,
                 ledger=settings.ledger if real_model else _ledger(folder),
                 limits=settings.limits,
@@ -153,10 +152,10 @@ def local_stack(  # noqa: PLR0913 - what is started, and where it is told
         yield Stack(spark=spark, settings=wait)
 
 
-def _served_at(settings: SourceSettings, served: "ServerAddress") -> SourceSettings:
+def _served_at(settings: SourceSettings, host: str, port: int) -> SourceSettings:
     """Return settings for a server of this process, on loopback and open."""
     changes = {"tls": False, "ca_location": None, "token": None}
-    return _with(settings, host=served.host, port=served.port, **changes)
+    return _with(settings, host=host, port=port, **changes)
 
 
 @contextmanager

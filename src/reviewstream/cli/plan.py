@@ -66,7 +66,7 @@ def command(context: Context, *, file: str, member: str | None) -> None:
 
     FILE is what `serve` takes. Exit code 1: the budget is too small, or no line is a review.
     """
-    from reviewstream.adapters.prices import priced
+    from reviewstream.app import priced
     from reviewstream.pipeline.inspection import Inspection
     from reviewstream.pipeline.planning import Planner, TierPrices, answer_tokens
     from reviewstream.pipeline.policy import LabelPolicy
@@ -250,7 +250,7 @@ def _warnings(
 
 
 def _list_warnings(given: "OpenAISettings", model: "OpenAISettings") -> Iterator[str]:
-    from reviewstream.adapters.prices import listed_prices
+    from reviewstream.app import listed_prices
 
     listed = listed_prices(given)
     if listed and (listed.written or 0) > listed.prompt and EXPLICIT not in given.extra_body:
@@ -295,7 +295,7 @@ def _origin(given: "OpenAISettings", model: "OpenAISettings") -> str:
         given: As the user set them.
         model: With the listed prices.
     """
-    from reviewstream.adapters.prices import open_price_list
+    from reviewstream.app import open_price_list
     from reviewstream.pipeline.limiting import no_price
     from reviewstream.pipeline.policy import known_prices
 

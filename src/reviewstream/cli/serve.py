@@ -2,20 +2,21 @@
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from reviewstream.adapters.access import Door
-from reviewstream.adapters.files import open_log
-from reviewstream.adapters.review_log import ReviewLog
-from reviewstream.adapters.tcp_server import ReviewServer, ServeOptions, ServerAddress
 from reviewstream.cli.context import Context, verb
 from reviewstream.cli.progress import stages
 from reviewstream.cli.signals import finishing, in_loop
 from reviewstream.cli.terminal import plain
 from reviewstream.errors import SourceReplacedError
+
+if TYPE_CHECKING:
+    from reviewstream.app import ReviewLog, ReviewServer, ServerAddress
 
 PORT = click.IntRange(0, 65535)
 LOOKED_AT = 10_000  # lines
@@ -61,31 +62,35 @@ def command(  # noqa: PLR0913 - one for each option
     The setting source.token (REVIEWSTREAM_SOURCE__TOKEN, or REVIEWSTREAM_SOURCE__TOKEN_FILE) is
     asked of every reader. An address that is not loopback needs it, and TLS.
     """
+    from reviewstream.app import open_file, review_server
+
     source = context.settings.source
-    options = ServeOptions(
+    server = review_server(
         host=source.host if host is None else host,
         port=source.port if port is None else port,
         plain_port=plain_port,
         rate=rate,
         chunk_bytes=chunk_bytes,
-        door=Door(tls_cert=tls_cert, tls_key=tls_key, token=source.token),
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        token=source.token,
         max_connections=max_connections,
         max_per_client=max_per_client,
         idle=idle,
     )
     with stages(context.progress, context.console) as shown:
-        log = open_log(
+        log = open_file(
             file,
             member=member,
             name=name,
             follow=follow,
-            progress=lambda done, total: shown.update("unpack", done, total),
+            progress=partial(shown.update, "unpack"),
         )
     with log:
-        asyncio.run(_serve(context, log, options))
+        asyncio.run(_serve(context, log, server(log)))
 
 
-def _warn_of_no_review(log: ReviewLog) -> None:
+def _warn_of_no_review(log: "ReviewLog") -> None:
     """Say what a file seems to be of whose beginning no line is a review; it is served anyway."""
     from reviewstream.pipeline.inspection import Inspection
 
@@ -96,9 +101,8 @@ def _warn_of_no_review(log: ReviewLog) -> None:
             click.echo(plain(f"Warning: {seen.verdict(log.source)}"), err=True)
 
 
-async def _serve(context: Context, log: ReviewLog, options: ServeOptions) -> None:
+async def _serve(context: Context, log: "ReviewLog", server: "ReviewServer") -> None:
     stopped = asyncio.Event()
-    server = ReviewServer(log, options)
     with finishing(ask=in_loop(stopped.set)):
         _announce(context, log, await server.start())
         await asyncio.to_thread(_warn_of_no_review, log)
@@ -106,7 +110,7 @@ async def _serve(context: Context, log: ReviewLog, options: ServeOptions) -> Non
         await server.stop()
 
 
-def _announce(context: Context, log: ReviewLog, address: ServerAddress) -> None:
+def _announce(context: Context, log: "ReviewLog", address: "ServerAddress") -> None:
     if context.json:
         context.emit(
             {

@@ -13,8 +13,7 @@ with named_extras():
         failure_sentence,
         start_query,
     )
-    from reviewstream.spark.registration import register
-    from reviewstream.spark.session import spark_session
+    from reviewstream.spark.session import register, spark_session
 
 __all__ = [
     "BatchCounts",

@@ -1,6 +1,7 @@
 """pyspark's daemon, with our modules loaded before it forks a worker for every task.
 
-Otherwise each new worker imports Arrow and its vendor's client again: seconds, on a busy machine.
+Our formats are loaded with the package. Without this module each new worker would import Arrow and
+its vendor's client again: seconds, on a busy machine.
 """
 
 import sys
@@ -9,8 +10,7 @@ from typing import Final
 
 from pyspark.daemon import manager
 
-import reviewstream.spark.registration  # noqa: F401 - to have it loaded
-from reviewstream.spark.wiring import wiring
+from reviewstream import app
 
 TASKS: Final = "pyspark.worker"  # what the daemon of tasks is told to run
 
@@ -19,7 +19,7 @@ def preload(worker: str) -> None:
     """Import what workers of this kind need; none of it may start a thread."""
     import_module(worker)
     if worker == TASKS:
-        wiring().preload()
+        app.preload()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pyspark import TaskContext
 from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
 
+from reviewstream import app
 from reviewstream.core.records import LabelledReview, Origin, RejectedReview, Review
 from reviewstream.errors import ConfigError, PermanentError
 from reviewstream.pipeline.labelling import Labeller, LabelPolicy
@@ -20,7 +21,6 @@ from reviewstream.pipeline.limiting import terms_of
 from reviewstream.settings import LedgerSettings, LimitsSettings, OpenAISettings, Settings
 from reviewstream.spark.columns import LABEL, REJECTION, SOURCE, column, missing, rows_of
 from reviewstream.spark.properties import QUERY_ID, RUN_ID
-from reviewstream.spark.wiring import wiring
 
 OpenLabeller: TypeAlias = Callable[[], AbstractAsyncContextManager[Labeller]]
 Outcome: TypeAlias = LabelledReview | RejectedReview | None
@@ -46,7 +46,7 @@ def label_reviews(settings: Settings) -> Callable[[DataFrame], DataFrame]:
             the function) a column is missing, or there is a label already.
     """
     # Here, as in a task it would be a traceback; and tasks need no list of prices.
-    openai = wiring().priced(settings.openai)
+    openai = app.priced(settings.openai)
     LabelPolicy.of(openai)
     terms_of(openai, settings.limits)
     return partial(_label, openai, settings.ledger, settings.limits)
@@ -56,7 +56,7 @@ def _label(
     settings: OpenAISettings, ledger: LedgerSettings, limits: LimitsSettings, reviews: DataFrame
 ) -> DataFrame:
     columns = labelled_columns(reviews.schema)
-    shared = wiring().located(ledger, limits)
+    shared = app.located(ledger, limits)
     open_labeller = partial(open_in_task, settings, *shared)
     size = settings.pack * settings.concurrency
     return reviews.mapInArrow(partial(label_batches, open_labeller, size), columns)
@@ -66,7 +66,7 @@ def open_in_task(
     settings: OpenAISettings, ledger: LedgerSettings, limits: LimitsSettings
 ) -> AbstractAsyncContextManager[Labeller]:
     """Return a labeller for the task that this process works on."""
-    return wiring().open_labeller(settings, ledger, limits, run=current_run())
+    return app.open_labeller(settings, ledger, limits, run=current_run())
 
 
 def current_run() -> str:

@@ -16,17 +16,16 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - as every Spark user writes it
 from pyspark.sql.streaming.query import StreamingQuery
 
-from reviewstream import errors
+from reviewstream import app, errors
 from reviewstream.core.markers import writer_name
 from reviewstream.errors import PermanentError, ReviewStreamError, TransientError
 from reviewstream.settings import KafkaSettings, Settings, accounted, located
 from reviewstream.spark.checkpoint import Checkpoint, resolved, use
 from reviewstream.spark.labelling import label_reviews
 from reviewstream.spark.options import SinkOptions, sink_options, source_options
-from reviewstream.spark.registration import register
+from reviewstream.spark.session import register
 from reviewstream.spark.sink import find_topics
 from reviewstream.spark.source import DRAINED
-from reviewstream.spark.wiring import wiring
 
 METRICS: Final = "reviewstream"
 POLL: Final = 0.1  # seconds
@@ -114,7 +113,7 @@ def _check_past(kafka: KafkaSettings, checkpoint: Checkpoint) -> None:
         return
     first = writer_name(kafka.labelled_topic, kafka.stream_name or "", 0)
     with suppress(TransientError):  # whoever writes will wait for Kafka
-        checkpoint.check_past(partial(wiring().find_marker, kafka, first))
+        checkpoint.check_past(partial(app.find_marker, kafka, first))
 
 
 def _start(
@@ -260,7 +259,7 @@ def _sink_options(settings: Settings) -> dict[str, str]:
     name = settings.kafka.stream_name or located(settings.spark.checkpoint)
     kafka = settings.kafka.model_copy(update={"stream_name": name})
     options = sink_options(kafka, settings.registry)
-    topics = find_topics(SinkOptions.of(options), wiring().open_registry)
+    topics = find_topics(SinkOptions.of(options), app.open_registry)
     ids = {"labelledSchemaId": topics.labelled_id, "rejectedSchemaId": topics.rejected_id}
     return options | {name: str(value) for name, value in ids.items()}
 

@@ -1,19 +1,24 @@
-"""A Spark session with defaults that suit one machine."""
+"""A Spark session with our formats, and with defaults that suit one machine."""
 
+import hashlib
 import os
+import shlex
 import sys
 import tempfile
 from pathlib import Path
 from typing import Final
 
+import pyspark
 from pyspark.sql import SparkSession
 
 from reviewstream.settings import SparkSettings
-from reviewstream.spark.interpreter import interpreter
+from reviewstream.spark.sink import ReviewsKafkaDataSource
+from reviewstream.spark.source import ReviewsDataSource
 
 LOOPBACK: Final = "127.0.0.1"
 LOG_SETTINGS: Final = Path(__file__).with_name("log4j2.properties")
 SUBMITTED: Final = "PYSPARK_GATEWAY_PORT"  # set in a program that `spark-submit` has started
+SPARK_HOME: Final = "SPARK_HOME"
 
 _HERE: Final = ("local", f"spark://{LOOPBACK}:", "spark://localhost:")
 _LOCAL: Final = {
@@ -39,6 +44,29 @@ _EVERYWHERE: Final = {
     # What the counts of a run are summed from.
     "spark.sql.streaming.numRecentProgressUpdates": "10000",
 }
+
+_SCRIPT: Final = """\
+#!/bin/sh
+# Runs Python without the zips of pyspark and py4j: the installed ones have bytecode.
+set -f
+IFS=:
+kept=
+for entry in $PYTHONPATH; do
+  case $entry in
+    {home}/*) ;;
+    *) kept=$kept:$entry ;;
+  esac
+done
+PYTHONPATH=${{kept#:}}
+export PYTHONPATH
+exec {python} "$@"
+"""
+
+
+def register(spark: SparkSession) -> None:
+    """Make `format("reviews")` and `format("reviews-kafka")` known; twice is fine."""
+    spark.dataSource.register(ReviewsDataSource)
+    spark.dataSource.register(ReviewsKafkaDataSource)
 
 
 def spark_session(settings: SparkSettings, *, name: str = "reviewstream") -> SparkSession:
@@ -86,3 +114,42 @@ def _local() -> dict[str, str]:
         "spark.sql.warehouse.dir": str(Path(tempfile.gettempdir()) / "reviewstream-warehouse"),
         "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={LOG_SETTINGS.as_uri()}",
     }
+
+
+def interpreter() -> str:
+    """Return the program to start: this Python, and where that can be had without Spark's zips.
+
+    Spark puts a zip of pyspark before everything else in `PYTHONPATH`. Python keeps no bytecode for
+    what is in a zip, so each process of the dozen that a query starts, one after the other, would
+    compile again all that it imports of pyspark: two thirds of its time.
+
+    Not with a Spark of the user's own, which may be another version than the pyspark installed.
+    """
+    if os.name != "posix" or SPARK_HOME in os.environ:
+        return sys.executable
+    try:
+        program = _written()
+    except (OSError, RuntimeError):  # there is no home, or it cannot be written
+        return sys.executable
+    # A file system may be mounted without the permission to run anything.
+    return str(program) if os.access(program, os.X_OK) else sys.executable
+
+
+def _written() -> Path:
+    """Write the script into the user's cache folder, whole or not at all."""
+    home = str(Path(pyspark.__file__).parent)
+    text = _SCRIPT.format(home=shlex.quote(home), python=shlex.quote(sys.executable))
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    program = _cache() / f"python-{digest}"
+    if not program.is_file():
+        program.parent.mkdir(parents=True, exist_ok=True)
+        fresh = program.with_name(f"{program.name}.{os.getpid()}")
+        fresh.write_text(text, encoding="UTF-8")
+        fresh.chmod(0o755)
+        fresh.replace(program)
+    return program
+
+
+def _cache() -> Path:
+    """Return our folder in the user's cache folder (XDG Base Directory Specification)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reviewstream"

@@ -14,6 +14,7 @@ from pyspark import TaskContext
 from pyspark.sql.datasource import DataSource, DataSourceStreamArrowWriter, WriterCommitMessage
 from pyspark.sql.types import StructType
 
+from reviewstream import app
 from reviewstream.core.batches import bounded
 from reviewstream.core.markers import Marker, check_past, checksum, writer_name
 from reviewstream.errors import ConfigError, TransientError
@@ -26,7 +27,6 @@ from reviewstream.spark.columns import LABELLED, missing, rows_of
 from reviewstream.spark.options import SinkOptions
 from reviewstream.spark.patience import Patience
 from reviewstream.spark.properties import BATCH_ID, QUERY_ID, RUN_ID
-from reviewstream.spark.wiring import wiring
 from reviewstream.wire.avro import labelled_of_row, rejected_of_row
 
 PACK_RECORDS = 1_000
@@ -107,7 +107,7 @@ class ReviewsKafkaWriter(DataSourceStreamArrowWriter):
         registry is no longer needed.
         """
         if self.topics is None:
-            self.topics = find_topics(self.options, wiring().open_registry)
+            self.topics = find_topics(self.options, app.open_registry)
         return type(self), (self.options, self.topics)
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> Written:  # type: ignore[override] # pyspark's own override of a supertype, too
@@ -116,7 +116,7 @@ class ReviewsKafkaWriter(DataSourceStreamArrowWriter):
         kafka = self.options.kafka
         rows = (row for batch in iterator for row in rows_of(batch, LABELLED))
         if kafka.delivery == "at_least_once":
-            return publish(rows, self.topics, wiring().open_record_sink(kafka))
+            return publish(rows, self.topics, app.open_record_sink(kafka))
         return write_once(rows, self.topics, current_task(), kafka)
 
 
@@ -126,11 +126,11 @@ def write_once(
     """Write a task's rows exactly once."""
     stream = kafka.stream_name or task.query
     name = writer_name(kafka.labelled_topic, stream, task.partition)
-    past = Past(partial(wiring().find_marker, kafka), writer_name(kafka.labelled_topic, stream, 0))
+    past = Past(partial(app.find_marker, kafka), writer_name(kafka.labelled_topic, stream, 0))
 
     def open_sink() -> TransactionalSink:
         past.check(task)
-        return wiring().open_transactional_sink(kafka, name)
+        return app.open_transactional_sink(kafka, name)
 
     return publish_once(rows, topics, task, open_sink, patient(kafka))
 

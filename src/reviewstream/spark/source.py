@@ -25,13 +25,13 @@ from pyspark.sql.streaming.datasource import (
 )
 from pyspark.sql.types import StructType
 
+from reviewstream import app
 from reviewstream.ports import LineReader
 from reviewstream.spark.columns import SOURCE, source_batch
 from reviewstream.spark.options import EARLIEST, LATEST, SourceOptions
 from reviewstream.spark.patience import Patience, PatientReader
 from reviewstream.spark.reading import ByteRange, read_range, split
 from reviewstream.spark.rows import in_batches, to_row
-from reviewstream.spark.wiring import wiring
 from reviewstream.wire.protocol import Hello, Latest
 
 IDLE = 0.1  # seconds between two questions for new lines
@@ -244,7 +244,7 @@ class ReviewStreamReader(_RangeReader, DataSourceStreamReader, SupportsTriggerAv
 
 
 def _connector(options: SourceOptions) -> Connect:
-    return partial(wiring().open_reader, options.server, timeout=options.timeout)
+    return partial(app.open_reader, options.server, timeout=options.timeout)
 
 
 def _now() -> datetime:

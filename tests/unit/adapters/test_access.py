@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from reviewstream.adapters import tcp_server
-from reviewstream.adapters.access import MAX_TOKEN, Access, Door, is_loopback, server_context
+from reviewstream.adapters.access import MAX_TOKEN, Access, Door, server_context
 from reviewstream.adapters.channels import TlsChannel
 from reviewstream.adapters.tcp_client import ReviewClient
 from reviewstream.adapters.tcp_server import (
@@ -511,8 +511,3 @@ def test_a_token_is_in_no_text_of_a_message_or_setting(access: Access, door: Doo
     request = HelloRequest(token=TOKEN.get_secret_value())
     for shown in (repr(request), repr(access), repr(door), str(ServeOptions(door=door))):
         assert TOKEN.get_secret_value() not in shown
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
-def test_loopback_is_known_by_every_name(host: str) -> None:
-    assert is_loopback(host)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyspark
 import pytest
 
-from reviewstream.spark.interpreter import interpreter
+from reviewstream.spark.session import interpreter
 
 PYSPARK = Path(pyspark.__file__).parent
 

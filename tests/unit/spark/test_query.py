@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from reviewstream import app
 from reviewstream.core.markers import Marker
 from reviewstream.errors import ConfigError, LimitError, PermanentError, StopError, TransientError
 from reviewstream.settings import KafkaSettings, LimitsSettings, Settings, SparkSettings, accounted
@@ -169,8 +170,7 @@ def start(checkpoint: Path, **kafka: str) -> None:
 def marker(monkeypatch: pytest.MonkeyPatch) -> list[Marker]:
     """Return what the first task of every stream left, if anything."""
     left: list[Marker] = []
-    wiring = SimpleNamespace(find_marker=lambda *_: left[0] if left else None)
-    monkeypatch.setattr(query, "wiring", lambda: wiring)
+    monkeypatch.setattr(app, "find_marker", lambda *_: left[0] if left else None)
     return left
 
 

@@ -4,8 +4,13 @@ from pathlib import Path
 import pytest
 
 from reviewstream.settings import SparkSettings
-from reviewstream.spark.interpreter import interpreter
-from reviewstream.spark.session import LOG_SETTINGS, SUBMITTED, configuration, python_for
+from reviewstream.spark.session import (
+    LOG_SETTINGS,
+    SUBMITTED,
+    configuration,
+    interpreter,
+    python_for,
+)
 
 
 @pytest.mark.parametrize("master", [None, "local[2]", "spark://127.0.0.1:7077"])

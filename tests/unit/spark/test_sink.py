@@ -6,7 +6,6 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,12 +14,12 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from pyspark.sql.types import StructType
 
+from reviewstream import app
 from reviewstream.core.markers import Marker
 from reviewstream.errors import ConfigError, TransientError
 from reviewstream.pipeline.publishing import Topics
 from reviewstream.ports import OutgoingRecord, SchemaRegistry, TransactionalSink
 from reviewstream.settings import KafkaSettings, RegistrySettings
-from reviewstream.spark import sink
 from reviewstream.spark.columns import SOURCE
 from reviewstream.spark.options import SinkOptions
 from reviewstream.spark.sink import (
@@ -366,11 +365,10 @@ def test_each_task_looks_at_the_first_one_s_marker_before_it_writes(
 ) -> None:
     log = MemoryLog()
     log.ensure(["labelled", "rejected"])
-    wiring = SimpleNamespace(
-        find_marker=lambda _, name: log.markers.get(name),
-        open_transactional_sink=lambda _, name: log.transactional_sink(name),
+    monkeypatch.setattr(app, "find_marker", lambda _, name: log.markers.get(name))
+    monkeypatch.setattr(
+        app, "open_transactional_sink", lambda _, name: log.transactional_sink(name)
     )
-    monkeypatch.setattr(sink, "wiring", lambda: wiring)
     kafka = KafkaSettings(labelled_topic="labelled", rejected_topic="rejected", stream_name="s")
     write_once([LABELLED], TOPICS, Task(query="q", batch=5, partition=0, run="one"), kafka)
     for batch, partition in ((4, 0), (4, 1), (3, 7)):
