@@ -19,6 +19,7 @@ from rich.console import Console
 
 from reviewstream.cli.origins import Places, check_names, suggestion, variable, variable_lines
 from reviewstream.cli.progress import Mode
+from reviewstream.cli.steps import telling_waits
 from reviewstream.cli.terminal import plain, plain_json, plain_lines
 from reviewstream.core.prompts import known_version
 from reviewstream.errors import ConfigError, TransientError
@@ -172,7 +173,9 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
     def command(**options: object) -> None:
         common = {name: options.pop(name) for name in ("log_format", *_CONTEXT)}
         _start_logging(str(common.pop("log_format")), debug=bool(common["debug"]))
-        function(Context(**common), **options)  # type: ignore[arg-type] # click knows the types
+        context = Context(**common)  # type: ignore[arg-type] # click knows the types
+        with telling_waits(context.progress, context.console):
+            function(context, **options)
 
     for option in reversed(_OPTIONS):
         command = option(command)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from reviewstream.asking import Call
 from reviewstream.cli.context import Context, verb
 from reviewstream.cli.limits import limited
 from reviewstream.cli.terminal import plain
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from reviewstream.pipeline.rejects import Reject, Rejects, Wanted
 
 EXCERPT: Final = 80  # characters
+READING: Final = "reading the topics"
 PAID: Final = ("prompt_tokens", "completion_tokens", "cost_micro_usd")
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -67,9 +69,12 @@ def list_(  # noqa: PLR0913 - an argument for each option
     from reviewstream.pipeline.rejects import Wanted
 
     rejects, wanted = opened(context, letters=dlq), Wanted(reasons=frozenset(reasons))
-    found = rejects.open(wanted) if is_open else rejects.all(wanted)
     tally = _Tally(out)
-    newest = heapq.nlargest(limit, tally.counted(found), key=lambda one: one.rejected_at or NEVER)
+    with Call(READING):
+        found = rejects.open(wanted) if is_open else rejects.all(wanted)
+        newest = heapq.nlargest(
+            limit, tally.counted(found), key=lambda one: one.rejected_at or NEVER
+        )
     if context.json:
         shown = [as_json(one) for one in newest]
         sums = {"total": tally.total, "cost_micro_usd": tally.cost_micro_usd}
@@ -194,7 +199,8 @@ class _Tally:
 
 
 def _newest(rejects: "Rejects", wanted: "Wanted", name: str) -> "Reject":
-    found = max(rejects.all(wanted), key=lambda one: one.rejected_at or NEVER, default=None)
+    with Call(READING):
+        found = max(rejects.all(wanted), key=lambda one: one.rejected_at or NEVER, default=None)
     if found is None:
         raise PermanentError(f"there is no reject {name!r}: see `reviewstream rejects list`")
     return found
