@@ -5,6 +5,7 @@ import heapq
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
@@ -18,6 +19,7 @@ from reviewstream.cli.context import Context, verb
 from reviewstream.cli.limits import limited
 from reviewstream.cli.terminal import plain
 from reviewstream.core.costs import MILLION
+from reviewstream.core.records import Reason
 from reviewstream.errors import PermanentError
 from reviewstream.wire.avro import to_avro
 
@@ -29,11 +31,28 @@ READING: Final = "reading the topics"
 PAID: Final = ("prompt_tokens", "completion_tokens", "cost_micro_usd")
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
-dlq = click.option("--dlq", is_flag=True, help="Records that the connector could not index.")
+dlq = click.option(
+    "--dlq", is_flag=True, is_eager=True, help="Records that the connector could not index."
+)
+
+
+def _known(
+    context: click.Context, _option: click.Parameter, given: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Refuse a reason that no line is rejected for; the classes of exceptions are anything."""
+    for reason in () if context.params["dlq"] else given:
+        if reason.upper() not in Reason.__members__:
+            close = get_close_matches(reason.upper(), Reason.__members__)
+            hint = f"Did you mean {close[0]}?" if close else f"There are {', '.join(Reason)}."
+            raise click.BadParameter(f"{reason!r} is not a reason. {hint}")
+    return given
+
+
 reasons = click.option(
     "--reason",
     "reasons",
     multiple=True,
+    callback=_known,
     metavar="REASON",
     help="Only these: NOT_JSON, MODEL_REFUSED; with --dlq an exception's class.",
 )
