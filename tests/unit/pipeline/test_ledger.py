@@ -72,9 +72,7 @@ def test_what_is_known_already_stays_and_blank_lines_are_nothing() -> None:
 def test_a_line_of_something_else_is_named(change: dict[str, object]) -> None:
     (line,) = export(filled(1))
     changed = json.dumps({**json.loads(line), **change}).encode()
-    with pytest.raises(
-        PermanentError, match=r"^copy\.jsonl, line 2 is not of an exported "
-    ):
+    with pytest.raises(PermanentError, match=r"^copy\.jsonl, line 2 is not of an exported "):
         restore(MemoryLedger(), [line, changed], "copy.jsonl")
 
 
@@ -98,9 +96,7 @@ def test_the_largest_numbers_that_records_can_hold_are_taken_over() -> None:
 
 @pytest.mark.parametrize("line", [b"{", b"\xff", b"[]", b"null"])
 def test_a_line_that_is_no_entry_is_named(line: bytes) -> None:
-    with pytest.raises(
-        PermanentError, match=r"^copy\.jsonl, line 1 is not of an exported "
-    ):
+    with pytest.raises(PermanentError, match=r"^copy\.jsonl, line 1 is not of an exported "):
         restore(MemoryLedger(), [line], "copy.jsonl")
 
 
