@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx2
 from msgspec import Struct
 
-from reviewstream.adapters.shapes import shaped_body
+from reviewstream.adapters.shapes import foreign, shaped_body
 from reviewstream.adapters.trust import client_failure, tls_failure, trusting
 from reviewstream.asking import asking
 from reviewstream.core.connector import RESTING, connector_advice
@@ -189,6 +189,8 @@ class KafkaConnectCluster:
             if answer.status_code != 409 or time.monotonic() > deadline:
                 break
             time.sleep(_POLL)
+        if answer.status_code == 404 and not as_mapping(decoded(answer.content)):
+            raise foreign(self._who, "HTTP 404 without Connect's JSON", setting="connect.url")
         if answer.is_success or answer.status_code in (expected or ()):
             return answer
         raise self._error(f"{method} {path}", answer)
