@@ -54,5 +54,5 @@ def _failure(address: Address) -> str:
     try:
         socket.create_connection((host, port), TIMEOUT).close()
     except (OSError, UnicodeError) as err:
-        return str(getattr(err, "strerror", None) or err or type(err).__name__)
+        return str(getattr(err, "strerror", None) or err) or type(err).__name__
     return ""

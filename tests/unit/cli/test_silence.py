@@ -9,6 +9,7 @@ from threading import Event, Thread
 import pytest
 from click.testing import CliRunner
 from rich.errors import LiveError
+from rich.progress import Progress
 
 from reviewstream import app
 from reviewstream.adapters import kafka, kafka_transactions
@@ -171,7 +172,7 @@ def test_a_wait_is_told_beside_a_bar(monkeypatch: pytest.MonkeyPatch, *, is_old:
     where = console(terminal=True)
     with stages(Mode.RICH, where) as bars, steps.telling_waits(Mode.RICH, where):
         if is_old:
-            monkeypatch.setattr(steps.Progress, "start", refusing)
+            monkeypatch.setattr(Progress, "start", refusing)
         bars.update("read", 1, 2)
         with asking("Kafka at k:1"):
             while "asking Kafka at k:1" not in text(where):
