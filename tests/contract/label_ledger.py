@@ -199,10 +199,10 @@ class LabelLedgerContract:
         ledger.record(entries(*range(1_200)))
         lines = list(export(ledger))
         other = MemoryLedger()
-        assert restore(other, lines) == 1_200
+        assert restore(other, lines, "copy.jsonl") == 1_200
         assert other.labels == entries(*range(1_200))
         ledger.forget(other.labels.keys())
-        assert restore(ledger, lines) == 1_200
+        assert restore(ledger, lines, "copy.jsonl") == 1_200
         assert dict(ledger.entries()) == other.labels
 
     def test_it_adds_up(self, ledger: LedgerArchive) -> None:

@@ -138,7 +138,7 @@ class SearchIndexContract:
     ) -> None:
         names = (b"good", b"bad", b"nobody")
         lines = [Line(0, b'{"review_id":"%b","sentiment":"POSITIVE"}' % name) for name in names]
-        found = evaluate_file(lines, lambda: index_of_four)
+        found = evaluate_file(lines, lambda: index_of_four, "gold.jsonl")
         assert (found.tally.documents, found.missing) == (2, 1)
         assert found.tally.cells("2020-01") == {
             (Sentiment.POSITIVE, Sentiment.POSITIVE): 1,

@@ -12,8 +12,9 @@ from urllib.parse import quote
 import httpx2
 from msgspec import Struct
 
-from reviewstream.adapters.shapes import shaped_body
+from reviewstream.adapters.shapes import foreign, shaped_body
 from reviewstream.adapters.trust import client_failure, tls_failure, trusting
+from reviewstream.asking import asking
 from reviewstream.core.connector import RESTING, connector_advice
 from reviewstream.core.json_values import as_mapping, decoded
 from reviewstream.errors import (
@@ -105,7 +106,8 @@ class KafkaConnectCluster:
                 f"Connect at {self._url} refuses connector {name}: {_advised(listed, listed)}"
             )
         answer = self._ask("PUT", f"{_path(name)}/config", json=dict(config))
-        self._await_running(name, len(self._read(answer, _Applied).tasks) or 1)
+        with asking(self._who):
+            self._await_running(name, len(self._read(answer, _Applied).tasks) or 1)
 
     def validate(self, config: Mapping[str, str]) -> Mapping[str, str]:
         """Return setting -> error; empty if the configuration is valid."""
@@ -175,30 +177,34 @@ class KafkaConnectCluster:
         deadline = time.monotonic() + self._start_timeout
         while True:
             try:
-                answer = self._client.request(method, path, json=json)
+                with asking(self._who):
+                    answer = self._client.request(method, path, json=json)
             except (httpx2.HTTPError, httpx2.InvalidURL) as err:
-                if distrusted := tls_failure(
-                    err, f"Kafka Connect at {self._url}", section="connect"
-                ):
+                if distrusted := tls_failure(err, self._who, section="connect"):
                     raise distrusted from err
                 raise TransientError(
-                    f"Kafka Connect at {self._url} cannot be reached: "
+                    f"{self._who} cannot be reached: "
                     f"{str(err) or type(err).__name__}; is it running, and is connect.url right?"
                 ) from err
             if answer.status_code != 409 or time.monotonic() > deadline:
                 break
             time.sleep(_POLL)
+        if answer.status_code == 404 and not as_mapping(decoded(answer.content)):
+            raise foreign(self._who, "HTTP 404 without Connect's JSON", setting="connect.url")
         if answer.is_success or answer.status_code in (expected or ()):
             return answer
         raise self._error(f"{method} {path}", answer)
 
     def _read(self, answer: httpx2.Response, kind: type[T]) -> T:
-        who = f"Kafka Connect at {self._url}"
-        return shaped_body(answer.content, kind, who=who, setting="connect.url")
+        return shaped_body(answer.content, kind, who=self._who, setting="connect.url")
+
+    @property
+    def _who(self) -> str:
+        return f"Kafka Connect at {self._url}"
 
     def _error(self, what: str, answer: httpx2.Response) -> ReviewStreamError:
         status = answer.status_code
-        text = f"Kafka Connect at {self._url} answers {status} to {what}: {_message(answer)}"
+        text = f"{self._who} answers {status} to {what}: {_message(answer)}"
         if status in {401, 403}:
             return StopError(f"{text}; see connect.username and connect.password")
         if status in {409, 429} or status >= 500:

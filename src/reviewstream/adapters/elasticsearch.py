@@ -20,6 +20,7 @@ from msgspec import Struct, field
 
 from reviewstream.adapters.shapes import SHOWN, foreign, shaped
 from reviewstream.adapters.trust import tls_failure, trusting
+from reviewstream.asking import asking
 from reviewstream.core.json_values import as_mapping, kept
 from reviewstream.core.mapping import ALIAS_SUFFIX, mapping_drift
 from reviewstream.errors import (
@@ -180,7 +181,8 @@ class ElasticsearchIndex:
     @contextmanager
     def _translated(self, what: str) -> Iterator[None]:
         try:
-            yield
+            with asking(self._who):
+                yield
         except UnsupportedProductError as err:
             raise self._other_product() or foreign(self._who, err, setting=_SETTING) from err
         except (RecursionError, SerializationError) as err:

@@ -100,7 +100,8 @@ class KafkaRecordSink:
         The first answer comes by the bootstrap connection, which then ends. So it asks again, until
         one of the cluster's own connections has answered.
         """
-        with suppress(KafkaException):  # whatever is wrong, what comes after will say it
+        # Whatever is wrong, what comes after will say it.
+        with suppress(KafkaException), self.problems.asking():
             for _ in range(_ASKS):
                 if self.producer.list_topics(topic, CONNECT).orig_broker_id >= 0:
                     break
@@ -110,6 +111,11 @@ class KafkaRecordSink:
         """Queue a record; waits while the queue is full."""
         if not self._is_connected:
             self.connect(record.topic)
+        with self.problems.asking():
+            self._enqueue(record)
+        self._poll(0)
+
+    def _enqueue(self, record: OutgoingRecord) -> None:
         deadline = time.monotonic() + self._timeout
         while not self._queued(record):
             if time.monotonic() > deadline:
@@ -118,7 +124,6 @@ class KafkaRecordSink:
             self.problems.check("write records")
             if self._failed:  # the queue empties because nobody takes the records
                 raise self._failure()
-        self._poll(0)
 
     def flush(self) -> int:
         """Wait until everything queued is acknowledged, and return how many records were."""
@@ -205,7 +210,8 @@ class KafkaLog:
         missing = [topic for topic in dict.fromkeys(topics) if topic not in existing]
         for topic in missing:
             self._create(admin, topic)
-        self._await(missing)
+        with self._problems.asking():
+            self._await(missing)
         return missing
 
     def end_offsets(self, topic: str) -> Mapping[int, int]:

@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from reviewstream.asking import Call, asking
 from reviewstream.errors import (
     ConfigError,
     PermanentError,
@@ -102,6 +103,10 @@ class Problems:
             if error.code() in _REFUSED:
                 self._refused_at = time.monotonic()
 
+    def asking(self) -> Call:
+        """Return a context manager: the brokers are being asked while its block runs."""
+        return asking(f"Kafka at {self._servers}")
+
     def let_in(self) -> None:
         """Forget a refusal: a broker has done what it was asked for."""
         self._last, self._refused_at = None, inf
@@ -119,7 +124,8 @@ class Problems:
     def translated(self, what: str, client: AdminClient | Consumer | None = None) -> Iterator[None]:
         """Translate what is raised inside; `client`, which nobody polls, is asked for the cause."""
         try:
-            yield
+            with self.asking():
+                yield
         except KafkaException as err:
             if client is not None:
                 client.poll(0)

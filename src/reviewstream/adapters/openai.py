@@ -13,6 +13,7 @@ from msgspec import structs
 from reviewstream.adapters.bodies import UnreadBodyError, bound_body
 from reviewstream.adapters.token_command import TokenCommand
 from reviewstream.adapters.trust import client_failure, tls_failure, trusting
+from reviewstream.asking import asking
 from reviewstream.core.blame import Blame, blame
 from reviewstream.core.chat import ChatAnswer, ChatRequest
 from reviewstream.core.completion import NotACompletion, read_completion
@@ -87,18 +88,22 @@ class OpenAIChat:
         )
         return cls(client, settings)
 
+    async def _post(self, request: ChatRequest) -> openai.HttpxBinaryResponseContent:
+        # The client's own limit is for each read: a body that trickles would never meet it.
+        async with asyncio.timeout(self._timeout):
+            return await self._client.post(
+                "/chat/completions",
+                # Not `chat.completions.create`, which walks through every field, 5 ms long.
+                cast_to=openai.HttpxBinaryResponseContent,
+                body=self._fields(request),
+                options={"headers": self._headers},
+            )
+
     async def answer(self, request: ChatRequest) -> ChatAnswer:
         """See `ChatModel.answer`."""
         try:
-            # The client's own limit is for each read: a body that trickles would never meet it.
-            async with asyncio.timeout(self._timeout):
-                response = await self._client.post(
-                    "/chat/completions",
-                    # Not `chat.completions.create`, which walks through every field, 5 ms long.
-                    cast_to=openai.HttpxBinaryResponseContent,
-                    body=self._fields(request),
-                    options={"headers": self._headers},
-                )
+            with asking(f"the model's endpoint at {self._where}", is_series=False):
+                response = await self._post(request)
         except openai.APIStatusError as err:
             # Not `from err`: a traceback would show its whole body, which may repeat a review.
             raise self._status_error(err, request) from None

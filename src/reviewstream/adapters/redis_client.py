@@ -12,6 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from reviewstream.adapters.trust import tls_failure, trusting
+from reviewstream.asking import asking
 from reviewstream.errors import ConfigError, ReviewStreamError, TransientError
 
 SETTING: Final = "ledger.url (REVIEWSTREAM_LEDGER_URL)"
@@ -95,7 +96,8 @@ class RedisClient:
                 something else is under the key.
         """
         try:
-            yield
+            with asking(self._who):
+                yield
         except _REFUSED as err:
             raise ConfigError(f"{self._where}: {err}: see {SETTING}") from err
         except _PASSING as err:

@@ -10,6 +10,7 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, Schema
 
 from reviewstream.adapters.shapes import SHOWN, foreign, shaped
 from reviewstream.adapters.trust import VARIABLES, tls_failure
+from reviewstream.asking import asking
 from reviewstream.core.json_values import kept
 from reviewstream.errors import (
     ConfigError,
@@ -142,7 +143,8 @@ class ConfluentRegistry:
     @contextmanager
     def _translated(self, what: str) -> Iterator[None]:
         try:
-            yield
+            with asking(self._who):
+                yield
         except SchemaRegistryError as err:
             raise self._error(what, err) from err
         except httpx2.HTTPError as err:

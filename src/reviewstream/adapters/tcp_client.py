@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Final, NoReturn, Self, TypeAlias
 
 from reviewstream.adapters.access import Access
+from reviewstream.asking import asking
 from reviewstream.core.parsing import MAX_LINE
 from reviewstream.errors import ProtocolError, SourceReplacedError, StopError, TransientError
 from reviewstream.wire import protocol
@@ -183,7 +184,8 @@ class ReviewClient:
 
     def _connect(self) -> Hello:
         try:
-            self._socket = self._access.open(*self._address, self._timeout)
+            with asking(self._who):
+                self._socket = self._access.open(*self._address, self._timeout)
         except OSError as err:
             self._away(err)
         self._decoder = protocol.reply_decoder()
@@ -221,7 +223,8 @@ class ReviewClient:
     def _receive(self) -> bytes:
         assert self._socket is not None  # noqa: S101 - connected by the callers
         try:
-            data = self._socket.recv(RECEIVED)
+            with asking(self._who):
+                data = self._socket.recv(RECEIVED)
         except OSError as err:
             self._away(err)
         if not data:
@@ -232,6 +235,10 @@ class ReviewClient:
     def _where(self) -> str:
         host, port = self._address
         return f"{host}:{port}"
+
+    @property
+    def _who(self) -> str:
+        return f"the review server at {self._where}"
 
     def _away(self, why: object) -> NoReturn:
         self.close()

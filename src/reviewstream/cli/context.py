@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+import msgspec
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsConfigDict
@@ -19,6 +20,7 @@ from rich.console import Console
 
 from reviewstream.cli.origins import Places, check_names, suggestion, variable, variable_lines
 from reviewstream.cli.progress import Mode
+from reviewstream.cli.steps import telling_waits
 from reviewstream.cli.terminal import plain, plain_json, plain_lines
 from reviewstream.core.prompts import known_version
 from reviewstream.errors import ConfigError, TransientError
@@ -28,6 +30,7 @@ DONE: Final = 0
 FINDINGS: Final = 1
 USAGE: Final = 2
 LIMIT: Final = 3
+_JSON: Final = "openai.extra_body."  # the table whose values are any JSON
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,16 @@ class Context:
         return Console(stderr=True, highlight=False)
 
     def warn_of_prices(self) -> None:
-        """Print a warning if the price of the model is unknown: its costs are counted as 0."""
+        """Print a warning if the price of the model is unknown: its costs are counted as 0.
+
+        Raises:
+            ConfigError: There is a budget, which nothing can be counted against.
+        """
         from reviewstream.app import priced
-        from reviewstream.pipeline.limiting import no_price
+        from reviewstream.pipeline.limiting import no_price, terms_of
         from reviewstream.pipeline.policy import known_prices
 
+        terms_of(priced(self.settings.openai), self.settings.limits)
         if known_prices(priced(self.settings.openai)) is None:
             sentence = f"{no_price(self.settings.openai)}; until then every cost is counted as 0"
             self.console.print(sentence, markup=False, soft_wrap=True)
@@ -150,8 +158,18 @@ def _tree(overrides: Sequence[str]) -> dict[str, Any]:
         table = fields.get(name, {}) if key else {}
         if not isinstance(table, dict):
             raise ConfigError(f"--set {section}.{name} is a value once, and once a table: {path}")
-        fields[name] = {**table, key: value} if key else value
+        fields[name] = {**table, key: _value(path, value)} if key else value
     return tree
+
+
+def _value(path: str, text: str) -> Any:  # noqa: ANN401 - any JSON
+    """Return a value of a table that holds JSON; text that is not JSON is a text."""
+    if not path.startswith(_JSON):
+        return text
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return text
 
 
 def _problem(error: ErrorDetails, places: Places) -> str:
@@ -172,7 +190,9 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
     def command(**options: object) -> None:
         common = {name: options.pop(name) for name in ("log_format", *_CONTEXT)}
         _start_logging(str(common.pop("log_format")), debug=bool(common["debug"]))
-        function(Context(**common), **options)  # type: ignore[arg-type] # click knows the types
+        context = Context(**common)  # type: ignore[arg-type] # click knows the types
+        with telling_waits(context.progress, context.console):
+            function(context, **options)
 
     for option in reversed(_OPTIONS):
         command = option(command)

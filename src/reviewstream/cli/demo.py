@@ -75,27 +75,9 @@ def command(  # noqa: PLR0913 - an argument for each option
     if reviews is not None:
         _refuse_no_review(context, reviews)
     use_java()
-    began = time.monotonic()
-    with (
-        ending("ending Spark and the servers", ENDING),
-        steps(context.progress, context.console) as shown,
-        scratch() as folder,
-        local_stack(
-            context.settings,
-            reviews or _sample(folder / "review.json", count or COUNT),
-            folder,
-            shown,
-            real_model=real_model,
-            cluster=where == CLUSTER,
-        ) as servers,
-        _spark(servers.spark, shown) as spark,
-        shown.after("Stopping Spark and the servers"),
-    ):
-        settings = servers.settings()
-        context.console.print(
-            f"Spark runs on {spark.sparkContext.master}; all servers are up after"
-            f" {time.monotonic() - began:.1f} s."
-        )
+    with _running(
+        context, reviews, count or COUNT, real_model=real_model, cluster=where == CLUSTER
+    ) as (settings, shown, spark):
         result = _Flow(context, settings, shown, is_mock=not real_model).run(spark)
         present(context, settings, result)
         if context.json:
@@ -105,6 +87,35 @@ def command(  # noqa: PLR0913 - an argument for each option
         elif result.adds_up:
             say_next(context, real_model=real_model)
     sys.exit(DONE if result.adds_up else FINDINGS)
+
+
+@contextmanager
+def _running(
+    context: Context, reviews: Path | None, count: int, *, real_model: bool, cluster: bool
+) -> "Iterator[tuple[Settings, Steps, SparkSession]]":
+    """Run the servers and Spark; give the settings for them, and what shows steps."""
+    began = time.monotonic()
+    with (
+        ending("ending Spark and the servers", ENDING),
+        steps(context.progress, context.console) as shown,
+        scratch() as folder,
+        local_stack(
+            context.settings,
+            reviews or _sample(folder / "review.json", count),
+            folder,
+            shown,
+            real_model=real_model,
+            cluster=cluster,
+        ) as servers,
+        _spark(servers.spark, shown) as spark,
+        shown.after("Stopping Spark and the servers"),
+    ):
+        settings = servers.settings()
+        context.console.print(
+            f"Spark runs on {spark.sparkContext.master}; all servers are up after"
+            f" {time.monotonic() - began:.1f} s."
+        )
+        yield settings, shown, spark
 
 
 def _refuse_no_review(context: Context, file: Path) -> None:

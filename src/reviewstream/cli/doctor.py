@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import click
 from rich.text import Text
 
+from reviewstream.cli.connections import failures
 from reviewstream.cli.context import DONE, FINDINGS, Context, verb
 from reviewstream.cli.endpoint_check import check_endpoint
 from reviewstream.core.hosts import is_loopback
@@ -40,7 +41,7 @@ SENT: Final = (  # secrets, and where they are sent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing looked at; `fix` is empty if it is good.
+    """One thing looked at; `fix` is empty if there is nothing to do.
 
     Attributes:
         warns: It is good, and may still not be what is wanted.
@@ -83,6 +84,8 @@ def command(context: Context, *, asks: bool) -> None:
 def _mark(check: Check) -> Text:
     if check.warns:
         return Text("beware ", "yellow")
+    if check.good and check.fix:
+        return Text("away   ", "dim")
     return Text("ok     ", "green") if check.good else Text("missing", "red")
 
 
@@ -124,6 +127,22 @@ def _settings(context: Context) -> Iterator[Check]:
         detail = f"sent to {url}, everyone on the way can read it: {cure} keeps it secret"
         yield Check(name=secret, good=True, warns=True, detail=detail)
     yield from _ledger(settings)
+    yield from _servers(settings)
+
+
+def _servers(settings: "Settings") -> Iterator[Check]:
+    """Try to connect with each server. One that is not set may be away: the demo has its own."""
+    for (setting, host, port), failure in failures(settings):
+        section, _, name = setting.partition(".")
+        is_set = name in getattr(settings, section).model_fields_set
+        yield Check(
+            name=setting,
+            good=not (failure and is_set),
+            detail=f"no connection to {host}:{port}: {failure}"
+            if failure
+            else f"{host}:{port} takes connections",
+            fix=f"start the server, or correct {setting}" if failure else "",
+        )
 
 
 def _ledger(settings: "Settings") -> Iterator[Check]:

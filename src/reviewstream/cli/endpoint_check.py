@@ -72,6 +72,8 @@ def check_endpoint(context: Context) -> None:
     elif values:
         _say(context, "For reviewstream.toml, so that the first request is right:")
         click.echo(as_toml("openai", values))
+        if names := ", ".join(given.extra_headers):
+            _say(context, f"Keep openai.extra_headers ({names}): its values are not shown.")
     sys.exit(DONE if found.is_usable else FINDINGS)
 
 

@@ -114,7 +114,7 @@ def _evaluated(context: Context, file: str | None, prompt_version: int | None) -
     if file is None:
         return evaluate_index(open_index(context.settings), prompt_version=prompt_version)
     with lines_of(context, file) as lines:
-        return evaluate_file(lines, lambda: open_index(context.settings))
+        return evaluate_file(lines, lambda: open_index(context.settings), file)
 
 
 def _nothing(file: str | None, missing: int) -> str:

@@ -67,7 +67,7 @@ def import_(context: Context, *, file: IO[bytes]) -> None:
     from reviewstream.pipeline.ledger import restore
 
     with _ledger(context) as ledger:
-        _tell(context, "imported", restore(ledger, file))
+        _tell(context, "imported", restore(ledger, file, file.name))
 
 
 @command.command("prune")

@@ -1,9 +1,9 @@
 """This machine as the place where everything runs: servers, Spark, and the settings for both."""
 
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -26,7 +26,7 @@ from reviewstream.settings import (
 )
 
 if TYPE_CHECKING:
-    from reviewstream_testbed import KafkaConnect, SparkCluster
+    from reviewstream_testbed import KafkaConnect, SparkCluster, Testbed
 
 CLUSTER: Final = "spark_cluster"
 MOCK_KEY: Final = "sk-mock"  # taken by the mock endpoint alone
@@ -79,12 +79,34 @@ class Stack:
     """Servers that are starting.
 
     Attributes:
-        spark: Waits for the cluster, if there is one, and returns Spark's settings.
-        settings: Waits for all, and returns settings that point to them.
+        bed: Where they are.
+        starting: One for each server.
+        kept: Settings of all that is not a server of the bed.
+        is_cluster: Whether there is a Spark cluster.
     """
 
-    spark: Callable[[], SparkSettings]
-    settings: Callable[[], Settings]
+    bed: "Testbed"
+    starting: "Sequence[Future[None]]"
+    kept: Settings
+    is_cluster: bool
+
+    def spark(self) -> SparkSettings:
+        """Wait for the cluster, if there is one, and return Spark's settings."""
+        kept = self.kept.spark
+        return _on_cluster(kept, self.bed.spark_cluster) if self.is_cluster else kept
+
+    def settings(self) -> Settings:
+        """Wait for all, and return settings that point to them."""
+        for part in as_completed(self.starting):
+            part.result()
+        return _with(
+            self.kept,
+            kafka=KafkaSettings(bootstrap_servers=self.bed.kafka.bootstrap_servers),
+            registry=RegistrySettings(url=self.bed.schema_registry.url, auto_register=True),
+            connect=_connect(self.bed.kafka_connect),
+            elasticsearch=ElasticsearchSettings(url=self.bed.elasticsearch.url),
+            spark=self.spark(),
+        )
 
 
 @contextmanager
@@ -109,47 +131,57 @@ def local_stack(  # noqa: PLR0913 - what is started, and where it is told
         cluster: Start a Spark cluster too, and have Spark's settings point to it.
 
     Yields:
-        What waits for the servers.
+        The servers, which may not be up yet.
     """
-    from reviewstream.app import serving
-    from reviewstream_testbed import Testbed
     from reviewstream_testbed.testbed import check_enough_memory
 
     parts = {**PARTS, CLUSTER: "Spark master and workers"} if cluster else PARTS
-    with ExitStack() as stack, plain_errors():
+    with plain_errors():
         check_enough_memory(parts)
-        openai = settings.openai if real_model else stack.enter_context(_mock(settings.openai))
-        served = stack.enter_context(serving(file))
-        pool = stack.enter_context(ThreadPoolExecutor(len(parts)))
-        bed = stack.enter_context(Testbed(()))  # it ends first: starts that are under way fail
+        with (
+            _kept(settings, file, folder, real_model=real_model) as kept,
+            _starting(parts, shown) as (bed, starting),
+        ):
+            yield Stack(bed=bed, starting=starting, kept=kept, is_cluster=cluster)
+
+
+@contextmanager
+def _kept(settings: Settings, file: Path, folder: Path, *, real_model: bool) -> Iterator[Settings]:
+    """Serve the file, and the mock endpoint unless the model is real; give settings for both."""
+    from reviewstream.app import serving
+
+    model = nullcontext(settings.openai) if real_model else _mock(settings.openai)
+    with model as openai, serving(file) as served:
+        yield _with(
+            settings,
+            source=_served_at(settings.source, served.host, served.port),
+            openai=openai,
+            ledger=settings.ledger if real_model else _ledger(folder),
+            spark=_with(settings.spark, checkpoint=str(folder / "checkpoint")),
+        )
+
+
+@contextmanager
+def _starting(
+    parts: Mapping[str, str], shown: Steps
+) -> "Iterator[tuple[Testbed, Sequence[Future[None]]]]":
+    """Start the parts of a testbed, all at once.
+
+    Args:
+        parts: Their titles, by the names that the testbed has for them.
+        shown: Told of each.
+    """
+    from reviewstream_testbed import Testbed
+
+    # The testbed ends first: starts that are under way fail.
+    with ThreadPoolExecutor(len(parts)) as pool, Testbed(()) as bed:
         _ = bed.installation  # a download has a bar of its own
 
         def start(name: str, title: str) -> None:
             with shown.step(title, f"{title} is up"):
                 getattr(bed, name)
 
-        starting = [pool.submit(start, *part) for part in parts.items()]
-
-        def spark() -> SparkSettings:
-            kept = _with(settings.spark, checkpoint=str(folder / "checkpoint"))
-            return _on_cluster(kept, bed.spark_cluster) if cluster else kept
-
-        def wait() -> Settings:
-            for part in as_completed(starting):
-                part.result()
-            return Settings.model_construct(
-                source=_served_at(settings.source, served.host, served.port),
-                openai=openai,
-                ledger=settings.ledger if real_model else _ledger(folder),
-                limits=settings.limits,
-                kafka=KafkaSettings(bootstrap_servers=bed.kafka.bootstrap_servers),
-                registry=RegistrySettings(url=bed.schema_registry.url, auto_register=True),
-                connect=_connect(bed.kafka_connect),
-                elasticsearch=ElasticsearchSettings(url=bed.elasticsearch.url),
-                spark=spark(),
-            )
-
-        yield Stack(spark=spark, settings=wait)
+        yield bed, [pool.submit(start, *part) for part in parts.items()]
 
 
 def _served_at(settings: SourceSettings, host: str, port: int) -> SourceSettings:

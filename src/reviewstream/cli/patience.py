@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from reviewstream.asking import Call
+
 POLL: Final = 0.5  # seconds
 
 
@@ -26,7 +28,8 @@ class Patience:
         if not self._seconds:
             return False
         if self._found is not None:
-            time.sleep(POLL)
+            with Call("waiting for the index, which lags behind"):
+                time.sleep(POLL)
         now = self._count()
         if now != self._found:
             self._found, self._changed = now, time.monotonic()

@@ -5,6 +5,7 @@ import heapq
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
@@ -13,10 +14,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from reviewstream.asking import Call
 from reviewstream.cli.context import Context, verb
 from reviewstream.cli.limits import limited
 from reviewstream.cli.terminal import plain
 from reviewstream.core.costs import MILLION
+from reviewstream.core.records import Reason
 from reviewstream.errors import PermanentError
 from reviewstream.wire.avro import to_avro
 
@@ -24,14 +27,32 @@ if TYPE_CHECKING:
     from reviewstream.pipeline.rejects import Reject, Rejects, Wanted
 
 EXCERPT: Final = 80  # characters
+READING: Final = "reading the topics"
 PAID: Final = ("prompt_tokens", "completion_tokens", "cost_micro_usd")
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
-dlq = click.option("--dlq", is_flag=True, help="Records that the connector could not index.")
+dlq = click.option(
+    "--dlq", is_flag=True, is_eager=True, help="Records that the connector could not index."
+)
+
+
+def _known(
+    context: click.Context, _option: click.Parameter, given: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Refuse a reason that no line is rejected for; the classes of exceptions are anything."""
+    for reason in () if context.params["dlq"] else given:
+        if reason.upper() not in Reason.__members__:
+            close = get_close_matches(reason.upper(), Reason.__members__)
+            hint = f"Did you mean {close[0]}?" if close else f"There are {', '.join(Reason)}."
+            raise click.BadParameter(f"{reason!r} is not a reason. {hint}")
+    return given
+
+
 reasons = click.option(
     "--reason",
     "reasons",
     multiple=True,
+    callback=_known,
     metavar="REASON",
     help="Only these: NOT_JSON, MODEL_REFUSED; with --dlq an exception's class.",
 )
@@ -67,9 +88,12 @@ def list_(  # noqa: PLR0913 - an argument for each option
     from reviewstream.pipeline.rejects import Wanted
 
     rejects, wanted = opened(context, letters=dlq), Wanted(reasons=frozenset(reasons))
-    found = rejects.open(wanted) if is_open else rejects.all(wanted)
     tally = _Tally(out)
-    newest = heapq.nlargest(limit, tally.counted(found), key=lambda one: one.rejected_at or NEVER)
+    with Call(READING):
+        found = rejects.open(wanted) if is_open else rejects.all(wanted)
+        newest = heapq.nlargest(
+            limit, tally.counted(found), key=lambda one: one.rejected_at or NEVER
+        )
     if context.json:
         shown = [as_json(one) for one in newest]
         sums = {"total": tally.total, "cost_micro_usd": tally.cost_micro_usd}
@@ -194,7 +218,8 @@ class _Tally:
 
 
 def _newest(rejects: "Rejects", wanted: "Wanted", name: str) -> "Reject":
-    found = max(rejects.all(wanted), key=lambda one: one.rejected_at or NEVER, default=None)
+    with Call(READING):
+        found = max(rejects.all(wanted), key=lambda one: one.rejected_at or NEVER, default=None)
     if found is None:
         raise PermanentError(f"there is no reject {name!r}: see `reviewstream rejects list`")
     return found

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
+from reviewstream.asking import Call
 from reviewstream.cli.context import DONE, FINDINGS, Context
 from reviewstream.cli.progress import Stages, stages
 from reviewstream.cli.signals import IN_FLIGHT, finishing, in_loop
@@ -63,7 +64,7 @@ class Replay:
 
     def run(self, wanted: "Wanted", *, dry: bool) -> int:
         """Send what is meant, say what became of it, and return the exit code."""
-        left = self._rejects.remaining(wanted) if dry else self._send_all(wanted)
+        left = self._remaining(wanted) if dry else self._send_all(wanted)
         if self._context.json:
             self._context.emit(self._as_json(left))
         else:
@@ -71,13 +72,17 @@ class Replay:
                 self._context.console.print(sentence, markup=False, soft_wrap=True)
         return DONE if dry or self._done.sent == len(left.places) else FINDINGS
 
+    def _remaining(self, wanted: "Wanted") -> "Remaining":
+        with Call("reading the topics"):
+            return self._rejects.remaining(wanted)
+
     def _send_all(self, wanted: "Wanted") -> "Remaining":
         from reviewstream import app
 
         kafka = self._context.settings.kafka
         # Another start that still runs is shut out before we look at what it has sent.
         with app.open_only_sink(kafka, f"reviewstream-replay-{kafka.labelled_topic}") as sink:
-            left = self._rejects.remaining(wanted)
+            left = self._remaining(wanted)
             if left.places:
                 self._context.warn_of_prices()
                 with stages(self._context.progress, self._context.console) as shown:

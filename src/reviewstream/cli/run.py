@@ -61,8 +61,9 @@ def command(context: Context, *, once: bool, from_start: bool, setup: bool) -> N
         stack.enter_context(ending("ending Spark", ENDING))
         with starting.step("Spark"):
             spark = stack.enter_context(spark_running(settings.spark))
+        with starting.step("Spark's query"):
+            running = start_query(spark, settings, available_now=once, from_start=from_start)
         shown = stack.enter_context(stages(context.progress, context.console))
-        running = start_query(spark, settings, available_now=once, from_start=from_start)
         context.console.print("Ready.")
         with finishing(LAST.format(DRAIN_PATIENCE)) as stop:
             counts = watch(running, lambda so_far: _tell(shown, so_far), stop)

@@ -1,17 +1,21 @@
-"""Says what takes time while it takes time: servers that start, servers that stop."""
+"""Says what takes time while it takes time: servers that start, stop, or do not answer."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Event, RLock, Thread
 from typing import Final
 
 from rich.console import Console
+from rich.errors import LiveError
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from reviewstream.asking import open_calls
 from reviewstream.cli.progress import Mode, chosen
 
-HEARTBEAT: Final = 10.0  # seconds between two lines in a log
+QUIET: Final = 2.0  # seconds after which a person is told what takes so long
+HEARTBEAT: Final = 10.0  # seconds between two lines about it in a log
+TICK: Final = 0.1  # seconds between two looks at what is open
 
 
 class Steps:
@@ -19,7 +23,8 @@ class Steps:
 
     Args:
         mode: `Mode.NONE` shows nothing.
-        console: A terminal shows a live line for each step; elsewhere there is a line every 10 s.
+        console: A terminal shows a live line for each step; elsewhere there is a line after 2 s,
+            and then one every 10 s.
     """
 
     def __init__(self, mode: Mode, console: Console) -> None:
@@ -27,6 +32,7 @@ class Steps:
         self._console = console
         self._lock = RLock()
         self._open: dict[str, float] = {}
+        self._told: dict[str, float] = {}
         self._tasks: dict[str, TaskID] = {}
         self._live: Progress | None = None
 
@@ -56,23 +62,36 @@ class Steps:
             if self._mode is Mode.LOG:
                 self._say(f"{name} ...")
 
-    def begin(self, name: str) -> None:
-        """Show a step until `end`."""
+    def begin(self, name: str, since: float | None = None) -> None:
+        """Show a step until `end`.
+
+        Args:
+            name: Shown while it lasts.
+            since: When it began, by the monotonic clock; None: now.
+        """
         with self._lock:
-            self._open[name] = time.monotonic()
-            if self._mode is not Mode.RICH:
-                return
-            if self._live is None:
-                columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-                self._live = Progress(*columns, console=self._console, transient=True)
-                self._live.start()
-            self._tasks[name] = self._live.add_task(name)
+            self._open[name] = time.monotonic() if since is None else since
+            if self._mode is Mode.RICH and (live := self._live or self._started(name)):
+                self._tasks[name] = live.add_task(name)
+                live.tasks[-1].start_time = self._open[name]
+
+    def _started(self, name: str) -> Progress | None:
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        # What is for standard output may go to a pipe.
+        live = Progress(*columns, console=self._console, transient=True, redirect_stdout=False)
+        try:
+            live.start()
+        except LiveError:  # rich before 14.1 has no room for it below a bar
+            self._say(f"{name} ...")
+        else:
+            self._live = live
+        return self._live
 
     def end(self, name: str) -> None:
         """Show a step no longer."""
         with self._lock:
             self._open.pop(name, None)
-            if self._live is None:
+            if self._live is None or name not in self._tasks:
                 return
             self._live.remove_task(self._tasks.pop(name))
             if not self._open:
@@ -85,12 +104,18 @@ class Steps:
             self.end(name)
 
     def beat(self) -> None:
-        """Print a line for what takes long."""
+        """Print a line for what takes long, if this is a log and there was none for a while."""
         with self._lock:
             now = time.monotonic()
-            slow = [f"{name} ({now - began:.0f} s)" for name, began in self._open.items()]
-        if slow:
-            self._say(f"Still at it: {', '.join(slow)}")
+            slow = [name for name in self._open if now >= self._due(name)]
+            self._told |= dict.fromkeys(slow, now)
+            said = [f"{name} ({now - self._open[name]:.0f} s)" for name in slow]
+        if said and self._mode is Mode.LOG:
+            self._say(f"Still at it: {', '.join(said)}")
+
+    def _due(self, name: str) -> float:
+        told = self._told.get(name)
+        return self._open[name] + QUIET if told is None else told + HEARTBEAT
 
     def _say(self, sentence: str) -> None:
         if self._mode is not Mode.NONE:
@@ -101,8 +126,7 @@ class Steps:
 def steps(mode: Mode, console: Console) -> Iterator[Steps]:
     """Show steps until the block ends, and end those that are open then."""
     shown = Steps(mode, console)
-    is_log = chosen(mode, console) is Mode.LOG
-    with _beating(shown) if is_log else nullcontext():
+    with _repeated(shown.beat):
         try:
             yield shown
         finally:
@@ -110,14 +134,29 @@ def steps(mode: Mode, console: Console) -> Iterator[Steps]:
 
 
 @contextmanager
-def _beating(shown: Steps) -> Iterator[None]:
+def telling_waits(mode: Mode, console: Console) -> Iterator[None]:
+    """Say in the block which server is being asked, if its answer takes longer than 2 s."""
+    with steps(mode, console) as shown, _repeated(lambda: _tell_wait(shown)):
+        yield
+
+
+def _tell_wait(shown: Steps) -> None:
+    now = time.monotonic()
+    slow = (c for c in open_calls() if now - c.began >= TICK and now - c.since >= QUIET)
+    for call in [*slow][-1:]:  # the innermost tells most
+        call.show(shown.begin, shown.end)
+
+
+@contextmanager
+def _repeated(do: Callable[[], object]) -> Iterator[None]:
+    """Do something again and again until the block ends."""
     over = Event()
 
-    def beat() -> None:
-        while not over.wait(HEARTBEAT):
-            shown.beat()
+    def repeat() -> None:
+        while not over.wait(TICK):
+            do()
 
-    thread = Thread(target=beat, name="heartbeat", daemon=True)
+    thread = Thread(target=repeat, name="heartbeat", daemon=True)
     thread.start()
     try:
         yield

@@ -40,13 +40,14 @@ def suggested(found: Capabilities, settings: OpenAISettings) -> dict[str, Any]:
         "reasoning_effort": "default" if effort is None else effort,
         "temperature": options.temperature,
         "service_tier": options.service_tier,
+        "extra_body": dict(settings.extra_body) or None,
     }
     values = {name: value for name, value in values.items() if value is not None}
     return values | _room(needed, settings.model_copy(update=values))
 
 
 def as_toml(section: str, values: Mapping[str, Any]) -> str:
-    """Return a table of TOML; the values are texts and numbers."""
+    """Return a table of TOML; the values are any JSON, and TOML has no null."""
     lines = [f"{name} = {_quoted(value)}" for name, value in values.items()]
     return "\n".join([f"[{section}]", *lines])
 
@@ -83,4 +84,9 @@ def _room(needed: int, settings: OpenAISettings) -> dict[str, Any]:
 
 
 def _quoted(value: object) -> str:
+    if isinstance(value, dict):
+        pairs = [f"{_quoted(k)} = {_quoted(v)}" for k, v in value.items() if v is not None]
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(_quoted(one) for one in value if one is not None)}]"
     return msgspec.json.encode(value).decode()  # JSON's texts and numbers are TOML's too

@@ -117,7 +117,7 @@ def evaluate_index(index: SearchIndex, *, prompt_version: int | None = None) -> 
 
 
 def evaluate_file(
-    lines: Iterable[Line | Oversized], open_index: Callable[[], SearchIndex]
+    lines: Iterable[Line | Oversized], open_index: Callable[[], SearchIndex], name: str
 ) -> Evaluation:
     """Count the reviews of a file by their labels.
 
@@ -125,11 +125,13 @@ def evaluate_file(
         lines: Labelled reviews, whose stars say what is expected; or a review's id and the label
             that it should have, to be compared with the one in the index.
         open_index: Called if the index is needed.
+        name: Of the file, for errors.
 
     Raises:
         PermanentError: a line is neither, or not of the kind of the first.
     """
-    given = (one for number, line in enumerate(lines, 1) for one in _read(number, line))
+    numbered = enumerate(lines, 1)
+    given = (one for number, line in numbered for one in _read(f"{name}, line {number}", line))
     first = next(given, None)
     if first is None:
         return Evaluation(against="stars", tally=Tally())
@@ -174,26 +176,26 @@ def _cells(found: _Aggregations) -> Iterator[tuple[str, float, Sentiment, int]]:
                 yield month.key_as_string, stars.key, label.key, label.doc_count
 
 
-def _read(number: int, line: Line | Oversized) -> Iterator[tuple[int, _Given]]:
+def _read(place: str, line: Line | Oversized) -> Iterator[tuple[str, _Given]]:
     if isinstance(line, Oversized):
-        raise PermanentError(f"line {number} is too long to be a review: {line.size} bytes")
+        raise PermanentError(f"{place} is too long to be a review: {line.size} bytes")
     if not line.data.strip():
         return
     try:
-        yield number, _decoder.decode(line.data)
+        yield place, _decoder.decode(line.data)
     except (msgspec.MsgspecError, ValueError, RecursionError) as err:
         raise PermanentError(
-            f"line {number} is neither a labelled review nor a label for one: {err}"
+            f"{place} is neither a labelled review nor a label for one: {err}"
         ) from err
 
 
-def _of_one_kind(given: Iterable[tuple[int, _Given]], kind: str) -> Iterator[_Given]:
-    for number, one in given:
+def _of_one_kind(given: Iterable[tuple[str, _Given]], kind: str) -> Iterator[_Given]:
+    for place, one in given:
         if (one.stars is None) != (kind == "gold"):
             has = "has no stars" if one.stars is None else "has stars"
-            raise PermanentError(f"line {number} {has}, unlike those before it: give one kind")
+            raise PermanentError(f"{place} {has}, unlike those before it: give one kind")
         if kind == "gold" and not one.review_id:
-            raise PermanentError(f"line {number} has neither stars nor a review_id")
+            raise PermanentError(f"{place} has neither stars nor a review_id")
         yield one
 
 

@@ -131,8 +131,13 @@ def export(ledger: LedgerArchive) -> Iterator[bytes]:
         yield msgspec.json.encode(line)
 
 
-def restore(ledger: LedgerArchive, lines: Iterable[bytes]) -> int:
+def restore(ledger: LedgerArchive, lines: Iterable[bytes], name: str) -> int:
     """Record the lines of an export; what the ledger has already stays as it is.
+
+    Args:
+        ledger: To record in.
+        lines: Of the export.
+        name: Of its file, for errors.
 
     Returns:
         How many lines there were.
@@ -141,7 +146,7 @@ def restore(ledger: LedgerArchive, lines: Iterable[bytes]) -> int:
         PermanentError: a line is not of an export; those before it may be recorded.
     """
     numbered = enumerate(lines, 1)
-    read = (_read(number, line) for number, line in numbered if line.strip())
+    read = (_read(f"{name}, line {number}", line) for number, line in numbered if line.strip())
     count = 0
     for batch in batches(read, BATCH):
         ledger.record(dict(batch))
@@ -149,13 +154,13 @@ def restore(ledger: LedgerArchive, lines: Iterable[bytes]) -> int:
     return count
 
 
-def _read(number: int, line: bytes) -> tuple[LedgerKey, LedgerEntry]:
+def _read(place: str, line: bytes) -> tuple[LedgerKey, LedgerEntry]:
     try:
         one = _decoder.decode(line)
         key, labelled_at = _key(one), one.labelled_at.astimezone(UTC)
     # OverflowError: of a date that is none in UTC. The others are one kind since msgspec 0.21.
     except (msgspec.MsgspecError, OverflowError, ValueError) as err:
-        raise PermanentError(f"line {number} is not of an exported ledger: {err}") from err
+        raise PermanentError(f"{place} is not of an exported ledger: {err}") from err
     entry = LedgerEntry(
         sentiment=one.sentiment,
         confidence=one.confidence,

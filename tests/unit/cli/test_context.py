@@ -74,6 +74,26 @@ def test_a_longer_path_is_a_key_of_a_table() -> None:
     assert kafka.client == {"linger.ms": "5", "acks": "1"}
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1", 1),
+        ("0.5", 0.5),
+        ("true", True),
+        ('"1"', "1"),
+        ('{"a": [1, null]}', {"a": [1, None]}),
+        ("high", "high"),
+        ("NaN", "NaN"),
+        ("", ""),
+        ("[" * 9_999, "[" * 9_999),
+    ],
+)
+def test_a_field_of_the_request_is_json_where_it_is_json(text: str, value: object) -> None:
+    openai = load_settings(None, None, [f"openai.extra_body.x={text}"]).openai
+    assert openai.extra_body == {"x": value}
+    assert type(openai.extra_body["x"]) is type(value)
+
+
 @pytest.mark.parametrize("override", ["kafka", "kafka=1", "kafka.partitions"])
 def test_an_override_that_is_none_is_named(override: str) -> None:
     with pytest.raises(ConfigError, match=f"--set {override}: expected section.name=value"):
@@ -365,3 +385,9 @@ def test_a_ledger_that_is_a_file_or_away_is_not_warned_of(
     Context().warn_of_eviction()
     Context(overrides=("ledger.url=redis://127.0.0.1:1",)).warn_of_eviction()
     assert capsys.readouterr().err == ""
+
+
+def test_a_budget_without_a_price_is_an_error_before_anything_is_asked() -> None:
+    overrides = ("openai.model=llama", "limits.budget_usd=0.01")
+    with pytest.raises(ConfigError, match=r"^limits\.budget_usd is set, and no price of llama"):
+        Context(overrides=overrides).warn_of_prices()

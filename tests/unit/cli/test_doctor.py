@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import socket
 import sys
 import tomllib
 from collections.abc import AsyncIterator, Callable
@@ -12,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from reviewstream import app
-from reviewstream.cli import doctor, main
+from reviewstream.cli import connections, doctor, main
 from reviewstream.core.chat import ChatAnswer, ChatRequest
 from reviewstream.core.records import Sentiment
 from reviewstream.errors import RefusedError, StopError
@@ -294,3 +295,23 @@ def test_a_redis_that_is_away_is_missing(monkeypatch: pytest.MonkeyPatch) -> Non
     found, _ = checks()
     assert found["ledger.url"]["good"] is False
     assert "is away" in str(found["ledger.url"]["detail"])
+
+
+def test_a_server_is_tried_and_its_failure_is_told_with_the_setting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        found, _ = checks("-s", f"registry.url=http://127.0.0.1:{port}")
+    assert found["registry.url"]["good"] is True
+    assert found["registry.url"]["detail"] == f"127.0.0.1:{port} takes connections"
+    found, said = checks("-s", f"registry.url=http://127.0.0.1:{port}")
+    assert found["registry.url"]["good"] is False
+    cause = f"registry.url: no connection to 127.0.0.1:{port}: Connection refused"
+    assert f"missing {cause}\n          fix: start the server, or correct registry.url" in said
+
+
+def test_a_server_that_is_not_set_need_not_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "TIMEOUT", 0.0001)  # whatever runs on this machine
+    found, said = checks()
+    for name in ("source.port", "kafka.bootstrap_servers", "connect.url", "elasticsearch.url"):
+        assert found[name]["good"] is True
+        assert f"away    {name}: no connection to " in said

@@ -72,7 +72,7 @@ def test_a_file_that_is_no_export_is_one_sentence(file: Path, tmp_path: Path) ->
     (other := tmp_path / "other").write_text("hello\n")
     result = run(file, "import", str(other))
     assert result.exit_code == 2
-    assert "line 1 is not of an exported ledger" in result.output
+    assert f"{other}, line 1 is not of an exported ledger" in result.output
 
 
 def test_labels_are_forgotten_by_age_model_and_prompt(ledger: LedgerArchive, file: Path) -> None:

@@ -238,3 +238,16 @@ def test_without_transactions_nobody_is_shut_out(bed: Pipeline) -> None:
     assert rejects("replay", "--reason", "MODEL_REFUSED", *delivery).exit_code == 0
     assert bed.log.epochs == {}
     assert len(bed.labels()) == 22
+
+
+@pytest.mark.parametrize("verb", ["list", "replay"])
+def test_a_reason_that_is_none_is_refused_with_the_nearest(verb: str) -> None:
+    near, far = (rejects(verb, "--reason", name) for name in ("NOTJSON", "x"))
+    assert near.exit_code == far.exit_code == 2
+    assert "'NOTJSON' is not a reason. Did you mean NOT_JSON?" in near.output
+    assert "There are OTHER, NOT_UTF8, " in " ".join(far.output.split())
+
+
+def test_the_class_of_an_exception_may_be_any_name() -> None:
+    result = rejects("list", "--reason", "DataException", "--dlq")
+    assert "is not a reason" not in result.output

@@ -194,3 +194,13 @@ def test_the_index_is_made_ready() -> None:
         as_json = run(server, "index", "setup", "--json")
     assert (result.exit_code, result.output.strip()) == (0, "reviews is ready.")
     assert json.loads(as_json.stdout) == {"alias": "reviews", "documents": 3}
+
+
+@pytest.mark.parametrize("verb", ["status", "validate", "apply", "pause", "resume", "restart"])
+def test_a_page_that_is_not_found_is_not_of_connect(verb: str) -> None:
+    page: Answer = (404, "<html><body><h1>Not Found</h1></body></html>")
+    with canned({STATUS: page, VALIDATE: page}) as server:
+        result = run(server, "connector", verb)
+    assert result.exit_code == 2
+    assert "does connect.url lead to a proxy, a login page or another server?" in result.output
+    assert "<" not in result.output

@@ -33,10 +33,12 @@ def test_a_step_is_told_with_its_seconds_when_it_has_ended_well() -> None:
 def test_a_log_has_a_line_now_and_then_for_what_is_not_done(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(module, "QUIET", 0.0)
     monkeypatch.setattr(module, "HEARTBEAT", 0.01)
+    monkeypatch.setattr(module, "TICK", 0.01)
     where = console()
     with steps(Mode.LOG, where) as shown, shown.step("Kafka"), shown.step("Spark"):
-        while "Still at it: Kafka (0 s), Spark (" not in text(where):
+        while text(where).count("Still at it: Kafka (0 s), Spark (") < 2:
             pass
     said = text(where)
     Steps(Mode.LOG, where).beat()  # nothing is open

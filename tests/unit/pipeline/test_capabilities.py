@@ -554,3 +554,10 @@ def test_a_pasted_address_keeps_the_version_and_nothing_else_of_its_query() -> N
     assert address("?api-version=2026-01-01") == "https://model.example/v1?api-version=2026-01-01"
     assert address("?key=secret") == "https://model.example/v1"
     assert address("?api-version=1&key=secret") == "https://model.example/v1"
+
+
+def test_fields_of_the_user_s_own_are_suggested_as_they_are() -> None:
+    body = {"seed": 1, "top k": 0.5, "is on": True, "chat": {"tags": ["a", {"b": 2}]}}
+    settings = settings_of(extra_body={**body, "none": None})
+    table = tomllib.loads(as_toml("openai", suggested(check(answered, settings)[0], settings)))
+    assert table["openai"]["extra_body"] == body

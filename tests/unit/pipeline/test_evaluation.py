@@ -29,7 +29,9 @@ def lines(*entries: Any) -> Iterator[Line]:
 
 
 def evaluated(*entries: Any, index: SearchIndex | None = None) -> Evaluation:
-    return evaluate_file(lines(*entries), no_index if index is None else lambda: index)
+    return evaluate_file(
+        lines(*entries), no_index if index is None else lambda: index, "gold.jsonl"
+    )
 
 
 def index_of(*documents: dict[str, Any]) -> MemoryIndex:
@@ -96,17 +98,17 @@ def test_given_labels_are_looked_up_a_page_at_a_time() -> None:
 @pytest.mark.parametrize(
     ("entries", "complaint"),
     [
-        ([b"{"], "line 1 is neither a labelled review nor a label for one"),
-        ([b"\n", {"review_id": "a", "stars": 3}], "line 2 is neither"),
+        ([b"{"], "gold.jsonl, line 1 is neither a labelled review nor a label for one"),
+        ([b"\n", {"review_id": "a", "stars": 3}], "gold.jsonl, line 2 is neither"),
         ([{"review_id": "a", "sentiment": "positive"}], "Invalid enum value 'positive'"),
-        ([{"sentiment": "POSITIVE"}], "line 1 has neither stars nor a review_id"),
+        ([{"sentiment": "POSITIVE"}], "gold.jsonl, line 1 has neither stars nor a review_id"),
         (
             [document("a"), {"review_id": "a", "sentiment": "POSITIVE"}],
-            "line 2 has no stars, unlike those before it",
+            "gold.jsonl, line 2 has no stars, unlike those before it",
         ),
         (
             [{"review_id": "a", "sentiment": "POSITIVE"}, document("a")],
-            "line 2 has stars, unlike those before it",
+            "gold.jsonl, line 2 has stars, unlike those before it",
         ),
     ],
 )
@@ -116,8 +118,8 @@ def test_a_line_that_is_no_label_is_named(entries: list[Any], complaint: str) ->
 
 
 def test_a_line_that_is_too_long_is_named() -> None:
-    with pytest.raises(PermanentError, match="line 1 is too long to be a review: 9999999 bytes"):
-        evaluate_file([Oversized(0, 9_999_999, b"")], no_index)
+    with pytest.raises(PermanentError, match=r"^gold\.jsonl, line 1 is too long .* 9999999 bytes"):
+        evaluate_file([Oversized(0, 9_999_999, b"")], no_index, "gold.jsonl")
 
 
 def test_no_lines_are_no_labels() -> None:

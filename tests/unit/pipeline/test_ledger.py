@@ -20,7 +20,7 @@ def filled(count: int) -> MemoryLedger:
 def test_an_empty_ledger_has_nothing() -> None:
     assert holdings(MemoryLedger()) == ()
     assert list(export(MemoryLedger())) == []
-    assert restore(MemoryLedger(), []) == 0
+    assert restore(MemoryLedger(), [], "copy.jsonl") == 0
 
 
 def test_an_export_says_what_is_known_of_a_label() -> None:
@@ -44,7 +44,7 @@ def test_what_is_known_already_stays_and_blank_lines_are_nothing() -> None:
     lines = [*export(filled(2)), b"", b"\n"]
     ledger = MemoryLedger()
     ledger.record({key_of(0): entry_of(7)})
-    assert restore(ledger, lines) == 2
+    assert restore(ledger, lines, "copy.jsonl") == 2
     assert ledger.labels == {key_of(0): entry_of(7), key_of(1): entry_of(1)}
 
 
@@ -72,8 +72,8 @@ def test_what_is_known_already_stays_and_blank_lines_are_nothing() -> None:
 def test_a_line_of_something_else_is_named(change: dict[str, object]) -> None:
     (line,) = export(filled(1))
     changed = json.dumps({**json.loads(line), **change}).encode()
-    with pytest.raises(PermanentError, match="line 2 is not of an exported ledger: "):
-        restore(MemoryLedger(), [line, changed])
+    with pytest.raises(PermanentError, match=r"^copy\.jsonl, line 2 is not of an exported "):
+        restore(MemoryLedger(), [line, changed], "copy.jsonl")
 
 
 def test_the_largest_numbers_that_records_can_hold_are_taken_over() -> None:
@@ -87,15 +87,17 @@ def test_the_largest_numbers_that_records_can_hold_are_taken_over() -> None:
         "labelled_at": "9999-12-31T23:59:59.999999Z",
     }
     ledger = MemoryLedger()
-    assert restore(ledger, [json.dumps({**json.loads(line), **largest}).encode()]) == 1
+    assert (
+        restore(ledger, [json.dumps({**json.loads(line), **largest}).encode()], "copy.jsonl") == 1
+    )
     (again,) = export(ledger)
     assert {name: json.loads(again)[name] for name in largest} == largest
 
 
 @pytest.mark.parametrize("line", [b"{", b"\xff", b"[]", b"null"])
 def test_a_line_that_is_no_entry_is_named(line: bytes) -> None:
-    with pytest.raises(PermanentError, match="line 1 is not of an exported ledger: "):
-        restore(MemoryLedger(), [line])
+    with pytest.raises(PermanentError, match=r"^copy\.jsonl, line 1 is not of an exported "):
+        restore(MemoryLedger(), [line], "copy.jsonl")
 
 
 def test_many_are_pruned_in_batches_and_the_rest_stays() -> None:
