@@ -56,7 +56,7 @@ class RedisClaims:
         """End claims; where Redis is away, they run out by themselves."""
         with self._lock:
             self._held -= set(names)
-        with suppress(redis.RedisError), self._client.pipeline(transaction=False) as batch:
+        with suppress(redis.RedisError, ValueError), self._client.pipeline(transaction=False) as batch:
             for name in names:
                 batch.eval(_RELEASE, 1, CLAIM + name, self._holder)
             batch.execute()
@@ -76,7 +76,7 @@ class RedisClaims:
         while not self._ended.wait(self._lease / 1000 / RENEWALS):
             with self._lock:
                 held = tuple(self._held)
-            with suppress(redis.RedisError), self._client.pipeline(transaction=False) as batch:
+            with suppress(redis.RedisError, ValueError), self._client.pipeline(transaction=False) as batch:
                 for name in held:
                     batch.eval(_RENEW, 1, CLAIM + name, self._holder, self._lease)
                 batch.execute()
