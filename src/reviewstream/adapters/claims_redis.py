@@ -12,6 +12,8 @@ CLAIM: Final = b"reviewstream:buying:"  # what the key of a claim begins with
 RENEWALS: Final = 3  # in the time of a lease
 PATIENCE: Final = 1.0  # seconds to wait at the end for a renewal that is under way
 
+_FAILS: Final = (redis.RedisError, ValueError)  # the second where it is no Redis
+
 # A claim that has run out may be another's by now: only its holder's is removed, or renewed.
 _RELEASE: Final = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
@@ -56,7 +58,7 @@ class RedisClaims:
         """End claims; where Redis is away, they run out by themselves."""
         with self._lock:
             self._held -= set(names)
-        with suppress(redis.RedisError), self._client.pipeline(transaction=False) as batch:
+        with suppress(*_FAILS), self._client.pipeline(transaction=False) as batch:
             for name in names:
                 batch.eval(_RELEASE, 1, CLAIM + name, self._holder)
             batch.execute()
@@ -76,7 +78,7 @@ class RedisClaims:
         while not self._ended.wait(self._lease / 1000 / RENEWALS):
             with self._lock:
                 held = tuple(self._held)
-            with suppress(redis.RedisError), self._client.pipeline(transaction=False) as batch:
+            with suppress(*_FAILS), self._client.pipeline(transaction=False) as batch:
                 for name in held:
                     batch.eval(_RENEW, 1, CLAIM + name, self._holder, self._lease)
                 batch.execute()

@@ -145,7 +145,7 @@ class Problems:
         code = error.code()
         if code in _AWAY:
             return self.away(what)
-        text = f"{what}: {error.str()} ({error.name()})"
+        text = f"{what}: {_words(error)} ({error.name()})"
         if code in _REFUSED:
             return StopError(f"Kafka at {self._servers} refuses us: {text}")
         if code in _MISTAKES:
@@ -156,13 +156,18 @@ class Problems:
 
     def away(self, what: str) -> ReviewStreamError:
         """Return the error of brokers that do not answer, or refused us on the way."""
-        cause = self._last.str() if self._last else "no answer"
+        cause = _words(self._last) if self._last else "no answer"
         if self._last and self._last.code() in _REFUSED:
             return StopError(f"Kafka at {self._servers} refuses us ({what}): {cause}")
         return TransientError(
             f"Kafka at {self._servers} cannot be reached ({what}): {cause}; "
             "is it running, and is kafka.bootstrap_servers right?"
         )
+
+
+def _words(error: KafkaError) -> str:
+    """Return what librdkafka says, which may be several lines or end with one, as one line."""
+    return " ".join(error.str().split())
 
 
 def error_in(err: KafkaException) -> KafkaError:

@@ -1,6 +1,6 @@
 """`LimitStore` in a Redis: for all machines of a cluster."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Final, cast
 
@@ -63,22 +63,7 @@ class RedisLimits:
             operation.why if isinstance(operation, End) else "",
         )
         with self._redis.plain_errors(LIMITS):
-            found = cast("list[bytes]", self._script(keys=[LIMITS], args=arguments))
-        *numbers, why = found
-        requests, tokens, wait, spacing, spent, reserved, is_spent, is_pending, allowed = map(
-            float, numbers
-        )
-        return Reply(
-            place=pace.Place(requests=requests, tokens=tokens),
-            wait=wait,
-            spacing=spacing,
-            spent=int(spent),
-            reserved=int(reserved),
-            is_spent=bool(is_spent),
-            is_pending=bool(is_pending),
-            tokens_per_minute=allowed,
-            ended=why.decode(),
-        )
+            return _reply(cast("list[bytes]", self._script(keys=[LIMITS], args=arguments)))
 
     def close(self) -> None:
         """See `LimitStore.close`."""
@@ -90,6 +75,24 @@ def script() -> str:
     lines = [f"local {name} = {getattr(pace, name)!r}" for name in _CONSTANTS]
     text = files(__package__).joinpath(SCRIPT).read_text(encoding="utf-8")
     return "\n".join([*lines, text])
+
+
+def _reply(found: Sequence[bytes]) -> Reply:
+    *numbers, why = found
+    requests, tokens, wait, spacing, spent, reserved, is_spent, is_pending, allowed = map(
+        float, numbers
+    )
+    return Reply(
+        place=pace.Place(requests=requests, tokens=tokens),
+        wait=wait,
+        spacing=spacing,
+        spent=int(spent),
+        reserved=int(reserved),
+        is_spent=bool(is_spent),
+        is_pending=bool(is_pending),
+        tokens_per_minute=allowed,
+        ended=why.decode(),
+    )
 
 
 def _spelled(operation: Operation) -> tuple[str | float, ...]:

@@ -11,12 +11,14 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from reviewstream.adapters.shapes import foreign
 from reviewstream.adapters.trust import tls_failure, trusting
 from reviewstream.asking import asking
 from reviewstream.errors import ConfigError, ReviewStreamError, TransientError
 
 SETTING: Final = "ledger.url (REVIEWSTREAM_LEDGER_URL)"
 KEEPS: Final = "noeviction"  # the maxmemory-policy that drops nothing
+SHAPES: Final = (AttributeError, LookupError, OverflowError, RecursionError, TypeError, ValueError)
 _AUTHORITY: Final = "url with ?ssl_ca_certs=FILE at its end"
 
 # Said once more, as redis 5 looks at no name by itself; in the URL they would win over ours.
@@ -92,8 +94,8 @@ class RedisClient:
 
         Raises:
             TransientError: Redis is away, or fails over.
-            ConfigError: It refuses us, or is not the one that we trust, is a cluster or full, or
-                something else is under the key.
+            ConfigError: It refuses us, or is not the one that we trust, is a cluster or full,
+                something else is under the key, or it is no Redis.
         """
         try:
             with asking(self._who):
@@ -108,6 +110,8 @@ class RedisClient:
             raise self._answered(err, key) from err
         except msgspec.MsgspecError as err:  # another program's data, perhaps
             raise self._unusable(err, key) from err
+        except SHAPES as err:  # the client takes every answer for one of a Redis
+            raise foreign(self._who, repr(err), setting=SETTING) from err
 
     def eviction(self) -> str:
         """Return the complaint if Redis may drop what it was told to keep; empty: it does not.

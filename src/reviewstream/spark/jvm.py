@@ -20,7 +20,7 @@ from pyspark.errors import PySparkRuntimeError
 from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
 
-from reviewstream.errors import PermanentError, ReviewStreamError
+from reviewstream.errors import ConfigError, PermanentError, ReviewStreamError
 from reviewstream.settings import SparkSettings
 from reviewstream.spark.session import SUBMITTED, configuration, prepare_python, spark_session
 
@@ -54,6 +54,7 @@ class Jvm:
 
     Raises:
         PermanentError: It has ended before it was ready.
+        ConfigError: There is no program to start it with.
     """
 
     def __init__(self, settings: SparkSettings) -> None:
@@ -112,6 +113,11 @@ class Jvm:
                 raise PermanentError(
                     "Spark's Java process ended before it was ready: `reviewstream doctor` looks"
                     " for Java, and its own words are above"
+                ) from err
+            except OSError as err:
+                raise ConfigError(
+                    f"Spark cannot be started: {err}; SPARK_HOME is the folder of a whole Spark:"
+                    " unset it to use pyspark's own"
                 ) from err
             except BaseException:  # nobody knows the process but by its group
                 self._is_muted = True

@@ -283,6 +283,12 @@ def test_a_setting_that_does_not_exist_is_named() -> None:
             make()
 
 
+def test_what_librdkafka_says_in_several_lines_is_one() -> None:
+    odd = KafkaSettings(client={"socket.timeout.ms": "1"})
+    with pytest.raises(ConfigError, match=r"^[^\n]*allowed range 10\.\.300000 [^\n]*under kafka$"):
+        KafkaLog(odd).ensure(["t"])
+
+
 @pytest.mark.parametrize("level", [logging.INFO, logging.DEBUG])
 def test_librdkafka_speaks_only_to_who_debugs(
     level: int, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from reviewstream.adapters.ledger_redis import RedisLedger
+from reviewstream.adapters.limits_redis import RedisLimits
 from reviewstream.adapters.redis_client import RedisClient
-from reviewstream.errors import ConfigError, TransientError
+from reviewstream.core.limits import End, Terms
+from reviewstream.errors import ConfigError, ReviewStreamError, TransientError
 from reviewstream_testbed.certificates import Authority, Certificate
 
 
@@ -153,6 +156,18 @@ def test_a_redis_that_may_drop_what_it_keeps_is_complained_about(policy: str) ->
 def test_a_redis_that_keeps_everything_or_does_not_say_is_fine(words: str) -> None:
     with answering(words) as url:
         assert complaint(url) == ""
+
+
+@pytest.mark.parametrize("words", [":7", "*1\r\n:7", "*x", "HTTP/1.1 400 Bad Request"])
+def test_what_answers_as_no_redis_does_is_one_sentence(words: str) -> None:
+    with answering(words) as url, pytest.raises(ReviewStreamError, match=r"ledger\.url"):
+        complaint(url)
+    with answering(words) as url, closing(RedisLedger(url, timeout=20)) as ledger:
+        with pytest.raises(ReviewStreamError, match=r"ledger\.url"):
+            list(ledger.entries())
+    with answering(words) as url, closing(RedisLimits(url, timeout=20)) as limits:
+        with pytest.raises(ReviewStreamError, match=r"ledger\.url"):
+            limits.apply(End(), Terms(model="m", account="a"))
 
 
 def test_a_redis_that_loads_cannot_say_yet() -> None:

@@ -7,15 +7,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
-from hypothesis import HealthCheck, assume, given, settings
+from click.testing import Result
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from reviewstream.cli import main
+from reviewstream.ports import OutgoingRecord
+from reviewstream.settings import KafkaSettings
+from reviewstream.wire.schemas import schema_text
 from tests.unit.adapters.canned import Answer, Canned, canned
+from tests.unit.cli.every_verb import CALLS, VERBS, World, check, leaves, topics_of, world
 from tests.unit.cli.test_servers import REGISTERED, RUNNING, STATUS, VALIDATE
+from tests.unit.pipeline.test_replay import Pipeline
 
-CODES = {0, 1, 2, 3}
 CONNECTOR = "reviews-elasticsearch"
 PUT = f"PUT /connectors/{CONNECTOR}/config"
 BY = {"sentiment": {"buckets": [{"key": "POSITIVE", "doc_count": 3}]}}
@@ -48,6 +52,13 @@ SEARCHED: dict[str, Any] = {
         },
     },
 }
+LABELS = '{"labels":[{"id":"1","sentiment":"POSITIVE","confidence":0.9}]}'
+LABELS_ANSWER = {
+    "id": "q",
+    "model": "m",
+    "choices": [{"index": 0, "message": {"content": LABELS}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12},
+}
 DONE: Answer = (200, {"acknowledged": True})
 GOOD: dict[str, Answer] = {
     **{asked: answer for asked, answer in REGISTERED.items() if isinstance(answer, tuple)},
@@ -55,31 +66,40 @@ GOOD: dict[str, Answer] = {
     VALIDATE: (200, {"configs": [{"value": {"name": "topics", "errors": ["odd"]}}]}),
     PUT: (201, {"tasks": []}),
     "GET /subjects": (200, ["s"]),
+    "GET /schemas/ids/1": (200, {"schema": schema_text("labelled_review")}),
+    "GET /schemas/ids/2": (200, {"schema": schema_text("rejected_review")}),
     "PUT /_index_template/reviews": DONE,
     "HEAD /_alias/reviews": (200, ""),
     "GET /reviews/_mapping": (200, {"reviews-v1": {"mappings": {"properties": {}}}}),
     "PUT /reviews-v1/_mapping": DONE,
+    "POST /reviews/_refresh": DONE,
     "POST /reviews/_count": (200, {"count": 3}),
     "POST /reviews/_search": (200, SEARCHED),
+    "POST /_search/scroll": (200, {**SEARCHED, "hits": {"hits": []}}),
+    "DELETE /_search/scroll": DONE,
+    "POST /v1/chat/completions": (200, LABELS_ANSWER),
 }
-VERBS = (
-    ("connector", "status"),
-    ("connector", "validate"),
-    ("connector", "apply"),
-    ("connector", "pause"),
-    ("connector", "restart", "--json"),
-    ("schemas", "register"),
-    ("schemas", "check"),
-    ("schemas", "show", "--json"),
-    ("schemas", "diff", "labelled_review", "registry:reviews.labelled-value"),
-    ("index", "setup"),
-    ("index", "setup", "--json"),
-    ("search", "fine"),
-    ("search", "fine", "--json"),
-    ("report",),
-    ("evaluate", "--json"),
-    ("evaluate", "--file", "GOLD"),
+SILENT = {("doctor",), ("run", "--once", "--no-setup")}  # they ask no server of these
+ASKING = tuple(
+    call
+    for call in CALLS
+    if call[0] not in {"demo", "ledger", "plan", "serve"} and call not in SILENT
 )
+TALKING = tuple(
+    call
+    for call in CALLS
+    if call[0] in {"doctor", "ledger", "plan", "reconcile", "rejects", "relabel", "run"}
+)
+FIRST = {  # setting of the server that is asked first
+    "connector": "connect.url",
+    "schemas": "registry.url",
+    "index": "elasticsearch.url",
+    "search": "elasticsearch.url",
+    "report": "elasticsearch.url",
+    "evaluate": "elasticsearch.url",
+    "reconcile": "registry.url",
+    "relabel": "registry.url",
+}
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: (
@@ -87,12 +107,20 @@ JSON = st.recursive(
     ),
     max_leaves=5,
 )
+HTML = b"<html>log in first</html>"
 BODIES = (
-    st.sampled_from([b"", b"<html>log in first</html>", b"\xff\xfe", b"[" * 2_000, b"1e999"])
+    st.sampled_from([b"", HTML, b"\xff\xfe", b"[" * 2_000, b"1e999"])
     | st.binary(max_size=20)
     | JSON.map(lambda value: json.dumps(value).encode())
 )
 TYPES = st.sampled_from(["application/json", "text/html", "", "text/plain; charset=no", "x" * 99])
+WEB = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 25\r\n\r\n" + HTML
+WORDS = [b"", WEB, b"\xff" * 16, b"\0\0\0\x04\0\0\0\0", b"+OK\r\n", b"-ERR no\r\n", b"*-1\r\n"]
+WORDS += [b"%1\r\n", b"$99999999999\r\nx", b"*99999999999\r\n", b"\x15\x03\x01\0\x02\x02\x28"]
+PRODUCT = {"x-elastic-product": "Elasticsearch"}
+EXAMPLES = int(os.environ.get("REVIEWSTREAM_TEST_EXAMPLES", "20"))  # a tenth of a second each
+QUIETLY = settings(max_examples=EXAMPLES, deadline=None)
+TOPICS = KafkaSettings()
 
 
 @pytest.fixture(scope="module")
@@ -102,28 +130,40 @@ def server() -> Iterator[Canned]:
 
 
 @pytest.fixture(scope="module")
-def gold(tmp_path_factory: pytest.TempPathFactory) -> str:
-    file = tmp_path_factory.mktemp("gold") / "gold.jsonl"
-    file.write_text('{"review_id":"a","sentiment":"POSITIVE"}\n')
-    return str(file)
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world(tmp_path_factory.mktemp("anything")) as place:
+        yield place
 
 
-def run(server: Canned, gold: str, verb: tuple[str, ...]) -> Result:
-    arguments = [gold if each == "GOLD" else each for each in verb]
-    urls = [f"{section}.url={server.url}" for section in ("registry", "connect", "elasticsearch")]
-    options = [option for url in urls for option in ("-s", url)]
+def bed() -> Pipeline:
+    """Return topics with a labelled review, a rejected line and one that may be sent again."""
+    bed = Pipeline("a", "", "b").stream()
+    bed.refuse(2)
+    return bed
+
+
+def ask(
+    place: World,
+    server: Canned,
+    call: tuple[str, ...],
+    *records: OutgoingRecord,
+    words: bytes = b"",
+) -> Result:
+    """Run a verb that finds its topics in memory, and the server at every URL."""
+    topics = bed()
+    for record in records:
+        topics.log.append(record)
+    url = f"url={server.url}"
+    urls = [f"{section}.{url}" for section in ("registry", "connect", "elasticsearch")]
     server.requests.clear()
-    return CliRunner().invoke(main, [*arguments, *options])
+    place.talker.words = words
+    with pytest.MonkeyPatch.context() as patch:
+        topics_of(topics, patch)
+        return place.run(call, *urls, f"openai.base_url={server.url}/v1", "openai.pack=1")
 
 
-def check(result: Result) -> None:
-    """Only what ends by itself ends in a sentence; anything else would be a traceback."""
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
-    assert result.exit_code in CODES
-    if result.exit_code == 2:
-        *_, last = result.stderr.splitlines()
-        assert last.startswith("reviewstream: ")
-        assert len(last) < 2_000
+def test_every_verb_is_driven() -> None:
+    assert {*leaves(main)} == VERBS.keys()
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -150,49 +190,106 @@ def spoiled(draw: st.DrawFn) -> dict[str, Answer]:
     return {**GOOD, asked: (status, replaced(body, path, draw(JSON)))}
 
 
-PRODUCT = {"x-elastic-product": "Elasticsearch"}
-EXAMPLES = int(os.environ.get("REVIEWSTREAM_TEST_EXAMPLES", "30"))  # a tenth of a second each
-SLOW = {HealthCheck.too_slow, HealthCheck.function_scoped_fixture}
-
-
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=SLOW)
+@QUIETLY
 @given(
-    verb=st.sampled_from(VERBS),
+    call=st.sampled_from(ASKING),
     answer=st.tuples(st.sampled_from([200, 201, 204, 302, 404, 500]), BODIES),
     kind=TYPES,
 )
 def test_any_answer_ends_in_a_sentence(
-    verb: tuple[str, ...], server: Canned, gold: str, answer: Answer, kind: str
+    call: tuple[str, ...], server: Canned, place: World, answer: Answer, kind: str
 ) -> None:
     server.headers = {**PRODUCT, "content-type": kind}
     server.answers = {**dict.fromkeys(GOOD, answer)}
-    result = run(server, gold, verb)
+    result = ask(place, server, call)
     check(result)
     assert "is ready" not in result.output
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=SLOW)
-@given(verb=st.sampled_from(VERBS), answers=spoiled())
+@QUIETLY
+@given(call=st.sampled_from(ASKING), answers=spoiled())
 def test_a_wrong_shape_at_any_depth_ends_in_a_sentence(
-    verb: tuple[str, ...], server: Canned, gold: str, answers: dict[str, Answer]
+    call: tuple[str, ...], server: Canned, place: World, answers: dict[str, Answer]
 ) -> None:
-    is_apply = verb == ("connector", "apply")  # which waits for what these say
-    assume(not is_apply or (answers[STATUS], answers[PUT]) == (RUNNING, GOOD[PUT]))
+    waits = call[0] == "run" or call[:2] == ("connector", "apply")  # for what these say
+    assume(not waits or (answers[STATUS], answers[PUT]) == (RUNNING, GOOD[PUT]))
     server.headers, server.answers = PRODUCT, {**answers}
-    check(run(server, gold, verb))
+    check(ask(place, server, call))
 
 
-@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
-@pytest.mark.parametrize("body", [b"<html>log in first</html>", b"[]", b"{}", b"7", b"\xff\xfe"])
+@pytest.mark.parametrize("call", ASKING, ids=" ".join)
 def test_an_answer_of_another_program_names_the_address_and_the_setting(
-    verb: tuple[str, ...], body: bytes, server: Canned, gold: str
+    call: tuple[str, ...], server: Canned, place: World
 ) -> None:
     server.headers = {**PRODUCT, "content-type": "application/json"}
-    server.answers = {**dict.fromkeys(GOOD, (200, body))}
-    if (body, verb[0]) == (b"[]", "schemas"):
-        return  # subjects without a version: a registry may say so
-    result = run(server, gold, verb)
-    assert result.exit_code == 2
-    assert server.url in result.stderr
-    setting = {"connector": "connect.url", "schemas": "registry.url"}
-    assert setting.get(verb[0], "elasticsearch.url") in result.stderr
+    for body in (HTML, b"[]", b"{}", b"7", b"\xff\xfe"):
+        server.answers = {**dict.fromkeys(GOOD, (200, body))}
+        result = ask(place, server, call)
+        check(result)
+        is_plain = body == b"[]" and call[0] == "schemas"  # a registry may say so: no versions
+        if call[0] in FIRST and not is_plain and server.requests:
+            assert result.exit_code == 2, body
+            assert server.url in result.stderr
+            assert FIRST[call[0]] in result.stderr
+
+
+@QUIETLY
+@given(
+    call=st.sampled_from(
+        [call for call in TALKING if call[0] in {"reconcile", "rejects", "relabel"}]
+    ),
+    records=st.lists(
+        st.builds(
+            OutgoingRecord,
+            topic=st.sampled_from(
+                [TOPICS.labelled_topic, TOPICS.rejected_topic, TOPICS.dead_letter_topic]
+            ),
+            key=st.binary(max_size=9),
+            value=st.none()
+            | st.binary(max_size=60).map(b"\0\0\0\0\1".__add__)
+            | st.binary(max_size=9),
+            headers=st.lists(
+                st.tuples(
+                    st.text(max_size=9)
+                    | st.sampled_from(["topic", "partition", "offset", "exception.class.name"]).map(
+                        "__connect.errors.".__add__
+                    ),
+                    st.binary(max_size=9),
+                )
+            ).map(tuple),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+)
+def test_any_record_ends_in_a_sentence(
+    call: tuple[str, ...], records: list[OutgoingRecord], server: Canned, place: World
+) -> None:
+    server.headers, server.answers = PRODUCT, {**GOOD}
+    check(ask(place, server, call, *records))
+
+
+def said(place: World, call: tuple[str, ...], words: bytes, *, first: bool) -> Result:
+    """Run a verb for which broker, Redis and review server are one that says these words."""
+    talker = place.talker
+    talker.words, talker.is_first = words, first
+    return place.run(call, f"ledger.url=redis://127.0.0.1:{place.port}/0", "ledger.timeout=0.2")
+
+
+@QUIETLY
+@given(
+    call=st.sampled_from(TALKING),
+    words=st.sampled_from(WORDS) | st.binary(max_size=60),
+    first=st.booleans(),
+)
+@example(call=("ledger", "stats"), words=b"+OK\r\n", first=False)
+@example(call=("ledger", "export", "OUT"), words=WEB, first=True)
+@example(call=("plan", "FILE", "--budget-usd", "1", "--json"), words=b"%1\r\n", first=False)
+@example(call=("rejects", "replay"), words=WEB, first=False)
+@example(call=("relabel", "--prompt-version", "2"), words=b"\xff" * 16, first=True)
+@example(call=("reconcile",), words=WEB, first=False)
+@example(call=("doctor",), words=b"", first=False)
+def test_any_words_end_in_a_sentence(
+    call: tuple[str, ...], words: bytes, first: Any, place: World
+) -> None:
+    check(said(place, call, words, first=first))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reviewstream.errors import PermanentError
+from reviewstream.errors import ConfigError, PermanentError
 from reviewstream.settings import SparkSettings
 from reviewstream.spark.jvm import Jvm
 
@@ -60,4 +60,10 @@ def test_a_jvm_that_cannot_be_started_is_one_sentence(
 ) -> None:
     monkeypatch.setenv("SPARK_HOME", spark_home(tmp_path, "exit 1"))
     with pytest.raises(PermanentError, match="ended before it was ready"):
+        Jvm(SparkSettings())
+
+
+def test_a_spark_home_without_a_spark_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARK_HOME", "/nonexistent")
+    with pytest.raises(ConfigError, match=r"'/nonexistent/.*unset it to use pyspark's own"):
         Jvm(SparkSettings())
