@@ -27,8 +27,8 @@ from benchmarks.command import run
 from benchmarks.labelling import distinct_reviews
 from reviewstream.adapters.kafka import KafkaLog
 from reviewstream.app import open_record_sink
-from reviewstream.core.records import Provenance, Review
-from reviewstream.pipeline.publishing import Topics
+from reviewstream.core.delivery.publishing import Topics
+from reviewstream.core.records.reviews import Provenance, Review
 from reviewstream.settings import Delivery, KafkaSettings
 from reviewstream.spark.sink import Task, publish, write_once
 from reviewstream_testbed import Testbed

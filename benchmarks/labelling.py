@@ -28,9 +28,9 @@ from pyspark.sql.types import StringType
 
 from benchmarks.command import run
 from reviewstream.cli.local import use_java
-from reviewstream.core.outcomes import Ok
-from reviewstream.core.parsing import parse_review
-from reviewstream.core.records import Origin, Review
+from reviewstream.core.records.outcomes import Ok
+from reviewstream.core.records.parsing import parse_review
+from reviewstream.core.records.reviews import Origin, Review
 from reviewstream.samples import expand
 from reviewstream.settings import (
     LedgerSettings,

@@ -19,17 +19,17 @@ from msgspec import structs
 
 from benchmarks.command import run
 from reviewstream.app import open_sorter
-from reviewstream.core.mapping import index_mapping
-from reviewstream.core.parsing import to_line
-from reviewstream.core.records import LabelledReview, Origin, Provenance, Review, Sentiment
-from reviewstream.core.versions import external_version
-from reviewstream.pipeline.stages import Comparison, Stages
-from reviewstream.ports import StoredRecord
+from reviewstream.core.delivery.avro import AvroCodec, to_avro
+from reviewstream.core.delivery.ports import StoredRecord
+from reviewstream.core.index.mapping import index_mapping
+from reviewstream.core.reconcile.services import Comparison, Stages
+from reviewstream.core.records.parsing import to_line
+from reviewstream.core.records.reviews import LabelledReview, Origin, Provenance, Review, Sentiment
+from reviewstream.core.records.versions import external_version
+from reviewstream.core.schemas.files import schema_text
+from reviewstream.core.transport.framing import Line
 from reviewstream.settings import KafkaSettings
 from reviewstream.testing import MemoryIndex, MemoryRegistry
-from reviewstream.wire.avro import AvroCodec, to_avro
-from reviewstream.wire.framing import Line
-from reviewstream.wire.schemas import schema_text
 
 STEP = 7_368_787  # a prime: takes the numbers in an order of its own
 LOST, DOUBLED, NOT_INDEXED = 17, 18, 19

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.command import run
-from reviewstream.wire import protocol
+from reviewstream.core.transport import protocol
 
 PIECE: Final = 1 << 20  # bytes
 LINE: Final = b'{"review_id": "%08d", "text": "' + b"a fine place to eat " * 38 + b'"}\n'

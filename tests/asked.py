@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from hashlib import sha256
 
-from reviewstream.core.controls import CONTROL_TEXTS
-from reviewstream.pipeline.probe import PROBE_TEXT
+from reviewstream.core.labelling.controls import CONTROL_TEXTS
+from reviewstream.core.labelling.probe import PROBE_TEXT
 
 OURS = {sha256(text.encode()).hexdigest() for text in (*CONTROL_TEXTS, PROBE_TEXT)}
 

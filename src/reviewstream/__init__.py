@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from reviewstream.core.outcomes import Ok, Rejected
-from reviewstream.core.parsing import parse_review
-from reviewstream.core.records import (
+from reviewstream.core.records.outcomes import Ok, Rejected
+from reviewstream.core.records.parsing import parse_review
+from reviewstream.core.records.reviews import (
     LabelledReview,
     Origin,
     Provenance,

@@ -18,32 +18,29 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import structs
 from pydantic import SecretStr
 
-from reviewstream.core.agreement import Cells, Scores
-from reviewstream.core.costs import Prices
-from reviewstream.core.markers import Marker
-from reviewstream.core.negotiation import Negotiation
-from reviewstream.errors import ConfigError
-from reviewstream.pipeline.labelling import Labeller, LabelPolicy
-from reviewstream.pipeline.limiting import SharedLimiter, terms_of
-from reviewstream.pipeline.remembering import CLAIM_PATIENCE
-from reviewstream.pipeline.unlimited import NoLedger
-from reviewstream.ports import (
+from reviewstream.core.delivery.markers import Marker
+from reviewstream.core.delivery.ports import RecordLog, RecordSink, TransactionalSink
+from reviewstream.core.index.ports import ConnectCluster, SearchIndex
+from reviewstream.core.labelling.agreement import Cells, Scores
+from reviewstream.core.labelling.costs import Prices
+from reviewstream.core.labelling.endpoint.negotiation import Negotiation
+from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
+from reviewstream.core.labelling.ledger.retrying import CLAIM_PATIENCE
+from reviewstream.core.labelling.limits.shared_limiter import SharedLimiter, terms_of
+from reviewstream.core.labelling.null_objects import NoLedger
+from reviewstream.core.labelling.ports import (
     ChatModel,
     Clock,
-    ConnectCluster,
     LabelLedger,
     LedgerArchive,
     LimitStore,
-    LineReader,
-    NewestVersions,
     PriceList,
-    RecordLog,
-    RecordSink,
-    SchemaRegistry,
-    SearchIndex,
-    Sorter,
-    TransactionalSink,
 )
+from reviewstream.core.records.ports import Sorter
+from reviewstream.core.relabel.ports import NewestVersions
+from reviewstream.core.schemas.ports import SchemaRegistry
+from reviewstream.core.transport.ports import LineReader
+from reviewstream.errors import ConfigError
 from reviewstream.settings import (
     ConnectSettings,
     KafkaSettings,
@@ -327,7 +324,7 @@ def open_only_sink(settings: KafkaSettings, name: str) -> Iterator[RecordSink]:
 
     With `at_least_once` there are no transactions, and nobody is shut out.
     """
-    from reviewstream.pipeline.fencing import FencedSink
+    from reviewstream.core.delivery.fencing import FencedSink
 
     if settings.delivery == "at_least_once":
         yield open_record_sink(settings)
@@ -396,7 +393,7 @@ def open_index(settings: Settings) -> SearchIndex:
 
 def prepare(settings: Settings) -> tuple[str, ...]:
     """Create what is missing before the first review flows; see `pipeline.setup`."""
-    from reviewstream.pipeline.setup import Services, set_up
+    from reviewstream.core.index.setup import Services, set_up
 
     services = Services(
         log=open_log(settings.kafka),

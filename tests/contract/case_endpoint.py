@@ -34,10 +34,10 @@ from pydantic import SecretStr
 
 from reviewstream.adapters.openai import OpenAIChat
 from reviewstream.app import priced
-from reviewstream.core.limits import Amount, Terms
-from reviewstream.core.records import LabelledReview, Origin, RejectedReview, Review
-from reviewstream.pipeline.labelling import Labeller, LabelPolicy
-from reviewstream.pipeline.limiting import SharedLimiter, terms_of
+from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
+from reviewstream.core.labelling.limits.operations import Amount, Terms
+from reviewstream.core.labelling.limits.shared_limiter import SharedLimiter, terms_of
+from reviewstream.core.records.reviews import LabelledReview, Origin, RejectedReview, Review
 from reviewstream.settings import LimitsSettings, OpenAISettings
 from reviewstream.testing import FakeClock, MemoryLimits, NoLedger
 

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from reviewstream.core.answers import read_answer
-from reviewstream.core.outcomes import Ok
-from reviewstream.core.prompts import build_prompt
-from reviewstream.core.records import Sentiment
+from reviewstream.core.labelling.answers import read_answer
+from reviewstream.core.labelling.ports import ChatModel
+from reviewstream.core.labelling.prompts import build_prompt
+from reviewstream.core.records.outcomes import Ok
+from reviewstream.core.records.reviews import Sentiment
 from reviewstream.errors import (
     LimitError,
     PermanentError,
@@ -17,7 +18,6 @@ from reviewstream.errors import (
     ThrottledError,
     TransientError,
 )
-from reviewstream.ports import ChatModel
 
 Misbehave = Callable[[str], None]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from reviewstream.core.index.ports import ConnectCluster, ConnectorStatus
 from reviewstream.errors import ConfigError, PermanentError
-from reviewstream.ports import ConnectCluster, ConnectorStatus
 from tests.contract.waiting import eventually
 
 Config = Mapping[str, str]

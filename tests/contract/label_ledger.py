@@ -15,9 +15,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reviewstream.core.records import Sentiment
-from reviewstream.pipeline.ledger import Selection, export, holdings, prune, restore
-from reviewstream.ports import LedgerArchive, LedgerEntry, LedgerKey
+from reviewstream.core.labelling.ledger.maintenance import (
+    Selection,
+    export,
+    holdings,
+    prune,
+    restore,
+)
+from reviewstream.core.labelling.ports import LedgerArchive, LedgerEntry, LedgerKey
+from reviewstream.core.records.reviews import Sentiment
 from reviewstream.settings import LedgerSettings
 from reviewstream.testing import MemoryLedger
 from tests.contract.ledger_entries import entries, entry_of, key_of, number_of

@@ -3,8 +3,8 @@
 import hashlib
 from datetime import UTC, datetime, timedelta
 
-from reviewstream.core.records import Sentiment
-from reviewstream.ports import LedgerEntry, LedgerKey
+from reviewstream.core.labelling.ports import LedgerEntry, LedgerKey
+from reviewstream.core.records.reviews import Sentiment
 
 MOMENT = datetime(2026, 11, 22, 12, 30, 15, 123_000, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from contextlib import closing
 from itertools import count
 
 from reviewstream.app import open_archive
-from reviewstream.ports import LedgerArchive
+from reviewstream.core.labelling.ports import LedgerArchive
 from reviewstream.settings import LedgerSettings
 from tests.contract.ledger_entries import entry_of, key_of
 

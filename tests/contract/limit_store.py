@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from reviewstream.adapters.clock import SystemClock
-from reviewstream.core.chat import RateLimits
-from reviewstream.core.limits import (
+from reviewstream.core.labelling.chat import RateLimits
+from reviewstream.core.labelling.limits.operations import (
     LEASE,
     End,
     GiveBack,
@@ -31,9 +31,17 @@ from reviewstream.core.limits import (
     Terms,
     apply,
 )
-from reviewstream.core.pace import BURST, HEARING, LISTEN, LONGEST_PAUSE, MARGIN, MINUTE, Place
-from reviewstream.pipeline.limiting import SharedLimiter
-from reviewstream.ports import LimitStore, RateLimiter
+from reviewstream.core.labelling.limits.pace import (
+    BURST,
+    HEARING,
+    LISTEN,
+    LONGEST_PAUSE,
+    MARGIN,
+    MINUTE,
+    Place,
+)
+from reviewstream.core.labelling.limits.shared_limiter import SharedLimiter
+from reviewstream.core.labelling.ports import LimitStore, RateLimiter
 from reviewstream.settings import LedgerSettings
 from tests.contract.limits_process import DEAREST
 from tests.contract.rate_limiter import RateLimiterContract

@@ -11,11 +11,11 @@ from contextlib import closing
 
 from reviewstream.adapters.clock import SystemClock
 from reviewstream.app import open_limits
-from reviewstream.core.chat import RateLimits
-from reviewstream.core.limits import Amount, Terms
+from reviewstream.core.labelling.chat import RateLimits
+from reviewstream.core.labelling.limits.operations import Amount, Terms
+from reviewstream.core.labelling.limits.shared_limiter import SharedLimiter
+from reviewstream.core.labelling.ports import LimitStore
 from reviewstream.errors import LimitError
-from reviewstream.pipeline.limiting import SharedLimiter
-from reviewstream.ports import LimitStore
 from reviewstream.settings import LedgerSettings, LimitsSettings
 
 AT_ONCE = 8  # who wait in one process

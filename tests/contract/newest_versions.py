@@ -5,7 +5,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reviewstream.ports import NewestVersions, Sighting
+from reviewstream.core.relabel.ports import NewestVersions, Sighting
 
 OpenVersions = Callable[[], NewestVersions]
 

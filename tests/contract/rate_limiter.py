@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from reviewstream.core.chat import RateLimits
-from reviewstream.core.limits import Amount
-from reviewstream.ports import RateLimiter
+from reviewstream.core.labelling.chat import RateLimits
+from reviewstream.core.labelling.limits.operations import Amount
+from reviewstream.core.labelling.ports import RateLimiter
 
 ONE = Amount(tokens=1, micro_usd=1)
 FIVE = Amount(tokens=100, micro_usd=5)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from reviewstream.core.delivery.ports import OutgoingRecord, RecordLog, RecordSink
 from reviewstream.errors import PermanentError
-from reviewstream.ports import OutgoingRecord, RecordLog, RecordSink
 
 
 def of(topic: str, key: str, value: bytes = b"v") -> OutgoingRecord:

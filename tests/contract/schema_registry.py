@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from reviewstream.core.schemas.ports import SchemaRegistry
 from reviewstream.errors import IncompatibleSchemaError, PermanentError
-from reviewstream.ports import SchemaRegistry
 
 A = {"name": "a", "type": "string"}
 B = {"name": "b", "type": "long", "default": 0}

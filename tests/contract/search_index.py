@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from reviewstream.core.mapping import index_mapping
-from reviewstream.core.records import Sentiment
+from reviewstream.core.evaluation.expected import evaluate_file
+from reviewstream.core.index.mapping import index_mapping
+from reviewstream.core.index.ports import SearchIndex
+from reviewstream.core.index.searching import HIGHLIGHT, Query, search
+from reviewstream.core.records.reviews import Sentiment
+from reviewstream.core.schemas.files import schema_text
+from reviewstream.core.transport.framing import Line
 from reviewstream.errors import ConfigError, PermanentError
-from reviewstream.pipeline.evaluation import evaluate_file
-from reviewstream.pipeline.search import HIGHLIGHT, Query, search
-from reviewstream.ports import SearchIndex
-from reviewstream.wire.framing import Line
-from reviewstream.wire.schemas import schema_text
 
 MAPPING = index_mapping(schema_text("labelled_review"))
 Write = Callable[[Mapping[str, Any], int], None]

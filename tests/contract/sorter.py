@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reviewstream.ports import Row, Sorter
+from reviewstream.core.records.ports import Row, Sorter
 
 OpenSorter = Callable[[int], Sorter]
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from reviewstream.core.records import LabelledReview, RejectedReview
+from reviewstream.core.records.reviews import LabelledReview, RejectedReview
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from reviewstream_testbed.openai_endpoint.dialect_table import DIALECTS
 from tests.contract.case_endpoint import Wired, wired

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reviewstream.core.chat import ChatAnswer, ChatRequest
-from reviewstream.core.costs import MILLION, Prices, cost_micro_usd
+from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
+from reviewstream.core.labelling.costs import MILLION, Prices, cost_micro_usd
+from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
+from reviewstream.core.labelling.limits.shared_limiter import SharedLimiter, terms_of
 from reviewstream.errors import LimitError, ThrottledError, UnansweredError
-from reviewstream.pipeline.labelling import Labeller, LabelPolicy
-from reviewstream.pipeline.limiting import SharedLimiter, terms_of
 from reviewstream.settings import LimitsSettings, OpenAISettings
 from reviewstream.testing import FakeChatModel, FakeClock, MemoryLimits, NoLedger
 from tests.contract.case_endpoint import (

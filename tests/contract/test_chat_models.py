@@ -6,8 +6,9 @@ import pytest
 from pydantic import SecretStr
 
 from reviewstream.adapters.openai import OpenAIChat
-from reviewstream.core.chat import ChatAnswer, ChatRequest
-from reviewstream.core.records import Sentiment
+from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
+from reviewstream.core.labelling.ports import ChatModel
+from reviewstream.core.records.reviews import Sentiment
 from reviewstream.errors import (
     LimitError,
     PermanentError,
@@ -15,7 +16,6 @@ from reviewstream.errors import (
     ThrottledError,
     TransientError,
 )
-from reviewstream.ports import ChatModel
 from reviewstream.settings import OpenAISettings
 from reviewstream.testing import FakeChatModel, judging
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint

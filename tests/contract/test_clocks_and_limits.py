@@ -3,7 +3,7 @@
 import pytest
 
 from reviewstream.adapters.clock import SystemClock
-from reviewstream.ports import Clock, RateLimiter
+from reviewstream.core.labelling.ports import Clock, RateLimiter
 from reviewstream.testing import FakeClock, NoLimit
 from tests.contract.clock import ClockContract
 from tests.contract.rate_limiter import RateLimiterContract

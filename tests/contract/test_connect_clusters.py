@@ -7,8 +7,8 @@ import pytest
 
 from reviewstream.adapters.connect import KafkaConnectCluster
 from reviewstream.adapters.kafka import KafkaLog
-from reviewstream.core.connector import connector_config
-from reviewstream.ports import ConnectCluster
+from reviewstream.core.index.connector import connector_config
+from reviewstream.core.index.ports import ConnectCluster
 from reviewstream.settings import (
     ConnectSettings,
     ElasticsearchSettings,

@@ -10,12 +10,15 @@ import msgspec
 import pytest
 
 from reviewstream import app
-from reviewstream.core.records import LabelledReview
-from reviewstream.core.versions import VERSION_HEADER, external_version
-from reviewstream.pipeline.rejects import Rejects, Wanted
-from reviewstream.pipeline.replay import Refusal, Repeater, Replayed
-from reviewstream.pipeline.search import Query, search
-from reviewstream.ports import OutgoingRecord, SearchIndex
+from reviewstream.core.delivery.avro import AvroCodec, to_avro
+from reviewstream.core.delivery.ports import OutgoingRecord
+from reviewstream.core.index.ports import SearchIndex
+from reviewstream.core.index.searching import Query, search
+from reviewstream.core.records.reviews import LabelledReview
+from reviewstream.core.records.versions import VERSION_HEADER, external_version
+from reviewstream.core.rejects.listing import Rejects, Wanted
+from reviewstream.core.rejects.replaying import Refusal, Repeater, Replayed
+from reviewstream.core.schemas.files import schema_text
 from reviewstream.settings import (
     ConnectSettings,
     ElasticsearchSettings,
@@ -23,11 +26,9 @@ from reviewstream.settings import (
     RegistrySettings,
     Settings,
 )
-from reviewstream.wire.avro import AvroCodec, to_avro
-from reviewstream.wire.schemas import schema_text
 from reviewstream_testbed import Testbed
 from tests.contract.waiting import eventually
-from tests.unit.wire.test_avro import REVIEW
+from tests.unit.core.delivery.test_avro import REVIEW
 
 LATER = datetime(2019, 1, 1, tzinfo=UTC)
 

@@ -11,9 +11,15 @@ from click.testing import CliRunner, Result
 from reviewstream.adapters.clock import SystemClock
 from reviewstream.adapters.openai import OpenAIChat
 from reviewstream.cli import main
-from reviewstream.pipeline.capabilities import MAX_QUESTIONS, CapabilityCheck
-from reviewstream.pipeline.policy import LabelPolicy
-from reviewstream.pipeline.trials import Capabilities, Outcome, Question, Trial, try_out
+from reviewstream.core.labelling.capabilities.check import MAX_QUESTIONS, CapabilityCheck
+from reviewstream.core.labelling.capabilities.trials import (
+    Capabilities,
+    Outcome,
+    Question,
+    Trial,
+    try_out,
+)
+from reviewstream.core.labelling.policy import LabelPolicy
 from reviewstream.settings import OpenAISettings, Settings
 from reviewstream.testing import FakeClock
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from reviewstream import errors
-from reviewstream.core.records import LabelledReview, RejectedReview
+from reviewstream.core.records.reviews import LabelledReview, RejectedReview
 from tests.contract.case_endpoint import case_endpoint, cases, ruled, sentiment, texts_of, wired
 
 pytestmark = [pytest.mark.model, pytest.mark.anyio]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reviewstream.core.records import LabelledReview, Reason, RejectedReview
+from reviewstream.core.records.reviews import LabelledReview, Reason, RejectedReview
 from reviewstream.errors import StopError
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from tests.contract.case_endpoint import Reply, Request, asked, case_endpoint, reply, wired

@@ -10,8 +10,8 @@ from pydantic import SecretStr
 
 from reviewstream.adapters.ledger_redis import LABELS, PROOF, PROOF_LEASE
 from reviewstream.app import open_archive
+from reviewstream.core.labelling.ports import LedgerArchive
 from reviewstream.errors import ConfigError, TransientError
-from reviewstream.ports import LedgerArchive
 from reviewstream.settings import LedgerSettings
 from reviewstream.testing import MemoryLedger
 from tests.contract.label_ledger import LabelLedgerContract, OpenAgain, SharedLedgerContract

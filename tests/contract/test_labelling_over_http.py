@@ -9,10 +9,11 @@ import pytest
 from pydantic import SecretStr
 
 from reviewstream.adapters.openai import OpenAIChat
-from reviewstream.core.outcomes import Ok
-from reviewstream.core.parsing import parse_review
-from reviewstream.core.prompts import PROMPT_VERSIONS
-from reviewstream.core.records import (
+from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
+from reviewstream.core.labelling.prompts import PROMPT_VERSIONS
+from reviewstream.core.records.outcomes import Ok
+from reviewstream.core.records.parsing import parse_review
+from reviewstream.core.records.reviews import (
     LabelledReview,
     Origin,
     Reason,
@@ -21,7 +22,6 @@ from reviewstream.core.records import (
     Sentiment,
 )
 from reviewstream.errors import StopError
-from reviewstream.pipeline.labelling import Labeller, LabelPolicy
 from reviewstream.settings import OpenAISettings
 from reviewstream.testing import FakeClock, NoLedger, NoLimit
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint

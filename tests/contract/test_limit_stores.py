@@ -13,9 +13,9 @@ from reviewstream.adapters.clock import SystemClock
 from reviewstream.adapters.limits_redis import LIMITS, RedisLimits
 from reviewstream.adapters.limits_sqlite import SqliteLimits
 from reviewstream.app import open_limits
-from reviewstream.core.limits import Look
+from reviewstream.core.labelling.limits.operations import Look
+from reviewstream.core.labelling.ports import LimitStore
 from reviewstream.errors import ConfigError, TransientError
-from reviewstream.ports import LimitStore
 from reviewstream.settings import LedgerSettings, LimitsSettings
 from reviewstream.testing import MemoryLimits
 from tests.contract.limit_store import (

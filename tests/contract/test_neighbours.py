@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import pytest
 
 from reviewstream.app import open_labeller
-from reviewstream.core.records import LabelledReview, Sentiment
+from reviewstream.core.records.reviews import LabelledReview, Sentiment
 from reviewstream.settings import LedgerSettings, LimitsSettings, OpenAISettings
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
-from tests.unit.pipeline.test_labelling import _reviews
+from tests.unit.core.labelling.test_labeller import _reviews
 
 pytestmark = pytest.mark.model
 

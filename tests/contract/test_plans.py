@@ -9,18 +9,18 @@ import pytest
 from pydantic import SecretStr
 
 from reviewstream.adapters.openai import OpenAIChat
-from reviewstream.core.batches import batches
-from reviewstream.core.outcomes import Ok
-from reviewstream.core.parsing import parse_review
-from reviewstream.core.prompts import PROMPT_VERSION, PROMPT_VERSIONS
-from reviewstream.core.records import LabelledReview, Origin, RejectedReview, Review
-from reviewstream.pipeline.labelling import Labeller, LabelPolicy
-from reviewstream.pipeline.planning import AnswerTokens, Plan, Planner, answer_tokens
-from reviewstream.ports import LabelLedger
+from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
+from reviewstream.core.labelling.planning import AnswerTokens, Plan, Planner, answer_tokens
+from reviewstream.core.labelling.ports import LabelLedger
+from reviewstream.core.labelling.prompts import PROMPT_VERSION, PROMPT_VERSIONS
+from reviewstream.core.records.batches import batches
+from reviewstream.core.records.outcomes import Ok
+from reviewstream.core.records.parsing import parse_review
+from reviewstream.core.records.reviews import LabelledReview, Origin, RejectedReview, Review
+from reviewstream.core.transport.framing import Line
 from reviewstream.samples import expand
 from reviewstream.settings import OpenAISettings, SourceSettings
 from reviewstream.testing import FakeClock, MemoryLedger, NoLedger, NoLimit
-from reviewstream.wire.framing import Line
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from tests.asked import of_users
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from reviewstream.core.outcomes import Ok
-from reviewstream.core.parsing import parse_review
-from reviewstream.core.records import LabelledReview
+from reviewstream.core.records.outcomes import Ok
+from reviewstream.core.records.parsing import parse_review
+from reviewstream.core.records.reviews import LabelledReview
 from reviewstream.errors import StopError
 from reviewstream.samples import expand
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint

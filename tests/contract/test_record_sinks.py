@@ -13,12 +13,12 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 
 from reviewstream.adapters.kafka import KafkaLog, KafkaRecordSink, client_config
 from reviewstream.adapters.kafka_transactions import KafkaTransactionalSink, find_marker
+from reviewstream.core.delivery.avro import AvroCodec, to_avro
+from reviewstream.core.delivery.ports import OutgoingRecord, RecordLog, RecordSink
+from reviewstream.core.schemas.files import schema_text
 from reviewstream.errors import ReviewStreamError
-from reviewstream.ports import OutgoingRecord, RecordLog, RecordSink
 from reviewstream.settings import KafkaSettings
 from reviewstream.testing import MemoryLog, MemorySink
-from reviewstream.wire.avro import AvroCodec, to_avro
-from reviewstream.wire.schemas import schema_text
 from reviewstream_testbed import Kafka, SchemaRegistry
 from tests.contract.record_sink import RecordSinkContract, of
 from tests.contract.transactional_sink import (
@@ -27,7 +27,7 @@ from tests.contract.transactional_sink import (
     commit,
     marker,
 )
-from tests.unit.wire.test_avro import REVIEW
+from tests.unit.core.delivery.test_avro import REVIEW
 
 
 class TestMemory(RecordSinkContract):

@@ -13,18 +13,18 @@ from msgspec import structs
 from reviewstream.adapters.kafka import KafkaLog, KafkaRecordSink
 from reviewstream.adapters.registry import ConfluentRegistry
 from reviewstream.app import open_only_sink, open_transactional_sink
-from reviewstream.core.lineage import Cause, made_from
-from reviewstream.core.parsing import to_line
-from reviewstream.core.records import Origin, Reason, RejectedReview, Stage
+from reviewstream.core.delivery.decoding import labelled_reader
+from reviewstream.core.delivery.fencing import FencedSink
+from reviewstream.core.delivery.ports import RecordSink
+from reviewstream.core.delivery.publishing import Publisher, find_topics
+from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
+from reviewstream.core.records.lineage import Cause, made_from
+from reviewstream.core.records.parsing import to_line
+from reviewstream.core.records.reviews import Origin, Reason, RejectedReview, Stage
+from reviewstream.core.rejects.listing import Rejects, Wanted
+from reviewstream.core.rejects.replaying import Refusal, Replayed, Replayer
+from reviewstream.core.schemas.ports import SchemaRegistry as SchemaRegistryPort
 from reviewstream.errors import ReviewStreamError
-from reviewstream.pipeline.fencing import FencedSink
-from reviewstream.pipeline.labelling import Labeller, LabelPolicy
-from reviewstream.pipeline.publishing import Publisher, find_topics
-from reviewstream.pipeline.reading import labelled_reader
-from reviewstream.pipeline.rejects import Rejects, Wanted
-from reviewstream.pipeline.replay import Refusal, Replayed, Replayer
-from reviewstream.ports import RecordSink
-from reviewstream.ports import SchemaRegistry as SchemaRegistryPort
 from reviewstream.settings import KafkaSettings, RegistrySettings
 from reviewstream.testing import (
     FakeChatModel,
@@ -36,7 +36,7 @@ from reviewstream.testing import (
 from reviewstream_testbed import Kafka, SchemaRegistry
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from tests.contract.waiting import eventually
-from tests.unit.pipeline.test_reconcile import review
+from tests.unit.core.reconcile.test_reconciliation import review
 
 LINES = 20
 

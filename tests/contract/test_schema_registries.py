@@ -3,7 +3,7 @@
 import pytest
 
 from reviewstream.adapters.registry import ConfluentRegistry
-from reviewstream.ports import SchemaRegistry as Port
+from reviewstream.core.schemas.ports import SchemaRegistry as Port
 from reviewstream.settings import RegistrySettings
 from reviewstream.testing import MemoryRegistry
 from reviewstream_testbed import SchemaRegistry

@@ -9,11 +9,11 @@ from elasticsearch import BadRequestError, ConflictError
 from elasticsearch import Elasticsearch as Client
 
 from reviewstream.adapters.elasticsearch import ElasticsearchIndex
-from reviewstream.core.records import Sentiment
+from reviewstream.core.evaluation.expected import evaluate_index
+from reviewstream.core.index.ports import SearchIndex
+from reviewstream.core.index.searching import report
+from reviewstream.core.records.reviews import Sentiment
 from reviewstream.errors import ConfigError
-from reviewstream.pipeline.evaluation import evaluate_index
-from reviewstream.pipeline.search import report
-from reviewstream.ports import SearchIndex
 from reviewstream.settings import ElasticsearchSettings
 from reviewstream.testing import MemoryIndex
 from reviewstream_testbed import Elasticsearch

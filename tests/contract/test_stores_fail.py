@@ -14,7 +14,7 @@ import redis
 from pydantic import SecretStr
 
 from reviewstream.app import open_labeller
-from reviewstream.core.records import LabelledReview
+from reviewstream.core.records.reviews import LabelledReview
 from reviewstream.errors import ConfigError, ReviewStreamError
 from reviewstream.settings import LedgerSettings, LimitsSettings, OpenAISettings
 from tests.contract.case_endpoint import (

@@ -6,10 +6,10 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from reviewstream.core.markers import Marker
+from reviewstream.core.delivery.attempt import attempt, deliver
+from reviewstream.core.delivery.markers import Marker
+from reviewstream.core.delivery.ports import OutgoingRecord, RecordLog, TransactionalSink
 from reviewstream.errors import PermanentError, TransientError
-from reviewstream.pipeline.delivery import attempt, deliver
-from reviewstream.ports import OutgoingRecord, RecordLog, TransactionalSink
 from tests.contract.record_sink import of
 
 PATIENCE = 30.0  # seconds

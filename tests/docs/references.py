@@ -17,10 +17,10 @@ import click
 from pydantic import BaseModel
 
 from reviewstream.cli import main
-from reviewstream.core.connector import connector_config
-from reviewstream.core.mapping import index_mapping
+from reviewstream.core.index.connector import connector_config
+from reviewstream.core.index.mapping import index_mapping
+from reviewstream.core.schemas.files import SchemaName, schema_text
 from reviewstream.settings import Settings
-from reviewstream.wire.schemas import SchemaName, schema_text
 from reviewstream_testbed.openai_endpoint.faults import KINDS
 from tests.mutation.survivors import listed
 

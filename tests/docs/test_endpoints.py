@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from reviewstream.core.dialects import DIALECTS, Dialect, dialect_of, least_effort
+from reviewstream.core.labelling.endpoint.dialects import (
+    DIALECTS,
+    Dialect,
+    dialect_of,
+    least_effort,
+)
 from reviewstream.settings import OpenAISettings, Settings
 from tests.docs.references import ROOT
 

@@ -13,7 +13,7 @@ from reviewstream import app
 from reviewstream.adapters.tcp_server import serving
 from reviewstream.cli.reading import served_source
 from reviewstream.cli.reconcile import comparison
-from reviewstream.pipeline.reconcile import Reconciliation
+from reviewstream.core.reconcile.reconciliation import Reconciliation
 from reviewstream.samples import write_sample
 from reviewstream.settings import Settings, SparkSettings
 from reviewstream.spark import batch_counts, start_query

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 from reviewstream import app
 from reviewstream.adapters.kafka import KafkaLog
+from reviewstream.core.delivery.ports import OutgoingRecord
 from reviewstream.errors import ConfigError, ReviewStreamError, StopError
-from reviewstream.ports import OutgoingRecord
 from reviewstream.samples import write_sample
 from reviewstream.settings import (
     ConnectSettings,

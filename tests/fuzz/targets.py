@@ -5,21 +5,21 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from reviewstream.core.answers import read_answer
-from reviewstream.core.chat import ChatAnswer
-from reviewstream.core.outcomes import Ok
-from reviewstream.core.parsing import parse_review, to_line
-from reviewstream.errors import ProtocolError
-from reviewstream.wire.avro import AvroCodec, AvroDecodeError
-from reviewstream.wire.framing import LineFramer
-from reviewstream.wire.protocol import (
+from reviewstream.core.delivery.avro import AvroCodec, AvroDecodeError
+from reviewstream.core.labelling.answers import read_answer
+from reviewstream.core.labelling.chat import ChatAnswer
+from reviewstream.core.records.outcomes import Ok
+from reviewstream.core.records.parsing import parse_review, to_line
+from reviewstream.core.schemas.files import SCHEMA_NAMES, schema_text
+from reviewstream.core.transport.framing import LineFramer
+from reviewstream.core.transport.protocol import (
     HEADER,
     MessageDecoder,
     MessageT,
     reply_decoder,
     request_decoder,
 )
-from reviewstream.wire.schemas import SCHEMA_NAMES, schema_text
+from reviewstream.errors import ProtocolError
 
 CORPUS: Final = Path(__file__).parent / "corpus"
 IDS: Final = ("1", "2", "3")

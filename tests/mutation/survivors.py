@@ -26,7 +26,6 @@ _TESTS: Final = (
     "tests/conftest.py",
     "tests/contract/schema_pairs.py",
     "tests/unit/core",
-    "tests/unit/wire",
 )
 _NAME: Final = re.compile(r"([\w.]+)\.x[_ǁ](\w+)__mutmut_\d+")
 

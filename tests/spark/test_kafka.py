@@ -13,8 +13,10 @@ from pyspark.sql import SparkSession
 from reviewstream.adapters.kafka import KafkaLog
 from reviewstream.adapters.tcp_server import ServeOptions, serving
 from reviewstream.app import open_registry
+from reviewstream.core.delivery.avro import AvroCodec
+from reviewstream.core.schemas.files import schema_text
+from reviewstream.core.schemas.registered import register_schemas
 from reviewstream.errors import ConfigError
-from reviewstream.pipeline.schemas import register_schemas
 from reviewstream.settings import (
     KafkaSettings,
     OpenAISettings,
@@ -25,8 +27,6 @@ from reviewstream.settings import (
 )
 from reviewstream.spark import drain_and_stop, failure_sentence, label_reviews, start_query
 from reviewstream.spark.checkpoint import Checkpoint, resolved
-from reviewstream.wire.avro import AvroCodec
-from reviewstream.wire.schemas import schema_text
 from reviewstream_testbed.kafka import Kafka
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from reviewstream_testbed.schema_registry import SchemaRegistry

@@ -9,8 +9,8 @@ from pyspark.sql import SparkSession
 from reviewstream.adapters.files import open_log
 from reviewstream.adapters.tcp_server import serving
 from reviewstream.app import open_archive
-from reviewstream.pipeline.labelling import LabelPolicy
-from reviewstream.pipeline.planning import Planner, answer_tokens
+from reviewstream.core.labelling.labeller import LabelPolicy
+from reviewstream.core.labelling.planning import Planner, answer_tokens
 from reviewstream.settings import LedgerSettings, OpenAISettings, Settings
 from reviewstream.spark import label_reviews
 from reviewstream.spark.options import source_options

@@ -9,7 +9,7 @@ import pytest
 
 from reviewstream.adapters.ledger_sqlite import default_file
 from reviewstream.app import located, open_limits
-from reviewstream.core.limits import GiveBack, Take, Terms
+from reviewstream.core.labelling.limits.operations import GiveBack, Take, Terms
 from reviewstream.errors import ConfigError
 from reviewstream.settings import LedgerSettings, LimitsSettings
 

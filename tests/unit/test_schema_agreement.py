@@ -25,13 +25,13 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from reviewstream.core.connector import connector_config
-from reviewstream.core.mapping import index_mapping
-from reviewstream.core.records import LabelledReview, RejectedReview
-from reviewstream.core.versions import VERSION_HEADER
+from reviewstream.core.index.connector import connector_config
+from reviewstream.core.index.mapping import index_mapping
+from reviewstream.core.records.reviews import LabelledReview, RejectedReview
+from reviewstream.core.records.versions import VERSION_HEADER
+from reviewstream.core.schemas.files import SCHEMA_NAMES, SchemaName, schema_text
 from reviewstream.settings import Settings
 from reviewstream.spark.columns import LABELLED, REJECTION
-from reviewstream.wire.schemas import SCHEMA_NAMES, SchemaName, schema_text
 
 RECORDS: Mapping[SchemaName, type[Struct]] = {
     "labelled_review": LabelledReview,

@@ -5,11 +5,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from reviewstream.core.chat import ChatAnswer, RateLimits
-from reviewstream.core.limits import Amount
-from reviewstream.core.prompts import build_prompt
-from reviewstream.core.records import Sentiment
-from reviewstream.ports import ChatModel, Clock, LabelLedger, LedgerEntry, LedgerKey, RateLimiter
+from reviewstream.core.labelling.chat import ChatAnswer, RateLimits
+from reviewstream.core.labelling.limits.operations import Amount
+from reviewstream.core.labelling.ports import (
+    ChatModel,
+    Clock,
+    LabelLedger,
+    LedgerEntry,
+    LedgerKey,
+    RateLimiter,
+)
+from reviewstream.core.labelling.prompts import build_prompt
+from reviewstream.core.records.reviews import Sentiment
 from reviewstream.testing import FakeChatModel, FakeClock, MemoryLedger, NoLedger, NoLimit, judging
 
 REQUEST = build_prompt(["fine", "bad"]).request

@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from reviewstream.adapters.trust import trusting, untrusted
-from reviewstream.core.hosts import is_loopback
+from reviewstream.core.transport.hosts import is_loopback
 from reviewstream.errors import ConfigError
 from reviewstream.settings import revealed
 

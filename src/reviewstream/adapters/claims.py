@@ -11,7 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
-from reviewstream.ports import LedgerKey
+from reviewstream.core.labelling.ports import LedgerKey
 
 # `struct flock` of Linux: type, whence, start, length, process. Locks of this kind belong to an
 # open file, not to a process: two ledgers in one process keep each other out too.

@@ -15,8 +15,9 @@ from msgspec import Struct
 from reviewstream.adapters.shapes import foreign, shaped_body
 from reviewstream.adapters.trust import client_failure, tls_failure, trusting
 from reviewstream.asking import asking
-from reviewstream.core.connector import RESTING, connector_advice
-from reviewstream.core.json_values import as_mapping, decoded
+from reviewstream.core.index.connector import RESTING, connector_advice
+from reviewstream.core.index.ports import ConnectorStatus
+from reviewstream.core.records.json_values import as_mapping, decoded
 from reviewstream.errors import (
     ConfigError,
     PermanentError,
@@ -24,7 +25,6 @@ from reviewstream.errors import (
     StopError,
     TransientError,
 )
-from reviewstream.ports import ConnectorStatus
 from reviewstream.settings import ConnectSettings
 
 REQUEST_TIMEOUT: Final = 30.0  # seconds; a worker asks its leader, and loads plugins

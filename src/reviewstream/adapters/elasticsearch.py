@@ -21,8 +21,8 @@ from msgspec import Struct, field
 from reviewstream.adapters.shapes import SHOWN, foreign, shaped
 from reviewstream.adapters.trust import tls_failure, trusting
 from reviewstream.asking import asking
-from reviewstream.core.json_values import as_mapping, kept
-from reviewstream.core.mapping import ALIAS_SUFFIX, mapping_drift
+from reviewstream.core.index.mapping import ALIAS_SUFFIX, mapping_drift
+from reviewstream.core.records.json_values import as_mapping, kept
 from reviewstream.errors import (
     ConfigError,
     PermanentError,

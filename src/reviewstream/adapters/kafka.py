@@ -21,9 +21,9 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from reviewstream.adapters.kafka_errors import Problems, error_in
-from reviewstream.core.kafka_login import oauth_login
+from reviewstream.core.delivery.kafka_login import oauth_login
+from reviewstream.core.delivery.ports import OutgoingRecord, StoredRecord
 from reviewstream.errors import PermanentError, ReviewStreamError, StopError, TransientError
-from reviewstream.ports import OutgoingRecord, StoredRecord
 from reviewstream.settings import KafkaSettings, revealed
 
 REQUEST_TIMEOUT: Final = 10.0  # seconds for one question to the brokers

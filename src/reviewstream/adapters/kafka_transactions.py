@@ -14,10 +14,10 @@ from reviewstream.adapters.kafka import (
     producer_config,
 )
 from reviewstream.adapters.kafka_errors import Problems, error_in
-from reviewstream.core.markers import Marker
-from reviewstream.ports import OutgoingRecord
+from reviewstream.core.delivery.marker_text import marker_of, marker_text
+from reviewstream.core.delivery.markers import Marker
+from reviewstream.core.delivery.ports import OutgoingRecord
 from reviewstream.settings import KafkaSettings
-from reviewstream.wire.markers import marker_of, marker_text
 
 FENCE_TIMEOUT: Final = 30.0  # seconds: undoing a dead attempt's transaction takes a moment
 FENCE_SLICE: Final = 1.0  # seconds of it, between which librdkafka's errors are looked at

@@ -8,7 +8,7 @@ import msgspec
 
 from reviewstream.adapters.claims_redis import CLAIM, RedisClaims
 from reviewstream.adapters.redis_client import RedisClient
-from reviewstream.ports import LedgerEntry, LedgerKey
+from reviewstream.core.labelling.ports import LedgerEntry, LedgerKey
 
 LABELS: Final = "reviewstream:labels"  # a hash: key of a label -> label, both as JSON
 PROOF: Final = CLAIM + b"proof"  # a claim of nothing: who may claim may write it

@@ -12,9 +12,9 @@ import msgspec
 
 from reviewstream.adapters.claims import FileClaims
 from reviewstream.adapters.sqlite_file import SqliteFile
-from reviewstream.core.batches import batches
+from reviewstream.core.labelling.ports import LedgerEntry, LedgerKey
+from reviewstream.core.records.batches import batches
 from reviewstream.errors import ConfigError
-from reviewstream.ports import LedgerEntry, LedgerKey
 
 VERSION: Final = 1  # of the table
 SETTING: Final = "ledger.file"

@@ -5,8 +5,8 @@ from importlib.resources import files
 from typing import Final, cast
 
 from reviewstream.adapters.redis_client import RedisClient
-from reviewstream.core import pace
-from reviewstream.core.limits import (
+from reviewstream.core.labelling.limits import pace
+from reviewstream.core.labelling.limits.operations import (
     End,
     GiveBack,
     Learn,

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from reviewstream.adapters.sqlite_file import SqliteFile
-from reviewstream.core.limits import (
+from reviewstream.core.labelling.limits.operations import (
     Ended,
     MicroUsd,
     Operation,
@@ -19,7 +19,7 @@ from reviewstream.core.limits import (
     Terms,
     apply,
 )
-from reviewstream.core.pace import Pace
+from reviewstream.core.labelling.limits.pace import Pace
 from reviewstream.errors import ConfigError
 
 VERSION: Final = 1  # of the table

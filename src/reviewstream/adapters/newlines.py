@@ -7,7 +7,7 @@ how far they may go cost the server one pass through the file.
 from collections.abc import Callable
 from typing import Final
 
-from reviewstream.wire.framing import NEWLINE
+from reviewstream.core.transport.framing import NEWLINE
 
 BLOCK: Final = 256 << 10  # bytes
 

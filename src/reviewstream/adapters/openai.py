@@ -14,12 +14,12 @@ from reviewstream.adapters.bodies import UnreadBodyError, bound_body
 from reviewstream.adapters.token_command import TokenCommand
 from reviewstream.adapters.trust import client_failure, tls_failure, trusting
 from reviewstream.asking import asking
-from reviewstream.core.blame import Blame, blame
-from reviewstream.core.chat import ChatAnswer, ChatRequest
-from reviewstream.core.completion import NotACompletion, read_completion
-from reviewstream.core.dialects import dialect_of
-from reviewstream.core.json_values import kept
-from reviewstream.core.refusals import Refused, read_error, without_echo
+from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
+from reviewstream.core.labelling.endpoint.blame import Blame, blame
+from reviewstream.core.labelling.endpoint.completion import NotACompletion, read_completion
+from reviewstream.core.labelling.endpoint.dialects import dialect_of
+from reviewstream.core.labelling.endpoint.refusals import Refused, read_error, without_echo
+from reviewstream.core.records.json_values import kept
 from reviewstream.errors import (
     BadAnswerError,
     CapacityError,

@@ -7,8 +7,8 @@ from typing import Final
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reviewstream.core.agreement import Cells, Scores
-from reviewstream.core.records import Sentiment
+from reviewstream.core.labelling.agreement import Cells, Scores
+from reviewstream.core.records.reviews import Sentiment
 from reviewstream.errors import ConfigError
 
 DPI: Final = 120

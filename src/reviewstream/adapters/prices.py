@@ -11,11 +11,11 @@ from decimal import ROUND_CEILING, Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from reviewstream.core.costs import MILLION, Prices
-from reviewstream.core.dialects import dialect_of
-from reviewstream.core.packs import overhead
-from reviewstream.core.prompts import BYTES_PER_TOKEN, MAX_TEXT_TOKENS, known_version
-from reviewstream.ports import PriceList
+from reviewstream.core.labelling.costs import MILLION, Prices
+from reviewstream.core.labelling.endpoint.dialects import dialect_of
+from reviewstream.core.labelling.packs import overhead
+from reviewstream.core.labelling.ports import PriceList
+from reviewstream.core.labelling.prompts import BYTES_PER_TOKEN, MAX_TEXT_TOKENS, known_version
 from reviewstream.settings import OpenAISettings
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, Schema
 from reviewstream.adapters.shapes import SHOWN, foreign, shaped
 from reviewstream.adapters.trust import VARIABLES, tls_failure
 from reviewstream.asking import asking
-from reviewstream.core.json_values import kept
+from reviewstream.core.records.json_values import kept
+from reviewstream.core.schemas.compatibility import incompatibilities
 from reviewstream.errors import (
     ConfigError,
     IncompatibleSchemaError,
@@ -21,7 +22,6 @@ from reviewstream.errors import (
     TransientError,
 )
 from reviewstream.settings import RegistrySettings
-from reviewstream.wire.compatibility import incompatibilities
 
 REQUEST_TIMEOUT: Final = 10.0  # seconds
 _EXPLAINED: Final = 3  # differences that a message names

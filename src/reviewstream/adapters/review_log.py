@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import IO, ClassVar, Final, Self
 
 from reviewstream.adapters.newlines import BLOCK, Newlines
-from reviewstream.core.parsing import MAX_LINE
+from reviewstream.core.records.parsing import MAX_LINE
+from reviewstream.core.transport.framing import NEWLINE, Line, LineFramer, Oversized
 from reviewstream.errors import SourceReplacedError
-from reviewstream.wire.framing import NEWLINE, Line, LineFramer, Oversized
 
 FINGERPRINTED: Final = 64 << 10  # bytes from the start of the file
 SAMPLED: Final = 4 << 10  # bytes before an offset

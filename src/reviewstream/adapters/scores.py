@@ -5,7 +5,7 @@ from typing import Any
 
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
 
-from reviewstream.core.agreement import Cells, Scores
+from reviewstream.core.labelling.agreement import Cells, Scores
 
 
 def score(cells: Cells) -> Scores:

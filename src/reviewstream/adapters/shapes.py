@@ -4,7 +4,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from reviewstream.core.json_values import NOT_JSON, decoded, kept
+from reviewstream.core.records.json_values import NOT_JSON, decoded, kept
 from reviewstream.errors import ConfigError
 
 SHOWN: Final = 300  # characters of a server's words in an error

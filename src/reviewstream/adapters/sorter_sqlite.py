@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from reviewstream.adapters.sqlite_temporary import open_temporary, plain_errors
-from reviewstream.ports import Row
+from reviewstream.core.records.ports import Row
 
 CACHE: Final = 16 << 10  # KiB of it in memory
 _WHAT: Final = "what is to be sorted"

@@ -8,11 +8,11 @@ from typing import Any, Final, NoReturn, Self, TypeAlias
 
 from reviewstream.adapters.access import Access
 from reviewstream.asking import asking
-from reviewstream.core.parsing import MAX_LINE
+from reviewstream.core.records.parsing import MAX_LINE
+from reviewstream.core.transport import protocol
+from reviewstream.core.transport.framing import Line, LineFramer, Oversized
+from reviewstream.core.transport.protocol import Data, End, ErrorCode, Heartbeat, Hello, Latest
 from reviewstream.errors import ProtocolError, SourceReplacedError, StopError, TransientError
-from reviewstream.wire import protocol
-from reviewstream.wire.framing import Line, LineFramer, Oversized
-from reviewstream.wire.protocol import Data, End, ErrorCode, Heartbeat, Hello, Latest
 
 RECEIVED: Final = 256 << 10  # bytes taken from the socket at once
 GROWN: Final = 1 << 20  # bytes by which a last line may have grown since the server said its size

@@ -21,9 +21,9 @@ from reviewstream.adapters.files import open_log
 from reviewstream.adapters.review_log import ReviewLog
 from reviewstream.adapters.tcp_plain import send_plain_lines
 from reviewstream.adapters.tcp_sessions import GREETING, Guest, Served, answer_requests, turn_away
-from reviewstream.core.hosts import is_loopback, numeric
+from reviewstream.core.transport import protocol
+from reviewstream.core.transport.hosts import is_loopback, numeric
 from reviewstream.errors import ConfigError
-from reviewstream.wire import protocol
 
 BACKLOG: Final = 128  # clients waiting to be accepted
 ACCEPT_PAUSE: Final = 0.1  # seconds

@@ -14,10 +14,10 @@ from reviewstream.adapters.access import Door
 from reviewstream.adapters.arrivals import Arrivals
 from reviewstream.adapters.channels import Channel
 from reviewstream.adapters.review_log import ANEW, ReviewLog
+from reviewstream.core.transport import protocol
+from reviewstream.core.transport.framing import NEWLINE
+from reviewstream.core.transport.protocol import ErrorCode
 from reviewstream.errors import ProtocolError, SourceReplacedError
-from reviewstream.wire import protocol
-from reviewstream.wire.framing import NEWLINE
-from reviewstream.wire.protocol import ErrorCode
 
 GREETING: Final = 10.0  # seconds that a client has to say hello
 LOADED: Final = 1 << 20  # bytes read from the file at once: each read costs a hop to a thread

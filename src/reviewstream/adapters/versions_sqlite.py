@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from reviewstream.adapters.sqlite_temporary import open_temporary, plain_errors
-from reviewstream.ports import Sighting
+from reviewstream.core.relabel.ports import Sighting
 
 CACHE: Final = 32 << 10  # KiB of it in memory
 _WHAT: Final = "the newest versions"

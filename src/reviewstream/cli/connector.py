@@ -9,11 +9,11 @@ import msgspec
 
 from reviewstream.cli.context import DONE, FINDINGS, Context, verb
 from reviewstream.cli.terminal import plain, plain_lines
-from reviewstream.core.connector import connector_advice, connector_config, without_secrets
+from reviewstream.core.index.connector import connector_advice, connector_config, without_secrets
 from reviewstream.errors import ConfigError
 
 if TYPE_CHECKING:
-    from reviewstream.ports import ConnectCluster, ConnectorStatus
+    from reviewstream.core.index.ports import ConnectCluster, ConnectorStatus
 
 
 @click.group("connector")

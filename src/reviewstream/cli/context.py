@@ -22,7 +22,7 @@ from reviewstream.cli.origins import Places, check_names, suggestion, variable, 
 from reviewstream.cli.progress import Mode
 from reviewstream.cli.steps import telling_waits
 from reviewstream.cli.terminal import plain, plain_json, plain_lines
-from reviewstream.core.prompts import known_version
+from reviewstream.core.labelling.prompts import known_version
 from reviewstream.errors import ConfigError, TransientError
 from reviewstream.settings import SETTINGS_FILE, Settings
 
@@ -74,8 +74,8 @@ class Context:
             ConfigError: There is a budget, which nothing can be counted against.
         """
         from reviewstream.app import priced
-        from reviewstream.pipeline.limiting import no_price, terms_of
-        from reviewstream.pipeline.policy import known_prices
+        from reviewstream.core.labelling.limits.shared_limiter import no_price, terms_of
+        from reviewstream.core.labelling.policy import known_prices
 
         terms_of(priced(self.settings.openai), self.settings.limits)
         if known_prices(priced(self.settings.openai)) is None:

@@ -121,7 +121,7 @@ def _running(
 def _refuse_no_review(context: Context, file: Path) -> None:
     """End with findings if no line of a file is a review: nothing need be started for that."""
     from reviewstream.cli.reading import lines_of
-    from reviewstream.pipeline.inspection import Inspection
+    from reviewstream.core.transport.inspection import Inspection
 
     seen = Inspection()
     with lines_of(context, str(file)) as lines:
@@ -169,7 +169,7 @@ class _Flow:
         """Stream everything, wait for the index, and compare the stages."""
         from reviewstream.app import prepare
         from reviewstream.cli.reading import served_source
-        from reviewstream.pipeline.inspection import Inspection
+        from reviewstream.core.transport.inspection import Inspection
         from reviewstream.spark.query import start_query
 
         seen = Inspection()
@@ -199,8 +199,8 @@ class _Flow:
     def _lines(self) -> int:
         """Return how many lines there are that are not blank."""
         from reviewstream.cli.reading import served_source
-        from reviewstream.core.parsing import is_blank
-        from reviewstream.wire.framing import Oversized
+        from reviewstream.core.records.parsing import is_blank
+        from reviewstream.core.transport.framing import Oversized
 
         with served_source(self._settings.source) as (_, lines):
             return sum(isinstance(line, Oversized) or not is_blank(line.data) for line in lines)
@@ -220,7 +220,7 @@ class _Flow:
         bars.update("indexed", indexed, good)
 
     def _bought(self) -> Counts:
-        from reviewstream.pipeline.ledger import holdings
+        from reviewstream.core.labelling.ledger.maintenance import holdings
 
         if self._ledger is None:
             return Counts()

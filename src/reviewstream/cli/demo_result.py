@@ -12,11 +12,11 @@ from reviewstream.cli.context import Context
 from reviewstream.cli.local import MOCK_KEY
 from reviewstream.cli.reconcile import findings
 from reviewstream.cli.terminal import plain
-from reviewstream.core.audit import Fault
+from reviewstream.core.reconcile.rules import Fault
 from reviewstream.settings import Settings
 
 if TYPE_CHECKING:
-    from reviewstream.pipeline.reconcile import Reconciliation
+    from reviewstream.core.reconcile.reconciliation import Reconciliation
 
 COUNTS: Final = ("read", "blank", "labelled", "rejected", "published", "indexed")
 QUERY: Final = "delicious | friendly | terrible"
@@ -78,7 +78,7 @@ def _present_index(context: Context, settings: Settings) -> None:
     from reviewstream.app import open_index
     from reviewstream.cli.report import sentiment_table
     from reviewstream.cli.search import hits_table
-    from reviewstream.pipeline.search import Query, report, search
+    from reviewstream.core.index.searching import Query, report, search
 
     index = open_index(settings)
     context.console.print(sentiment_table("stars", report(index).by_stars))

@@ -17,7 +17,7 @@ from rich.text import Text
 from reviewstream.cli.connections import failures
 from reviewstream.cli.context import DONE, FINDINGS, Context, verb
 from reviewstream.cli.endpoint_check import check_endpoint
-from reviewstream.core.hosts import is_loopback
+from reviewstream.core.transport.hosts import is_loopback
 from reviewstream.errors import ConfigError, ReviewStreamError
 from reviewstream.extras import EXTRAS, install_command
 from reviewstream.settings import revealed

@@ -11,14 +11,14 @@ from rich.text import Text
 from reviewstream.cli.context import DONE, FINDINGS, Context
 from reviewstream.cli.steps import steps
 from reviewstream.cli.terminal import plain
-from reviewstream.core.costs import MILLION, cost_micro_usd
-from reviewstream.core.prompts import expected_answer_tokens, question_tokens
-from reviewstream.core.usage import prompt_ceiling
+from reviewstream.core.labelling.ceilings import prompt_ceiling
+from reviewstream.core.labelling.costs import MILLION, cost_micro_usd
+from reviewstream.core.labelling.prompts import expected_answer_tokens, question_tokens
 
 if TYPE_CHECKING:
-    from reviewstream.pipeline.capability_report import Finding
-    from reviewstream.pipeline.policy import LabelPolicy
-    from reviewstream.pipeline.trials import Capabilities
+    from reviewstream.core.labelling.capabilities.capability_report import Finding
+    from reviewstream.core.labelling.capabilities.trials import Capabilities
+    from reviewstream.core.labelling.policy import LabelPolicy
     from reviewstream.settings import OpenAISettings
 
 USUAL: Final = 8  # questions of a check
@@ -37,10 +37,10 @@ def check_endpoint(context: Context) -> None:
         ConfigError: The settings cannot be used; nothing was asked.
     """
     from reviewstream.app import priced
-    from reviewstream.pipeline.capabilities import bill_of
-    from reviewstream.pipeline.capability_report import report
-    from reviewstream.pipeline.capability_settings import as_toml, suggested
-    from reviewstream.pipeline.policy import LabelPolicy
+    from reviewstream.core.labelling.capabilities.capability_report import report
+    from reviewstream.core.labelling.capabilities.check import bill_of
+    from reviewstream.core.labelling.capabilities.suggested_settings import as_toml, suggested
+    from reviewstream.core.labelling.policy import LabelPolicy
 
     given = context.settings.openai
     settings = priced(given)
@@ -79,7 +79,7 @@ def check_endpoint(context: Context) -> None:
 
 async def _asked(settings: "OpenAISettings", policy: "LabelPolicy") -> "Capabilities":
     from reviewstream.app import open_model, system_clock
-    from reviewstream.pipeline.capabilities import CapabilityCheck
+    from reviewstream.core.labelling.capabilities.check import CapabilityCheck
 
     async with open_model(settings) as model:
         return await CapabilityCheck(model, policy, system_clock()).run()
@@ -87,7 +87,7 @@ async def _asked(settings: "OpenAISettings", policy: "LabelPolicy") -> "Capabili
 
 def _announcement(policy: "LabelPolicy", settings: "OpenAISettings") -> str:
     """Return the sentence about what the check asks and costs; nothing is asked before it."""
-    from reviewstream.pipeline.capabilities import MAX_QUESTIONS, most_tokens
+    from reviewstream.core.labelling.capabilities.check import MAX_QUESTIONS, most_tokens
 
     request, answer = most_tokens(policy)
     likely = question_tokens(request) + expected_answer_tokens(1, version=policy.prompt_version)
@@ -109,7 +109,7 @@ def _bill(requests: int, tokens: int, micro_usd: int, settings: "OpenAISettings"
 
 
 def _is_priced(settings: "OpenAISettings") -> bool:
-    from reviewstream.pipeline.policy import known_prices
+    from reviewstream.core.labelling.policy import known_prices
 
     return known_prices(settings) is not None
 
@@ -122,9 +122,9 @@ def _price(given: "OpenAISettings", settings: "OpenAISettings") -> "Finding":
         settings: With the listed prices.
     """
     from reviewstream.app import open_price_list
-    from reviewstream.core.costs import tier_factor
-    from reviewstream.pipeline.capability_report import Finding
-    from reviewstream.pipeline.limiting import no_price
+    from reviewstream.core.labelling.capabilities.capability_report import Finding
+    from reviewstream.core.labelling.costs import tier_factor
+    from reviewstream.core.labelling.limits.shared_limiter import no_price
 
     if not _is_priced(settings):
         return Finding(name="price", state="beware", detail=no_price(settings))

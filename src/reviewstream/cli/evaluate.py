@@ -10,12 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from reviewstream.cli.context import Context, verb
-from reviewstream.core.agreement import Cells, Scores
-from reviewstream.core.records import Sentiment
+from reviewstream.core.labelling.agreement import Cells, Scores
+from reviewstream.core.records.reviews import Sentiment
 from reviewstream.errors import PermanentError
 
 if TYPE_CHECKING:
-    from reviewstream.pipeline.evaluation import Evaluation
+    from reviewstream.core.evaluation.expected import Evaluation
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +109,7 @@ def as_json(result: Result) -> dict[str, Any]:
 def _evaluated(context: Context, file: str | None, prompt_version: int | None) -> "Evaluation":
     from reviewstream.app import open_index
     from reviewstream.cli.reading import lines_of
-    from reviewstream.pipeline.evaluation import evaluate_file, evaluate_index
+    from reviewstream.core.evaluation.expected import evaluate_file, evaluate_index
 
     if file is None:
         return evaluate_index(open_index(context.settings), prompt_version=prompt_version)

@@ -15,8 +15,8 @@ def command() -> None:
 def setup(context: Context) -> None:
     """Create template, first index and alias; add the fields that an index lacks."""
     from reviewstream.app import open_index
-    from reviewstream.core.mapping import index_mapping
-    from reviewstream.wire.schemas import schema_text
+    from reviewstream.core.index.mapping import index_mapping
+    from reviewstream.core.schemas.files import schema_text
 
     index = open_index(context.settings)
     index.setup(index_mapping(schema_text("labelled_review")))

@@ -15,8 +15,8 @@ from reviewstream.cli.context import Context, verb
 from reviewstream.cli.terminal import plain
 
 if TYPE_CHECKING:
-    from reviewstream.pipeline.ledger import Holding
-    from reviewstream.ports import LedgerArchive
+    from reviewstream.core.labelling.ledger.maintenance import Holding
+    from reviewstream.core.labelling.ports import LedgerArchive
 
 MILLION: Final = 1_000_000
 
@@ -30,7 +30,7 @@ def command() -> None:
 @verb
 def stats(context: Context) -> None:
     """Count labels, tokens and dollars, by model and prompt version."""
-    from reviewstream.pipeline.ledger import holdings
+    from reviewstream.core.labelling.ledger.maintenance import holdings
 
     with _ledger(context) as ledger:
         found = holdings(ledger)
@@ -48,7 +48,7 @@ def export(context: Context, *, file: IO[bytes]) -> None:
 
     The file has no text of a review: a label is known by the SHA-256 of its text.
     """
-    from reviewstream.pipeline import ledger as looked_through
+    from reviewstream.core.labelling.ledger import maintenance as looked_through
 
     count = 0
     with _ledger(context) as ledger:
@@ -64,7 +64,7 @@ def export(context: Context, *, file: IO[bytes]) -> None:
 @verb
 def import_(context: Context, *, file: IO[bytes]) -> None:
     """Take over the labels of an exported FILE; a label that is there already stays as it is."""
-    from reviewstream.pipeline.ledger import restore
+    from reviewstream.core.labelling.ledger.maintenance import restore
 
     with _ledger(context) as ledger:
         _tell(context, "imported", restore(ledger, file, file.name))
@@ -85,8 +85,8 @@ def prune(
     request_id: str | None,
 ) -> None:
     """Forget labels for which all the given options hold; they will be bought again if needed."""
-    from reviewstream.pipeline.ledger import Selection, holdings
-    from reviewstream.pipeline.ledger import prune as forget
+    from reviewstream.core.labelling.ledger.maintenance import Selection, holdings
+    from reviewstream.core.labelling.ledger.maintenance import prune as forget
 
     if {older_than, model, prompt_version, request_id} == {None}:
         raise click.UsageError("say which: --older-than, --model, --prompt-version, --request-id")

@@ -14,13 +14,13 @@ from rich.text import Text
 from reviewstream.cli.context import FINDINGS, Context, verb
 from reviewstream.cli.limits import limited
 from reviewstream.cli.terminal import plain
-from reviewstream.core.costs import MILLION, tier_factor
-from reviewstream.core.manners import manners_of
+from reviewstream.core.labelling.costs import MILLION, tier_factor
+from reviewstream.core.labelling.endpoint.reasoning import manners_of
 
 if TYPE_CHECKING:
-    from reviewstream.pipeline.inspection import BadLines, Inspection
-    from reviewstream.pipeline.planning import AnswerTokens, Plan
-    from reviewstream.ports import LabelLedger, LedgerArchive
+    from reviewstream.core.labelling.planning import AnswerTokens, Plan
+    from reviewstream.core.labelling.ports import LabelLedger, LedgerArchive
+    from reviewstream.core.transport.inspection import BadLines, Inspection
     from reviewstream.settings import OpenAISettings, Settings
 
 EXPLICIT: Final = "prompt_cache_options"  # field of OpenAI's requests, gpt-5.6 and later
@@ -67,9 +67,9 @@ def command(context: Context, *, file: str, member: str | None) -> None:
     FILE is what `serve` takes. Exit code 1: the budget is too small, or no line is a review.
     """
     from reviewstream.app import priced
-    from reviewstream.pipeline.inspection import Inspection
-    from reviewstream.pipeline.planning import Planner, TierPrices, answer_tokens
-    from reviewstream.pipeline.policy import LabelPolicy
+    from reviewstream.core.labelling.planning import Planner, TierPrices, answer_tokens
+    from reviewstream.core.labelling.policy import LabelPolicy
+    from reviewstream.core.transport.inspection import Inspection
 
     settings = context.settings.model_copy(update={"openai": priced(context.settings.openai)})
     policy = LabelPolicy.of(settings.openai)
@@ -206,8 +206,8 @@ def _outlook(
         plan: To judge.
         answers: What the plan counts for each answer.
     """
-    from reviewstream.pipeline.planning import minutes
-    from reviewstream.pipeline.policy import known_prices
+    from reviewstream.core.labelling.planning import minutes
+    from reviewstream.core.labelling.policy import known_prices
 
     model = settings.openai
     is_priced = known_prices(model) is not None
@@ -233,7 +233,7 @@ def _outlook(
 def _warnings(
     given: "OpenAISettings", model: "OpenAISettings", answers: "AnswerTokens"
 ) -> Iterator[str]:
-    from reviewstream.pipeline.policy import first_options
+    from reviewstream.core.labelling.policy import first_options
 
     is_asked_not_to = first_options(model).reasoning_effort == "none"
     if manners_of(model.model).reasons and not is_asked_not_to and not answers.labels:
@@ -272,7 +272,7 @@ def _list_warnings(given: "OpenAISettings", model: "OpenAISettings") -> Iterator
 def _left(settings: "Settings") -> float | None:
     """Return what is left of the budget, in US dollars."""
     from reviewstream.app import open_limits
-    from reviewstream.pipeline.limiting import spent_micro_usd, terms_of
+    from reviewstream.core.labelling.limits.shared_limiter import spent_micro_usd, terms_of
     from reviewstream.settings import accounted
 
     if settings.limits.budget_usd is None:
@@ -296,8 +296,8 @@ def _origin(given: "OpenAISettings", model: "OpenAISettings") -> str:
         model: With the listed prices.
     """
     from reviewstream.app import open_price_list
-    from reviewstream.pipeline.limiting import no_price
-    from reviewstream.pipeline.policy import known_prices
+    from reviewstream.core.labelling.limits.shared_limiter import no_price
+    from reviewstream.core.labelling.policy import known_prices
 
     prices = open_price_list()
     if known_prices(model) is None:

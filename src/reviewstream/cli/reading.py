@@ -6,8 +6,8 @@ from functools import partial
 
 from reviewstream.cli.context import Context
 from reviewstream.cli.progress import Stages, stages
+from reviewstream.core.transport.framing import Line, Oversized
 from reviewstream.settings import SourceSettings
-from reviewstream.wire.framing import Line, Oversized
 
 TIMEOUT = 30.0  # seconds for an answer of the review server
 

@@ -14,11 +14,11 @@ from reviewstream.cli.context import DONE, FINDINGS, Context, verb
 from reviewstream.cli.patience import Patience
 from reviewstream.cli.progress import stages
 from reviewstream.cli.terminal import plain
-from reviewstream.core.audit import Fault, Finding, Stage
+from reviewstream.core.reconcile.rules import Fault, Finding, Stage
 
 if TYPE_CHECKING:
-    from reviewstream.pipeline.reconcile import Reconciliation
-    from reviewstream.pipeline.stages import Comparison, Tell
+    from reviewstream.core.reconcile.reconciliation import Reconciliation
+    from reviewstream.core.reconcile.services import Comparison, Tell
     from reviewstream.settings import Settings
 
 SENTENCES: Final = {
@@ -103,7 +103,7 @@ def comparison(
         found: Told everything that does not add up.
     """
     from reviewstream import app
-    from reviewstream.pipeline.stages import Comparison, Stages
+    from reviewstream.core.reconcile.services import Comparison, Stages
 
     stages = Stages(
         log=app.open_log(settings.kafka),

@@ -18,13 +18,13 @@ from reviewstream.asking import Call
 from reviewstream.cli.context import Context, verb
 from reviewstream.cli.limits import limited
 from reviewstream.cli.terminal import plain
-from reviewstream.core.costs import MILLION
-from reviewstream.core.records import Reason
+from reviewstream.core.delivery.avro import to_avro
+from reviewstream.core.labelling.costs import MILLION
+from reviewstream.core.records.reviews import Reason
 from reviewstream.errors import PermanentError
-from reviewstream.wire.avro import to_avro
 
 if TYPE_CHECKING:
-    from reviewstream.pipeline.rejects import Reject, Rejects, Wanted
+    from reviewstream.core.rejects.listing import Reject, Rejects, Wanted
 
 EXCERPT: Final = 80  # characters
 READING: Final = "reading the topics"
@@ -85,7 +85,7 @@ def list_(  # noqa: PLR0913 - an argument for each option
     out: IO[str] | None,
 ) -> None:
     """List the newest, with the beginning of what they hold."""
-    from reviewstream.pipeline.rejects import Wanted
+    from reviewstream.core.rejects.listing import Wanted
 
     rejects, wanted = opened(context, letters=dlq), Wanted(reasons=frozenset(reasons))
     tally = _Tally(out)
@@ -109,7 +109,7 @@ def list_(  # noqa: PLR0913 - an argument for each option
 @verb
 def show(context: Context, *, name: str, dlq: bool, raw: bool) -> None:
     """Print all there is about one, called by its ID in the list."""
-    from reviewstream.pipeline.rejects import Wanted
+    from reviewstream.core.rejects.listing import Wanted
 
     rejects = opened(context, letters=dlq)
     reject = _newest(rejects, Wanted(ids=frozenset({name})), name)
@@ -152,8 +152,8 @@ def replay(  # noqa: PLR0913 - an argument for each option
     still runs. The exit code is 1 if something did not get through.
     """
     from reviewstream.cli.replay import Replay
-    from reviewstream.pipeline.rejects import Wanted
-    from reviewstream.pipeline.repairs import repairs
+    from reviewstream.core.rejects.listing import Wanted
+    from reviewstream.core.rejects.patches import repairs
 
     if dlq and file:
         raise click.UsageError("--file repairs lines: records of --dlq are sent as they are")
@@ -170,7 +170,7 @@ def replay(  # noqa: PLR0913 - an argument for each option
 def opened(context: Context, *, letters: bool) -> "Rejects":
     """Return the rejects that the settings name."""
     from reviewstream import app
-    from reviewstream.pipeline.rejects import Rejects
+    from reviewstream.core.rejects.listing import Rejects
 
     settings = context.settings
     return Rejects(

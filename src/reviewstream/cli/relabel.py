@@ -13,15 +13,15 @@ from reviewstream.cli.context import DONE, FINDINGS, Context, verb
 from reviewstream.cli.limits import limited
 from reviewstream.cli.progress import Stages, stages
 from reviewstream.cli.signals import IN_FLIGHT, finishing, in_loop
-from reviewstream.core.batches import bounded
-from reviewstream.core.costs import MILLION
-from reviewstream.core.selection import Condition, parse_condition
+from reviewstream.core.labelling.costs import MILLION
+from reviewstream.core.records.batches import bounded
+from reviewstream.core.relabel.selection import Condition, parse_condition
 from reviewstream.errors import ConfigError, ReviewStreamError
 
 if TYPE_CHECKING:
-    from reviewstream.core.records import LabelledReview
-    from reviewstream.pipeline.relabel import Estimate, Progress
-    from reviewstream.pipeline.survey import Order, Survey, Surveyor
+    from reviewstream.core.records.reviews import LabelledReview
+    from reviewstream.core.relabel.relabelling import Estimate, Progress
+    from reviewstream.core.relabel.scan import Order, Survey, Surveyor
 
 ROUNDS: Final = 8  # requests, one after the other, between two moments at which all is published
 CHARACTERS: Final = 16 << 20  # of texts in memory, about
@@ -67,8 +67,8 @@ def command(
     Those that have a label of the prompt version already are left as they are: a second start goes
     on where the first one ended. The exit code is 1 if a review could not be labelled or read.
     """
-    from reviewstream.core.prompts import known_version
-    from reviewstream.pipeline.survey import Order
+    from reviewstream.core.labelling.prompts import known_version
+    from reviewstream.core.relabel.scan import Order
 
     known_version(prompt_version)
     context.warn_of_prices()
@@ -89,7 +89,7 @@ def command(
 @contextmanager
 def _opened(context: Context, order: "Order") -> "Iterator[Surveyor]":
     from reviewstream import app
-    from reviewstream.pipeline.survey import Surveyor
+    from reviewstream.core.relabel.scan import Surveyor
 
     settings = context.settings
     log, registry = app.open_log(settings.kafka), app.open_registry(settings.registry)
@@ -125,13 +125,13 @@ class _Run:
 
     def estimated(self) -> "Estimate":
         """Return what it would cost."""
-        from reviewstream.pipeline.relabel import estimate
+        from reviewstream.core.relabel.relabelling import estimate
 
         return estimate(self._work.due(), self._openai)
 
     def relabelled(self) -> "Progress":
         """Do it, until it is done or somebody asks us to stop."""
-        from reviewstream.pipeline.relabel import Progress
+        from reviewstream.core.relabel.relabelling import Progress
 
         self._progress = Progress()
         if not self._due:
@@ -148,9 +148,9 @@ class _Run:
 
     async def _relabel(self) -> None:
         from reviewstream import app
-        from reviewstream.pipeline.halt import Halted
-        from reviewstream.pipeline.publishing import Publisher, find_topics
-        from reviewstream.pipeline.relabel import Relabeller
+        from reviewstream.core.delivery.publishing import Publisher, find_topics
+        from reviewstream.core.labelling.shutdown import Halted
+        from reviewstream.core.relabel.relabelling import Relabeller
 
         settings = self._settings
         topics = find_topics(
@@ -202,7 +202,7 @@ def _surveyed(survey: "Survey") -> str:
 
 
 def _told(survey: "Survey", done: "Estimate | Progress") -> Iterator[str]:
-    from reviewstream.pipeline.relabel import Estimate
+    from reviewstream.core.relabel.relabelling import Estimate
 
     if isinstance(done, Estimate):
         yield (
@@ -225,7 +225,7 @@ def _dollars(micro_usd: int) -> str:
 
 
 def _code(survey: "Survey", done: "Estimate | Progress") -> int:
-    from reviewstream.pipeline.relabel import Progress
+    from reviewstream.core.relabel.relabelling import Progress
 
     left = isinstance(done, Progress) and done.labelled < survey.due
     return FINDINGS if left or survey.unreadable else DONE

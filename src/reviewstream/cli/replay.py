@@ -12,17 +12,17 @@ from reviewstream.cli.context import DONE, FINDINGS, Context
 from reviewstream.cli.progress import Stages, stages
 from reviewstream.cli.signals import IN_FLIGHT, finishing, in_loop
 from reviewstream.cli.terminal import plain
-from reviewstream.core.batches import bounded
-from reviewstream.core.costs import MILLION
+from reviewstream.core.labelling.costs import MILLION
+from reviewstream.core.labelling.shutdown import Halted
+from reviewstream.core.records.batches import bounded
+from reviewstream.core.rejects.replaying import Refusal, Repeater, Replayed, Replayer
 from reviewstream.errors import ReviewStreamError
-from reviewstream.pipeline.halt import Halted
-from reviewstream.pipeline.replay import Refusal, Repeater, Replayed, Replayer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from reviewstream.pipeline.rejects import Reject, Rejects, Remaining, Wanted
-    from reviewstream.ports import RecordSink
+    from reviewstream.core.delivery.ports import RecordSink
+    from reviewstream.core.rejects.listing import Reject, Rejects, Remaining, Wanted
 
 ROUNDS: Final = 8  # requests, one after the other, between two moments at which all is published
 BYTES: Final = 16 << 20  # of lines in memory, about
@@ -116,7 +116,7 @@ class Replay:
     ) -> AsyncIterator[tuple[Sender, Callable[[], object]]]:
         """Open the sender; with it comes what ends its waits, from any thread."""
         from reviewstream import app
-        from reviewstream.pipeline.publishing import Publisher, find_topics
+        from reviewstream.core.delivery.publishing import Publisher, find_topics
 
         settings = self._context.settings
         if self._letters:

@@ -9,8 +9,8 @@ from rich.text import Text
 from reviewstream.cli.context import Context, verb
 from reviewstream.cli.search import COLOURS
 from reviewstream.cli.terminal import plain
-from reviewstream.pipeline.search import Report, Row
-from reviewstream.pipeline.search import report as ask
+from reviewstream.core.index.searching import Report, Row
+from reviewstream.core.index.searching import report as ask
 
 
 @click.command("report")

@@ -80,7 +80,7 @@ def why_nothing(counts: Counts, source: SourceSettings) -> str:
         An empty text if something was labelled, or nothing was read.
     """
     from reviewstream.cli.reading import served_source
-    from reviewstream.pipeline.inspection import Inspection
+    from reviewstream.core.transport.inspection import Inspection
 
     if counts.labelled or not counts.rejected:
         return ""

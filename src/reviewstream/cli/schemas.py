@@ -15,9 +15,9 @@ from reviewstream.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reviewstream.pipeline.schemas import RegisteredSchema
-    from reviewstream.ports import SchemaRegistry
-    from reviewstream.wire.differences import SchemaDiff
+    from reviewstream.core.schemas.differences import SchemaDiff
+    from reviewstream.core.schemas.ports import SchemaRegistry
+    from reviewstream.core.schemas.registered import RegisteredSchema
 
 REGISTRY_PREFIX = "registry:"
 
@@ -31,7 +31,7 @@ def command() -> None:
 @verb
 def register(context: Context) -> None:
     """Set FULL_TRANSITIVE on our subjects, and register today's schemas."""
-    from reviewstream.pipeline.schemas import register_schemas
+    from reviewstream.core.schemas.registered import register_schemas
 
     _present(context, register_schemas(_registry(context), context.settings.kafka))
 
@@ -40,7 +40,7 @@ def register(context: Context) -> None:
 @verb
 def check(context: Context) -> None:
     """Compare today's schemas with every released one and with the registry; 1 if any differs."""
-    from reviewstream.pipeline.schemas import check_schemas
+    from reviewstream.core.schemas.registered import check_schemas
 
     findings = check_schemas(_registry(context), context.settings.kafka)
     if context.json:
@@ -57,7 +57,7 @@ def check(context: Context) -> None:
 @verb
 def show(context: Context) -> None:
     """Show the versions that the registry holds."""
-    from reviewstream.pipeline.schemas import registered_schemas
+    from reviewstream.core.schemas.registered import registered_schemas
 
     _present(context, registered_schemas(_registry(context), context.settings.kafka))
 
@@ -72,7 +72,7 @@ def diff(context: Context, *, old: str, new: str) -> None:
     Each is an .avsc file, `labelled_review` or `rejected_review` (today's), `labelled_review@1`
     (as it was released), or `registry:SUBJECT[@VERSION]`.
     """
-    from reviewstream.wire.differences import compare_schemas
+    from reviewstream.core.schemas.differences import compare_schemas
 
     found = compare_schemas(_schema(context, old), _schema(context, new))
     if context.json:
@@ -84,8 +84,8 @@ def diff(context: Context, *, old: str, new: str) -> None:
 
 
 def _schema(context: Context, reference: str) -> str:
-    from reviewstream.pipeline.schemas import own_schema, registered_schema
-    from reviewstream.wire.schemas import checked_schema
+    from reviewstream.core.schemas.files import checked_schema
+    from reviewstream.core.schemas.registered import own_schema, registered_schema
 
     if reference.startswith(REGISTRY_PREFIX):
         return registered_schema(_registry(context), reference.removeprefix(REGISTRY_PREFIX))

@@ -10,12 +10,12 @@ from rich.text import Text
 
 from reviewstream.cli.context import Context, verb
 from reviewstream.cli.terminal import plain, printable
-from reviewstream.core.records import Sentiment
-from reviewstream.pipeline.search import HIGHLIGHT, MAX_LIMIT, Found, Query
-from reviewstream.pipeline.search import search as ask
+from reviewstream.core.index.searching import HIGHLIGHT, MAX_LIMIT, Found, Query
+from reviewstream.core.index.searching import search as ask
+from reviewstream.core.records.reviews import Sentiment
 
 if TYPE_CHECKING:
-    from reviewstream.ports import SearchHit
+    from reviewstream.core.index.ports import SearchHit
 
 COLOURS = {"POSITIVE": "green", "NEUTRAL": "yellow", "NEGATIVE": "red"}
 _EXCERPT = 300  # characters of a text in which nothing is highlighted

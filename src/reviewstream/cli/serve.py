@@ -92,7 +92,7 @@ def command(  # noqa: PLR0913 - one for each option
 
 def _warn_of_no_review(log: "ReviewLog") -> None:
     """Say what a file seems to be of whose beginning no line is a review; it is served anyway."""
-    from reviewstream.pipeline.inspection import Inspection
+    from reviewstream.core.transport.inspection import Inspection
 
     seen = Inspection()
     with suppress(SourceReplacedError):  # whoever reads it is told

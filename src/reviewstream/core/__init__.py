@@ -1,1 +1,1 @@
-"""Records and rules: pure functions, no I/O, no clock, no chance."""
+"""Records and rules, a folder for each feature: no I/O, no clock, no chance, no vendor."""

@@ -17,15 +17,15 @@ from uuid import uuid4
 
 from pyspark.sql import SparkSession
 
-from reviewstream.core.markers import Marker, check_past
-from reviewstream.errors import ConfigError
-from reviewstream.pipeline.identity import (
+from reviewstream.core.delivery.checkpoint_metadata import (
     Identity,
     check_identity,
     identity_of,
     identity_text,
     read_identity,
 )
+from reviewstream.core.delivery.markers import Marker, check_past
+from reviewstream.errors import ConfigError
 from reviewstream.settings import IDENTITY, KafkaSettings, account_of, local_folder
 
 LOCK: Final = "reviewstream.lock"

@@ -18,7 +18,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from reviewstream.core.records import Origin, RejectedReview, Review
+from reviewstream.core.records.reviews import Origin, RejectedReview, Review
 from reviewstream.errors import PermanentError
 
 

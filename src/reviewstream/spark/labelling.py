@@ -14,10 +14,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
 
 from reviewstream import app
-from reviewstream.core.records import LabelledReview, Origin, RejectedReview, Review
+from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
+from reviewstream.core.labelling.limits.shared_limiter import terms_of
+from reviewstream.core.records.reviews import LabelledReview, Origin, RejectedReview, Review
 from reviewstream.errors import ConfigError, PermanentError
-from reviewstream.pipeline.labelling import Labeller, LabelPolicy
-from reviewstream.pipeline.limiting import terms_of
 from reviewstream.settings import LedgerSettings, LimitsSettings, OpenAISettings, Settings
 from reviewstream.spark.columns import LABEL, REJECTION, SOURCE, column, missing, rows_of
 from reviewstream.spark.properties import QUERY_ID, RUN_ID

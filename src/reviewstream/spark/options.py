@@ -6,7 +6,7 @@ from typing import Final, Self
 
 from pydantic import SecretStr
 
-from reviewstream.core.kafka_login import oauth_login
+from reviewstream.core.delivery.kafka_login import oauth_login
 from reviewstream.errors import ConfigError
 from reviewstream.settings import (
     Delivery,

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-from reviewstream.core.backoff import backoff
+from reviewstream.core.labelling.backoff import backoff
+from reviewstream.core.transport.ports import LineReader
+from reviewstream.core.transport.protocol import Hello
 from reviewstream.errors import TransientError
-from reviewstream.ports import LineReader
-from reviewstream.wire.protocol import Hello
 
 T = TypeVar("T")
 

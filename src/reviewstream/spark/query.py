@@ -17,7 +17,7 @@ from pyspark.sql import functions as F  # noqa: N812 - as every Spark user write
 from pyspark.sql.streaming.query import StreamingQuery
 
 from reviewstream import app, errors
-from reviewstream.core.markers import writer_name
+from reviewstream.core.delivery.markers import writer_name
 from reviewstream.errors import PermanentError, ReviewStreamError, TransientError
 from reviewstream.settings import KafkaSettings, Settings, accounted, located
 from reviewstream.spark.checkpoint import Checkpoint, resolved, use

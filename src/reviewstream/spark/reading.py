@@ -7,9 +7,9 @@ from itertools import chain, pairwise
 
 from pyspark.sql.datasource import InputPartition
 
-from reviewstream.ports import LineReader
+from reviewstream.core.transport.framing import Line, Oversized
+from reviewstream.core.transport.ports import LineReader
 from reviewstream.spark.patience import PatientReader
-from reviewstream.wire.framing import Line, Oversized
 
 MIN_RANGE = 4 << 10  # bytes: less is not worth a task of its own
 MAX_OFFSET = (1 << 63) - 1

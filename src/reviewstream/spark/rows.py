@@ -5,11 +5,11 @@ from datetime import datetime
 from itertools import chain
 from typing import TypeAlias
 
-from reviewstream.core.batches import bounded
-from reviewstream.core.outcomes import Ok, Rejected
-from reviewstream.core.parsing import MAX_LINE, is_blank, parse_review
-from reviewstream.core.records import Origin, Reason, RejectedReview, Review, Stage
-from reviewstream.wire.framing import Line, Oversized
+from reviewstream.core.records.batches import bounded
+from reviewstream.core.records.outcomes import Ok, Rejected
+from reviewstream.core.records.parsing import MAX_LINE, is_blank, parse_review
+from reviewstream.core.records.reviews import Origin, Reason, RejectedReview, Review, Stage
+from reviewstream.core.transport.framing import Line, Oversized
 
 SourceRow: TypeAlias = tuple[Review, Origin] | RejectedReview
 

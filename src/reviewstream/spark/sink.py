@@ -15,19 +15,20 @@ from pyspark.sql.datasource import DataSource, DataSourceStreamArrowWriter, Writ
 from pyspark.sql.types import StructType
 
 from reviewstream import app
-from reviewstream.core.batches import bounded
-from reviewstream.core.markers import Marker, check_past, checksum, writer_name
+from reviewstream.core.delivery import publishing
+from reviewstream.core.delivery.attempt import deliver
+from reviewstream.core.delivery.avro import labelled_of_row, rejected_of_row
+from reviewstream.core.delivery.markers import Marker, check_past, checksum, writer_name
+from reviewstream.core.delivery.ports import OutgoingRecord, RecordSink, TransactionalSink
+from reviewstream.core.delivery.publishing import Encoder, Topics, origin_text
+from reviewstream.core.records.batches import bounded
+from reviewstream.core.schemas.ports import SchemaRegistry
 from reviewstream.errors import ConfigError, TransientError
-from reviewstream.pipeline import publishing
-from reviewstream.pipeline.delivery import deliver
-from reviewstream.pipeline.publishing import Encoder, Topics, origin_text
-from reviewstream.ports import OutgoingRecord, RecordSink, SchemaRegistry, TransactionalSink
 from reviewstream.settings import KafkaSettings, RegistrySettings
 from reviewstream.spark.columns import LABELLED, missing, rows_of
 from reviewstream.spark.options import SinkOptions
 from reviewstream.spark.patience import Patience
 from reviewstream.spark.properties import BATCH_ID, QUERY_ID, RUN_ID
-from reviewstream.wire.avro import labelled_of_row, rejected_of_row
 
 PACK_RECORDS = 1_000
 PACK_BYTES = 1 << 20

@@ -26,13 +26,13 @@ from pyspark.sql.streaming.datasource import (
 from pyspark.sql.types import StructType
 
 from reviewstream import app
-from reviewstream.ports import LineReader
+from reviewstream.core.transport.ports import LineReader
+from reviewstream.core.transport.protocol import Hello, Latest
 from reviewstream.spark.columns import SOURCE, source_batch
 from reviewstream.spark.options import EARLIEST, LATEST, SourceOptions
 from reviewstream.spark.patience import Patience, PatientReader
 from reviewstream.spark.reading import ByteRange, read_range, split
 from reviewstream.spark.rows import in_batches, to_row
-from reviewstream.wire.protocol import Hello, Latest
 
 IDLE = 0.1  # seconds between two questions for new lines
 AT_HEAD = -1  # the offset of a query that starts at `latest` and has not met the server yet

@@ -3,7 +3,7 @@
 Each passes the contract that the real adapter passes; the project runs both through it.
 """
 
-from reviewstream.pipeline.unlimited import NoLedger, NoLimit
+from reviewstream.core.labelling.null_objects import NoLedger, NoLimit
 from reviewstream.testing.chat import FakeChatModel, judging
 from reviewstream.testing.clock import FakeClock
 from reviewstream.testing.connect import MemoryConnect

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from reviewstream.core.chat import ChatAnswer, ChatRequest
-from reviewstream.core.prompts import estimate_tokens
-from reviewstream.core.records import Sentiment
+from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
+from reviewstream.core.labelling.prompts import estimate_tokens
+from reviewstream.core.records.reviews import Sentiment
 
 Behaviour = Callable[[ChatRequest], ChatAnswer | Exception]
 

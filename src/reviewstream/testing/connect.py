@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from reviewstream.core.index.ports import ConnectorStatus
 from reviewstream.errors import ConfigError, PermanentError
-from reviewstream.ports import ConnectorStatus
 
 
 class MemoryConnect:

@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from reviewstream.core.mapping import mapping_drift
+from reviewstream.core.index.mapping import mapping_drift
+from reviewstream.core.index.searching import HIGHLIGHT
 from reviewstream.errors import ConfigError, PermanentError
-from reviewstream.pipeline.search import HIGHLIGHT
 
 T = TypeVar("T")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 
-from reviewstream.ports import LedgerEntry, LedgerKey
+from reviewstream.core.labelling.ports import LedgerEntry, LedgerKey
 
 
 class MemoryLedger:

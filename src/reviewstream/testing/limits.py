@@ -1,8 +1,16 @@
 """Limits and budgets, in memory."""
 
-from reviewstream.core.limits import Ended, Operation, Reply, Reserved, Shared, Terms, apply
-from reviewstream.core.pace import Pace
-from reviewstream.ports import Clock
+from reviewstream.core.labelling.limits.operations import (
+    Ended,
+    Operation,
+    Reply,
+    Reserved,
+    Shared,
+    Terms,
+    apply,
+)
+from reviewstream.core.labelling.limits.pace import Pace
+from reviewstream.core.labelling.ports import Clock
 
 
 class MemoryLimits:

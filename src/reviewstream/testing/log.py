@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from zlib import crc32
 
-from reviewstream.core.markers import Marker
+from reviewstream.core.delivery.markers import Marker
+from reviewstream.core.delivery.ports import OutgoingRecord, StoredRecord
 from reviewstream.errors import PermanentError, TransientError
-from reviewstream.ports import OutgoingRecord, StoredRecord
 
 
 class MemoryLog:

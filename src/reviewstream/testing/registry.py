@@ -3,8 +3,8 @@
 import json
 from collections.abc import Sequence
 
+from reviewstream.core.schemas.compatibility import incompatibilities
 from reviewstream.errors import IncompatibleSchemaError, PermanentError
-from reviewstream.wire.compatibility import incompatibilities
 
 _PLAIN = ("NONE", "BACKWARD", "FORWARD", "FULL")
 _LEVELS = {*_PLAIN, *(f"{level}_TRANSITIVE" for level in _PLAIN[1:])}

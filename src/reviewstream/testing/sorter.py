@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from reviewstream.ports import Row
+from reviewstream.core.records.ports import Row
 
 
 class MemorySorter:

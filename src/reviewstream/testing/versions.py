@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
-from reviewstream.ports import Sighting
+from reviewstream.core.relabel.ports import Sighting
 
 
 class MemoryVersions:

@@ -31,8 +31,14 @@ from reviewstream.adapters.tcp_server import (
 )
 from reviewstream.adapters.tcp_sessions import Guest
 from reviewstream.adapters.trust import trusting
+from reviewstream.core.transport.protocol import (
+    Error,
+    ErrorCode,
+    HelloRequest,
+    LatestRequest,
+    TailRequest,
+)
 from reviewstream.errors import ConfigError, ReviewStreamError, StopError, TransientError
-from reviewstream.wire.protocol import Error, ErrorCode, HelloRequest, LatestRequest, TailRequest
 from reviewstream_testbed.certificates import Authority, Certificate
 from tests.unit.adapters.test_tcp_server import replies
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from reviewstream.adapters.clock import SystemClock
-from reviewstream.ports import Clock
+from reviewstream.core.labelling.ports import Clock
 
 
 @pytest.fixture

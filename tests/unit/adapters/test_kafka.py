@@ -21,6 +21,7 @@ from reviewstream.adapters.kafka import (
 )
 from reviewstream.adapters.kafka_errors import Problems
 from reviewstream.adapters.kafka_transactions import KafkaTransactionalSink, transaction_config
+from reviewstream.core.delivery.ports import OutgoingRecord
 from reviewstream.errors import (
     ConfigError,
     PermanentError,
@@ -28,7 +29,6 @@ from reviewstream.errors import (
     StopError,
     TransientError,
 )
-from reviewstream.ports import OutgoingRecord
 from reviewstream.settings import KafkaSettings
 from reviewstream_testbed.certificates import Authority
 from reviewstream_testbed.gate import Gate

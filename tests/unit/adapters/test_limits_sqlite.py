@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from reviewstream.adapters.limits_sqlite import SqliteLimits
-from reviewstream.core.limits import End, Take, Terms
+from reviewstream.core.labelling.limits.operations import End, Take, Terms
 from reviewstream.errors import ConfigError, TransientError
 
 TAKE, TERMS = Take(tokens=1, micro_usd=5), Terms(model="m", account="a")

@@ -16,12 +16,12 @@ from msgspec import structs
 from pydantic import SecretStr, ValidationError
 
 from reviewstream.adapters.openai import MAX_MESSAGE, OpenAIChat
-from reviewstream.core.answers import read_answer
-from reviewstream.core.blame import QUOTA_WORDS
-from reviewstream.core.chat import ChatAnswer, ChatOptions, ChatRequest, RateLimits
-from reviewstream.core.completion import MAX_NAME
-from reviewstream.core.outcomes import Rejected
-from reviewstream.core.prompts import build_prompt
+from reviewstream.core.labelling.answers import read_answer
+from reviewstream.core.labelling.chat import ChatAnswer, ChatOptions, ChatRequest, RateLimits
+from reviewstream.core.labelling.endpoint.blame import QUOTA_WORDS
+from reviewstream.core.labelling.endpoint.completion import MAX_NAME
+from reviewstream.core.labelling.prompts import build_prompt
+from reviewstream.core.records.outcomes import Rejected
 from reviewstream.errors import (
     BadAnswerError,
     ConfigError,

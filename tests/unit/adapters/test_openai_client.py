@@ -9,8 +9,8 @@ from httpx import ConnectError, Response
 from pydantic import SecretStr
 
 from reviewstream.adapters.openai import OpenAIChat
-from reviewstream.core.chat import ChatAnswer
-from reviewstream.core.prompts import build_prompt
+from reviewstream.core.labelling.chat import ChatAnswer
+from reviewstream.core.labelling.prompts import build_prompt
 from reviewstream.errors import LimitError, StopError, TransientError
 from reviewstream.settings import OpenAISettings
 

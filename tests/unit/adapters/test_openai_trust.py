@@ -11,8 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from reviewstream.adapters.openai import OpenAIChat
-from reviewstream.core.chat import ChatAnswer
-from reviewstream.core.prompts import build_prompt
+from reviewstream.core.labelling.chat import ChatAnswer
+from reviewstream.core.labelling.prompts import build_prompt
 from reviewstream.errors import ConfigError, StopError
 from reviewstream.settings import OpenAISettings
 from reviewstream_testbed.certificates import Authority

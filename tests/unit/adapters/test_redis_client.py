@@ -13,7 +13,7 @@ import pytest
 from reviewstream.adapters.ledger_redis import RedisLedger
 from reviewstream.adapters.limits_redis import RedisLimits
 from reviewstream.adapters.redis_client import RedisClient
-from reviewstream.core.limits import End, Terms
+from reviewstream.core.labelling.limits.operations import End, Terms
 from reviewstream.errors import ConfigError, ReviewStreamError, TransientError
 from reviewstream_testbed.certificates import Authority, Certificate
 

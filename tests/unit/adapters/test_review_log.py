@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reviewstream.adapters.review_log import BLANK, FINGERPRINTED, ReviewLog
+from reviewstream.core.transport.framing import Line
 from reviewstream.errors import SourceReplacedError
-from reviewstream.wire.framing import Line
 
 files = st.lists(st.sampled_from([b"\n", b"a", b"bc\n", b"review", b"\r\n"])).map(b"".join)
 

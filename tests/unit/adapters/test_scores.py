@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from reviewstream.adapters.plots import plot_evaluation
 from reviewstream.adapters.scores import score
-from reviewstream.core.agreement import Cells, Scores
-from reviewstream.core.records import Sentiment
+from reviewstream.core.labelling.agreement import Cells, Scores
+from reviewstream.core.records.reviews import Sentiment
 from reviewstream.errors import ConfigError
 
 POSITIVE, NEUTRAL, NEGATIVE = Sentiment

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from reviewstream.adapters.tcp_client import ReviewClient
 from reviewstream.adapters.tcp_server import ServeOptions, ServerAddress, serving
 from reviewstream.adapters.tcp_sessions import LOADED, LOADED_LITTLE, Room
+from reviewstream.core.transport.framing import Line, LineFramer, Oversized
 from reviewstream.errors import ProtocolError, SourceReplacedError, TransientError
-from reviewstream.wire.framing import Line, LineFramer, Oversized
 
 CONTENT = b"".join(b'{"review_id": "%d"}' % n + b"\r\n" * (n % 3) for n in range(3000)) + b"last"
 SIZE = len(CONTENT)

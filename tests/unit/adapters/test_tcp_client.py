@@ -12,14 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reviewstream.adapters.tcp_client import ReviewClient
-from reviewstream.errors import (
-    ProtocolError,
-    ReviewStreamError,
-    SourceReplacedError,
-    TransientError,
-)
-from reviewstream.wire.framing import Line, Oversized
-from reviewstream.wire.protocol import (
+from reviewstream.core.transport.framing import Line, Oversized
+from reviewstream.core.transport.protocol import (
     Data,
     End,
     Error,
@@ -29,6 +23,12 @@ from reviewstream.wire.protocol import (
     Latest,
     Reply,
     request_decoder,
+)
+from reviewstream.errors import (
+    ProtocolError,
+    ReviewStreamError,
+    SourceReplacedError,
+    TransientError,
 )
 
 HELLO = Hello(source="review.json", size=8, fingerprint="0-")

@@ -12,8 +12,7 @@ from reviewstream.adapters.files import open_log
 from reviewstream.adapters.review_log import FINGERPRINTED, ReviewLog
 from reviewstream.adapters.tcp_client import ReviewClient
 from reviewstream.adapters.tcp_server import ReviewServer, ServeOptions, ServerAddress, serving
-from reviewstream.errors import ConfigError, SourceReplacedError, TransientError
-from reviewstream.wire.protocol import (
+from reviewstream.core.transport.protocol import (
     Error,
     ErrorCode,
     Hello,
@@ -25,6 +24,7 @@ from reviewstream.wire.protocol import (
     TailRequest,
     reply_decoder,
 )
+from reviewstream.errors import ConfigError, SourceReplacedError, TransientError
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from functools import partial
 import pytest
 
 from reviewstream.adapters.threads import SerialThread
-from reviewstream.core.chat import RateLimits
-from reviewstream.core.limits import Amount, Operation, Reply, Terms
-from reviewstream.pipeline.limiting import SharedLimiter
-from reviewstream.pipeline.offload import Offload
+from reviewstream.core.labelling.chat import RateLimits
+from reviewstream.core.labelling.limits.operations import Amount, Operation, Reply, Terms
+from reviewstream.core.labelling.limits.shared_limiter import SharedLimiter
+from reviewstream.core.labelling.offload import Offload
 from reviewstream.testing import FakeClock, MemoryLimits
 
 TERMS = Terms(model="m", run="this one")

@@ -25,7 +25,7 @@ from reviewstream.adapters.kafka import KafkaLog
 from reviewstream.cli import main
 from reviewstream.settings import KafkaSettings
 from reviewstream.testing import FakeClock, MemoryTransactionalSink
-from tests.unit.pipeline.test_replay import Pipeline
+from tests.unit.core.rejects.test_replaying import Pipeline
 
 DOCUMENTED: Final = {0, 1, 2, 3}  # exit codes; signals are none of this
 PATIENCE: Final = 0.2  # seconds for an answer of Kafka

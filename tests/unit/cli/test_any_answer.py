@@ -12,13 +12,13 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from reviewstream.cli import main
-from reviewstream.ports import OutgoingRecord
+from reviewstream.core.delivery.ports import OutgoingRecord
+from reviewstream.core.schemas.files import schema_text
 from reviewstream.settings import KafkaSettings
-from reviewstream.wire.schemas import schema_text
 from tests.unit.adapters.canned import Answer, Canned, canned
 from tests.unit.cli.every_verb import CALLS, VERBS, World, check, leaves, topics_of, world
 from tests.unit.cli.test_servers import REGISTERED, RUNNING, STATUS, VALIDATE
-from tests.unit.pipeline.test_replay import Pipeline
+from tests.unit.core.rejects.test_replaying import Pipeline
 
 CONNECTOR = "reviews-elasticsearch"
 PUT = f"PUT /connectors/{CONNECTOR}/config"

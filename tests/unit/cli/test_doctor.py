@@ -14,11 +14,11 @@ from click.testing import CliRunner, Result
 
 from reviewstream import app
 from reviewstream.cli import connections, doctor, main
-from reviewstream.core.chat import ChatAnswer, ChatRequest
-from reviewstream.core.records import Sentiment
+from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
+from reviewstream.core.labelling.ports import ChatModel
+from reviewstream.core.records.reviews import Sentiment
 from reviewstream.errors import RefusedError, StopError
 from reviewstream.extras import install_command
-from reviewstream.ports import ChatModel
 from reviewstream.settings import OpenAISettings, Settings
 from reviewstream.testing import FakeChatModel, judging
 from tests.unit.adapters.test_redis_client import answering, info

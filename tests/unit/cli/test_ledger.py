@@ -12,7 +12,7 @@ from msgspec import structs
 
 from reviewstream.adapters.ledger_sqlite import SqliteLedger
 from reviewstream.cli import main
-from reviewstream.ports import LedgerArchive
+from reviewstream.core.labelling.ports import LedgerArchive
 from tests.contract.ledger_entries import entries, entry_of, key_of
 
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from reviewstream.adapters import prices as price_adapter
 from reviewstream.cli import main
-from reviewstream.core.costs import Prices
+from reviewstream.core.labelling.costs import Prices
 from reviewstream.samples import expand, write_sample
 
 

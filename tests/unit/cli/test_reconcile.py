@@ -11,8 +11,8 @@ from reviewstream import app
 from reviewstream.adapters.tcp_server import serving
 from reviewstream.cli import main
 from reviewstream.cli.patience import Patience
-from reviewstream.core.parsing import to_line
-from tests.unit.pipeline.test_reconcile import Bed, review
+from reviewstream.core.records.parsing import to_line
+from tests.unit.core.reconcile.test_reconciliation import Bed, review
 
 LINE = len(to_line(review("r000"))) + 1
 

@@ -13,16 +13,16 @@ from click.testing import CliRunner, Result
 from reviewstream import app
 from reviewstream.cli import main
 from reviewstream.cli.replay import ROUNDS
-from reviewstream.core.chat import ChatAnswer, ChatRequest
-from reviewstream.core.parsing import to_line
-from reviewstream.core.records import Sentiment
+from reviewstream.core.delivery.ports import OutgoingRecord
+from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
+from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
+from reviewstream.core.records.parsing import to_line
+from reviewstream.core.records.reviews import Sentiment
 from reviewstream.errors import LimitError
-from reviewstream.pipeline.labelling import Labeller, LabelPolicy
-from reviewstream.ports import OutgoingRecord
 from reviewstream.settings import LedgerSettings, LimitsSettings, OpenAISettings
 from reviewstream.testing import FakeChatModel, FakeClock, MemoryTransactionalSink, NoLimit, judging
-from tests.unit.pipeline.test_reconcile import review
-from tests.unit.pipeline.test_replay import LETTERS, Pipeline
+from tests.unit.core.reconcile.test_reconciliation import review
+from tests.unit.core.rejects.test_replaying import LETTERS, Pipeline
 
 OPTIONS = ("-s", "openai.pack=1", "-s", "openai.concurrency=1", "-s", "registry.auto_register=true")
 WELL = judging(lambda _: Sentiment.NEGATIVE)

@@ -13,13 +13,13 @@ from click.testing import CliRunner, Result
 from reviewstream import app
 from reviewstream.cli import main
 from reviewstream.cli.relabel import ROUNDS
-from reviewstream.core.chat import ChatAnswer, ChatRequest
-from reviewstream.core.records import Sentiment
+from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
+from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
+from reviewstream.core.records.reviews import Sentiment
 from reviewstream.errors import LimitError, PermanentError, ThrottledError, TransientError
-from reviewstream.pipeline.labelling import Labeller, LabelPolicy
 from reviewstream.settings import LedgerSettings, LimitsSettings, OpenAISettings
 from reviewstream.testing import FakeChatModel, FakeClock, NoLimit, judging
-from tests.unit.pipeline.test_relabel import Bed, labelled
+from tests.unit.core.relabel.test_relabelling import Bed, labelled
 
 Answer: TypeAlias = Callable[[ChatRequest], ChatAnswer | Exception]
 

@@ -14,8 +14,8 @@ from rich.console import Console
 from reviewstream.cli import main
 from reviewstream.cli.report import report_tables
 from reviewstream.cli.search import hits_table
-from reviewstream.pipeline.search import HIGHLIGHT, Found, Report, Row
-from reviewstream.ports import SearchHit
+from reviewstream.core.index.ports import SearchHit
+from reviewstream.core.index.searching import HIGHLIGHT, Found, Report, Row
 from tests.contract.search_index import document
 from tests.unit.adapters.canned import Canned, canned
 

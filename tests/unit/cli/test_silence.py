@@ -17,7 +17,7 @@ from reviewstream.adapters.openai import OpenAIChat
 from reviewstream.asking import asking
 from reviewstream.cli import local, main, steps
 from reviewstream.cli.progress import Mode, stages
-from reviewstream.core.prompts import build_prompt
+from reviewstream.core.labelling.prompts import build_prompt
 from reviewstream.errors import ReviewStreamError
 from reviewstream.settings import KafkaSettings, OpenAISettings
 from tests.unit.cli.test_steps import console, text

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reviewstream.core.outcomes import Ok
-from reviewstream.core.parsing import parse_review
+from reviewstream.core.records.outcomes import Ok
+from reviewstream.core.records.parsing import parse_review
 from reviewstream.samples import MAX_TEXT, MIN_TEXT, expand, shipped, write_sample
 
 FIELDS = (

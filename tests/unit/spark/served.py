@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from reviewstream.core.transport.framing import Line, LineFramer, Oversized
+from reviewstream.core.transport.protocol import Hello, Latest
 from reviewstream.errors import SourceReplacedError, TransientError
-from reviewstream.wire.framing import Line, LineFramer, Oversized
-from reviewstream.wire.protocol import Hello, Latest
 
 AWAY = "nobody listens on 127.0.0.1:9999"
 

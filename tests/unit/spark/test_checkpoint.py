@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from reviewstream.core.markers import Marker
+from reviewstream.core.delivery.checkpoint_metadata import identity_text, read_identity
+from reviewstream.core.delivery.markers import Marker
 from reviewstream.errors import ConfigError
-from reviewstream.pipeline.identity import identity_text, read_identity
 from reviewstream.settings import (
     IDENTITY,
     KafkaSettings,

@@ -4,7 +4,13 @@ import msgspec
 import pyarrow as pa
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from reviewstream.core.records import LabelledReview, Origin, Provenance, RejectedReview, Review
+from reviewstream.core.records.reviews import (
+    LabelledReview,
+    Origin,
+    Provenance,
+    RejectedReview,
+    Review,
+)
 from reviewstream.spark.columns import (
     LABELLED,
     ORIGIN,

@@ -9,11 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql.types import LongType, StructField, StructType
 
-from reviewstream.core.chat import ChatAnswer, ChatRequest
-from reviewstream.core.records import Origin, Reason, RejectedReview, Review, Sentiment, Stage
+from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
+from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
+from reviewstream.core.labelling.null_objects import NoLedger, NoLimit
+from reviewstream.core.records.reviews import (
+    Origin,
+    Reason,
+    RejectedReview,
+    Review,
+    Sentiment,
+    Stage,
+)
 from reviewstream.errors import ConfigError, PermanentError, StopError
-from reviewstream.pipeline.labelling import Labeller, LabelPolicy
-from reviewstream.pipeline.unlimited import NoLedger, NoLimit
 from reviewstream.settings import OpenAISettings, Settings
 from reviewstream.spark.columns import LABELLED, SOURCE, rows_of, source_batch
 from reviewstream.spark.labelling import SLICES, label_batches, label_reviews, labelled_columns

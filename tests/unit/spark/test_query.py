@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reviewstream import app
-from reviewstream.core.markers import Marker
+from reviewstream.core.delivery.markers import Marker
 from reviewstream.errors import ConfigError, LimitError, PermanentError, StopError, TransientError
 from reviewstream.settings import KafkaSettings, LimitsSettings, Settings, SparkSettings, accounted
 from reviewstream.spark import query

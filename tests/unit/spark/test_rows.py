@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reviewstream.core.outcomes import Rejected
-from reviewstream.core.parsing import parse_review
-from reviewstream.core.records import Origin, Reason, RejectedReview, Stage
+from reviewstream.core.records.outcomes import Rejected
+from reviewstream.core.records.parsing import parse_review
+from reviewstream.core.records.reviews import Origin, Reason, RejectedReview, Stage
+from reviewstream.core.transport.framing import Line, Oversized
 from reviewstream.spark.rows import in_batches, to_row
-from reviewstream.wire.framing import Line, Oversized
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 GOOD = {

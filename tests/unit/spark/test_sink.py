@@ -15,10 +15,13 @@ from pydantic import SecretStr
 from pyspark.sql.types import StructType
 
 from reviewstream import app
-from reviewstream.core.markers import Marker
+from reviewstream.core.delivery.avro import AvroCodec, AvroEncodeError
+from reviewstream.core.delivery.markers import Marker
+from reviewstream.core.delivery.ports import OutgoingRecord, TransactionalSink
+from reviewstream.core.delivery.publishing import Topics
+from reviewstream.core.schemas.files import SchemaName, schema_text
+from reviewstream.core.schemas.ports import SchemaRegistry
 from reviewstream.errors import ConfigError, TransientError
-from reviewstream.pipeline.publishing import Topics
-from reviewstream.ports import OutgoingRecord, SchemaRegistry, TransactionalSink
 from reviewstream.settings import KafkaSettings, RegistrySettings
 from reviewstream.spark.columns import SOURCE
 from reviewstream.spark.options import SinkOptions
@@ -36,8 +39,6 @@ from reviewstream.spark.sink import (
     write_once,
 )
 from reviewstream.testing import MemoryLog
-from reviewstream.wire.avro import AvroCodec, AvroEncodeError
-from reviewstream.wire.schemas import SchemaName, schema_text
 
 TOPICS = Topics(labelled="labelled", labelled_id=7, rejected="rejected", rejected_id=8)
 WHEN = datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""Exactly-once delivery: Avro records, fences, markers, transactions, checkpoint metadata."""

@@ -1,0 +1,121 @@
+"""What a checkpoint belongs to: a query goes on where it was, or says why it cannot."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from reviewstream.core.schemas.compatibility import incompatibilities
+from reviewstream.core.schemas.files import SchemaName, schema_text
+from reviewstream.errors import ConfigError
+from reviewstream.settings import KafkaSettings
+
+VERSION: Final = 1
+_SCHEMAS: Final[tuple[SchemaName, ...]] = ("labelled_review", "rejected_review")
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """What must stay the same while a checkpoint is used.
+
+    Attributes:
+        version: Of this record.
+        query: Spark's id of the query; None until it was started.
+        stream: Name under which it writes to Kafka; None of a checkpoint from before it was kept.
+        account: Which pays for it unless `limits.account` says otherwise; likewise.
+        since: Newest micro-batch that was done when the stream got its name; -1 if there was none.
+        schemas: Avro schemas by name, as they were when the checkpoint was last used.
+    """
+
+    version: int = VERSION
+    query: str | None = None
+    stream: str | None = None
+    account: str | None = None
+    since: int = -1
+    labelled_topic: str
+    rejected_topic: str
+    schemas: dict[str, str]
+
+
+def identity_of(
+    kafka: KafkaSettings, query: str | None, account: str | None = None, since: int = -1
+) -> Identity:
+    """Return the identity that a query with these settings has."""
+    return Identity(
+        query=query,
+        stream=kafka.stream_name,
+        account=account,
+        since=since,
+        labelled_topic=kafka.labelled_topic,
+        rejected_topic=kafka.rejected_topic,
+        schemas={name: schema_text(name) for name in _SCHEMAS},
+    )
+
+
+def identity_text(identity: Identity) -> str:
+    """Return an identity as JSON."""
+    return msgspec.json.encode(identity).decode()
+
+
+def read_identity(text: bytes | str, where: str) -> Identity:
+    """Read an identity.
+
+    Args:
+        text: As `identity_text` wrote it.
+        where: Name of its file.
+
+    Raises:
+        ConfigError: It is none, or one of a later version.
+    """
+    try:
+        found = msgspec.json.decode(text, type=Identity)
+    except msgspec.DecodeError as err:
+        raise ConfigError(
+            f"{where} is damaged ({err}): put back the one of your copy of the checkpoint, or "
+            "delete it if the settings are those that the checkpoint began with"
+        ) from err
+    if found.version != VERSION:
+        raise ConfigError(
+            f"{where} is of version {found.version}, and this reviewstream reads version "
+            f"{VERSION}: upgrade it"
+        )
+    return found
+
+
+def check_identity(recorded: Identity, now: Identity, checkpoint: str) -> None:
+    """Refuse to go on with a checkpoint that is another query's.
+
+    Args:
+        recorded: What is beside the checkpoint.
+        now: What is about to start; its query is the one that the checkpoint names.
+        checkpoint: Its path.
+
+    Raises:
+        ConfigError: They differ; the message names each difference, and the way out.
+    """
+    if differences := list(_differences(recorded, now)):
+        raise ConfigError(
+            f"checkpoint {checkpoint} belongs to another query: {'; '.join(differences)}. Go on "
+            "with what it began with, or give this query a checkpoint of its own (spark.checkpoint)"
+        )
+
+
+def _differences(recorded: Identity, now: Identity) -> Iterator[str]:
+    for what in ("labelled_topic", "rejected_topic"):
+        before, after = getattr(recorded, what), getattr(now, what)
+        if before != after:
+            yield f"its {what} is {before}, not {after}"
+    if recorded.query is not None and recorded.query != now.query:
+        yield f"its query is {recorded.query}, not {now.query or 'a new one'}"
+    for name, schema in recorded.schemas.items():
+        ours = now.schemas.get(name)
+        for problem in _problems(schema, ours):
+            yield f"its schema {name} does not fit ours ({problem})"
+
+
+def _problems(before: str, after: str | None) -> tuple[str, ...]:
+    """Return what keeps records before and after from being read with either schema."""
+    if after is None:
+        return ("there is none",)
+    older = incompatibilities(reader=after, writer=before)
+    return older or incompatibilities(reader=before, writer=after)

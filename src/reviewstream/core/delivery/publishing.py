@@ -1,0 +1,129 @@
+"""Labelled and rejected reviews as records of their topics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from reviewstream.core.delivery.avro import AvroCodec, to_avro
+from reviewstream.core.delivery.ports import OutgoingRecord, RecordSink
+from reviewstream.core.records.lineage import Cause, cause_header
+from reviewstream.core.records.reviews import LabelledReview, RejectedReview
+from reviewstream.core.records.versions import VERSION_HEADER, external_version
+from reviewstream.core.schemas.files import SchemaName, schema_text
+from reviewstream.core.schemas.ports import SchemaRegistry
+from reviewstream.core.schemas.registered import register_schemas, subjects
+from reviewstream.errors import ConfigError
+from reviewstream.settings import KafkaSettings, RegistrySettings
+
+Headers: TypeAlias = tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topics:
+    """Where the records go, and the ids of the schemas that their values are written with."""
+
+    labelled: str
+    labelled_id: int
+    rejected: str
+    rejected_id: int
+
+
+class Encoder:
+    """Makes records of their topics."""
+
+    def __init__(self, topics: Topics) -> None:
+        self._topics = topics
+        self._labelled = AvroCodec(schema_text("labelled_review"))
+        self._rejected = AvroCodec(schema_text("rejected_review"))
+
+    def labelled(self, fields: Mapping[str, Any], headers: Headers = ()) -> OutgoingRecord:
+        """Return the record of a labelled review, given as its schema's fields.
+
+        An edited or relabelled review has a higher version.
+        """
+        version = external_version(fields["written_at"], fields["provenance"]["generation"])
+        return OutgoingRecord(
+            topic=self._topics.labelled,
+            key=fields["review_id"].encode(),
+            value=self._labelled.encode(fields, self._topics.labelled_id),
+            headers=((VERSION_HEADER, str(version).encode("ascii")), *headers),
+        )
+
+    def rejected(self, fields: Mapping[str, Any], headers: Headers = ()) -> OutgoingRecord:
+        """Return the record of a rejected review, given as its schema's fields."""
+        return OutgoingRecord(
+            topic=self._topics.rejected,
+            key=origin_text(fields["origin"]).encode(),
+            value=self._rejected.encode(fields, self._topics.rejected_id),
+            headers=headers,
+        )
+
+
+def origin_text(origin: Mapping[str, Any]) -> str:
+    """Return an origin as one word."""
+    return f"{origin['source']}@{origin['offset']}"
+
+
+class Publisher:
+    """Writes to the topics; what was written is there for certain after `flush`."""
+
+    def __init__(self, topics: Topics, sink: RecordSink) -> None:
+        self._encoder = Encoder(topics)
+        self._sink = sink
+
+    def publish(
+        self,
+        outcome: LabelledReview | RejectedReview,
+        *,
+        cause: Cause = Cause.LINE,
+        place: str = "",
+    ) -> None:
+        """Queue a record; see `RecordSink.write`.
+
+        Args:
+            outcome: What became of a line.
+            cause: What it was made from, if not from its line.
+            place: Of the record that it was made from; see `core.lineage`.
+        """
+        headers = () if cause is Cause.LINE else (cause_header(cause, place),)
+        labelled = isinstance(outcome, LabelledReview)
+        encode = self._encoder.labelled if labelled else self._encoder.rejected
+        self._sink.write(encode(to_avro(outcome), headers))
+
+    def flush(self) -> int:
+        """Wait until everything queued is acknowledged; see `RecordSink.flush`."""
+        return self._sink.flush()
+
+
+def find_topics(
+    kafka: KafkaSettings, settings: RegistrySettings, registry: SchemaRegistry
+) -> Topics:
+    """Return the topics, with the schemas' ids from the registry.
+
+    Raises:
+        ConfigError: The registry does not know a schema.
+    """
+    if settings.auto_register:
+        register_schemas(registry, kafka)
+    found = {
+        name: _schema_id(registry, settings, subject, name)
+        for subject, name in subjects(kafka).items()
+    }
+    return Topics(
+        labelled=kafka.labelled_topic,
+        labelled_id=found["labelled_review"],
+        rejected=kafka.rejected_topic,
+        rejected_id=found["rejected_review"],
+    )
+
+
+def _schema_id(
+    registry: SchemaRegistry, settings: RegistrySettings, subject: str, name: SchemaName
+) -> int:
+    found = registry.find(subject, schema_text(name))
+    if found is None:
+        raise ConfigError(
+            f"the registry at {settings.url} does not have our schema {name} under subject "
+            f"{subject}: run `reviewstream schemas register` first"
+        )
+    return found

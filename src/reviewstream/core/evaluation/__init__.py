@@ -1,0 +1,1 @@
+"""Evaluation: labels compared with what was expected of them."""

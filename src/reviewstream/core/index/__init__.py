@@ -1,0 +1,1 @@
+"""The search index: mapping, connector, set-up and queries."""

@@ -1,0 +1,1 @@
+"""Labels reviews with a language model: packs, requests, retries, limits, budget and ledger."""

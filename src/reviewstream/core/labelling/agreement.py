@@ -1,0 +1,68 @@
+"""How well labels agree with what they should be: counts, from which every score follows."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final, TypeAlias
+
+from msgspec import Struct
+
+from reviewstream.core.records.reviews import Sentiment
+
+NEGATIVE_UP_TO: Final = 2.0  # stars
+POSITIVE_FROM: Final = 4.0  # stars
+
+Cells: TypeAlias = Mapping[tuple[Sentiment, Sentiment], int]
+"""Documents by what is expected of them and by their label; pairs that do not occur are absent."""
+
+
+class Scores(Struct, frozen=True, kw_only=True):
+    """How well labels agree with what is expected.
+
+    Attributes:
+        accuracy: Share of documents with the expected label, 0 to 1.
+        macro_f1: Mean of the F1 of each sentiment that occurs, 0 to 1.
+        kappa: Cohen's kappa, -1 to 1: agreement beyond that of chance. None where all documents are
+            expected to have one sentiment, and have it: chance would do as well.
+    """
+
+    accuracy: float
+    macro_f1: float
+    kappa: float | None
+
+
+class Tally:
+    """Counts documents by month, by what is expected of them and by their label."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, Sentiment, Sentiment]] = Counter()
+
+    def add(
+        self, expected: Sentiment, label: Sentiment, *, month: str = "", documents: int = 1
+    ) -> None:
+        """Count documents; `month` is `2026-11`, or empty if it is not known."""
+        if documents:
+            self._counts[month, expected, label] += documents
+
+    @property
+    def documents(self) -> int:
+        """All documents that were counted."""
+        return self._counts.total()
+
+    def months(self) -> list[str]:
+        """Return the months that are known, in order."""
+        return sorted({month for month, *_ in self._counts if month})
+
+    def cells(self, month: str | None = None) -> Cells:
+        """Return the counts of a month, or of everything."""
+        found: Counter[tuple[Sentiment, Sentiment]] = Counter()
+        for (of, expected, label), documents in self._counts.items():
+            if month in {None, of}:
+                found[expected, label] += documents
+        return dict(found)
+
+
+def suggested(stars: float) -> Sentiment:
+    """Return the sentiment that a review's stars suggest."""
+    if stars <= NEGATIVE_UP_TO:
+        return Sentiment.NEGATIVE
+    return Sentiment.POSITIVE if stars >= POSITIVE_FROM else Sentiment.NEUTRAL

@@ -1,0 +1,1 @@
+"""Finds out by a few small questions what an endpoint supports."""

@@ -1,0 +1,97 @@
+"""Turns what an endpoint can into the settings that make the first request right."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from reviewstream.core.labelling.capabilities.check import EFFORTS, of_effort
+from reviewstream.core.labelling.capabilities.trials import (
+    Capabilities,
+    Outcome,
+    Trial,
+    hidden_tokens,
+)
+from reviewstream.core.labelling.controls import MAX_CONTROLS
+from reviewstream.core.labelling.endpoint.dialects import dialect_of
+from reviewstream.core.labelling.endpoint.negotiation import HIDDEN_ROOMS
+from reviewstream.core.labelling.policy import first_options
+from reviewstream.settings import OpenAISettings
+
+VERSION_QUERY: Final = "api-version="  # may be shown; other parts of a query may be a key
+SMALL: Final = 32  # hidden tokens for which the usual room of a label suffices
+
+
+def suggested(found: Capabilities, settings: OpenAISettings) -> dict[str, Any]:
+    """Return the settings of section `openai` that make the first request right.
+
+    Empty if the endpoint has not answered. Keys, prices and whatever else is set stay as they are.
+    """
+    if found.base is None:
+        return {}
+    options, best = found.base.options, _best_effort(found, found.base, settings)
+    effort, needed = best.options.reasoning_effort, 0
+    if _hidden(best) > SMALL:
+        needed = max(options.hidden_tokens_per_label, HIDDEN_ROOMS[1])
+    address, _, query = settings.base_url.partition("?")
+    if query and "&" not in query and query.startswith(VERSION_QUERY):
+        address = settings.base_url
+    values: dict[str, Any] = {
+        "base_url": address,
+        "model": settings.model,
+        "dialect": dialect_of(settings.base_url, settings.dialect).name,
+        "response_format": options.response_format,
+        "max_tokens_field": options.max_tokens_field,
+        "reasoning_effort": "default" if effort is None else effort,
+        "temperature": options.temperature,
+        "service_tier": options.service_tier,
+        "extra_body": dict(settings.extra_body) or None,
+    }
+    values = {name: value for name, value in values.items() if value is not None}
+    return values | _room(needed, settings.model_copy(update=values))
+
+
+def as_toml(section: str, values: Mapping[str, Any]) -> str:
+    """Return a table of TOML; the values are any JSON, and TOML has no null."""
+    lines = [f"{name} = {_quoted(value)}" for name, value in values.items()]
+    return "\n".join([f"[{section}]", *lines])
+
+
+def _best_effort(found: Capabilities, base: Trial, settings: OpenAISettings) -> Trial:
+    """Return the trial with the effort to ask for: the user's, or the one that hides the least."""
+    is_dropped = any("openai.reasoning_effort" in one.settings for one in found.dropped)
+    if settings.reasoning_effort != "auto" and not is_dropped:
+        return base
+    efforts = (of_effort(found.trials, effort) for effort in EFFORTS)
+    answered = [one for one in efforts if one is not None and one.outcome is Outcome.ANSWERED]
+    return min([base, *answered], key=_hidden)
+
+
+def _hidden(trial: Trial) -> int:
+    return 0 if trial.answer is None else hidden_tokens(trial.answer)
+
+
+def _room(needed: int, settings: OpenAISettings) -> dict[str, Any]:
+    """Return what gives hidden tokens the room that they need, where the default has less.
+
+    Args:
+        needed: Tokens for each label.
+        settings: With all other suggestions.
+    """
+    if "max_output_tokens_per_label" in settings.model_fields_set or (
+        first_options(settings).hidden_tokens_per_label >= needed
+    ):
+        return {}
+    return {
+        "max_output_tokens_per_label": settings.max_output_tokens_per_label + needed,
+        "max_pack_tokens": settings.max_pack_tokens + (settings.pack + MAX_CONTROLS) * needed,
+    }
+
+
+def _quoted(value: object) -> str:
+    if isinstance(value, dict):
+        pairs = [f"{_quoted(k)} = {_quoted(v)}" for k, v in value.items() if v is not None]
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(_quoted(one) for one in value if one is not None)}]"
+    return msgspec.json.encode(value).decode()  # JSON's texts and numbers are TOML's too

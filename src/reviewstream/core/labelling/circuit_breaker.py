@@ -1,0 +1,166 @@
+"""A circuit breaker: while the endpoint fails everybody, only the probe is sent to it."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Final
+
+from reviewstream.core.labelling.backoff import backoff
+from reviewstream.core.labelling.chat import ChatAnswer
+from reviewstream.core.labelling.endpoint.negotiation import Negotiation
+from reviewstream.core.labelling.policy import LabelPolicy
+from reviewstream.core.labelling.ports import Clock
+from reviewstream.core.labelling.probe import Probe, ProbeResult, Verdict
+from reviewstream.core.labelling.prompts import Prompt
+from reviewstream.core.labelling.rate_limited_model import MeteredModel
+from reviewstream.core.labelling.shutdown import Halt
+from reviewstream.core.labelling.usage import Charge
+from reviewstream.core.labelling.wait_log import WaitLog
+from reviewstream.errors import (
+    CapacityError,
+    ConfigError,
+    LimitError,
+    PermanentError,
+    StopError,
+    ThrottledError,
+    TransientError,
+)
+
+OUTAGE: Final = 5  # failures in a row, of whatever requests, that open the circuit
+OUTAGE_WAIT: Final = "outage"  # kind of wait, for `WaitLog`
+
+
+class CircuitOpenError(TransientError):
+    """The circuit was open already: the text that was asked about is not to blame."""
+
+
+class CircuitBreaker:
+    """Passes requests on while the endpoint answers, and waits while it does not.
+
+    After `OUTAGE` failures in a row it sends the probe alone, at longer and longer intervals, until
+    there is an answer: the stream pauses, and no review is rejected for an outage. An endpoint that
+    has never answered ends the run after `startup_timeout`.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it works with
+        self,
+        model: MeteredModel,
+        probe: Probe,
+        clock: Clock,
+        *,
+        policy: LabelPolicy,
+        negotiation: Negotiation,
+        halt: Halt,
+        log: WaitLog,
+    ) -> None:
+        self._model = model
+        self._probe = probe
+        self._clock = clock
+        self._policy = policy
+        self._negotiation = negotiation
+        self._halt = halt
+        self._log = log
+        self._threshold = max(1, min(OUTAGE, policy.max_attempts - 1))
+        self._failures = 0
+        self._last = ""
+        self._failing_since: datetime | None = None
+        self._recovering = asyncio.Lock()
+
+    async def answer(self, prompt: Prompt, charges: list[Charge]) -> ChatAnswer:
+        """Make one request, when the circuit is closed.
+
+        Raises:
+            CircuitOpenError: It failed like others before it.
+            StopError: The endpoint has never answered.
+            ReviewStreamError: As of `MeteredModel.answer`.
+        """
+        await self._recovery()
+        try:
+            answer = await self._model.answer(prompt, charges)
+        except (ConfigError, LimitError, CapacityError):
+            raise  # of a store or a budget of ours, or of a tier: it says nothing of the endpoint
+        except (PermanentError, ThrottledError):
+            self._close()
+            raise
+        except TransientError as err:
+            known = self._is_open
+            self._fail(str(err))
+            if known:
+                raise CircuitOpenError(str(err)) from err
+            raise
+        self._close()
+        return answer
+
+    async def ask_probe(self) -> ProbeResult:
+        """Ask the probe once, whatever the state of the circuit.
+
+        Raises:
+            StopError: As of `Probe.ask`; or the endpoint has never answered.
+        """
+        result = await self._probe.ask()
+        if result.verdict is Verdict.FAILED:
+            self._fail(result.words)
+        else:
+            self._close()
+        return result
+
+    async def is_answering(self) -> bool:
+        """Ask the probe, and say whether the endpoint answers just now."""
+        return (await self.ask_probe()).verdict not in {Verdict.FAILED, Verdict.BUSY}
+
+    async def pause(self, attempt: int, result: ProbeResult) -> None:
+        """Wait before the probe is asked again.
+
+        Args:
+            attempt: Number of the pause, from 1 on.
+            result: Of the probe that failed.
+        """
+        asked = result.retry_after
+        longest = self._policy.max_wait
+        jitter = self._clock.jitter()
+        wait = backoff(attempt, jitter=jitter, base=1.0, cap=longest)
+        if asked is not None:  # an endpoint that says 0 again and again is not asked in a loop
+            wait = max(wait, min(longest, asked * (1 + jitter / 2)))
+        self._say(result.words)
+        await self._halt.unless_halted(self._clock.sleep(wait))
+
+    @property
+    def _is_open(self) -> bool:
+        return self._failures >= self._threshold
+
+    def _close(self) -> None:
+        self._failures = 0
+        self._negotiation.has_answered = True
+        self._failing_since = None
+        self._log.over(OUTAGE_WAIT)
+
+    def _fail(self, why: str) -> None:
+        self._failures += 1
+        now = self._clock.now()
+        self._failing_since = self._failing_since or now
+        limit = self._policy.startup_timeout
+        is_over = now - self._failing_since >= timedelta(seconds=limit)
+        if is_over and not self._negotiation.has_answered:
+            raise StopError(
+                f"{self._policy.endpoint} has not answered once in {limit:g} s"
+                f" (openai.startup_timeout): {why}; see openai.base_url"
+            )
+        self._last = why
+
+    async def _recovery(self) -> None:
+        if not self._is_open:
+            return
+        async with self._recovering:
+            attempt = 0
+            result = ProbeResult(verdict=Verdict.FAILED, words=self._last)
+            while self._is_open:
+                attempt += 1
+                await self.pause(attempt, result)
+                if self._is_open:  # else an answer that was still under way has come
+                    result = await self.ask_probe()
+
+    def _say(self, why: str) -> None:
+        self._log.wait(
+            OUTAGE_WAIT,
+            f"Labelling waits for {self._policy.endpoint}, which does not answer: {why}."
+            " It goes on by itself; openai.base_url has the address.",
+        )

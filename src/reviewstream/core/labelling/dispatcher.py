@@ -1,0 +1,173 @@
+"""Labels texts in packs, each text once."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from reviewstream.core.labelling.answers import Label
+from reviewstream.core.labelling.label_request import Endpoint, Inquiry, Refusal
+from reviewstream.core.labelling.ledger.retrying import PatientLedger
+from reviewstream.core.labelling.packs import halves
+from reviewstream.core.labelling.ports import LedgerEntry, LedgerKey
+from reviewstream.core.labelling.probe import Probe
+from reviewstream.core.labelling.rate_limited_model import PackTooLargeError
+from reviewstream.core.labelling.usage import Bill, share
+from reviewstream.core.records.timestamps import to_millisecond
+
+Question: TypeAlias = tuple[LedgerKey, str]
+
+
+class Purchase(Struct, frozen=True, kw_only=True):
+    """A label, and how often it was asked for just now: 0 if it was remembered."""
+
+    entry: LedgerEntry
+    attempts: int = 0
+
+
+class Failure(Struct, frozen=True, kw_only=True):
+    """Why there is no label, and what was paid for asking."""
+
+    refusal: Refusal
+    bill: Bill
+
+
+Result: TypeAlias = Purchase | Failure
+
+
+class Buyer:
+    """Asks about texts that the ledger does not know, and keeps what the model says of them.
+
+    A pack that cannot be answered is split, until the text that is to blame stands alone.
+    """
+
+    def __init__(self, endpoint: Endpoint, probe: Probe, ledger: PatientLedger) -> None:
+        self._endpoint = endpoint
+        self._probe = probe
+        self._ledger = ledger
+        self._policy = endpoint.policy
+        self._halt = endpoint.halt
+        self._slots = asyncio.Semaphore(endpoint.policy.concurrency)
+
+    async def buy(self, texts: Mapping[LedgerKey, str]) -> dict[LedgerKey, Result]:
+        """Return a result for each text; what is remembered is not bought."""
+        results = remembered(await self._ledger.find(texts.keys()))
+        unknown = [one for one in texts.items() if one[0] not in results]
+        if not unknown:
+            return results
+        await self._ledger.prove()
+        waiting = deque(unknown)
+        count = min(len(unknown), self._policy.concurrency)  # those without a pack end at once
+        work = [asyncio.ensure_future(self._work(waiting)) for _ in range(count)]
+        for done in await asyncio.gather(*work, return_exceptions=True):
+            if isinstance(done, BaseException):
+                raise self._halt.reason or done
+            results |= done
+        return results
+
+    async def _work(self, waiting: deque[Question]) -> dict[LedgerKey, Result]:
+        """Buy one pack after the other, each when there is a slot; a failure is the end of all.
+
+        A pack is dealt when its turn comes: by then it may be known what the endpoint allows.
+        """
+        results: dict[LedgerKey, Result] = {}
+        while waiting:
+            async with self._slots:
+                if not waiting:
+                    break
+                pack = self._packs(islice(waiting, self._policy.pack))[0]
+                for _ in pack:
+                    waiting.popleft()
+                try:
+                    results |= await self._alone(dict(pack))
+                except Exception as err:
+                    self._halt.stop(err)
+                    raise
+        return results
+
+    def _packs(self, questions: Iterable[Question]) -> list[list[Question]]:
+        packs = self._policy.packs(
+            questions,
+            lambda one: one[1],
+            tokens_per_minute=self._endpoint.limiter.tokens_per_minute,
+            options=self._endpoint.negotiation.options,
+        )
+        return list(packs)
+
+    async def _alone(self, waiting: Mapping[LedgerKey, str]) -> dict[LedgerKey, Result]:
+        """Label unclaimed texts; wait for texts that other workers have claimed."""
+        results: dict[LedgerKey, Result] = {}
+        while waiting:
+            async with self._ledger.alone(waiting.keys(), self._halt) as (known, mine):
+                results |= remembered(known)
+                results |= await self._ask([(key, waiting[key]) for key in mine], {})
+            waiting = {key: text for key, text in waiting.items() if key not in results}
+        return results
+
+    async def _ask(
+        self, pack: list[Question], bills: Mapping[LedgerKey, Bill]
+    ) -> dict[LedgerKey, Result]:
+        """Ask about a pack, and about its parts if it cannot be answered as a whole."""
+        if not pack:
+            return {}
+        inquiry = Inquiry(self._endpoint)
+        try:
+            outcome: list[Label] | Refusal | None = await inquiry.ask([text for _, text in pack])
+        except PackTooLargeError:
+            outcome = None
+        bills = self._billed(pack, inquiry, bills)
+        if isinstance(outcome, list):
+            return await self._keep(bills, outcome, inquiry)
+        if outcome is not None and len(pack) == 1:
+            return {pack[0][0]: Failure(refusal=outcome, bill=bills[pack[0][0]])}
+        results: dict[LedgerKey, Result] = {}
+        for part in self._parts(pack, is_too_large=outcome is None):
+            results |= await self._ask(part, bills)  # one after the other: a pack has one slot
+        return results
+
+    def _parts(self, pack: list[Question], *, is_too_large: bool) -> list[list[Question]]:
+        """Split a pack: to what the endpoint allows a minute, or else in two."""
+        parts = self._packs(pack) if is_too_large else [pack]
+        return parts if len(parts) > 1 else [part for part in halves(pack) if part]
+
+    def _billed(
+        self, pack: Sequence[Question], inquiry: Inquiry, before: Mapping[LedgerKey, Bill]
+    ) -> dict[LedgerKey, Bill]:
+        """Return what each text has cost so far, its share of the probes included."""
+        charges = [*inquiry.charges, *self._probe.take_charges()]
+        now = share(charges, attempts=inquiry.attempts, reviews=len(pack))
+        return {
+            key: before.get(key, Bill()) + bill for (key, _), bill in zip(pack, now, strict=True)
+        }
+
+    async def _keep(
+        self, bills: Mapping[LedgerKey, Bill], labels: Sequence[Label], inquiry: Inquiry
+    ) -> dict[LedgerKey, Result]:
+        """Write the labels of a pack to the ledger before they are returned."""
+        now = to_millisecond(self._endpoint.clock.now())
+        entries = {
+            key: LedgerEntry(
+                sentiment=label.sentiment,
+                confidence=label.confidence,
+                model=inquiry.model or self._policy.model,
+                prompt_tokens=bill.prompt_tokens,
+                completion_tokens=bill.completion_tokens,
+                cost_micro_usd=bill.cost_micro_usd,
+                request_id=inquiry.request_id,
+                labelled_at=now,
+            )
+            for (key, bill), label in zip(bills.items(), labels, strict=True)
+        }
+        await self._ledger.record(entries)
+        return {
+            key: Purchase(entry=entry, attempts=bills[key].attempts)
+            for key, entry in entries.items()
+        }
+
+
+def remembered(entries: Mapping[LedgerKey, LedgerEntry]) -> dict[LedgerKey, Result]:
+    """Return what is known as results."""
+    return {key: Purchase(entry=entry) for key, entry in entries.items()}

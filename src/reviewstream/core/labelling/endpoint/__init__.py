@@ -1,0 +1,1 @@
+"""The differences between endpoints that speak OpenAI's chat completions."""

@@ -1,0 +1,290 @@
+"""One pack of texts: asked about until it is answered, or no further request can help."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from reviewstream.core.labelling.answers import Label, read_answer
+from reviewstream.core.labelling.backoff import backoff
+from reviewstream.core.labelling.ceilings import is_used_up
+from reviewstream.core.labelling.chat import ChatAnswer
+from reviewstream.core.labelling.circuit_breaker import CircuitBreaker, CircuitOpenError
+from reviewstream.core.labelling.controls import (
+    Controlled,
+    contradicts,
+    with_controls,
+    without_controls,
+)
+from reviewstream.core.labelling.diagnosis import Diagnosis
+from reviewstream.core.labelling.endpoint.blame import Blame, settled
+from reviewstream.core.labelling.endpoint.negotiation import Negotiation
+from reviewstream.core.labelling.health import Health
+from reviewstream.core.labelling.policy import LabelPolicy
+from reviewstream.core.labelling.ports import Clock, RateLimiter
+from reviewstream.core.labelling.prompts import Prompt
+from reviewstream.core.labelling.rate_limited_model import OutdatedPromptError
+from reviewstream.core.labelling.shutdown import Halt
+from reviewstream.core.labelling.usage import Charge
+from reviewstream.core.labelling.wait_log import WaitLog
+from reviewstream.core.records.outcomes import Ok
+from reviewstream.core.records.reviews import Reason
+from reviewstream.errors import (
+    BadAnswerError,
+    CapacityError,
+    ConfigError,
+    PermanentError,
+    RefusedError,
+    StopError,
+    ThrottledError,
+    TransientError,
+)
+
+LEAST_WAIT: Final = 1.0  # seconds, at most, that a wait of 0 that was asked for is raised to
+BAD_ANSWERS: Final = 2  # about one review; it is asked about once again, and no more
+PACK_FAILURES: Final = 3  # about a pack; its halves may fare better
+LONG_WAIT: Final = 5.0  # seconds; a longer wait after a failure is logged
+
+_FORBIDDEN: Final = 403
+_CONTRADICTED: Final = (
+    "A control text in a pack was labelled wrongly: a review of the pack may have labelled the"
+    " others. The answer is thrown away and the pack is asked about in parts."
+)
+_WAITS: Final = {
+    "failure": "Labelling waits after a failure",
+    "throttled": "Labelling waits for the rate limit",
+    "capacity": "Labelling waits for capacity in openai.service_tier",
+}
+
+
+class Refusal(Struct, frozen=True, kw_only=True):
+    """Why there is no label."""
+
+    reason: Reason
+    detail: str
+
+
+class Endpoint(Struct, frozen=True, kw_only=True):
+    """Everything that inquiries of a process share."""
+
+    breaker: CircuitBreaker
+    diagnosis: Diagnosis
+    negotiation: Negotiation
+    health: Health
+    limiter: RateLimiter
+    clock: Clock
+    policy: LabelPolicy
+    halt: Halt
+    log: WaitLog
+
+
+class Inquiry:
+    """Asks about some texts in one request, and again where that may help.
+
+    Attributes:
+        attempts: Requests made.
+        charges: What they cost, unusable answers included.
+        model: As the endpoint names it in its last answer; empty: not at all.
+        request_id: Of the last answer, if the endpoint gave one.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._policy = endpoint.policy
+        self._failures = 0
+        self._throttles = 0
+        self._bad_answers = 0
+        self.attempts = 0
+        self.charges: list[Charge] = []
+        self.model = ""
+        self.request_id: str | None = None
+
+    async def ask(self, texts: Sequence[str]) -> list[Label] | Refusal:
+        """Return a label for each text, or why this pack gets none.
+
+        Raises:
+            PackTooLargeError: It does not fit what the endpoint allows a minute.
+            StopError: No text gets one until a person acts.
+            ConfigError: A store of ours is at fault.
+            Halted: The wait between two attempts was given up.
+        """
+        negotiation = self._endpoint.negotiation
+        while True:
+            has_controls = self._policy.controls and negotiation.labels_controls is not False
+            asked = with_controls(texts) if has_controls else Controlled(tuple(texts))
+            prompt = self._policy.prompt(asked.items, negotiation.options)
+            outcome = await self._attempt(prompt)
+            if isinstance(outcome, list):
+                return await self._checked(asked, outcome)
+            if outcome is not None:
+                return outcome
+
+    async def _checked(self, asked: Controlled[str], labels: list[Label]) -> list[Label] | Refusal:
+        """Return the labels of our own texts, unless the control texts among them contradict."""
+        if contradicts(labels, asked.places):
+            controls = [asked.items[place] for place in asked.places]
+            if await self._endpoint.diagnosis.knows(controls):
+                self._endpoint.log.wait("controls", _CONTRADICTED)
+                return Refusal(reason=Reason.MODEL_BAD_ANSWER, detail=_CONTRADICTED)
+        return without_controls(labels, asked.places)
+
+    async def _attempt(self, prompt: Prompt) -> list[Label] | Refusal | None:
+        """Make one request; None: ask again."""
+        sent = self._endpoint.diagnosis.event()
+        try:
+            answer = await self._endpoint.breaker.answer(prompt, self.charges)
+        except OutdatedPromptError:
+            return None
+        except (StopError, ConfigError):
+            raise
+        except BadAnswerError as err:
+            self._count(failed=False)
+            refusal = Refusal(reason=Reason.MODEL_BAD_ANSWER, detail=str(err))
+            return await self._unusable(prompt, refusal)
+        except PermanentError as err:
+            self._count(failed=False)
+            return await self._refused(prompt, err)
+        except TransientError as err:
+            self._count(failed=not isinstance(err, ThrottledError | CapacityError))
+            return await self._failed(prompt, err)
+        self._count(failed=False)
+        self.model, self.request_id = answer.model, answer.request_id
+        self._check_tier(answer.service_tier)
+        self._check_ceiling(prompt, answer)
+        return await self._read(prompt, answer, sent)
+
+    def _check_tier(self, tier: str) -> None:
+        """Say that another tier answered, and that its price is booked."""
+        asked = self._policy.options.service_tier
+        if asked and tier and asked not in {tier, "auto"}:
+            self._endpoint.log.wait(
+                "tier",
+                f"{self._policy.endpoint} answers in service tier {tier}, not {asked}"
+                " (openai.service_tier): what it bills is booked at the price of that tier.",
+            )
+
+    def _check_ceiling(self, prompt: Prompt, answer: ChatAnswer) -> None:
+        """Say that the endpoint bills more than it was allowed: no reservation can know that."""
+        if answer.completion_tokens > prompt.request.max_output_tokens:
+            self._endpoint.log.wait(
+                "ceiling",
+                f"{self._policy.endpoint} reports {answer.completion_tokens:,} tokens for an answer"
+                f" of at most {prompt.request.max_output_tokens:,}: they are charged, and a budget"
+                " may be exceeded by them; see openai.max_tokens_field",
+            )
+
+    def _count(self, *, failed: bool) -> None:
+        self.attempts += 1
+        if self.attempts == 1:
+            self._endpoint.health.record(failed=failed)
+
+    async def _read(
+        self, prompt: Prompt, answer: ChatAnswer, sent: int
+    ) -> list[Label] | Refusal | None:
+        outcome = read_answer(answer, prompt.ids)
+        if isinstance(outcome, Ok):
+            self._endpoint.diagnosis.prove(sent)
+            return [outcome.value[name] for name in prompt.ids]
+        if is_used_up(answer, prompt.request) and self._makes_room(prompt):
+            return None
+        refusal = Refusal(reason=outcome.reason, detail=outcome.detail)
+        return await self._unusable(prompt, refusal)
+
+    def _makes_room(self, prompt: Prompt) -> bool:
+        """Give hidden reasoning more room; for a pack its lack is everybody's, or will be."""
+        negotiation = self._endpoint.negotiation
+        if prompt.request.options != negotiation.options:
+            return True  # another pack has made room meanwhile
+        if len(prompt.ids) == 1 and negotiation.is_roomiest:
+            return False
+        ceiling = prompt.request.max_output_tokens
+        why = f"an answer was cut at {ceiling:,} tokens, most of them not shown"
+        self._endpoint.diagnosis.make_room(why)
+        return True
+
+    async def _unusable(self, prompt: Prompt, refusal: Refusal) -> Refusal | None:
+        """Return why there is no label, or None if it may be asked again."""
+        self._bad_answers += 1
+        if len(prompt.ids) > 1:
+            return refusal
+        if self._bad_answers < BAD_ANSWERS and not self._is_enough(alone=True):
+            return None
+        return await self._unless_everybodys(prompt, refusal)
+
+    async def _refused(self, prompt: Prompt, err: PermanentError) -> Refusal | None:
+        """Return whose fault a refused request is: this text's, or nobody's by now (None)."""
+        found = Blame(err.blame) if isinstance(err, RefusedError) else Blame.TEXT
+        is_certain = found in {Blame.TEXT, Blame.MODERATED}
+        found = settled(found, is_probe_answered=True)  # else there is no refusal to return
+        if isinstance(err, RefusedError) and err.status == _FORBIDDEN:
+            found = Blame.MODERATED  # a filter that gives no name
+        reason = Reason.MODEL_REFUSED if found is Blame.MODERATED else Reason.MODEL_BAD_REQUEST
+        refusal = Refusal(reason=reason, detail=str(err))
+        if len(prompt.ids) > 1 and is_certain:
+            return refusal
+        return await self._unless_everybodys(prompt, refusal)
+
+    async def _unless_everybodys(self, prompt: Prompt, refusal: Refusal) -> Refusal | None:
+        options = prompt.request.options
+        diagnosis = self._endpoint.diagnosis
+        return refusal if await diagnosis.is_text_at_fault(refusal.detail, options) else None
+
+    async def _failed(self, prompt: Prompt, err: TransientError) -> Refusal | None:
+        """Wait, and return None; or why there is no use in it."""
+        alone = len(prompt.ids) == 1
+        if isinstance(err, CircuitOpenError):  # the breaker waits until the endpoint answers
+            return None
+        if isinstance(err, ThrottledError | CapacityError):
+            return await self._held_up(prompt, err)
+        self._failures += 1
+        if not self._is_enough(alone=alone):
+            await self._wait("failure", err, self._failures)
+            return None
+        refusal = Refusal(reason=Reason.MODEL_UNAVAILABLE, detail=f"the last attempt: {err}")
+        return refusal if not alone else await self._unless_unlucky(prompt, refusal, err)
+
+    async def _held_up(self, prompt: Prompt, err: ThrottledError | CapacityError) -> Refusal | None:
+        """Wait until the endpoint takes more: no review is given up for that, however long."""
+        self._throttles += 1
+        is_rate = isinstance(err, ThrottledError)
+        if is_rate and self._throttles >= self._policy.max_attempts:
+            if len(prompt.ids) > 1:  # one that is larger than a minute's tokens is never let in
+                return Refusal(reason=Reason.MODEL_UNAVAILABLE, detail=str(err))
+            if self._is_larger_than_a_minute(prompt):
+                refusal = Refusal(reason=Reason.MODEL_BAD_REQUEST, detail=str(err))
+                return await self._unless_everybodys(prompt, refusal)
+        await self._wait("throttled" if is_rate else "capacity", err, self._throttles)
+        return None
+
+    def _is_larger_than_a_minute(self, prompt: Prompt) -> bool:
+        allowed = self._endpoint.limiter.tokens_per_minute
+        return allowed is not None and prompt.tokens > allowed
+
+    async def _unless_unlucky(
+        self, prompt: Prompt, refusal: Refusal, err: TransientError
+    ) -> Refusal | None:
+        """Return the refusal if the endpoint fails this text and no other."""
+        found = await self._unless_everybodys(prompt, refusal)
+        if found is None or self._endpoint.health.is_text_at_fault(self._failures):
+            return found
+        await self._wait("failure", err, 1)
+        return None
+
+    def _is_enough(self, *, alone: bool) -> bool:
+        """Say whether as much has failed as may, bad answers included."""
+        most = self._policy.max_attempts
+        most = most if alone else min(most, PACK_FAILURES)
+        return self._failures + self._bad_answers >= most
+
+    async def _wait(self, kind: str, err: TransientError, failures: int) -> None:
+        """Wait as long as the other side asked for, or as long as we guess."""
+        clock, longest = self._endpoint.clock, self._policy.max_wait
+        jitter = clock.jitter()
+        if err.retry_after is None:
+            seconds = backoff(failures, jitter=jitter, cap=min(30.0, longest))
+        else:  # not all at the same moment, yet never sooner than we were told
+            least = min(LEAST_WAIT, longest, backoff(failures, jitter=jitter))
+            seconds = max(least, min(longest, err.retry_after * (1 + jitter / 2)))
+        if kind != "failure" or seconds >= LONG_WAIT:
+            self._endpoint.log.wait(kind, f"{_WAITS[kind]} of {self._policy.endpoint}: {err}")
+        await self._endpoint.halt.unless_halted(clock.sleep(seconds))

@@ -1,0 +1,167 @@
+"""Labels a batch of reviews: every one comes back, labelled or rejected, in its place."""
+
+from collections.abc import Sequence
+
+from msgspec import structs
+
+from reviewstream.core.labelling.circuit_breaker import CircuitBreaker
+from reviewstream.core.labelling.diagnosis import Diagnosis
+from reviewstream.core.labelling.dispatcher import Buyer, Failure, Purchase, Result
+from reviewstream.core.labelling.endpoint.negotiation import Negotiation
+from reviewstream.core.labelling.health import Health
+from reviewstream.core.labelling.label_request import Endpoint
+from reviewstream.core.labelling.ledger.retrying import CLAIM_PATIENCE, PatientLedger
+from reviewstream.core.labelling.offload import Offload
+from reviewstream.core.labelling.policy import LabelPolicy
+from reviewstream.core.labelling.ports import ChatModel, Clock, LabelLedger, RateLimiter
+from reviewstream.core.labelling.probe import Probe
+from reviewstream.core.labelling.prompts import is_truncated
+from reviewstream.core.labelling.rate_limited_model import MeteredModel
+from reviewstream.core.labelling.shutdown import Halt
+from reviewstream.core.labelling.usage import Bill
+from reviewstream.core.labelling.wait_log import WaitLog
+from reviewstream.core.records.outcomes import Rejected
+from reviewstream.core.records.parsing import to_line
+from reviewstream.core.records.reviews import (
+    LabelledReview,
+    Origin,
+    Provenance,
+    RejectedReview,
+    Review,
+    Stage,
+)
+
+__all__ = ["LabelPolicy", "Labeller"]
+
+
+class Labeller:
+    """Asks a model for the sentiment of reviews, and is the one owner of retries.
+
+    Reviews are asked about in packs. A pack that cannot be answered is split until the review that
+    is to blame stands alone. Identical texts are asked about once, in one call and wherever the
+    ledger is used just now. The label of a text that was paid for earlier comes from the ledger,
+    and a label is in the ledger before it is returned.
+
+    Several calls may run at once; they share the requests in flight. After an error a labeller is
+    of no more use.
+    """
+
+    def __init__(  # noqa: PLR0913 - the ports, and what a process may share
+        self,
+        model: ChatModel,
+        ledger: LabelLedger,
+        limiter: RateLimiter,
+        clock: Clock,
+        policy: LabelPolicy,
+        *,
+        negotiation: Negotiation | None = None,
+        offload: Offload | None = None,
+        patience: float = CLAIM_PATIENCE,
+    ) -> None:
+        negotiation = negotiation or Negotiation(policy.options, policy.auto)
+        halt, log, health = Halt(), WaitLog(clock), Health()
+        metered = MeteredModel(model, limiter, policy, negotiation, halt)
+        probe = Probe(metered, policy, negotiation, health)
+        breaker = CircuitBreaker(
+            metered, probe, clock, policy=policy, negotiation=negotiation, halt=halt, log=log
+        )
+        endpoint = Endpoint(
+            breaker=breaker,
+            diagnosis=Diagnosis(breaker, probe, negotiation, policy),
+            negotiation=negotiation,
+            health=health,
+            limiter=limiter,
+            clock=clock,
+            policy=policy,
+            halt=halt,
+            log=log,
+        )
+        patient = PatientLedger(
+            ledger,
+            clock,
+            breaker.is_answering,
+            attempts=policy.max_attempts,
+            patience=patience,
+            offload=offload,
+        )
+        self._buyer = Buyer(endpoint, probe, patient)
+        self._halt = halt
+        self._limiter = limiter
+        self._clock = clock
+        self._policy = policy
+
+    async def label(
+        self, reviews: Sequence[tuple[Review, Origin]]
+    ) -> list[LabelledReview | RejectedReview]:
+        """Label reviews.
+
+        Returns:
+            One outcome for each review, in the order of the reviews.
+
+        Raises:
+            StopError: nobody can be labelled until a person acts; what was in flight has been
+                finished, and is in the ledger.
+            TransientError: the ledger stays away.
+            ConfigError: the ledger is damaged.
+        """
+        keys = [self._policy.key(review.text) for review, _ in reviews]
+        texts = {key: review.text for key, (review, _) in zip(keys, reviews, strict=True)}
+        results = await self._buyer.buy(texts)
+        # A task that hands something over after Spark gave it up is ended with its requests.
+        await self._limiter.check()
+        outcomes: list[LabelledReview | RejectedReview] = []
+        for key, (review, origin) in zip(keys, reviews, strict=True):
+            result = results[key]
+            outcomes.append(self._outcome(review, origin, result))
+            results[key] = _repeated(result)
+        return outcomes
+
+    def end(self) -> None:
+        """Let calls that run end early: what is in flight is finished, as it is paid for."""
+        self._halt.end()
+
+    def _outcome(
+        self, review: Review, origin: Origin, result: Result
+    ) -> LabelledReview | RejectedReview:
+        if isinstance(result, Failure):
+            why = result.refusal
+            refused = Rejected(reason=why.reason, detail=why.detail, raw=to_line(review))
+            return refused.dead_letter(
+                stage=Stage.LABEL,
+                origin=origin,
+                rejected_at=self._clock.now(),
+                attempts=result.bill.attempts,
+                prompt_tokens=result.bill.prompt_tokens,
+                completion_tokens=result.bill.completion_tokens,
+                cost_micro_usd=result.bill.cost_micro_usd,
+            )
+        return LabelledReview.of(
+            review,
+            sentiment=result.entry.sentiment,
+            confidence=result.entry.confidence,
+            provenance=self._provenance(review, result),
+            origin=origin,
+        )
+
+    def _provenance(self, review: Review, bought: Purchase) -> Provenance:
+        entry = bought.entry
+        return Provenance(
+            model=entry.model,
+            prompt_version=self._policy.prompt_version,
+            generation=self._policy.generation,
+            request_id=entry.request_id,
+            attempts=max(bought.attempts, 1),
+            prompt_tokens=entry.prompt_tokens,
+            completion_tokens=entry.completion_tokens,
+            cost_micro_usd=entry.cost_micro_usd,
+            from_ledger=bought.attempts == 0,
+            truncated=is_truncated(review.text),
+            labelled_at=entry.labelled_at,
+        )
+
+
+def _repeated(result: Result) -> Result:
+    """Return the result of the next review with the same text: nothing was paid for it."""
+    if isinstance(result, Purchase):
+        return structs.replace(result, attempts=0)
+    return structs.replace(result, bill=Bill(attempts=result.bill.attempts))

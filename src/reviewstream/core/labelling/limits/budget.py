@@ -1,0 +1,33 @@
+"""What a person is told of a budget: what is spent, what is reserved, and what comes next."""
+
+from reviewstream.core.labelling.costs import MILLION
+from reviewstream.core.labelling.limits.operations import Reply, Terms
+
+
+def spent_sentence(terms: Terms, reply: Reply, micro_usd: int) -> str:
+    """Return what a person is told when the budget does not hold the next request."""
+    return (
+        f"the budget is spent: {_state_phrase(terms, reply, micro_usd)}; raise --budget-usd"
+        " (limits.budget_usd) and start again: nothing is lost"
+    )
+
+
+def pending_sentence(terms: Terms, reply: Reply, micro_usd: int) -> str:
+    """Return what a person is told while the budget may or may not hold the next request."""
+    return f"waiting until requests in flight are settled: {_state_phrase(terms, reply, micro_usd)}"
+
+
+def _state_phrase(terms: Terms, reply: Reply, micro_usd: int) -> str:
+    """Return what is spent, what is reserved, and what the next request may cost."""
+    settled, budget = _usd(reply.spent - reply.reserved), _usd(terms.budget_micro_usd or 0)
+    flight = f" (${_usd(reply.reserved)} more is reserved for requests in flight)"
+    return (
+        f"${settled} of ${budget}, and the next request may cost ${_usd(micro_usd)}"
+        f"{flight if reply.reserved else ''}"
+    )
+
+
+def _usd(micro_usd: int) -> str:
+    """Return micro-dollars as dollars, with every digit that counts and two at least."""
+    whole, rest = divmod(micro_usd, MILLION)
+    return f"{whole}.{f'{rest:06}'.rstrip('0'):0<2}"

@@ -1,0 +1,297 @@
+"""One limit and one budget for everyone, over what they share."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from reviewstream.core.labelling.backoff import backoff
+from reviewstream.core.labelling.chat import RateLimits
+from reviewstream.core.labelling.costs import budget_micro_usd
+from reviewstream.core.labelling.ledger.retrying import ledger_name
+from reviewstream.core.labelling.limits.budget import pending_sentence, spent_sentence
+from reviewstream.core.labelling.limits.operations import (
+    LEASE,
+    Amount,
+    End,
+    GiveBack,
+    Learn,
+    Look,
+    Operation,
+    Refusal,
+    Reply,
+    Take,
+    Terms,
+)
+from reviewstream.core.labelling.offload import Inline, Offload
+from reviewstream.core.labelling.policy import known_prices
+from reviewstream.core.labelling.ports import Clock, LimitStore
+from reviewstream.core.labelling.wait_log import WaitLog
+from reviewstream.errors import ConfigError, LimitError, StopError, TransientError
+from reviewstream.settings import LimitsSettings, OpenAISettings
+
+JITTER: Final = 0.5  # seconds; less than the margin of a minute, so that no minute has too many
+NAP: Final = 1.0  # seconds; who waits longer looks whether another task has ended the run
+RELEARN: Final = timedelta(seconds=60)  # what everybody knows is not told with every answer
+SETTLING: Final = 0.25  # seconds between two looks whether requests in flight were settled
+OUTAGE: Final = timedelta(seconds=90)  # a store may be away: Redis elects another one meanwhile
+RETRY_CAP: Final = 5.0  # seconds; the longest wait between two tries to reach the store
+# Kinds of wait, for `WaitLog`.
+BUDGET, STORE, RATE = "budget", "store of the limits", "rate"
+LONG: Final = 10.0  # seconds; a longer wait for the rate is said
+
+
+def no_price(model: OpenAISettings) -> str:
+    """Return the sentence that says what to do about a model without a price."""
+    return (
+        f"no price of {model.model} is known: set openai.input_usd_per_million and"
+        " openai.output_usd_per_million, to 0 if it costs nothing"
+    )
+
+
+def terms_of(model: OpenAISettings, limits: LimitsSettings) -> Terms:
+    """Return the terms that the settings describe.
+
+    Raises:
+        ConfigError: there is a budget, and nobody knows what the model costs.
+    """
+    budget = limits.budget_usd
+    if budget is not None and known_prices(model) is None:
+        raise ConfigError(f"limits.budget_usd is set, and {no_price(model)}")
+    return Terms(
+        model=ledger_name(model),
+        account=limits.account or "",
+        limits=RateLimits(
+            requests_per_minute=limits.requests_per_minute,
+            tokens_per_minute=limits.tokens_per_minute,
+        ),
+        budget_micro_usd=None if budget is None else budget_micro_usd(budget),
+    )
+
+
+def spent_micro_usd(store: LimitStore, terms: Terms) -> int:
+    """Return what the account has spent, what is reserved just now included."""
+    return store.apply(GiveBack(), terms).spent
+
+
+class SharedLimiter:
+    """`RateLimiter` for all who share a store.
+
+    Whoever must wait takes a place in one queue, which costs one trip to the store, sleeps until
+    his turn should come, and looks whether it has: a pause or a slower rate may have come between.
+
+    Args:
+        store: Shared with everybody.
+        terms: The same for everybody.
+        clock: To wait.
+        patience: Seconds from the turn of a request on, after which it has ended or its process
+            is dead: its reservation stays charged, and is not waited for any longer.
+        offload: Makes the trips to the store; None: this thread does, and blocks.
+    """
+
+    def __init__(
+        self,
+        store: LimitStore,
+        terms: Terms,
+        clock: Clock,
+        *,
+        patience: float = LEASE,
+        offload: Offload | None = None,
+    ) -> None:
+        self._store = store
+        self._terms = terms
+        self._clock = clock
+        self._patience = patience
+        self._offload = offload or Inline()
+        self._told: tuple[RateLimits, datetime] | None = None
+        self._tokens = terms.limits.tokens_per_minute
+        self._fault: Exception | None = None
+        self._pending = asyncio.Lock()  # one of those who wait for the budget asks for all
+        self._log = WaitLog(clock)
+
+    @property
+    def tokens_per_minute(self) -> float | None:
+        """See `RateLimiter.tokens_per_minute`."""
+        return self._tokens
+
+    async def acquire(self, most: Amount) -> None:
+        """See `RateLimiter.acquire`.
+
+        Raises:
+            LimitError: It would overdraw the budget, or another task has ended the run.
+            StopError: The store stays away.
+            ConfigError: The store is damaged, now or when an earlier request was settled.
+        """
+        reply = await self._reserve(most)
+        if reply.is_spent:
+            self.end(sentence := spent_sentence(self._terms, reply, most.micro_usd))
+            raise LimitError(sentence)
+        _pass(reply)
+        try:
+            while reply.wait > 0:
+                self._say(reply)
+                await self._clock.sleep(self._nap(reply))
+                look = Look(place=reply.place, lease=self._patience)
+                reply = await self._insist(partial(self._apply, look))
+                _pass(reply)
+        except BaseException:
+            self._tell(_everything(most))
+            raise
+
+    def give_up(self, reserved: Amount) -> None:
+        """See `RateLimiter.give_up`."""
+        self._tell(_everything(reserved))
+        if self._told is None:  # others wait for the first answer, which will not come
+            self._tell(GiveBack())
+
+    def end(self, why: str) -> None:
+        """See `RateLimiter.end`."""
+        if self._terms.run:
+            self._tell(End(why=why))
+
+    async def check(self) -> None:
+        """See `RateLimiter.check`.
+
+        Raises:
+            LimitError: Another task has ended the run.
+            ConfigError: The store is damaged.
+        """
+        if self._terms.run:
+            with suppress(TransientError):  # an end that the store does not tell is none
+                _pass(await self._offload.run(partial(self._apply, End())))
+        self._raise_fault()
+
+    def settle(self, reserved: Amount, used: Amount) -> None:
+        """See `RateLimiter.settle`."""
+        is_first = self._told is None  # others wait for the first answer
+        if reserved != used or reserved.micro_usd or is_first:
+            tokens, cost = reserved.tokens - used.tokens, reserved.micro_usd - used.micro_usd
+            self._tell(GiveBack(tokens=tokens, micro_usd=cost, reserved=reserved.micro_usd))
+
+    def throttled(self, retry_after: float | None) -> None:
+        """See `RateLimiter.throttled`."""
+        self._tell(Refusal(retry_after=retry_after or 0.0))
+
+    def learn(self, limits: RateLimits) -> None:
+        """See `RateLimiter.learn`."""
+        now = self._clock.now()
+        if self._is_known(limits, now):
+            return
+        self._told = limits, now
+        own, told = self._terms.limits.tokens_per_minute, limits.tokens_per_minute
+        if told:
+            self._tokens = min(own or told, told)
+        self._tell(Learn(limits=limits))
+
+    def _say(self, reply: Reply) -> None:
+        """Log a long wait for the rate, with where its limit may come from."""
+        if reply.wait >= LONG:
+            self._log.wait(
+                RATE,
+                f"labelling waits {reply.wait:.0f} s for its turn: the rate limit of"
+                f" {self._terms.model}, by limits.requests_per_minute, limits.tokens_per_minute or"
+                " the headers of the endpoint",
+            )
+
+    def _nap(self, reply: Reply) -> float:
+        wait = reply.wait + self._clock.jitter() * min(reply.spacing, JITTER)
+        return min(wait, NAP) if self._terms.run else wait
+
+    def _is_known(self, limits: RateLimits, now: datetime) -> bool:
+        if self._told is None:
+            return False
+        told, at = self._told
+        return limits == RateLimits() or (limits == told and now < at + RELEARN)
+
+    async def _reserve(self, most: Amount) -> Reply:
+        """Take what a request may take, when it is known whether the budget holds it."""
+        reply = await self._take(most)
+        if not reply.is_pending:
+            return reply
+        async with self._pending:
+            while (reply := await self._take(most)).is_pending:
+                self._log.wait(BUDGET, pending_sentence(self._terms, reply, most.micro_usd))
+                await self._clock.sleep(SETTLING)
+        self._log.over(BUDGET)
+        return reply
+
+    async def _take(self, most: Amount) -> Reply:
+        take = Take(tokens=most.tokens, micro_usd=most.micro_usd, lease=self._patience)
+        taken: list[Reply] = []
+
+        def work() -> Reply:
+            taken.append(reply := self._apply(take))
+            return reply
+
+        def undo() -> None:
+            if taken and not (taken[-1].is_spent or taken[-1].is_pending or taken[-1].ended):
+                self._do(_everything(most))
+
+        try:
+            return await self._insist(work)
+        except asyncio.CancelledError:  # the store may be at it all the same
+            self._submit(undo)
+            raise
+
+    async def _insist(self, work: Callable[[], Reply]) -> Reply:
+        """Do what cannot be done without; it is asked for again while the store is away."""
+        began, attempt = self._clock.now(), 0
+        while True:
+            self._raise_fault()
+            try:
+                reply = await self._offload.run(work)
+            except TransientError as err:
+                self._log.wait(STORE, f"waiting for the limits that all tasks share: {err}")
+                waited = self._clock.now() - began
+                if waited >= OUTAGE:
+                    raise StopError(
+                        f"no request is made without the limits that all tasks share, and after"
+                        f" {waited.total_seconds():.0f} s they are still away: {err}"
+                    ) from err
+            else:
+                self._log.over(STORE)
+                return reply
+            attempt += 1
+            jitter = self._clock.jitter()
+            await self._clock.sleep(backoff(attempt, jitter=jitter, cap=RETRY_CAP))
+
+    def _tell(self, operation: Operation) -> None:
+        """Do what can wait for the next time; what is not given back stays charged."""
+        self._submit(partial(self._do, operation))
+
+    def _submit(self, work: Callable[[], None]) -> None:
+        """Have work done, and never raise: an answer that was paid for would be lost."""
+        try:
+            self._offload.submit(work)
+        except RuntimeError as err:  # closed
+            self._fault = self._fault or err
+
+    def _do(self, operation: Operation) -> None:
+        try:
+            self._apply(operation)
+        except TransientError:
+            pass
+        except Exception as err:  # noqa: BLE001 - nobody waits for it: it is raised later
+            self._fault = self._fault or err
+
+    def _apply(self, operation: Operation) -> Reply:
+        reply = self._store.apply(operation, self._terms)
+        self._tokens = reply.tokens_per_minute or self._tokens
+        return reply
+
+    def _raise_fault(self) -> None:
+        """Raise what the store said when nobody waited for it."""
+        if self._fault is not None:
+            raise self._fault
+
+
+def _everything(reserved: Amount) -> GiveBack:
+    cost = reserved.micro_usd
+    return GiveBack(requests=1, tokens=reserved.tokens, micro_usd=cost, reserved=cost)
+
+
+def _pass(reply: Reply) -> None:
+    if reply.ended:
+        raise LimitError(reply.ended)

@@ -1,0 +1,38 @@
+"""Packs: which texts share a request, and how its bill is shared among them."""
+
+from functools import cache
+from typing import TypeVar
+
+from reviewstream.core.labelling.prompts import (
+    PROMPT_VERSION,
+    TOKENS_PER_LABEL,
+    build_prompt,
+    text_tokens,
+)
+
+T = TypeVar("T")
+
+
+def tokens_of(
+    text: str, *, version: int = PROMPT_VERSION, tokens_per_label: int = TOKENS_PER_LABEL
+) -> int:
+    """Return the tokens that a text takes in a request and in its answer, at most."""
+    return text_tokens(text, version=version) + tokens_per_label
+
+
+@cache
+def overhead(version: int) -> int:
+    """Return the tokens that a request takes before the first text."""
+    return build_prompt([], version=version).tokens
+
+
+def shares(total: int, parts: int) -> list[int]:
+    """Split a whole number into parts that differ by one at most, and add up to it."""
+    each, rest = divmod(total, parts)
+    return [each + 1] * rest + [each] * (parts - rest)
+
+
+def halves(items: list[T]) -> tuple[list[T], list[T]]:
+    """Split a pack in two; the first half is the larger one."""
+    middle = (len(items) + 1) // 2
+    return items[:middle], items[middle:]

@@ -1,0 +1,173 @@
+"""A model whose every request goes by the limiter, and whose every cost is written down."""
+
+from msgspec import Struct
+
+from reviewstream.core.labelling.ceilings import clamp_usage, prompt_ceiling
+from reviewstream.core.labelling.chat import ChatAnswer, RateLimits
+from reviewstream.core.labelling.costs import cost_micro_usd
+from reviewstream.core.labelling.endpoint.negotiation import Negotiation
+from reviewstream.core.labelling.limits.operations import Amount
+from reviewstream.core.labelling.limits.turns import NoLongerFitsError, Turns
+from reviewstream.core.labelling.policy import LabelPolicy
+from reviewstream.core.labelling.ports import ChatModel, RateLimiter
+from reviewstream.core.labelling.prompts import Prompt
+from reviewstream.core.labelling.shutdown import Halt
+from reviewstream.core.labelling.usage import Charge
+from reviewstream.errors import (
+    BadAnswerError,
+    LimitError,
+    PermanentError,
+    ReviewStreamError,
+    ThrottledError,
+    UnansweredError,
+)
+
+
+class OutdatedPromptError(Exception):
+    """While a request waited for its turn the options changed; nothing was sent."""
+
+
+class PackTooLargeError(Exception):
+    """A pack does not fit the tokens that the endpoint allows a minute; nothing was sent."""
+
+
+class _Cost(Struct, frozen=True):
+    """What a request took: for the limiter, and for the records."""
+
+    amount: Amount
+    charge: Charge
+
+
+class MeteredModel:
+    """Reserves for each request what it may cost at most, and settles what it did cost."""
+
+    def __init__(
+        self,
+        model: ChatModel,
+        limiter: RateLimiter,
+        policy: LabelPolicy,
+        negotiation: Negotiation,
+        halt: Halt,
+    ) -> None:
+        self._model = model
+        self._limiter = limiter
+        self._policy = policy
+        self._negotiation = negotiation
+        self._halt = halt
+        self._turns = Turns(limiter, halt)
+
+    async def answer(self, prompt: Prompt, charges: list[Charge]) -> ChatAnswer:
+        """Wait for one's turn, and make one request.
+
+        Args:
+            prompt: With the options of the negotiation.
+            charges: Gets what the request cost; nothing, if it cost nothing.
+
+        Raises:
+            Halted: The wait was given up.
+            OutdatedPromptError, PackTooLargeError: Nothing was sent.
+            LimitError: The budget is spent.
+            ReviewStreamError: As of `ChatModel.answer`.
+        """
+        self._halt.check()
+        ceiling = self._ceiling(prompt)
+        await self._turn(prompt, ceiling)
+        cost: _Cost | None = ceiling  # what is given up may be answered, and billed
+        try:
+            answer = await self._ask(prompt)
+        except ReviewStreamError as err:
+            cost = self._cost_of_failure(err, prompt, ceiling)
+            raise
+        else:
+            cost = self._cost(answer, ceiling)
+            return answer
+        finally:
+            self._limiter.settle(ceiling.amount, Amount() if cost is None else cost.amount)
+            if cost is not None:
+                charges.append(cost.charge)
+
+    async def _turn(self, prompt: Prompt, ceiling: _Cost) -> None:
+        if not self._fits(prompt):
+            raise PackTooLargeError
+        try:
+            await self._turns.take(ceiling.amount, lambda: self._fits(prompt))
+        except NoLongerFitsError:
+            raise PackTooLargeError from None
+        if prompt.request.options != self._negotiation.options:
+            self._limiter.give_up(ceiling.amount)
+            raise OutdatedPromptError
+
+    def _fits(self, prompt: Prompt) -> bool:
+        """Say whether a pack fits the tokens a minute that are known; a text alone must try."""
+        allowed = self._limiter.tokens_per_minute
+        return allowed is None or prompt.tokens <= allowed or len(prompt.ids) == 1
+
+    def _ceiling(self, prompt: Prompt) -> _Cost:
+        """Return the most that a request can cost; its tokens for the rate are an estimate."""
+        said = prompt.request.max_output_tokens
+        cost = cost_micro_usd(prompt_ceiling(prompt.request), said, self._policy.ceiling_prices)
+        return _Cost(
+            amount=Amount(tokens=prompt.tokens, micro_usd=cost),
+            charge=Charge(
+                prompt_tokens=prompt.tokens - said, completion_tokens=said, micro_usd=cost
+            ),
+        )
+
+    def _cost(self, answer: ChatAnswer, ceiling: _Cost) -> _Cost:
+        """Return what an answer cost: as the endpoint reports it, or else as it was reserved."""
+        if not answer.has_usage:
+            charge = ceiling.charge
+            if answer.cost_micro_usd is not None:
+                charge = Charge(micro_usd=answer.cost_micro_usd)
+            return _Cost(
+                amount=Amount(tokens=ceiling.amount.tokens, micro_usd=charge.micro_usd),
+                charge=charge,
+            )
+        asked, said = answer.prompt_tokens, answer.completion_tokens
+        cost = self._policy.cost_of(answer)
+        return _Cost(
+            amount=Amount(tokens=asked + said, micro_usd=cost),
+            charge=Charge(prompt_tokens=asked, completion_tokens=said, micro_usd=cost),
+        )
+
+    def _cost_of_failure(
+        self, err: ReviewStreamError, prompt: Prompt, ceiling: _Cost
+    ) -> _Cost | None:
+        """Return what a failed request cost: as reported, or as reserved if that is not known."""
+        if isinstance(err.billed, ChatAnswer):
+            return self._cost(clamp_usage(err.billed, prompt.request), ceiling)
+        return ceiling if _may_be_billed(err) else None
+
+    async def _ask(self, prompt: Prompt) -> ChatAnswer:
+        """Make the request, and tell the limiter what the endpoint says of its limits."""
+        try:
+            answer = await self._model.answer(prompt.request)
+        except ThrottledError as err:
+            self._slow_down(err)
+            raise
+        except PermanentError as err:
+            self._limiter.learn(RateLimits())
+            if isinstance(err, LimitError):
+                self._limiter.end(str(err))
+            raise
+        self._limiter.learn(answer.limits or RateLimits())
+        self._turns.look()
+        return clamp_usage(answer, prompt.request)
+
+    def _slow_down(self, err: ThrottledError) -> None:
+        """Tell of a 429: first what it says is allowed, so that the rate need not be guessed."""
+        self._limiter.learn(
+            RateLimits(
+                requests_per_minute=err.requests_per_minute,
+                tokens_per_minute=err.tokens_per_minute,
+            )
+        )
+        self._turns.look()
+        wait = err.retry_after
+        self._limiter.throttled(None if wait is None else min(wait, self._policy.max_wait))
+
+
+def _may_be_billed(err: ReviewStreamError) -> bool:
+    """Say whether the endpoint may have done the work, and send the bill."""
+    is_odd = isinstance(err, BadAnswerError) and err.may_be_billed
+    return is_odd or isinstance(err, UnansweredError)

@@ -1,0 +1,1 @@
+"""Rejected lines and dead letters: listing, patching, sending again."""

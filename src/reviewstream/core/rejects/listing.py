@@ -1,0 +1,239 @@
+"""What did not get through: lines that were rejected, and records that the index did not take."""
+
+from collections.abc import Container, Iterator, Mapping
+from datetime import datetime
+from typing import Final
+
+from msgspec import Struct
+
+from reviewstream.core.delivery.decoding import labelled_reader, rejected_reader
+from reviewstream.core.delivery.ports import RecordLog, StoredRecord
+from reviewstream.core.records.lineage import Cause, made_from, place_of
+from reviewstream.core.records.outcomes import RAW_LIMIT
+from reviewstream.core.records.reviews import LabelledReview, RejectedReview
+from reviewstream.core.schemas.ports import SchemaRegistry
+from reviewstream.errors import PermanentError
+from reviewstream.settings import KafkaSettings
+
+CONNECT: Final = "__connect.errors."  # begins the headers that Connect adds to a dead letter
+INDEX: Final = "INDEX"  # stage of a dead letter
+SHOWN: Final = 10  # ids in a message
+
+
+class Reject(Struct, frozen=True, kw_only=True):
+    """One thing that did not get through.
+
+    Attributes:
+        id: `SOURCE@OFFSET` of the line, or `TOPIC/PARTITION@OFFSET` of the record that the index
+            did not take.
+        place: `TOPIC/PARTITION@OFFSET` of the record that says so.
+        stage: PARSE, LABEL or INDEX.
+        reason: A `Reason`, or the class of the connector's exception.
+        detail: For a person.
+        rejected_at: UTC; None if nobody said.
+        attempts: Requests made to the model.
+        prompt_tokens: Its share of these requests.
+        completion_tokens: Its share of the answers.
+        cost_micro_usd: Millionths of a US dollar, paid although there is no label. All of these are
+            0 for a record that the index did not take: that has a label, with its own cost.
+        raw: The line, its first 64 KiB; or the record's value, as it was.
+        record: The record that says so.
+    """
+
+    id: str
+    place: str
+    stage: str
+    reason: str
+    detail: str
+    rejected_at: datetime | None
+    attempts: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_micro_usd: int = 0
+    raw: bytes
+    record: StoredRecord
+
+    @property
+    def is_paid(self) -> bool:
+        """Say whether the model gave answers that may have a price."""
+        return (self.prompt_tokens, self.completion_tokens, self.cost_micro_usd) != (0, 0, 0)
+
+    @property
+    def is_cut(self) -> bool:
+        """Say whether the line may have been longer than what was kept of it."""
+        return self.stage != INDEX and len(self.raw) >= RAW_LIMIT
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """Which rejects are meant; empty: all.
+
+    Attributes:
+        ids: See `Reject.id`.
+        reasons: In any case of letters.
+    """
+
+    ids: frozenset[str] = frozenset()
+    reasons: frozenset[str] = frozenset()
+
+    def takes(self, reject: Reject) -> bool:
+        """Say whether this one is meant."""
+        if self.ids and reject.id not in self.ids:
+            return False
+        return not self.reasons or reject.reason.upper() in {each.upper() for each in self.reasons}
+
+
+class Remaining(Struct, frozen=True, kw_only=True):
+    """What there is of the rejects that are meant.
+
+    Attributes:
+        places: Of those that have not got through since.
+        through: How many have.
+    """
+
+    places: frozenset[str]
+    through: int
+
+
+class Rejects:
+    """The rejects of one pipeline, of one kind.
+
+    Args:
+        log: Where they are.
+        registry: Knows the schemas that they were written with.
+        topics: Names of the topics.
+        letters: What the index did not take (the connector's dead letters); otherwise lines that
+            were rejected. Records that are none of ours are passed over.
+    """
+
+    def __init__(
+        self,
+        log: RecordLog,
+        registry: SchemaRegistry,
+        topics: KafkaSettings,
+        *,
+        letters: bool,
+    ) -> None:
+        self._log = log
+        self._topics = topics
+        self._letters = letters
+        self._rejected = rejected_reader(registry)
+        self._labelled = labelled_reader(registry)
+
+    def all(self, wanted: Wanted) -> Iterator[Reject]:
+        """Read those that are meant, whatever became of them since.
+
+        Raises:
+            PermanentError: no such topic.
+            TransientError: the log or the registry is away.
+        """
+        return (reject for reject in self._read() if wanted.takes(reject))
+
+    def open(self, wanted: Wanted) -> Iterator[Reject]:
+        """Read those that are meant and did not get through since, each once."""
+        return self.at(self.remaining(wanted).places)
+
+    def remaining(self, wanted: Wanted) -> Remaining:
+        """Find those that are meant and did not get through since.
+
+        Holds the name of each in memory, and reads the topic of labels once.
+
+        Raises:
+            PermanentError: an id is nobody's.
+        """
+        found: dict[str, str] = {}
+        absent = set(wanted.ids)
+        for reject in self.all(wanted):
+            found[self._key(reject)] = reject.place  # of several the last
+            absent.discard(reject.id)
+        if absent:
+            names = ", ".join(sorted(absent)[:SHOWN])
+            raise PermanentError(f"no such reject: {names}; see `reviewstream rejects list`")
+        known = len(found)
+        for record in self._log.read_all(self._topics.labelled_topic):
+            found.pop(self._answered(record), None)
+        return Remaining(places=frozenset(found.values()), through=known - len(found))
+
+    def at(self, places: Container[str]) -> Iterator[Reject]:
+        """Read those whose records are at these places."""
+        return (reject for reject in self._read() if reject.place in places)
+
+    def labelled(self, reject: Reject) -> LabelledReview | None:
+        """Return the labelled review that the index did not take; None if it is none."""
+        return self._labelled.read(reject.record, _ignored)
+
+    def _read(self) -> Iterator[Reject]:
+        if self._letters:
+            for record in self._log.read_all(self._topics.dead_letter_topic):
+                yield letter_of(record)
+            return
+        for record in self._log.read_all(self._topics.rejected_topic):
+            rejection = self._rejected.read(record, _ignored)
+            if rejection is not None:
+                yield rejection_of(record, rejection)
+
+    def _key(self, reject: Reject) -> str:
+        """Return what a reject is known by: a letter by itself, lines have one outcome."""
+        return reject.place if self._letters else reject.id
+
+    def _answered(self, record: StoredRecord) -> str:
+        """Return the key of the reject that a labelled record has put right."""
+        if self._letters:
+            cause, place = made_from(record.headers)
+            return place if cause is Cause.REPEATED else ""
+        review = self._labelled.read(record, _ignored)
+        return "" if review is None else line_id(review.origin.source, review.origin.offset)
+
+
+def line_id(source: str, offset: int) -> str:
+    """Return what a line is called."""
+    return f"{source}@{offset}"
+
+
+def rejection_of(record: StoredRecord, rejection: RejectedReview) -> Reject:
+    """Return a line that was rejected."""
+    return Reject(
+        id=line_id(rejection.origin.source, rejection.origin.offset),
+        place=place_of(record.topic, record.partition, record.offset),
+        stage=rejection.stage,
+        reason=rejection.reason,
+        detail=rejection.detail,
+        rejected_at=rejection.rejected_at,
+        attempts=rejection.attempts,
+        prompt_tokens=rejection.prompt_tokens,
+        completion_tokens=rejection.completion_tokens,
+        cost_micro_usd=rejection.cost_micro_usd,
+        raw=rejection.raw,
+        record=record,
+    )
+
+
+def letter_of(record: StoredRecord) -> Reject:
+    """Return a record that the connector could not bring into the index.
+
+    Source: Apache Kafka, KIP-298, "Error Handling in Connect": headers of the dead letter queue.
+    """
+    said = _said(record)
+    place = place_of(record.topic, record.partition, record.offset)
+    names = [said.get(name, "") for name in ("topic", "partition", "offset")]
+    return Reject(
+        id="{}/{}@{}".format(*names) if all(names) else place,
+        place=place,
+        stage=INDEX,
+        reason=said.get("exception.class.name", "").rpartition(".")[2] or "UNKNOWN",
+        detail=said.get("exception.message", ""),
+        rejected_at=record.stored_at,
+        raw=record.value or b"",
+        record=record,
+    )
+
+
+def _said(record: StoredRecord) -> Mapping[str, str]:
+    return {
+        name.removeprefix(CONNECT): value.decode(errors="replace")
+        for name, value in record.headers
+        if name.startswith(CONNECT)
+    }
+
+
+def _ignored(_: StoredRecord) -> None:
+    """Pass over a record that is none of ours: `reconcile` names those."""

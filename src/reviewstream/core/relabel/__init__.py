@@ -1,0 +1,1 @@
+"""Labels published reviews again: selection, scan, publication."""

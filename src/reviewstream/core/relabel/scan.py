@@ -1,0 +1,175 @@
+"""Which reviews are to be labelled again: the newest version of each, as its topic has it."""
+
+from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+from reviewstream.core.delivery.decoding import Places, labelled_reader
+from reviewstream.core.delivery.ports import RecordLog, StoredRecord
+from reviewstream.core.records.batches import batches
+from reviewstream.core.records.reviews import LabelledReview
+from reviewstream.core.records.versions import GENERATIONS, external_version
+from reviewstream.core.relabel.ports import NewestVersions, Sighting
+from reviewstream.core.relabel.selection import Condition
+from reviewstream.core.schemas.ports import SchemaRegistry
+
+BATCH: Final = 1_000  # records between two looks at what was seen
+
+
+class Standing(StrEnum):
+    """What is to happen to the newest version of a review."""
+
+    OTHER = "other"  # not selected
+    DONE = "done"  # has its new label
+    SPENT = "spent"  # there is no higher generation
+    DUE = "due"
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """What is to be labelled again.
+
+    Attributes:
+        prompt_version: To label with.
+        generation: Of the new labels. None: one above that of the label which is replaced, unless
+            that is of this prompt version already.
+        conditions: All of them hold for a review that is selected.
+    """
+
+    prompt_version: int
+    generation: int | None = None
+    conditions: tuple[Condition, ...] = ()
+
+    def standing(self, review: LabelledReview) -> Standing:
+        """Say what is to happen to a review of which this is the newest version."""
+        if not all(condition.takes(review) for condition in self.conditions):
+            return Standing.OTHER
+        if self._is_done(review):
+            return Standing.DONE
+        return Standing.DUE if self.generation_of(review) < GENERATIONS else Standing.SPENT
+
+    def generation_of(self, review: LabelledReview) -> int:
+        """Return the generation of the new label."""
+        return review.provenance.generation + 1 if self.generation is None else self.generation
+
+    def _is_done(self, review: LabelledReview) -> bool:
+        if self.generation is None:
+            return review.provenance.prompt_version == self.prompt_version
+        return review.provenance.generation >= self.generation
+
+
+class Survey(Struct, frozen=True, kw_only=True):
+    """What the topic holds.
+
+    Attributes:
+        records: All that were read.
+        unreadable: Of them, those that are no labelled reviews.
+        places: `partition@offset` of the first of the unreadable ones.
+        reviews: Different reviews, without those that were deleted.
+        selected: Of them, those for which all conditions hold.
+        done: Of the selected, those that have the new label.
+        spent: Of the selected, those that have the highest generation there is.
+        due: Of the selected, those to be labelled.
+    """
+
+    records: int
+    unreadable: int
+    places: tuple[str, ...]
+    reviews: int
+    done: int
+    spent: int
+    due: int
+
+    @property
+    def selected(self) -> int:
+        """See above."""
+        return self.done + self.spent + self.due
+
+
+class Surveyor:
+    """Sees what one order means for one topic."""
+
+    def __init__(
+        self,
+        log: RecordLog,
+        topic: str,
+        registry: SchemaRegistry,
+        newest: NewestVersions,
+        order: Order,
+    ) -> None:
+        self._log = log
+        self._topic = topic
+        self._reader = labelled_reader(registry)
+        self._newest = newest
+        self._order = order
+
+    def survey(self, tell: Callable[[int, int], None] = lambda _done, _total: None) -> Survey:
+        """Read the topic once and find the newest version of each review.
+
+        Args:
+            tell: Called now and then with the records read and those there are about.
+
+        Raises:
+            PermanentError: no such topic.
+            TransientError: the log or the registry is away.
+        """
+        total = sum(self._log.end_offsets(self._topic).values())
+        records, places = 0, Places()
+        for batch in batches(self._log.read_all(self._topic), BATCH):
+            self._newest.see(self._sightings(batch, places))
+            records += len(batch)
+            tell(records, max(total, records))
+        marks = self._newest.count()
+        return Survey(
+            records=records,
+            unreadable=places.count,
+            places=tuple(places.first),
+            reviews=sum(marks.values()),
+            **{one.value: marks.get(one, 0) for one in Standing if one is not Standing.OTHER},
+        )
+
+    def due(self) -> Iterator[LabelledReview]:
+        """Read the topic once more, after `survey`: the reviews that are to be labelled."""
+        places = Places()
+        for batch in batches(self._log.read_all(self._topic), BATCH):
+            found = [(record, self._reader.read(record, places.add)) for record in batch]
+            mine = [
+                (record, review)
+                for record, review in found
+                if review is not None and self._order.standing(review) is Standing.DUE
+            ]
+            newest = self._newest.newest({review.review_id for _, review in mine})
+            for record, review in mine:
+                if _is_at(newest.get(review.review_id), record):
+                    yield review
+
+    def _sightings(self, batch: Iterable[StoredRecord], places: Places) -> Iterator[Sighting]:
+        for record in batch:
+            if record.value is None:
+                yield _sighting(record, (record.key or b"").decode(errors="replace"), None)
+                continue
+            review = self._reader.read(record, places.add)
+            if review is not None:
+                version = external_version(review.written_at, review.provenance.generation)
+                mark = self._order.standing(review)
+                yield _sighting(record, review.review_id, version, mark)
+
+
+def _sighting(
+    record: StoredRecord, review_id: str, version: int | None, mark: str = ""
+) -> Sighting:
+    return Sighting(
+        review_id=review_id,
+        version=version,
+        partition=record.partition,
+        offset=record.offset,
+        mark=mark,
+    )
+
+
+def _is_at(sighting: Sighting | None, record: StoredRecord) -> bool:
+    return sighting is not None and (sighting.partition, sighting.offset) == (
+        record.partition,
+        record.offset,
+    )

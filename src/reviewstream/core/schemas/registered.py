@@ -1,0 +1,185 @@
+"""Today's schemas against the registry and against every version ever released."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources.abc import Traversable
+from typing import Final
+
+from msgspec import Struct
+
+from reviewstream.core.schemas.compatibility import incompatibilities
+from reviewstream.core.schemas.files import (
+    SCHEMA_NAMES,
+    SchemaName,
+    checked_schema,
+    released_schemas,
+    schema_text,
+)
+from reviewstream.core.schemas.ports import SchemaRegistry
+from reviewstream.errors import ConfigError, IncompatibleSchemaError
+from reviewstream.settings import KafkaSettings
+
+LEVEL: Final = "FULL_TRANSITIVE"  # every version reads every other one
+
+
+class RegisteredSchema(Struct, frozen=True, kw_only=True):
+    """A schema as the registry knows it."""
+
+    subject: str
+    version: int
+    id: int
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """Something that does not fit.
+
+    Attributes:
+        where: A subject, or a schema's name.
+        problem: For a person: what is wrong, and the fix.
+    """
+
+    where: str
+    problem: str
+
+
+def subjects(settings: KafkaSettings) -> Mapping[str, SchemaName]:
+    """Return the subject of each schema (TopicNameStrategy)."""
+    return {
+        f"{settings.labelled_topic}-value": "labelled_review",
+        f"{settings.rejected_topic}-value": "rejected_review",
+    }
+
+
+def register_schemas(
+    registry: SchemaRegistry, settings: KafkaSettings
+) -> tuple[RegisteredSchema, ...]:
+    """Set our compatibility level on our subjects, then register today's schemas. Idempotent.
+
+    Raises:
+        IncompatibleSchemaError: A schema does not fit an older version; the message names both.
+    """
+    wanted = subjects(settings)
+    for subject in wanted:
+        if registry.compatibility(subject) != LEVEL:
+            registry.set_compatibility(subject, LEVEL)
+    return tuple(_register(registry, subject, name) for subject, name in wanted.items())
+
+
+def registered_schemas(
+    registry: SchemaRegistry, settings: KafkaSettings
+) -> tuple[RegisteredSchema, ...]:
+    """Return what our subjects hold, oldest version first; nothing of a subject there is not."""
+    return tuple(
+        RegisteredSchema(subject=subject, version=version, id=schema_id)
+        for subject in subjects(settings)
+        for version, text in registry.versions(subject)
+        if (schema_id := registry.find(subject, text)) is not None
+    )
+
+
+def own_schema(reference: str) -> str | None:
+    """Return our schema by its name, or `name@N` as version N of it was released.
+
+    Returns:
+        None if we have no schema of this name.
+
+    Raises:
+        ConfigError: There is no such version; names those there are.
+    """
+    called, at, version = reference.partition("@")
+    name = next((each for each in SCHEMA_NAMES if each == called), None)
+    if name is None or not at:
+        return name and schema_text(name)
+    return _version_of(called, version, released_schemas(name))
+
+
+def registered_schema(registry: SchemaRegistry, reference: str) -> str:
+    """Return the latest schema of a `SUBJECT`, or that of a `SUBJECT@VERSION`.
+
+    Raises:
+        ConfigError: There is no such version, or it is not Avro.
+    """
+    subject, at, version = reference.rpartition("@")
+    subject = subject if at else reference
+    versions = registry.versions(subject)
+    wanted = version if at else str(versions[-1][0] if versions else "latest")
+    text = _version_of(f"subject {subject}", wanted, versions)
+    return checked_schema(text, f"subject {subject}, version {wanted},")
+
+
+def _version_of(where: str, wanted: str, versions: Sequence[tuple[int, str]]) -> str:
+    for number, text in versions:
+        if str(number) == wanted:
+            return text
+    known = ", ".join(str(number) for number, _ in versions) or "no version at all"
+    raise ConfigError(f"{where} has no version {wanted}; it has {known}")
+
+
+def check_schemas(
+    registry: SchemaRegistry, settings: KafkaSettings, *, directory: Traversable | None = None
+) -> tuple[Finding, ...]:
+    """Compare today's schemas with the released ones, then with what the registry holds.
+
+    Args:
+        registry: Only asked, never changed.
+        settings: Names the topics, and so the subjects.
+        directory: Folder of the schemas, if it is not the package's own.
+    """
+    return tuple(
+        finding
+        for subject, name in subjects(settings).items()
+        for finding in (
+            *_released(name, directory),
+            *_in_registry(registry, subject, name, schema_text(name, directory=directory)),
+        )
+    )
+
+
+def _register(registry: SchemaRegistry, subject: str, name: SchemaName) -> RegisteredSchema:
+    text = schema_text(name)
+    problems = [
+        f"v{version}: {problem}"
+        for version, older in registry.versions(subject)
+        for problem in misfits(text, older)
+    ]
+    if problems:  # a registry whose level was changed by someone else would take it
+        raise IncompatibleSchemaError(
+            f"subject {subject}: today's {name} does not fit {'; '.join(problems)}"
+        )
+    schema_id = registry.register(subject, text)
+    versions = registry.versions(subject)
+    version = next((n for n, found in versions if registry.find(subject, found) == schema_id), 0)
+    return RegisteredSchema(subject=subject, version=version, id=schema_id)
+
+
+def _released(name: SchemaName, directory: Traversable | None) -> Iterator[Finding]:
+    today = schema_text(name, directory=directory)
+    for version, text in released_schemas(name, directory=directory):
+        for problem in misfits(today, text):
+            yield Finding(where=name, problem=f"does not fit released version {version}: {problem}")
+
+
+def _in_registry(
+    registry: SchemaRegistry, subject: str, name: SchemaName, today: str
+) -> Iterator[Finding]:
+    versions = registry.versions(subject)
+    for version, text in versions:
+        for problem in misfits(today, text):
+            yield Finding(where=subject, problem=f"does not fit version {version}: {problem}")
+    if not versions or registry.find(subject, today) is None:
+        yield Finding(
+            where=subject,
+            problem=f"today's {name} is not registered: run `reviewstream schemas register`",
+        )
+    elif (level := registry.compatibility(subject)) != LEVEL:
+        yield Finding(
+            where=subject,
+            problem=f"its level is {level}, not {LEVEL}: run `reviewstream schemas register`",
+        )
+
+
+def misfits(new: str, old: str) -> Iterator[str]:
+    """Yield why one of two schemas cannot read what was written with the other."""
+    for problem in incompatibilities(reader=new, writer=old):
+        yield f"{problem} (the new one reading old records)"
+    for problem in incompatibilities(reader=old, writer=new):
+        yield f"{problem} (the old one reading new records)"

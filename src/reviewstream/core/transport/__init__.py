@@ -1,0 +1,1 @@
+"""The resumable TCP protocol and its lines, without sockets."""

@@ -1,1 +1,0 @@
-"""The steps of a batch, written against ports."""

@@ -1,0 +1,192 @@
+"""A ledger that is away or in use is waited for, but not for ever."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+
+import pytest
+
+from reviewstream.core.labelling.ledger.retrying import (
+    CLAIM_PATIENCE,
+    CLAIM_POLL,
+    PatientLedger,
+    ledger_name,
+)
+from reviewstream.core.labelling.ports import LabelLedger, LedgerEntry, LedgerKey
+from reviewstream.core.labelling.shutdown import Halt, Halted
+from reviewstream.errors import ConfigError, TransientError
+from reviewstream.settings import OpenAISettings
+from reviewstream.testing import FakeClock, MemoryLedger
+from tests.contract.ledger_entries import entries, entry_of, key_of
+
+KEY, ENTRY = key_of(1), entry_of(1)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "name"),
+    [
+        ("https://api.openai.com/v1", "m"),
+        ("https://eu.api.openai.com/v1/", "m"),
+        ("https://api.openai.com.evil.example/v1", "m at api.openai.com.evil.example/v1"),
+        ("https://notapi.openai.com", "m at notapi.openai.com"),
+        ("http://127.0.0.1:8089/v1/", "m at 127.0.0.1:8089/v1"),
+        ("https://gate.example/v1?key=secret", "m at gate.example/v1"),
+    ],
+)
+def test_a_model_of_another_endpoint_has_another_name(base_url: str, name: str) -> None:
+    assert ledger_name(OpenAISettings(model="m", base_url=base_url)) == name
+    assert ledger_name(OpenAISettings(base_url=base_url, ledger_name="mine")) == "mine"
+
+
+def patient(
+    ledger: LabelLedger, clock: FakeClock, *answers: bool, attempts: int = 1
+) -> PatientLedger:
+    """Return one whose model answers or not, each time that it is asked."""
+    rest = iter(answers)
+
+    async def is_answering() -> bool:
+        return next(rest)
+
+    return PatientLedger(ledger, clock, is_answering, attempts=attempts)
+
+
+class Away(MemoryLedger):
+    """Fails some times, then works."""
+
+    def __init__(self, times: int, error: Exception) -> None:
+        super().__init__()
+        self.times = times
+        self.error = error
+
+    def find(self, keys: Collection[LedgerKey]) -> Mapping[LedgerKey, LedgerEntry]:
+        self._fail()
+        return super().find(keys)
+
+    def record(self, entries: Mapping[LedgerKey, LedgerEntry]) -> None:
+        self._fail()
+        super().record(entries)
+
+    def claim(self, keys: Collection[LedgerKey]) -> set[LedgerKey]:
+        self._fail()
+        return super().claim(keys)
+
+    def _fail(self) -> None:
+        if self.times:
+            self.times -= 1
+            raise self.error
+
+
+@pytest.mark.anyio
+async def test_a_ledger_that_is_away_for_a_while_is_asked_again() -> None:
+    ledger, clock = Away(2, TransientError("busy")), FakeClock()
+    asked = patient(ledger, clock, attempts=3)
+    await asked.record({KEY: ENTRY})
+    assert ledger.labels == {KEY: ENTRY}
+    assert clock.sleeps == [0.5, 1.0]
+    ledger.times = 2
+    assert await asked.find([KEY]) == {KEY: ENTRY}
+    ledger.times = 2
+    async with asked.alone([KEY], Halt()) as bought:
+        assert bought == ({KEY: ENTRY}, [])
+
+
+@pytest.mark.anyio
+async def test_a_claim_is_given_back_where_the_look_after_it_fails() -> None:
+    class Blind(MemoryLedger):
+        times = 1
+
+        def find(self, keys: Collection[LedgerKey]) -> Mapping[LedgerKey, LedgerEntry]:
+            if self.times:
+                self.times -= 1
+                raise TransientError("busy")
+            return super().find(keys)
+
+    ledger = Blind()
+    async with patient(ledger, FakeClock(), attempts=2).alone([KEY], Halt()) as (known, mine):
+        assert (known, mine) == ({}, [KEY])
+    assert ledger.claimed == set()
+
+
+@pytest.mark.anyio
+async def test_a_ledger_that_stays_away_is_an_error_after_the_last_attempt() -> None:
+    ledger, clock = Away(99, TransientError("busy")), FakeClock()
+    with pytest.raises(TransientError, match="busy"):
+        await patient(ledger, clock, attempts=3).find([KEY])
+    assert 99 - ledger.times == 3
+
+
+@pytest.mark.anyio
+async def test_a_damaged_ledger_is_not_asked_again() -> None:
+    ledger = Away(99, ConfigError("damaged"))
+    with pytest.raises(ConfigError, match="damaged"):
+        await patient(ledger, FakeClock(), attempts=3).find([KEY])
+    assert ledger.times == 98
+
+
+@pytest.mark.anyio
+async def test_what_another_is_buying_is_waited_for_and_taken_from_the_ledger() -> None:
+    ledger = MemoryLedger()
+
+    class Meanwhile(FakeClock):
+        async def sleep(self, seconds: float) -> None:
+            await super().sleep(seconds)
+            if len(self.sleeps) == 3:
+                ledger.record(entries(1))
+                ledger.release([KEY])
+
+    clock = Meanwhile()
+    ledger.claim([KEY])
+    async with patient(ledger, clock).alone([KEY], Halt()) as bought:
+        assert bought == ({KEY: ENTRY}, [])
+        assert clock.sleeps == [CLAIM_POLL] * 3
+        assert ledger.claimed == {KEY}
+    assert ledger.claimed == set()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("answers", [(True, True), (False, True, False, True, True)])
+async def test_one_that_buys_for_ever_though_the_model_answers_holds_nobody_back_for_ever(
+    answers: tuple[bool, ...],
+) -> None:
+    ledger, clock = MemoryLedger(), FakeClock(most=100_000)
+    ledger.claim([KEY])
+    async with patient(ledger, clock, *answers).alone([KEY], Halt()) as bought:
+        assert bought == ({}, [KEY])
+    waits = len(answers)
+    assert waits * CLAIM_PATIENCE <= sum(clock.sleeps) < waits * (CLAIM_PATIENCE + 1)
+    assert ledger.claimed == {KEY}, "the claim is the other's"
+
+
+@pytest.mark.anyio
+async def test_a_claim_is_given_back_when_the_purchase_fails() -> None:
+    ledger = MemoryLedger()
+    with pytest.raises(ZeroDivisionError):
+        async with patient(ledger, FakeClock()).alone([KEY], Halt()):
+            raise ZeroDivisionError
+    assert ledger.claimed == set()
+
+
+@pytest.mark.anyio
+async def test_what_others_buy_is_left_to_them_and_nothing_is_claimed_while_we_wait() -> None:
+    ledger, other = MemoryLedger(), key_of(2)
+    ledger.claim([other])
+    async with patient(ledger, FakeClock()).alone([other, KEY], Halt()) as bought:
+        assert bought == ({}, [KEY])
+        assert ledger.claimed == {other, KEY}
+    assert ledger.claimed == {other}
+
+
+@pytest.mark.anyio
+async def test_a_wait_for_others_ends_with_the_work() -> None:
+    ledger, halt = MemoryLedger(), Halt()
+    ledger.claim([KEY])
+
+    class Ending(FakeClock):
+        async def sleep(self, seconds: float) -> None:
+            halt.end()
+            await super().sleep(seconds)
+            await asyncio.Event().wait()
+
+    with pytest.raises(Halted):
+        async with patient(ledger, Ending()).alone([KEY], halt):
+            raise AssertionError("nobody gave the claim back")
+    assert ledger.claimed == {KEY}

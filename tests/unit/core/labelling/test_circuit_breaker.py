@@ -1,0 +1,151 @@
+"""The circuit breaker: whether the endpoint answers at all."""
+
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+
+from reviewstream.core.labelling.chat import ChatAnswer
+from reviewstream.core.labelling.circuit_breaker import OUTAGE, CircuitBreaker
+from reviewstream.core.labelling.endpoint.negotiation import Negotiation
+from reviewstream.core.labelling.health import Health
+from reviewstream.core.labelling.policy import LabelPolicy
+from reviewstream.core.labelling.probe import Probe
+from reviewstream.core.labelling.rate_limited_model import MeteredModel
+from reviewstream.core.labelling.shutdown import Halt
+from reviewstream.core.labelling.wait_log import WaitLog
+from reviewstream.errors import (
+    CapacityError,
+    PermanentError,
+    StopError,
+    ThrottledError,
+    TransientError,
+)
+from reviewstream.testing import FakeChatModel, FakeClock, NoLimit
+
+POLICY = LabelPolicy(model="m", endpoint="https://model.example/v1", startup_timeout=600)
+PROMPT = POLICY.prompt(["a review"])
+FINE = ChatAnswer(text="", prompt_tokens=1, completion_tokens=1)
+AWAY = TransientError("HTTP 503: overloaded")
+
+
+def breaker(
+    *answers: ChatAnswer | Exception,
+    clock: FakeClock | None = None,
+    negotiation: Negotiation | None = None,
+) -> CircuitBreaker:
+    rest, halt, clock = iter(answers), Halt(), clock or FakeClock()
+    negotiation = negotiation or Negotiation(POLICY.options)
+    model = FakeChatModel(lambda _: next(rest, AWAY))
+    metered = MeteredModel(model, NoLimit(), POLICY, negotiation, halt)
+    probe = Probe(metered, POLICY, negotiation, Health())
+    log = WaitLog(clock)
+    return CircuitBreaker(
+        metered, probe, clock, policy=POLICY, negotiation=negotiation, halt=halt, log=log
+    )
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("answer", "is_answering"),
+    [
+        (FINE, True),
+        (PermanentError("HTTP 400"), True),
+        (ThrottledError("HTTP 429"), False),
+        (CapacityError("HTTP 429"), False),
+        (TransientError("HTTP 503"), False),
+    ],
+    ids=["fine", "400", "429", "no capacity", "503"],
+)
+async def test_an_endpoint_that_answers_answers_the_probe(
+    *, answer: ChatAnswer | Exception, is_answering: bool
+) -> None:
+    assert await breaker(answer).is_answering() is is_answering
+
+
+@pytest.mark.anyio
+async def test_what_needs_a_person_is_told() -> None:
+    with pytest.raises(StopError, match="no credit"):
+        await breaker(StopError("no credit")).is_answering()
+
+
+@pytest.mark.anyio
+async def test_an_answer_ends_an_outage_for_all() -> None:
+    clock = FakeClock()
+    model = breaker(*[AWAY] * OUTAGE, FINE, FINE, clock=clock)
+    for _ in range(OUTAGE):
+        with pytest.raises(TransientError):
+            await model.answer(PROMPT, [])
+    assert await model.is_answering()
+    await model.answer(PROMPT, [])
+    assert clock.sleeps == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("between", [FINE, PermanentError("HTTP 400"), ThrottledError("HTTP 429")])
+async def test_failures_that_are_not_in_a_row_open_no_circuit(
+    between: ChatAnswer | Exception,
+) -> None:
+    clock = FakeClock()
+    answers = [*[AWAY] * (OUTAGE - 1), between] * 5
+    model = breaker(*answers, FINE, clock=clock)
+    for _ in answers:
+        with suppress(TransientError, PermanentError):
+            await model.answer(PROMPT, [])
+    await model.answer(PROMPT, [])
+    assert clock.sleeps == []
+
+
+@pytest.mark.anyio
+async def test_no_capacity_in_a_tier_opens_no_circuit() -> None:
+    clock = FakeClock()
+    model = breaker(*[CapacityError("HTTP 498")] * 50, FINE, clock=clock)
+    for _ in range(50):
+        with pytest.raises(CapacityError):
+            await model.answer(PROMPT, [])
+    await model.answer(PROMPT, [])
+    assert clock.sleeps == []
+
+
+@pytest.mark.anyio
+async def test_an_endpoint_that_never_answers_ends_the_run_and_says_why() -> None:
+    clock = FakeClock()
+    begun, model = clock.now(), breaker(clock=clock)
+    with pytest.raises(StopError, match=r"has not answered once in 600 s.*HTTP 503.*base_url"):
+        for _ in range(100):
+            with pytest.raises(TransientError):
+                await model.answer(PROMPT, [])
+    assert timedelta(seconds=600) <= clock.now() - begun < timedelta(seconds=700)
+
+
+@pytest.mark.anyio
+async def test_an_endpoint_that_has_answered_this_process_is_waited_for(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock, negotiation = FakeClock(), Negotiation(POLICY.options)
+    await breaker(FINE, negotiation=negotiation).answer(PROMPT, [])
+    answers = [AWAY] * (OUTAGE + 60)
+    model = breaker(*answers, FINE, FINE, clock=clock, negotiation=negotiation)
+    begun = clock.now()
+    for _ in range(OUTAGE):
+        with pytest.raises(TransientError):
+            await model.answer(PROMPT, [])
+    await model.answer(PROMPT, [])
+    minutes = (clock.now() - begun) / timedelta(minutes=1)
+    assert minutes > 30
+    told = [one.getMessage() for one in caplog.records]
+    assert minutes - 2 < len(told) <= minutes + 1, "at once, and every minute"
+    assert all("HTTP 503: overloaded" in one and POLICY.endpoint in one for one in told)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("asked", [0.0, -1.0, 0.0001])
+async def test_an_endpoint_that_asks_for_no_wait_is_not_asked_in_a_loop(asked: float) -> None:
+    clock = FakeClock()
+    away = TransientError("HTTP 503", retry_after=asked)
+    model = breaker(*[away] * (OUTAGE + 5), FINE, FINE, clock=clock)
+    for _ in range(OUTAGE):
+        with pytest.raises(TransientError):
+            await model.answer(PROMPT, [])
+    await model.answer(PROMPT, [])
+    assert clock.sleeps == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
