@@ -22,7 +22,7 @@ from reviewstream.app import open_sorter
 from reviewstream.core.delivery.avro import AvroCodec, to_avro
 from reviewstream.core.delivery.ports import StoredRecord
 from reviewstream.core.index.mapping import index_mapping
-from reviewstream.core.reconcile.services import Comparison, Stages
+from reviewstream.core.reconcile.services import ReconcileRun, ReconcileServices
 from reviewstream.core.records.parsing import to_line
 from reviewstream.core.records.reviews import LabelledReview, Origin, Provenance, Review, Sentiment
 from reviewstream.core.records.versions import external_version
@@ -133,8 +133,8 @@ def measure(reviews: int) -> dict[str, Any]:
     log = Log(reviews, source.stride, topics, schema_id)
     before = _peak()
     began = time.perf_counter()
-    stages = Stages(log=log, registry=registry, index=Index(reviews), topics=topics)
-    sums = Comparison(stages, open_sorter).run("made-up", source.lines())
+    stages = ReconcileServices(log=log, registry=registry, index=Index(reviews), topics=topics)
+    sums = ReconcileRun(stages, open_sorter).run("made-up", source.lines())
     seconds = time.perf_counter() - began
     if [(one.fault.value, one.id) for one in sums.named] != [
         ("missing", name(LOST)),

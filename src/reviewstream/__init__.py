@@ -16,12 +16,12 @@ from reviewstream.core.records.reviews import (
 )
 from reviewstream.errors import (
     ConfigError,
+    FatalError,
     IncompatibleSchemaError,
     PermanentError,
     ProtocolError,
     ReviewStreamError,
     SourceReplacedError,
-    StopError,
     TransientError,
 )
 
@@ -39,6 +39,7 @@ else:
 
 __all__ = [
     "ConfigError",
+    "FatalError",
     "IncompatibleSchemaError",
     "LabelledReview",
     "Ok",
@@ -54,7 +55,6 @@ __all__ = [
     "Sentiment",
     "SourceReplacedError",
     "Stage",
-    "StopError",
     "TransientError",
     "parse_review",
 ]

@@ -25,7 +25,7 @@ from reviewstream.core.labelling.agreement import Cells, Scores
 from reviewstream.core.labelling.costs import Prices
 from reviewstream.core.labelling.endpoint.negotiation import Negotiation
 from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
-from reviewstream.core.labelling.ledger.retrying import CLAIM_PATIENCE
+from reviewstream.core.labelling.ledger.retrying_ledger import CLAIM_PATIENCE
 from reviewstream.core.labelling.limits.shared_limiter import SharedLimiter, terms_of
 from reviewstream.core.labelling.null_objects import NoLedger
 from reviewstream.core.labelling.ports import (
@@ -107,10 +107,10 @@ def review_server(
     Raises:
         ConfigError: Says which option to correct.
     """
-    from reviewstream.adapters.access import Door
+    from reviewstream.adapters.access import ServerAuth
     from reviewstream.adapters.tcp_server import ReviewServer, ServeOptions
 
-    door = Door(tls_cert=tls_cert, tls_key=tls_key, token=token)
+    door = ServerAuth(tls_cert=tls_cert, tls_key=tls_key, token=token)
     return partial(ReviewServer, options=ServeOptions(door=door, **options))
 
 
@@ -123,10 +123,10 @@ def serving(file: Path) -> AbstractContextManager["ServerAddress"]:
 
 def open_reader(settings: SourceSettings, *, timeout: float) -> LineReader:
     """Return a reader of the review server; it connects when it is first asked."""
-    from reviewstream.adapters.access import Access
+    from reviewstream.adapters.access import ClientAuth
     from reviewstream.adapters.tcp_client import ReviewClient
 
-    access = Access(tls=settings.tls, ca_location=settings.ca_location, token=settings.token)
+    access = ClientAuth(tls=settings.tls, ca_location=settings.ca_location, token=settings.token)
     return ReviewClient(settings.host, settings.port, timeout=timeout, access=access)
 
 
@@ -219,7 +219,7 @@ def negotiation_of(policy: LabelPolicy) -> Negotiation:
     return _negotiations.setdefault(key, Negotiation(policy.options, policy.auto))
 
 
-def located(
+def absolute(
     ledger: LedgerSettings, limits: LimitsSettings
 ) -> tuple[LedgerSettings, LimitsSettings]:
     """Return settings that mean the same ledger and limits in every process of this machine."""
@@ -266,7 +266,7 @@ def open_archive(settings: LedgerSettings) -> LedgerArchive:
         )
     from reviewstream.adapters.ledger_sqlite import SqliteLedger
 
-    ledger, _ = located(settings, LimitsSettings())
+    ledger, _ = absolute(settings, LimitsSettings())
     return SqliteLedger(Path(str(ledger.file)), timeout=settings.timeout)
 
 
@@ -293,7 +293,7 @@ def open_limits(limits: LimitsSettings, ledger: LedgerSettings) -> LimitStore:
         return RedisLimits(ledger.url.get_secret_value(), timeout=ledger.timeout)
     from reviewstream.adapters.limits_sqlite import SqliteLimits
 
-    _, shared = located(ledger, limits)
+    _, shared = absolute(ledger, limits)
     return SqliteLimits(Path(str(shared.file)), timeout=ledger.timeout)
 
 

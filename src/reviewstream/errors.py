@@ -23,7 +23,7 @@ class TransientError(ReviewStreamError):
         self.retry_after = retry_after
 
 
-class ThrottledError(TransientError):
+class RateLimitError(TransientError):
     """The other side takes requests, but not this many.
 
     Attributes:
@@ -48,7 +48,7 @@ class CapacityError(TransientError):
     """The endpoint has no capacity for the service tier just now; its rate limits are not met."""
 
 
-class UnansweredError(TransientError):
+class UnknownOutcomeError(TransientError):
     """The outcome is unknown: the request may have been processed and billed."""
 
 
@@ -86,11 +86,11 @@ class RefusedError(PermanentError):
         self.field = field
 
 
-class StopError(PermanentError):
+class FatalError(PermanentError):
     """No call of this kind will succeed until a person acts: credentials, quota, money."""
 
 
-class LimitError(StopError):
+class BudgetExceededError(FatalError):
     """A quota or a budget is spent."""
 
 

@@ -113,7 +113,7 @@ Dollars: TypeAlias = Annotated[float, Field(ge=0, le=10**9)]
 PerMinute: TypeAlias = Annotated[float, Field(ge=0.001, le=10**12)]
 
 
-def revealed(secret: SecretStr | None) -> str | None:
+def secret_value(secret: SecretStr | None) -> str | None:
     """Return a secret as it is sent."""
     return None if secret is None else secret.get_secret_value()
 
@@ -486,7 +486,7 @@ def _kept_beside(folder: Path) -> dict[str, Any]:
     raise ConfigError(f"{file} is damaged: put back the one of your copy of the checkpoint")
 
 
-def located(checkpoint: str) -> str:
+def absolute(checkpoint: str) -> str:
     """Return the one name of a checkpoint, however it is spelled and from whatever folder."""
     folder = local_folder(checkpoint)
     return checkpoint if folder is None else str(folder)

@@ -35,7 +35,7 @@ from pydantic import SecretStr
 from reviewstream.adapters.openai import OpenAIChat
 from reviewstream.app import priced
 from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
-from reviewstream.core.labelling.limits.operations import Amount, Terms
+from reviewstream.core.labelling.limits.operations import Amount, LimitKey
 from reviewstream.core.labelling.limits.shared_limiter import SharedLimiter, terms_of
 from reviewstream.core.records.reviews import LabelledReview, Origin, RejectedReview, Review
 from reviewstream.settings import LimitsSettings, OpenAISettings
@@ -250,7 +250,7 @@ class NotedLimiter(SharedLimiter):
         settled: Both, of each request that was sent.
     """
 
-    def __init__(self, store: MemoryLimits, terms: Terms, clock: FakeClock) -> None:
+    def __init__(self, store: MemoryLimits, terms: LimitKey, clock: FakeClock) -> None:
         # Requests take real time and the clock is not: none of them is ever given up as dead.
         super().__init__(store, terms, clock, patience=10**6)
         self.settled: list[tuple[Amount, Amount]] = []

@@ -12,10 +12,10 @@ from reviewstream.core.labelling.prompts import build_prompt
 from reviewstream.core.records.outcomes import Ok
 from reviewstream.core.records.reviews import Sentiment
 from reviewstream.errors import (
-    LimitError,
+    BudgetExceededError,
+    FatalError,
     PermanentError,
-    StopError,
-    ThrottledError,
+    RateLimitError,
     TransientError,
 )
 
@@ -65,7 +65,7 @@ class ChatModelContract:
         self, model: ChatModel, misbehave: Misbehave
     ) -> None:
         misbehave("rate_429")
-        with pytest.raises(ThrottledError) as caught:
+        with pytest.raises(RateLimitError) as caught:
             await model.answer(build_prompt([JOY]).request)
         assert caught.value.retry_after == 2.0
 
@@ -83,14 +83,14 @@ class ChatModelContract:
     @pytest.mark.anyio
     async def test_a_refused_key_is_a_stop(self, model: ChatModel, misbehave: Misbehave) -> None:
         misbehave("401")
-        with pytest.raises(StopError) as caught:
+        with pytest.raises(FatalError) as caught:
             await model.answer(build_prompt([JOY]).request)
-        assert not isinstance(caught.value, LimitError)
+        assert not isinstance(caught.value, BudgetExceededError)
 
     @pytest.mark.anyio
     async def test_a_spent_quota_is_a_limit(self, model: ChatModel, misbehave: Misbehave) -> None:
         misbehave("quota_429")
-        with pytest.raises(LimitError):
+        with pytest.raises(BudgetExceededError):
             await model.answer(build_prompt([JOY]).request)
 
     @pytest.mark.anyio
@@ -100,7 +100,7 @@ class ChatModelContract:
         misbehave("400")
         with pytest.raises(PermanentError) as caught:
             await model.answer(build_prompt([JOY]).request)
-        assert not isinstance(caught.value, StopError)
+        assert not isinstance(caught.value, FatalError)
 
     @pytest.mark.anyio
     @pytest.mark.parametrize("fault", ["refusal", "empty_choices"])

@@ -19,16 +19,16 @@ from reviewstream.adapters.clock import SystemClock
 from reviewstream.core.labelling.chat import RateLimits
 from reviewstream.core.labelling.limits.operations import (
     LEASE,
-    End,
-    GiveBack,
-    Learn,
-    Look,
+    Abort,
+    LimitKey,
+    Observe,
     Operation,
-    Refusal,
+    Poll,
+    Release,
     Reply,
+    Reserve,
     Shared,
-    Take,
-    Terms,
+    Throttled,
     apply,
 )
 from reviewstream.core.labelling.limits.pace import (
@@ -38,7 +38,7 @@ from reviewstream.core.labelling.limits.pace import (
     LONGEST_PAUSE,
     MARGIN,
     MINUTE,
-    Place,
+    Ticket,
 )
 from reviewstream.core.labelling.limits.shared_limiter import SharedLimiter
 from reviewstream.core.labelling.ports import LimitStore, RateLimiter
@@ -49,7 +49,7 @@ from tests.contract.rate_limiter import RateLimiterContract
 PATIENCE = 30.0  # seconds; for the dead, and there are none
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 22, 12, 30, 15, tzinfo=UTC)
-TERMS = Terms(model="m", account="/checkpoint", limits=RateLimits(requests_per_minute=60.0))
+TERMS = LimitKey(model="m", account="/checkpoint", limits=RateLimits(requests_per_minute=60.0))
 OpenAgain: TypeAlias = Callable[[], LimitStore]
 
 
@@ -75,64 +75,64 @@ per_minute = st.none() | st.sampled_from([0.5, 1.0, 60.0, 500.0, 1e6])
 limits = st.builds(RateLimits, requests_per_minute=per_minute, tokens_per_minute=per_minute)
 leases = st.sampled_from([0.0, 0.5, 20.0, LEASE])
 operations = st.one_of(
-    st.builds(Take, tokens=amounts, micro_usd=amounts, lease=leases),
+    st.builds(Reserve, tokens=amounts, micro_usd=amounts, lease=leases),
     st.builds(
-        Look,
+        Poll,
         lease=leases,
-        place=st.builds(Place, requests=st.floats(0, 30), tokens=st.floats(0, 100_000)),
+        place=st.builds(Ticket, requests=st.floats(0, 30), tokens=st.floats(0, 100_000)),
     ),
     st.builds(
-        GiveBack, requests=st.integers(0, 1), tokens=amounts, micro_usd=amounts, reserved=amounts
+        Release, requests=st.integers(0, 1), tokens=amounts, micro_usd=amounts, reserved=amounts
     ),
-    st.builds(GiveBack, tokens=amounts.map(lambda amount: -amount)),
-    st.builds(Refusal, retry_after=st.sampled_from([0.0, 0.25, 7.0, 2 * LONGEST_PAUSE])),
-    st.builds(Learn, limits=limits),
-    st.builds(End, why=st.sampled_from(["", "the quota is spent", "ä\n$1"])),
+    st.builds(Release, tokens=amounts.map(lambda amount: -amount)),
+    st.builds(Throttled, retry_after=st.sampled_from([0.0, 0.25, 7.0, 2 * LONGEST_PAUSE])),
+    st.builds(Observe, limits=limits),
+    st.builds(Abort, why=st.sampled_from(["", "the quota is spent", "ä\n$1"])),
 )
 steps = st.sampled_from([0.0, 0.0, 0.001, 0.1, 0.9, 3.0, 11.0, 25.0, 700.0, -0.5, -90.0])
 numbers = iter(range(10**9))
 # Nobody has heard of the endpoint: one asks, others look, it fails, another asks, is away for
 # long, and those who waited are gone; the next one hears of a limit.
-_TAKE, _LOOK = Take(tokens=9, micro_usd=1), Look(place=Place(requests=2.0, tokens=18.0))
+_TAKE, _LOOK = Reserve(tokens=9, micro_usd=1), Poll(place=Ticket(requests=2.0, tokens=18.0))
 UNHEARD: list[tuple[float, Operation]] = [
     (0.0, _TAKE),
     (0.1, _TAKE),
     (0.1, _TAKE),
-    (0.1, GiveBack(requests=1, tokens=9)),
+    (0.1, Release(requests=1, tokens=9)),
     (0.1, _LOOK),
-    (0.1, GiveBack(tokens=4)),
+    (0.1, Release(tokens=4)),
     (0.0, _LOOK),
     (HEARING - 0.1, _LOOK),
     (HEARING, _TAKE),
     (HEARING + 0.1, _TAKE),
     (0.1, _TAKE),
-    (0.2, Learn(limits=RateLimits(requests_per_minute=60.0))),
+    (0.2, Observe(limits=RateLimits(requests_per_minute=60.0))),
     (0.0, _LOOK),
     (0.0, _TAKE),
 ]
-_MEETING: list[Operation] = [_TAKE, _LOOK, End(), GiveBack(tokens=3)]
+_MEETING: list[Operation] = [_TAKE, _LOOK, Abort(), Release(tokens=3)]
 # Requests are in flight when the budget is met; one is settled, and others die.
-_BIG = Take(tokens=9, micro_usd=40_000, lease=20.0)
+_BIG = Reserve(tokens=9, micro_usd=40_000, lease=20.0)
 HELD: list[tuple[float, Operation]] = [
     (0.0, _BIG),
     (0.1, _BIG),
     (0.1, _BIG),
-    (0.1, GiveBack(tokens=3, micro_usd=5_000, reserved=40_000)),
+    (0.1, Release(tokens=3, micro_usd=5_000, reserved=40_000)),
     (0.1, _BIG),
     (0.1, _BIG),
-    (11.0, Look(place=Place(requests=3.0, tokens=27.0), lease=20.0)),
+    (11.0, Poll(place=Ticket(requests=3.0, tokens=27.0), lease=20.0)),
     (11.0, _BIG),
-    (0.0, Take(tokens=1, micro_usd=1)),
+    (0.0, Reserve(tokens=1, micro_usd=1)),
     (25.0, _BIG),
     (0.0, _BIG),
-    (0.0, GiveBack(micro_usd=5_000, reserved=40_000)),
-    (0.0, Take(tokens=1, micro_usd=0)),
+    (0.0, Release(micro_usd=5_000, reserved=40_000)),
+    (0.0, Reserve(tokens=1, micro_usd=0)),
 ]
 # Each operation meets an end of its run, and one of another run.
 ENDED: list[tuple[float, Operation]] = [
     (0.0, _TAKE),
-    (0.1, End(why="no money")),
-    (0.1, End(why="no quota")),
+    (0.1, Abort(why="no money")),
+    (0.1, Abort(why="no quota")),
     *((0.1, each) for each in _MEETING for _ in range(3)),
 ]
 
@@ -162,7 +162,7 @@ class LimitStoreContract:
         history: list[tuple[float, Operation]],
     ) -> None:
         name = str(next(numbers))
-        terms = Terms(model=name, account=name, limits=own[0], budget_micro_usd=own[1])
+        terms = LimitKey(model=name, account=name, limits=own[0], budget_micro_usd=own[1])
         kept = Shared()
         for (step, operation), run in zip(history, cycle(runs), strict=False):
             time.moment += timedelta(seconds=step)
@@ -173,13 +173,13 @@ class LimitStoreContract:
     def test_of_an_unknown_endpoint_one_request_is_made_and_the_next_when_it_has_failed(
         self, store: LimitStore
     ) -> None:
-        terms = Terms(model="unheard of")
+        terms = LimitKey(model="unheard of")
         first, second = take(store, terms, 1), take(store, terms, 1)
         assert (first.wait, second.wait) == (0.0, LISTEN)
-        store.apply(GiveBack(tokens=1), terms)
-        assert store.apply(Look(place=second.place), terms).wait == 0
+        store.apply(Release(tokens=1), terms)
+        assert store.apply(Poll(place=second.place), terms).wait == 0
         assert take(store, terms, 1).wait == LISTEN
-        store.apply(Learn(limits=RateLimits()), terms)
+        store.apply(Observe(limits=RateLimits()), terms)
         assert [take(store, terms, 1).wait for _ in range(9)] == [0.0] * 9
 
     def test_a_budget_is_spent_when_what_is_in_flight_cannot_change_that(
@@ -191,9 +191,9 @@ class LimitStoreContract:
         assert (pending.is_pending, pending.is_spent, pending.spent) == (True, False, 70)
         assert pending.place == Reply().place
         assert take(store, terms, 101).is_spent
-        assert store.apply(GiveBack(micro_usd=9, reserved=10), terms).reserved == 60
+        assert store.apply(Release(micro_usd=9, reserved=10), terms).reserved == 60
         assert take(store, terms, 40).is_pending
-        assert store.apply(GiveBack(reserved=60), terms).reserved == 0
+        assert store.apply(Release(reserved=60), terms).reserved == 0
         reply = take(store, terms, 40)
         assert (reply.is_spent, reply.is_pending, reply.spent) == (True, False, 61)
         assert take(store, terms, 39).spent == 100
@@ -203,16 +203,16 @@ class LimitStoreContract:
     ) -> None:
         terms = structs.replace(TERMS, budget_micro_usd=100)
         take(store, terms, 100)
-        assert store.apply(GiveBack(micro_usd=30, reserved=100), terms).spent == 70
+        assert store.apply(Release(micro_usd=30, reserved=100), terms).spent == 70
         assert take(store, terms, 30).spent == 100
-        assert store.apply(GiveBack(micro_usd=-5, reserved=30), terms).spent == 105
+        assert store.apply(Release(micro_usd=-5, reserved=30), terms).spent == 105
         assert take(store, terms, 0).is_spent
 
     def test_what_a_killed_process_reserved_is_waited_for_as_long_as_a_request_takes(
         self, store: LimitStore, time: TestTime
     ) -> None:
         terms = structs.replace(TERMS, budget_micro_usd=100)
-        request = Take(tokens=1, micro_usd=60, lease=20.0)
+        request = Reserve(tokens=1, micro_usd=60, lease=20.0)
         store.apply(request, terms)
         time.moment += timedelta(seconds=19)
         assert store.apply(request, terms).is_pending
@@ -224,24 +224,24 @@ class LimitStoreContract:
         self, store: LimitStore, time: TestTime
     ) -> None:
         terms = structs.replace(TERMS, budget_micro_usd=100)
-        store.apply(Take(tokens=1, micro_usd=60, lease=20.0), terms)
+        store.apply(Reserve(tokens=1, micro_usd=60, lease=20.0), terms)
         for step, name in ((-3_600, "is_pending"), (19, "is_pending"), (1, "is_spent")):
             time.moment += timedelta(seconds=step)
             assert getattr(take(store, terms, 60), name)
 
     def test_nothing_is_reserved_that_is_not_spent(self, store: LimitStore) -> None:
         take(store, TERMS, 5)
-        assert store.apply(GiveBack(micro_usd=3), TERMS).reserved == 2
-        assert store.apply(GiveBack(micro_usd=9), TERMS).reserved == 0
+        assert store.apply(Release(micro_usd=3), TERMS).reserved == 2
+        assert store.apply(Release(micro_usd=9), TERMS).reserved == 0
 
     def test_whoever_looks_is_alive_and_asks_when_the_turn_comes(
         self, store: LimitStore, time: TestTime
     ) -> None:
         terms = structs.replace(TERMS, budget_micro_usd=100)
-        place = store.apply(Take(tokens=1, micro_usd=60, lease=20.0), terms).place
-        store.apply(Refusal(retry_after=30.0), terms)
+        place = store.apply(Reserve(tokens=1, micro_usd=60, lease=20.0), terms).place
+        store.apply(Throttled(retry_after=30.0), terms)
         time.moment += timedelta(seconds=10)
-        assert store.apply(Look(place=place, lease=20.0), terms).wait == 20.0
+        assert store.apply(Poll(place=place, lease=20.0), terms).wait == 20.0
         time.moment += timedelta(seconds=39)
         assert take(store, terms, 60).is_pending
         time.moment += timedelta(seconds=1)
@@ -251,7 +251,7 @@ class LimitStoreContract:
         self, store: LimitStore
     ) -> None:
         assert take(store, TERMS, 1).tokens_per_minute == 0
-        store.apply(Learn(limits=RateLimits(tokens_per_minute=6_000.0)), TERMS)
+        store.apply(Observe(limits=RateLimits(tokens_per_minute=6_000.0)), TERMS)
         assert take(store, TERMS, 1).tokens_per_minute == 6_000
         for own, in_force in ((5_000.0, 5_000.0), (7_000.0, 6_000.0)):
             terms = structs.replace(TERMS, limits=RateLimits(tokens_per_minute=own))
@@ -275,17 +275,19 @@ class LimitStoreContract:
     def test_an_ended_run_takes_nothing_and_the_next_start_does(self, store: LimitStore) -> None:
         first, second = (structs.replace(TERMS, run=run) for run in ("first", "second"))
         place = take(store, first, 5).place
-        assert store.apply(End(), first).ended == ""
-        assert store.apply(End(why="no money"), first).ended == "no money"
-        assert store.apply(End(why="no quota"), first).ended == "no money", "the first reason stays"
+        assert store.apply(Abort(), first).ended == ""
+        assert store.apply(Abort(why="no money"), first).ended == "no money"
+        assert store.apply(Abort(why="no quota"), first).ended == "no money", (
+            "the first reason stays"
+        )
         reply = take(store, first, 5)
         assert (reply.ended, reply.spent, reply.place) == ("no money", 5, Reply().place)
-        assert store.apply(Look(place=place), first).ended == "no money"
+        assert store.apply(Poll(place=place), first).ended == "no money"
         for going_on in (second, TERMS, structs.replace(first, account="/other")):
             assert take(store, going_on, 1).ended == ""
 
     def test_who_belongs_to_no_run_ends_alone(self, store: LimitStore) -> None:
-        assert store.apply(End(why="no money"), TERMS).ended == ""
+        assert store.apply(Abort(why="no money"), TERMS).ended == ""
         assert take(store, TERMS, 5).spent == 5
 
     @pytest.mark.parametrize("name", ["", "a b", "ä\n'\"", "account:", "%s"])
@@ -310,7 +312,7 @@ class SharedLimitsContract(LimitStoreContract):
         first = take(store, TERMS, 0)
         store.close()
         other = again()
-        assert other.apply(Look(place=first.place), TERMS).wait > 0
+        assert other.apply(Poll(place=first.place), TERMS).wait > 0
         assert take(other, TERMS, 0).wait > first.wait
 
     def test_of_many_processes_together_no_moment_has_more_than_the_limit_allows(
@@ -339,7 +341,7 @@ class SharedLimitsContract(LimitStoreContract):
         paid = sum(int(line) for output in outputs for line in output.split())
         assert [process.returncode for process in processes] == [3] * len(processes)
         assert budget - DEAREST < paid <= budget
-        reply = again().apply(GiveBack(), Terms(model="m", account="a"))
+        reply = again().apply(Release(), LimitKey(model="m", account="a"))
         assert (reply.spent, reply.reserved) == (paid, 0)
 
     def test_what_a_killed_process_had_reserved_stays_charged(
@@ -356,7 +358,7 @@ class SharedLimitsContract(LimitStoreContract):
                 assert process.stdout is not None
                 rest = process.stdout.read()
                 paid += sum(map(int, rest[: rest.rfind("\n") + 1].split()))
-        spent = again().apply(GiveBack(), Terms(model="m", account="a")).spent
+        spent = again().apply(Release(), LimitKey(model="m", account="a")).spent
         assert paid <= spent <= paid + 2 * 100 * len(processes)
 
 
@@ -365,11 +367,11 @@ class StoreLimiterContract(RateLimiterContract):
 
     @pytest.fixture
     def limiter(self, store: LimitStore) -> RateLimiter:
-        return SharedLimiter(store, Terms(model="m"), SystemClock())
+        return SharedLimiter(store, LimitKey(model="m"), SystemClock())
 
 
-def take(store: LimitStore, terms: Terms, micro_usd: int) -> Reply:
-    return store.apply(Take(tokens=1, micro_usd=micro_usd), terms)
+def take(store: LimitStore, terms: LimitKey, micro_usd: int) -> Reply:
+    return store.apply(Reserve(tokens=1, micro_usd=micro_usd), terms)
 
 
 def assert_same(found: Reply, expected: Reply) -> None:

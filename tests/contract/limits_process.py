@@ -12,10 +12,10 @@ from contextlib import closing
 from reviewstream.adapters.clock import SystemClock
 from reviewstream.app import open_limits
 from reviewstream.core.labelling.chat import RateLimits
-from reviewstream.core.labelling.limits.operations import Amount, Terms
+from reviewstream.core.labelling.limits.operations import Amount, LimitKey
 from reviewstream.core.labelling.limits.shared_limiter import SharedLimiter
 from reviewstream.core.labelling.ports import LimitStore
-from reviewstream.errors import LimitError
+from reviewstream.errors import BudgetExceededError
 from reviewstream.settings import LedgerSettings, LimitsSettings
 
 AT_ONCE = 8  # who wait in one process
@@ -24,7 +24,7 @@ DEAREST = 100  # micro-dollars
 
 async def ask(store: LimitStore, rate: float, seconds: float) -> int:
     """Ask as often as one may, for some seconds; say when one was let through."""
-    terms = Terms(model="m", limits=RateLimits(requests_per_minute=rate))
+    terms = LimitKey(model="m", limits=RateLimits(requests_per_minute=rate))
     limiter = SharedLimiter(store, terms, SystemClock())
     end = time.time() + seconds
 
@@ -39,7 +39,7 @@ async def ask(store: LimitStore, rate: float, seconds: float) -> int:
 
 async def pay(store: LimitStore, budget: float, patience: float) -> int:
     """Spend until the budget is spent; say what each request cost in the end."""
-    terms = Terms(model="m", account="a", budget_micro_usd=int(budget))
+    terms = LimitKey(model="m", account="a", budget_micro_usd=int(budget))
     limiter = SharedLimiter(store, terms, SystemClock(), patience=patience)
     limiter.learn(RateLimits())  # or the processes would ask one after the other
     try:
@@ -48,7 +48,7 @@ async def pay(store: LimitStore, budget: float, patience: float) -> int:
             await limiter.acquire(Amount(tokens=1, micro_usd=DEAREST))
             limiter.settle(Amount(tokens=1, micro_usd=DEAREST), Amount(tokens=1, micro_usd=cost))
             say(cost)
-    except LimitError:
+    except BudgetExceededError:
         return 3
 
 

@@ -5,17 +5,17 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reviewstream.core.relabel.ports import NewestVersions, Sighting
+from reviewstream.core.relabel.ports import NewestVersions, VersionSeen
 
 OpenVersions = Callable[[], NewestVersions]
 
 
-def seen(review_id: str, version: int | None, offset: int = 0, mark: str = "") -> Sighting:
-    return Sighting(review_id=review_id, version=version, partition=1, offset=offset, mark=mark)
+def seen(review_id: str, version: int | None, offset: int = 0, mark: str = "") -> VersionSeen:
+    return VersionSeen(review_id=review_id, version=version, partition=1, offset=offset, mark=mark)
 
 
 sightings = st.builds(
-    Sighting,
+    VersionSeen,
     review_id=st.sampled_from(["a", "b", "ß\0", ""]),
     version=st.none() | st.integers(0, 3) | st.integers(2**58, 2**58 + 1),
     partition=st.integers(0, 2),
@@ -73,7 +73,7 @@ class NewestVersionsContract:
         book.close()
 
 
-def history(book: NewestVersions, batches: list[list[Sighting]]) -> object:
+def history(book: NewestVersions, batches: list[list[VersionSeen]]) -> object:
     for batch in batches:
         book.see(batch)
     everything = sorted(book.newest(["a", "b", "ß\0", ""]).items())
@@ -84,7 +84,7 @@ def same(one: OpenVersions, other: OpenVersions) -> None:
     """Two of them never differ, whatever they see."""
 
     @given(st.lists(st.lists(sightings, max_size=5), max_size=5))
-    def agree(batches: list[list[Sighting]]) -> None:
+    def agree(batches: list[list[VersionSeen]]) -> None:
         books = one(), other()
         assert history(books[0], batches) == history(books[1], batches)
         for book in books:

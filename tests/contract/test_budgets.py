@@ -15,7 +15,7 @@ from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
 from reviewstream.core.labelling.costs import MILLION, Prices, cost_micro_usd
 from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
 from reviewstream.core.labelling.limits.shared_limiter import SharedLimiter, terms_of
-from reviewstream.errors import LimitError, ThrottledError, UnansweredError
+from reviewstream.errors import BudgetExceededError, RateLimitError, UnknownOutcomeError
 from reviewstream.settings import LimitsSettings, OpenAISettings
 from reviewstream.testing import FakeChatModel, FakeClock, MemoryLimits, NoLedger
 from tests.contract.case_endpoint import (
@@ -56,7 +56,7 @@ class Biller:
 
     def __call__(self, request: ChatRequest) -> ChatAnswer | Exception:
         if self._chance.random() < self._trouble:
-            return ThrottledError("HTTP 429: slow down", retry_after=1.0)
+            return RateLimitError("HTTP 429: slow down", retry_after=1.0)
         sent = (
             f"{request.system}{request.user}{msgspec.json.encode(request.answer_schema).decode()}"
         )
@@ -65,7 +65,7 @@ class Biller:
         said = int(request.max_output_tokens * self._chance.uniform(0.2, 1))
         self.bill += cost_micro_usd(asked, said, self._prices, cached_tokens=cached)
         if self._chance.random() < self._trouble:
-            return UnansweredError("cut")
+            return UnknownOutcomeError("cut")
         return ChatAnswer(
             text=right_answer({"messages": [{"content": request.user}]}),
             prompt_tokens=asked,
@@ -76,7 +76,7 @@ class Biller:
         )
 
 
-def _left(err: LimitError, budget: float, spent: int) -> tuple[int, int]:
+def _left(err: BudgetExceededError, budget: float, spent: int) -> tuple[int, int]:
     """Return what is left of a budget, and what the next request might have cost."""
     found = _NEXT.search(str(err))
     assert found, err
@@ -112,11 +112,11 @@ def test_no_budget_is_exceeded_and_less_than_a_request_is_left(  # noqa: PLR0913
         FakeChatModel(biller), NoLedger(), SharedLimiter(store, terms, clock), clock, policy
     )
     texts = [f"good {number} {RARE * (length // 3)}" for number in range(150)]
-    ended: LimitError | None = None
+    ended: BudgetExceededError | None = None
     try:
         outcomes = asyncio.run(labeller.label(rows(texts)))
         assert len(outcomes) == len(texts)
-    except LimitError as err:
+    except BudgetExceededError as err:
         ended = err
     spent = store.spent.get("", 0)
     assert biller.bill <= spent <= budget * MILLION
@@ -139,7 +139,7 @@ async def test_over_http_the_endpoint_bills_no_more_than_the_budget() -> None:
     texts = [f"good {number} {RARE * 200}" for number in range(300)]
     with case_endpoint(answer) as endpoint:
         async with wired(endpoint.url, budget_usd=1.0, pack=5, **PRICES) as on:
-            with pytest.raises(LimitError) as raised:
+            with pytest.raises(BudgetExceededError) as raised:
                 await on.label(texts)
     left, needed = _left(raised.value, 1.0, on.spent)
     assert bill <= on.spent <= MILLION

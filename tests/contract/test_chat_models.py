@@ -10,10 +10,10 @@ from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
 from reviewstream.core.labelling.ports import ChatModel
 from reviewstream.core.records.reviews import Sentiment
 from reviewstream.errors import (
-    LimitError,
+    BudgetExceededError,
+    FatalError,
     PermanentError,
-    StopError,
-    ThrottledError,
+    RateLimitError,
     TransientError,
 )
 from reviewstream.settings import OpenAISettings
@@ -24,13 +24,13 @@ from tests.contract.chat_model import GRIEF, ChatModelContract, Misbehave
 pytestmark = pytest.mark.model
 
 FAULTS: dict[str, ChatAnswer | Exception] = {
-    "rate_429": ThrottledError("HTTP 429", retry_after=2.0),
+    "rate_429": RateLimitError("HTTP 429", retry_after=2.0),
     "500": TransientError("HTTP 500"),
     "reset": TransientError("connection lost"),
     "truncated_json": TransientError("not a completion"),
     "empty_choices": ChatAnswer(text="", refusal="the endpoint returned no choice"),
-    "quota_429": LimitError("quota"),
-    "401": StopError("key"),
+    "quota_429": BudgetExceededError("quota"),
+    "401": FatalError("key"),
     "400": PermanentError("HTTP 400"),
     "refusal": ChatAnswer(text="", refusal="no"),
     "length": ChatAnswer(text='{"labels', finish_reason="length"),

@@ -17,7 +17,7 @@ from reviewstream.core.index.searching import Query, search
 from reviewstream.core.records.reviews import LabelledReview
 from reviewstream.core.records.versions import VERSION_HEADER, external_version
 from reviewstream.core.rejects.listing import Rejects, Wanted
-from reviewstream.core.rejects.replaying import Refusal, Repeater, Replayed
+from reviewstream.core.rejects.replaying import Repeater, Replayed, ReplayRefusal
 from reviewstream.core.schemas.files import schema_text
 from reviewstream.settings import (
     ConnectSettings,
@@ -154,7 +154,7 @@ def test_what_cannot_be_indexed_is_a_dead_letter_that_can_be_sent_again(settings
     assert all(one.reason.endswith("Exception") and one.detail for one in found)
     assert all(one.rejected_at is not None for one in found)
     # The record without a version gets one; the other two are no labelled reviews.
-    sink, refusals = app.open_record_sink(settings.kafka), list[Refusal]()
+    sink, refusals = app.open_record_sink(settings.kafka), list[ReplayRefusal]()
     repeater = Repeater(sink, settings.kafka.labelled_topic, rejects.labelled, refusals.append)
     assert asyncio.run(repeater.replay(found)) == Replayed(sent=1, refused=2)
     eventually(lambda: set(documents(index)), lambda ids: ids == {"before", "after", "r1"})

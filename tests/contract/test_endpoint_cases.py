@@ -27,7 +27,7 @@ async def test_the_case_ends_as_it_should(
         budget = case.get("budget_usd")
         async with wired(endpoint.url, budget_usd=budget, **case.get("settings", {})) as on:
             if "error" in expected:
-                with pytest.raises(errors.StopError) as raised:
+                with pytest.raises(errors.FatalError) as raised:
                     await on.label(texts)
                 assert type(raised.value) is getattr(errors, expected["error"])
                 _assert_says(str(raised.value), expected)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reviewstream.core.records.reviews import LabelledReview, Reason, RejectedReview
-from reviewstream.errors import StopError
+from reviewstream.errors import FatalError
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from tests.contract.case_endpoint import Reply, Request, asked, case_endpoint, reply, wired
 
@@ -95,7 +95,7 @@ async def test_a_host_that_is_not_known_ends_the_run_and_the_log_says_why(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with wired("http://no-such-host.invalid/v1", startup_timeout=300) as on:
-        with pytest.raises(StopError, match=r"no-such-host.*not answered once in 300 s.*base_url"):
+        with pytest.raises(FatalError, match=r"no-such-host.*not answered once in 300 s.*base_url"):
             await on.label(["good"])
     said = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
     assert 4 <= len(said) <= 6, "at once, and every minute"
@@ -107,7 +107,7 @@ async def test_words_of_40_kb_are_cut() -> None:
     spoken = {"status": 400, "json": {"error": {"message": "x" * 40_000}}}
     with case_endpoint(lambda _, request: reply(spoken, request)) as endpoint:
         async with wired(endpoint.url) as on:
-            with pytest.raises(StopError, match="xxxx") as raised:
+            with pytest.raises(FatalError, match="xxxx") as raised:
                 await on.label(TEXTS)
     assert len(str(raised.value)) < 1_500
 

@@ -21,7 +21,7 @@ from reviewstream.core.records.reviews import (
     Review,
     Sentiment,
 )
-from reviewstream.errors import StopError
+from reviewstream.errors import FatalError
 from reviewstream.settings import OpenAISettings
 from reviewstream.testing import FakeClock, NoLedger, NoLimit
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
@@ -116,7 +116,7 @@ async def test_a_spent_quota_or_a_refused_key_stops_after_what_is_in_flight(
     labeller: Labeller, endpoint: OpenAIEndpoint, settings: OpenAISettings, fault: str
 ) -> None:
     endpoint.fault({"kind": fault, "times": 1_000})
-    with pytest.raises(StopError):
+    with pytest.raises(FatalError):
         await labeller.label(_reviews(*(f"Review {number}" for number in range(100))))
     assert endpoint.requests()["requests"] <= 2 * settings.concurrency
 

@@ -13,7 +13,7 @@ from reviewstream.adapters.clock import SystemClock
 from reviewstream.adapters.limits_redis import LIMITS, RedisLimits
 from reviewstream.adapters.limits_sqlite import SqliteLimits
 from reviewstream.app import open_limits
-from reviewstream.core.labelling.limits.operations import Look
+from reviewstream.core.labelling.limits.operations import Poll
 from reviewstream.core.labelling.ports import LimitStore
 from reviewstream.errors import ConfigError, TransientError
 from reviewstream.settings import LedgerSettings, LimitsSettings
@@ -110,7 +110,7 @@ class TestRedis(SharedLimitsContract):
         with pytest.raises(TransientError, match=r"in redis://127\.0\.0\.1:\d+/0 is away"):
             take(store, TERMS, 1)
         redis_server.start()
-        assert store.apply(Look(place=place), TERMS).spent == 70
+        assert store.apply(Poll(place=place), TERMS).spent == 70
 
     def test_a_server_that_lost_everything_holds_nobody(
         self, again: OpenAgain, redis_server: RedisServer
@@ -119,7 +119,7 @@ class TestRedis(SharedLimitsContract):
         places = [take(store, TERMS, 1) for _ in range(9)]
         assert places[-1].wait > 5
         redis_server.empty()
-        assert store.apply(Look(place=places[-1].place), TERMS).wait == 0
+        assert store.apply(Poll(place=places[-1].place), TERMS).wait == 0
 
     def test_what_an_earlier_version_kept_is_gone_on_with(
         self, again: OpenAgain, redis_server: RedisServer

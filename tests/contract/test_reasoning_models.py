@@ -8,7 +8,7 @@ import pytest
 from reviewstream.core.records.outcomes import Ok
 from reviewstream.core.records.parsing import parse_review
 from reviewstream.core.records.reviews import LabelledReview
-from reviewstream.errors import StopError
+from reviewstream.errors import FatalError
 from reviewstream.samples import expand
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from tests.contract.case_endpoint import wired
@@ -90,7 +90,7 @@ async def test_a_room_that_the_user_set_too_small_ends_the_run_by_its_name(
     async with wired(
         endpoint.base_url, api_key=endpoint.api_key, model=model, max_output_tokens_per_label=100
     ) as on:
-        with pytest.raises(StopError, match=r"openai\.max_output_tokens_per_label"):
+        with pytest.raises(FatalError, match=r"openai\.max_output_tokens_per_label"):
             await on.label(_texts(REVIEWS))
     assert endpoint.requests()["requests"] <= 2 * CONCURRENCY
 
@@ -101,6 +101,6 @@ async def test_reasoning_without_an_end_ends_the_run_and_rejects_nothing(
 ) -> None:
     _reason(endpoint, model, hidden=100_000)
     async with wired(endpoint.base_url, api_key=endpoint.api_key, model=model) as on:
-        with pytest.raises(StopError, match=r"openai\.reasoning_effort"):
+        with pytest.raises(FatalError, match=r"openai\.reasoning_effort"):
             await on.label(_texts(REVIEWS))
     assert endpoint.requests()["requests"] <= 5 * CONCURRENCY

@@ -22,7 +22,7 @@ from reviewstream.core.records.lineage import Cause, made_from
 from reviewstream.core.records.parsing import to_line
 from reviewstream.core.records.reviews import Origin, Reason, RejectedReview, Stage
 from reviewstream.core.rejects.listing import Rejects, Wanted
-from reviewstream.core.rejects.replaying import Refusal, Replayed, Replayer
+from reviewstream.core.rejects.replaying import Replayed, Replayer, ReplayRefusal
 from reviewstream.core.schemas.ports import SchemaRegistry as SchemaRegistryPort
 from reviewstream.errors import ReviewStreamError
 from reviewstream.settings import KafkaSettings, RegistrySettings
@@ -52,7 +52,7 @@ class Bed:
         self.topics = find_topics(settings, RegistrySettings(auto_register=True), self.registry)
         self.publisher = Publisher(self.topics, KafkaRecordSink(settings))
         self.rejects = Rejects(self.log, self.registry, settings, letters=False)
-        self.refusals: list[Refusal] = []
+        self.refusals: list[ReplayRefusal] = []
         self.name = f"replay-{settings.labelled_topic}"
 
     def reject(self, number: int) -> None:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from reviewstream import app
 from reviewstream.adapters.kafka import KafkaLog
 from reviewstream.core.delivery.ports import OutgoingRecord
-from reviewstream.errors import ConfigError, ReviewStreamError, StopError
+from reviewstream.errors import ConfigError, FatalError, ReviewStreamError
 from reviewstream.samples import write_sample
 from reviewstream.settings import (
     ConnectSettings,
@@ -112,7 +112,7 @@ def test_records_go_to_kafka_and_back_by_every_mechanism(secure: Testbed, mechan
 def test_kafka_refuses_a_wrong_password_by_every_mechanism(secure: Testbed, mechanism: str) -> None:
     name = "oauth_client_secret" if mechanism == "OAUTHBEARER" else "sasl_password"
     settings = kafka_of(secure, mechanism, **{name: WRONG})
-    with pytest.raises(StopError) as caught:
+    with pytest.raises(FatalError) as caught:
         KafkaLog(settings, timeout=3).ensure(["never"])
     refused(caught.value, "refuses us")
     assert "never" not in topics(secure)
@@ -122,14 +122,14 @@ def test_with_a_wrong_password_nothing_is_written(secure: Testbed) -> None:
     app.open_log(kafka_of(secure)).ensure([topic := "guarded"])
     sink = app.open_record_sink(kafka_of(secure, sasl_password=WRONG, delivery_timeout=2.0))
     sink.write(OutgoingRecord(topic=topic, key=b"k", value=b"wrong"))
-    with pytest.raises(StopError) as caught:
+    with pytest.raises(FatalError) as caught:
         sink.flush()
     refused(caught.value, "refuses us")
     assert [*app.open_log(kafka_of(secure)).read_all(topic)] == []
 
 
 def test_a_kafka_that_somebody_else_vouches_for_is_not_trusted(secure: Testbed, other: str) -> None:
-    with pytest.raises(StopError) as caught:
+    with pytest.raises(FatalError) as caught:
         KafkaLog(kafka_of(secure, ssl_ca_location=other), timeout=3).ensure(["never"])
     refused(caught.value, "certificate")
 
@@ -144,13 +144,13 @@ def test_the_other_servers_refuse_a_wrong_password_and_none(
     registry = {"url": secure.schema_registry.url, **given}
     connect = {"url": secure.kafka_connect.url, **given}
     elasticsearch = {"url": secure.elasticsearch.url, **given}
-    with pytest.raises(StopError) as caught:
+    with pytest.raises(FatalError) as caught:
         app.open_registry(RegistrySettings.model_validate(registry)).register("s", '"string"')
     refused(caught.value, "see registry.username, registry.password")
-    with pytest.raises(StopError) as caught:
+    with pytest.raises(FatalError) as caught:
         app.open_connect(ConnectSettings.model_validate(connect)).status("c")
     refused(caught.value, "see connect.username and connect.password")
-    with pytest.raises(StopError) as caught:
+    with pytest.raises(FatalError) as caught:
         index_of(elasticsearch).count()
     refused(caught.value, "see the credentials under elasticsearch")
 
@@ -179,7 +179,7 @@ def test_elasticsearch_takes_its_api_key_and_no_other(secure: Testbed) -> None:
     right = index_of({**given, "index": name, "api_key": SecretStr(secure.security.api_key)})
     right.setup({"dynamic": "strict", "properties": {}})
     assert right.count() == 0
-    with pytest.raises(StopError) as caught:
+    with pytest.raises(FatalError) as caught:
         index_of({**given, "index": name, "api_key": WRONG}).count()
     refused(caught.value, "see the credentials under elasticsearch")
 

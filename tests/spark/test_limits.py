@@ -9,7 +9,7 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 
 from reviewstream.adapters.tcp_server import serving
-from reviewstream.errors import LimitError
+from reviewstream.errors import BudgetExceededError
 from reviewstream.settings import LedgerSettings, LimitsSettings, OpenAISettings, Settings
 from reviewstream.spark import label_reviews
 from reviewstream.spark.query import failure
@@ -74,7 +74,7 @@ def test_a_spent_budget_ends_the_query_and_a_larger_one_goes_on_without_loss(
         with pytest.raises(StreamingQueryException) as caught:
             query.awaitTermination(60)
         error = failure(caught.value)
-        assert isinstance(error, LimitError)
+        assert isinstance(error, BudgetExceededError)
         assert "raise --budget-usd (limits.budget_usd) and start again" in str(error)
         assert "\n" not in str(error)
         asked = of_users(endpoint.requests()["reviews"])

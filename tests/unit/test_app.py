@@ -8,23 +8,23 @@ from pathlib import Path
 import pytest
 
 from reviewstream.adapters.ledger_sqlite import default_file
-from reviewstream.app import located, open_limits
-from reviewstream.core.labelling.limits.operations import GiveBack, Take, Terms
+from reviewstream.app import absolute, open_limits
+from reviewstream.core.labelling.limits.operations import LimitKey, Release, Reserve
 from reviewstream.errors import ConfigError
 from reviewstream.settings import LedgerSettings, LimitsSettings
 
-TERMS = Terms(model="m", account="a")
+TERMS = LimitKey(model="m", account="a")
 
 
 def test_every_process_means_the_same_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    ledger, limits = located(LedgerSettings(file="a/ledger"), LimitsSettings())
+    ledger, limits = absolute(LedgerSettings(file="a/ledger"), LimitsSettings())
     assert ledger.file == str(tmp_path / "a" / "ledger")
     assert limits.file == str(tmp_path / "a" / "ledger-limits")
-    assert located(ledger, limits) == (ledger, limits)
-    ledger, limits = located(LedgerSettings(), LimitsSettings(file="b"))
+    assert absolute(ledger, limits) == (ledger, limits)
+    ledger, limits = absolute(LedgerSettings(), LimitsSettings(file="b"))
     assert (ledger.file, limits.file) == (str(default_file()), str(tmp_path / "b"))
 
 
@@ -36,9 +36,9 @@ def test_limits_are_kept_where_the_settings_say_with_a_ledger_or_without(
     limits, ledger = LimitsSettings(file=str(tmp_path / "mine")), LedgerSettings(enabled=enabled)
     for _ in range(2):
         with closing(open_limits(limits, ledger)) as store:
-            store.apply(Take(tokens=1, micro_usd=5), TERMS)
+            store.apply(Reserve(tokens=1, micro_usd=5), TERMS)
     with closing(open_limits(limits, ledger)) as store:
-        assert store.apply(GiveBack(), TERMS).spent == 10
+        assert store.apply(Release(), TERMS).spent == 10
     assert not (tmp_path / "home").exists()
 
 
@@ -50,4 +50,4 @@ def test_importing_it_loads_no_adapter_as_every_worker_of_spark_imports_it() -> 
 
 def test_a_home_that_there_is_not_is_a_setting_to_correct() -> None:
     with pytest.raises(ConfigError, match=r"~nobody-at-all/x: .*ledger\.file"):
-        located(LedgerSettings(file="~nobody-at-all/x"), LimitsSettings())
+        absolute(LedgerSettings(file="~nobody-at-all/x"), LimitsSettings())

@@ -9,17 +9,17 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from reviewstream.adapters.trust import trusting, untrusted
+from reviewstream.adapters.trust import ssl_context, untrusted
 from reviewstream.core.transport.hosts import is_loopback
 from reviewstream.errors import ConfigError
-from reviewstream.settings import revealed
+from reviewstream.settings import secret_value
 
 MIN_TOKEN: Final = 16  # characters: what nobody guesses
 MAX_TOKEN: Final = 1024  # characters: it must fit into a request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
+class ClientAuth:
     """How a client gets in.
 
     Attributes:
@@ -33,9 +33,9 @@ class Access:
     token: SecretStr | None = None
 
     @property
-    def revealed(self) -> str | None:
+    def secret_value(self) -> str | None:
         """The token as it is sent."""
-        return revealed(self.token)
+        return secret_value(self.token)
 
     def open(self, host: str, port: int, timeout: float) -> socket.socket:
         """Connect.
@@ -53,7 +53,7 @@ class Access:
             raise ConfigError(
                 f"the token would travel to {host} for everyone to read: set source.tls = true"
             )
-        context = trusting(self.ca_location, setting="source.ca_location") if self.tls else None
+        context = ssl_context(self.ca_location, setting="source.ca_location") if self.tls else None
         connected = socket.create_connection((host, port), timeout)
         if context is None:
             return connected
@@ -71,7 +71,7 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
+class ServerAuth:
     """Whom a server lets in.
 
     Attributes:
@@ -98,7 +98,7 @@ class Door:
         """Whether it may be seen from outside: nobody listens in, and nobody unknown gets in."""
         return self.tls_cert is not None and self.token is not None
 
-    def lets_in(self, token: str | None) -> bool:
+    def authorize(self, token: str | None) -> bool:
         """Compare a token; how long it takes does not tell how much of it was right."""
         if self.token is None:
             return True

@@ -13,16 +13,16 @@ import httpx2
 from msgspec import Struct
 
 from reviewstream.adapters.shapes import foreign, shaped_body
-from reviewstream.adapters.trust import client_failure, tls_failure, trusting
+from reviewstream.adapters.trust import client_failure, ssl_context, tls_failure
 from reviewstream.asking import asking
 from reviewstream.core.index.connector import RESTING, connector_advice
 from reviewstream.core.index.ports import ConnectorStatus
 from reviewstream.core.records.json_values import as_mapping, decoded
 from reviewstream.errors import (
     ConfigError,
+    FatalError,
     PermanentError,
     ReviewStreamError,
-    StopError,
     TransientError,
 )
 from reviewstream.settings import ConnectSettings
@@ -77,7 +77,7 @@ class KafkaConnectCluster:
         self._url = settings.url.rstrip("/")
         self._start_timeout = start_timeout
         password = settings.password.get_secret_value() if settings.password else ""
-        trusted = trusting(settings.ca_location, setting="connect.ca_location")
+        trusted = ssl_context(settings.ca_location, setting="connect.ca_location")
         login = (settings.username, password) if settings.username is not None else None
         try:
             self._client = httpx2.Client(
@@ -206,7 +206,7 @@ class KafkaConnectCluster:
         status = answer.status_code
         text = f"{self._who} answers {status} to {what}: {_message(answer)}"
         if status in {401, 403}:
-            return StopError(f"{text}; see connect.username and connect.password")
+            return FatalError(f"{text}; see connect.username and connect.password")
         if status in {409, 429} or status >= 500:
             return TransientError(text)
         return PermanentError(text)

@@ -19,15 +19,15 @@ from elasticsearch.helpers import ScanError, scan
 from msgspec import Struct, field
 
 from reviewstream.adapters.shapes import SHOWN, foreign, shaped
-from reviewstream.adapters.trust import tls_failure, trusting
+from reviewstream.adapters.trust import ssl_context, tls_failure
 from reviewstream.asking import asking
 from reviewstream.core.index.mapping import ALIAS_SUFFIX, mapping_drift
 from reviewstream.core.records.json_values import as_mapping, kept
 from reviewstream.errors import (
     ConfigError,
+    FatalError,
     PermanentError,
     ReviewStreamError,
-    StopError,
     TransientError,
 )
 from reviewstream.settings import ElasticsearchSettings
@@ -238,7 +238,7 @@ class ElasticsearchIndex:
         status = err.status_code
         text = f"{self._who} cannot {what}: {_reason(err)}"
         if status in {401, 403}:
-            return StopError(f"{text}; see the credentials under elasticsearch")
+            return FatalError(f"{text}; see the credentials under elasticsearch")
         if status == 404:
             return PermanentError(f"{text}: run `reviewstream index setup`")
         if status == 429 or status >= 500:
@@ -263,7 +263,9 @@ def _credentials(settings: ElasticsearchSettings) -> dict[str, Any]:
         password = settings.password.get_secret_value() if settings.password else ""
         given["basic_auth"] = (settings.username, password)
     if settings.ca_location is not None:
-        given["ssl_context"] = trusting(settings.ca_location, setting="elasticsearch.ca_location")
+        given["ssl_context"] = ssl_context(
+            settings.ca_location, setting="elasticsearch.ca_location"
+        )
     return given
 
 

@@ -20,11 +20,11 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from reviewstream.adapters.kafka_errors import Problems, error_in
+from reviewstream.adapters.kafka_errors import ErrorMapper, error_in
 from reviewstream.core.delivery.kafka_login import oauth_login
 from reviewstream.core.delivery.ports import OutgoingRecord, StoredRecord
-from reviewstream.errors import PermanentError, ReviewStreamError, StopError, TransientError
-from reviewstream.settings import KafkaSettings, revealed
+from reviewstream.errors import FatalError, PermanentError, ReviewStreamError, TransientError
+from reviewstream.settings import KafkaSettings, secret_value
 
 REQUEST_TIMEOUT: Final = 10.0  # seconds for one question to the brokers
 SLICE: Final = 0.1  # seconds of a longer wait, between which we look how things are
@@ -50,7 +50,7 @@ def client_config(settings: KafkaSettings) -> dict[str, Any]:
         "security.protocol": settings.security_protocol,
         "sasl.mechanism": settings.sasl_mechanism,
         "sasl.username": settings.sasl_username,
-        "sasl.password": revealed(settings.sasl_password),
+        "sasl.password": secret_value(settings.sasl_password),
         "ssl.ca.location": settings.ssl_ca_location,
         **oauth_login(settings),
     }
@@ -87,7 +87,7 @@ class KafkaRecordSink:
         config = producer_config(settings) if config is None else config
         self._limit = int(config.get("message.max.bytes", _DEFAULT_LIMIT))
         self._timeout = settings.delivery_timeout
-        self.problems = Problems(settings)
+        self.problems = ErrorMapper(settings)
         self._acknowledged = 0
         self._failed: list[ReviewStreamError] = []
         self._is_connected = False
@@ -201,7 +201,7 @@ class KafkaLog:
     def __init__(self, settings: KafkaSettings, *, timeout: float = REQUEST_TIMEOUT) -> None:
         self._settings = settings
         self._timeout = timeout
-        self._problems = Problems(settings)
+        self._problems = ErrorMapper(settings)
 
     def ensure(self, topics: Sequence[str]) -> Sequence[str]:
         """Create the topics that do not exist, and return those."""
@@ -324,7 +324,7 @@ class KafkaLog:
     def _is_ready(self, topic: str) -> bool:
         try:
             self.end_offsets(topic)
-        except StopError:
+        except FatalError:
             raise
         except (PermanentError, TransientError):
             return False

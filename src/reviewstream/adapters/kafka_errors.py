@@ -14,9 +14,9 @@ from confluent_kafka.admin import AdminClient
 from reviewstream.asking import Call, asking
 from reviewstream.errors import (
     ConfigError,
+    FatalError,
     PermanentError,
     ReviewStreamError,
-    StopError,
     TransientError,
 )
 from reviewstream.settings import KafkaSettings
@@ -86,7 +86,7 @@ _REFUSED: Final = frozenset(
 GRACE: Final = 3.0  # seconds for librdkafka to try again: a broker may have ended in a handshake
 
 
-class Problems:
+class ErrorMapper:
     """Turns librdkafka's errors into ours, with what it told the side channel about the cause."""
 
     def __init__(self, settings: KafkaSettings) -> None:
@@ -115,7 +115,7 @@ class Problems:
         """See that no broker has refused us for good: waiting does not mend a password.
 
         Raises:
-            StopError: One has, and none has let us in since.
+            FatalError: One has, and none has let us in since.
         """
         if time.monotonic() - self._refused_at >= self._grace:
             raise self.away(what)
@@ -147,7 +147,7 @@ class Problems:
             return self.away(what)
         text = f"{what}: {_words(error)} ({error.name()})"
         if code in _REFUSED:
-            return StopError(f"Kafka at {self._servers} refuses us: {text}")
+            return FatalError(f"Kafka at {self._servers} refuses us: {text}")
         if code in _MISTAKES:
             return ConfigError(f"{text}; see the settings under kafka")
         passes = error.retriable() or error.fatal() or error.txn_requires_abort()
@@ -158,7 +158,7 @@ class Problems:
         """Return the error of brokers that do not answer, or refused us on the way."""
         cause = _words(self._last) if self._last else "no answer"
         if self._last and self._last.code() in _REFUSED:
-            return StopError(f"Kafka at {self._servers} refuses us ({what}): {cause}")
+            return FatalError(f"Kafka at {self._servers} refuses us ({what}): {cause}")
         return TransientError(
             f"Kafka at {self._servers} cannot be reached ({what}): {cause}; "
             "is it running, and is kafka.bootstrap_servers right?"

@@ -13,7 +13,7 @@ from reviewstream.adapters.kafka import (
     client_config,
     producer_config,
 )
-from reviewstream.adapters.kafka_errors import Problems, error_in
+from reviewstream.adapters.kafka_errors import ErrorMapper, error_in
 from reviewstream.core.delivery.marker_text import marker_of, marker_text
 from reviewstream.core.delivery.markers import Marker
 from reviewstream.core.delivery.ports import OutgoingRecord
@@ -44,7 +44,7 @@ def find_marker(settings: KafkaSettings, name: str) -> Marker | None:
     """
     # A token that does not come in time is a refusal: so whoever issues it has as long as a fence.
     timeout = FENCE_TIMEOUT if settings.oauth_token_url else REQUEST_TIMEOUT
-    with closing(_Markers(settings, name, Problems(settings), "read_uncommitted")) as markers:
+    with closing(_Markers(settings, name, ErrorMapper(settings), "read_uncommitted")) as markers:
         return markers.newest(timeout)
 
 
@@ -57,7 +57,7 @@ class KafkaTransactionalSink:
     def __init__(self, settings: KafkaSettings, name: str) -> None:
         self._settings = settings
         self._name = name
-        with Problems(settings).translated("make a producer"):
+        with ErrorMapper(settings).translated("make a producer"):
             config = transaction_config(settings, name)
         self._sink = KafkaRecordSink(settings, config)
         self._problems = self._sink.problems
@@ -125,7 +125,7 @@ class _Markers:
     """The offset of a group that nobody joins, with the newest marker of its name beside it."""
 
     def __init__(
-        self, settings: KafkaSettings, name: str, problems: Problems, isolation: str
+        self, settings: KafkaSettings, name: str, problems: ErrorMapper, isolation: str
     ) -> None:
         reading = {"group.id": name, "enable.auto.commit": False, "isolation.level": isolation}
         with problems.translated("make a consumer"):

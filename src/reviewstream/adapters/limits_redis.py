@@ -7,15 +7,15 @@ from typing import Final, cast
 from reviewstream.adapters.redis_client import RedisClient
 from reviewstream.core.labelling.limits import pace
 from reviewstream.core.labelling.limits.operations import (
-    End,
-    GiveBack,
-    Learn,
-    Look,
+    Abort,
+    LimitKey,
+    Observe,
     Operation,
-    Refusal,
+    Poll,
+    Release,
     Reply,
-    Take,
-    Terms,
+    Reserve,
+    Throttled,
 )
 
 LIMITS: Final = "reviewstream:limits"  # a hash; limits.lua says what is in it
@@ -45,7 +45,7 @@ class RedisLimits:
         self._script = self._redis.client.register_script(script())
         self._now = now
 
-    def apply(self, operation: Operation, terms: Terms) -> Reply:
+    def apply(self, operation: Operation, terms: LimitKey) -> Reply:
         """See `LimitStore.apply`."""
         own, budget = terms.limits, terms.budget_micro_usd
         arguments = (
@@ -60,7 +60,7 @@ class RedisLimits:
             f"ended:{terms.account}",
             f"why:{terms.account}",
             terms.run,
-            operation.why if isinstance(operation, End) else "",
+            operation.why if isinstance(operation, Abort) else "",
         )
         with self._redis.plain_errors(LIMITS):
             return _reply(cast("list[bytes]", self._script(keys=[LIMITS], args=arguments)))
@@ -83,7 +83,7 @@ def _reply(found: Sequence[bytes]) -> Reply:
         float, numbers
     )
     return Reply(
-        place=pace.Place(requests=requests, tokens=tokens),
+        place=pace.Ticket(requests=requests, tokens=tokens),
         wait=wait,
         spacing=spacing,
         spent=int(spent),
@@ -98,16 +98,16 @@ def _reply(found: Sequence[bytes]) -> Reply:
 def _spelled(operation: Operation) -> tuple[str | float, ...]:
     """Return the name of an operation for the script, and its four numbers."""
     match operation:
-        case Take(tokens=tokens, micro_usd=cost, lease=lease):
+        case Reserve(tokens=tokens, micro_usd=cost, lease=lease):
             return "take", tokens, cost, repr(lease), 0
-        case Look(place=place, lease=lease):
+        case Poll(place=place, lease=lease):
             return "look", repr(place.requests), repr(place.tokens), repr(lease), 0
-        case GiveBack(requests=count, tokens=tokens, micro_usd=cost, reserved=reserved):
+        case Release(requests=count, tokens=tokens, micro_usd=cost, reserved=reserved):
             return "give_back", count, tokens, cost, reserved
-        case Refusal(retry_after=retry_after):
+        case Throttled(retry_after=retry_after):
             return "refusal", repr(retry_after), 0, 0, 0
-        case Learn(limits=limits):
+        case Observe(limits=limits):
             requests, most = limits.requests_per_minute or 0.0, limits.tokens_per_minute or 0.0
             return "learn", repr(requests), repr(most), 0, 0
-        case End():
+        case Abort():
             return "end", 0, 0, 0, 0

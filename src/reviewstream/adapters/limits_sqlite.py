@@ -11,12 +11,12 @@ import msgspec
 from reviewstream.adapters.sqlite_file import SqliteFile
 from reviewstream.core.labelling.limits.operations import (
     Ended,
+    LimitKey,
     MicroUsd,
     Operation,
     Reply,
     Reserved,
     Shared,
-    Terms,
     apply,
 )
 from reviewstream.core.labelling.limits.pace import Pace
@@ -60,7 +60,7 @@ class SqliteLimits:
             file, setting="limits.file", schema=_TABLE, version=VERSION, timeout=timeout
         )
 
-    def apply(self, operation: Operation, terms: Terms) -> Reply:
+    def apply(self, operation: Operation, terms: LimitKey) -> Reply:
         """See `LimitStore.apply`."""
         with self._file.writing() as connection:
             kept = self._read(
@@ -90,7 +90,7 @@ class SqliteLimits:
             raise ConfigError(f"{self._name}: {err}: move it away, and it is made anew") from err
 
 
-def _changes(kept: Shared, shared: Shared, terms: Terms) -> Iterator[tuple[str, str, Any]]:
+def _changes(kept: Shared, shared: Shared, terms: LimitKey) -> Iterator[tuple[str, str, Any]]:
     """Yield the rows to write."""
     yield "pace", terms.model, _text(shared.pace)
     if shared.spent != kept.spent:

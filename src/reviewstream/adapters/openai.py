@@ -12,7 +12,7 @@ from msgspec import structs
 
 from reviewstream.adapters.bodies import UnreadBodyError, bound_body
 from reviewstream.adapters.token_command import TokenCommand
-from reviewstream.adapters.trust import client_failure, tls_failure, trusting
+from reviewstream.adapters.trust import client_failure, ssl_context, tls_failure
 from reviewstream.asking import asking
 from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
 from reviewstream.core.labelling.endpoint.blame import Blame, blame
@@ -22,15 +22,15 @@ from reviewstream.core.labelling.endpoint.refusals import Refused, read_error, w
 from reviewstream.core.records.json_values import kept
 from reviewstream.errors import (
     BadAnswerError,
+    BudgetExceededError,
     CapacityError,
     ConfigError,
-    LimitError,
+    FatalError,
+    RateLimitError,
     RefusedError,
     ReviewStreamError,
-    StopError,
-    ThrottledError,
     TransientError,
-    UnansweredError,
+    UnknownOutcomeError,
 )
 from reviewstream.settings import OpenAISettings
 
@@ -110,16 +110,20 @@ class OpenAIChat:
         except (openai.APITimeoutError, TimeoutError) as err:
             if _is_unsent(err):
                 raise TransientError(f"there is no connection to {self._where}") from err
-            raise UnansweredError(f"no answer from {self._where} in {self._timeout:g} s") from err
+            raise UnknownOutcomeError(
+                f"no answer from {self._where} in {self._timeout:g} s"
+            ) from err
         except openai.APIConnectionError as err:
             self._check_trust(err)
-            kind = TransientError if _is_unsent(err) else UnansweredError
+            kind = TransientError if _is_unsent(err) else UnknownOutcomeError
             why = self._said(str(err.__cause__ or err), request)
             raise kind(f"the connection to {self._where} failed: {why}") from err
         except (UnreadBodyError, UnicodeError, AssertionError) as err:
             # The last two: Python has codecs that are none for text.
             why = self._said(str(err), request)
-            raise UnansweredError(f"the answer of {self._where} cannot be decoded: {why}") from err
+            raise UnknownOutcomeError(
+                f"the answer of {self._where} cannot be decoded: {why}"
+            ) from err
         return self._read(response.content, response.response.headers, request)
 
     async def aclose(self) -> None:
@@ -139,7 +143,7 @@ class OpenAIChat:
                 )
                 if is_json:
                     raise BadAnswerError(sentence, may_be_billed=True)
-                raise UnansweredError(sentence)
+                raise UnknownOutcomeError(sentence)
             case answer:
                 return answer
 
@@ -176,7 +180,7 @@ class OpenAIChat:
     def _check_trust(self, err: openai.APIConnectionError) -> None:
         """Raise if the certificate is at fault: no other review will fare better."""
         if distrusted := tls_failure(err, self._where, section="openai", url="base_url"):
-            raise StopError(str(distrusted)) from err
+            raise FatalError(str(distrusted)) from err
 
     def _status_error(self, err: openai.APIStatusError, request: ChatRequest) -> ReviewStreamError:
         """Return our error for an answer that is not 200."""
@@ -184,7 +188,7 @@ class OpenAIChat:
         if 300 <= status < 400:  # not followed: reviews go where the settings say
             location = headers.get("location", "")[:MAX_MESSAGE]
             where = self._said(_address(location), request) or "somewhere else"
-            return StopError(
+            return FatalError(
                 f"{self._where} redirects to {where} (HTTP {status}):"
                 " set openai.base_url to the address that answers"
             )
@@ -199,7 +203,7 @@ class OpenAIChat:
         # What the endpoint repeats of a review must not be taken for its own words.
         match blame(structs.replace(refused, words=said)):
             case Blame.RATE:
-                return ThrottledError(
+                return RateLimitError(
                     words,
                     retry_after=refused.retry_after,
                     requests_per_minute=refused.requests_per_minute,
@@ -222,22 +226,22 @@ class OpenAIChat:
         if found is Blame.QUOTA:
             wait = refused.retry_after or 0.0
             back = f" It comes back in {wait / _HOUR:.1f} h." if wait >= _HOUR else ""
-            return LimitError(
+            return BudgetExceededError(
                 f"the quota at {where} is spent ({words}).{back} Add credit or wait, then start"
                 " again: nothing is lost"
             )
         if found is Blame.ACCOUNT:
-            return StopError(
+            return FatalError(
                 f"{where} refuses the API key ({words}): {self._key_hint} that may use {model}"
             )
         if refused.field not in {"", "model"}:  # another value may be taken: the probe finds out
             return RefusedError(words, blame=found, status=refused.status, field=refused.field)
         if refused.status == _NOT_FOUND or refused.field:
-            return StopError(
+            return FatalError(
                 f"{where} does not serve {model} ({words}): set openai.model and openai.base_url to"
                 " what it serves"
             )
-        return StopError(
+        return FatalError(
             f"{where} is no address that takes requests ({words}): see openai.base_url, and"
             " HTTPS_PROXY if a proxy answered"
         )
@@ -254,7 +258,7 @@ def _http_client(ca_location: str | None) -> openai.DefaultAsyncHttpxClient:
     """Return what follows no redirect, and trusts the certificates in a file if there is one."""
     verify: ssl.SSLContext | bool = True
     if ca_location is not None:
-        verify = trusting(ca_location, setting="openai.ca_location")
+        verify = ssl_context(ca_location, setting="openai.ca_location")
     try:
         client = openai.DefaultAsyncHttpxClient(follow_redirects=False, verify=verify)
     except Exception as err:  # its HTTP library is one of two: each has errors of its own

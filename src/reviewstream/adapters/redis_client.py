@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from reviewstream.adapters.shapes import foreign
-from reviewstream.adapters.trust import tls_failure, trusting
+from reviewstream.adapters.trust import ssl_context, tls_failure
 from reviewstream.asking import asking
 from reviewstream.errors import ConfigError, ReviewStreamError, TransientError
 
@@ -182,7 +182,7 @@ def _checks(url: str) -> dict[str, Any]:
             f"{SETTING}: leave {said[0]} out: certificates are checked, name included"
         )
     for file in query.get("ssl_ca_certs", ()):
-        trusting(file, setting=SETTING)  # a file that cannot be used would be tried again
+        ssl_context(file, setting=SETTING)  # a file that cannot be used would be tried again
     return _CHECKS if parts.scheme == "rediss" else {}
 
 

@@ -15,10 +15,10 @@ from reviewstream.core.records.json_values import kept
 from reviewstream.core.schemas.compatibility import incompatibilities
 from reviewstream.errors import (
     ConfigError,
+    FatalError,
     IncompatibleSchemaError,
     PermanentError,
     ReviewStreamError,
-    StopError,
     TransientError,
 )
 from reviewstream.settings import RegistrySettings
@@ -161,7 +161,9 @@ class ConfluentRegistry:
         status = err.http_status_code
         text = f"{self._who} cannot {what}: {kept(str(err), SHOWN)}"
         if status in {401, 403}:
-            return StopError(f"{text}; see registry.username, registry.password and registry.token")
+            return FatalError(
+                f"{text}; see registry.username, registry.password and registry.token"
+            )
         if status == 429 or status >= 500:
             return TransientError(text)
         return PermanentError(text)

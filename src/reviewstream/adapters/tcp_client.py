@@ -6,13 +6,13 @@ from collections.abc import Generator
 from types import TracebackType
 from typing import Any, Final, NoReturn, Self, TypeAlias
 
-from reviewstream.adapters.access import Access
+from reviewstream.adapters.access import ClientAuth
 from reviewstream.asking import asking
 from reviewstream.core.records.parsing import MAX_LINE
 from reviewstream.core.transport import protocol
 from reviewstream.core.transport.framing import Line, LineFramer, Oversized
 from reviewstream.core.transport.protocol import Data, End, ErrorCode, Heartbeat, Hello, Latest
-from reviewstream.errors import ProtocolError, SourceReplacedError, StopError, TransientError
+from reviewstream.errors import FatalError, ProtocolError, SourceReplacedError, TransientError
 
 RECEIVED: Final = 256 << 10  # bytes taken from the socket at once
 GROWN: Final = 1 << 20  # bytes by which a last line may have grown since the server said its size
@@ -30,7 +30,7 @@ class ReviewClient:
     """
 
     def __init__(
-        self, host: str, port: int, *, timeout: float = 30.0, access: Access | None = None
+        self, host: str, port: int, *, timeout: float = 30.0, access: ClientAuth | None = None
     ) -> None:
         """Remember the address.
 
@@ -40,7 +40,7 @@ class ReviewClient:
             timeout: Seconds without a sign from the server after which it counts as away.
             access: How to get in; by default without TLS and token.
         """
-        self._access = access or Access()
+        self._access = access or ClientAuth()
         self._address = (host, port)
         self._timeout = timeout
         self._fingerprint: str | None = None
@@ -82,7 +82,7 @@ class ReviewClient:
         Raises:
             SourceReplacedError: the server has another file now.
             TransientError: the server is away.
-            StopError: it asks for a token, or for another one.
+            FatalError: it asks for a token, or for another one.
             ConfigError: TLS is not spoken, or the server's certificate is not trusted.
             ProtocolError: it is no such server.
         """
@@ -189,7 +189,7 @@ class ReviewClient:
         except OSError as err:
             self._away(err)
         self._decoder = protocol.reply_decoder()
-        token = self._access.revealed
+        token = self._access.secret_value
         self._send(protocol.HelloRequest(fingerprint=self._fingerprint, token=token))
         reply = self._reply()
         if not isinstance(reply, Hello):
@@ -257,7 +257,7 @@ class ReviewClient:
             case ErrorCode.UNAVAILABLE:
                 raise TransientError(text)
             case ErrorCode.UNAUTHORIZED:
-                raise StopError(text)
+                raise FatalError(text)
             case _:
                 raise ProtocolError(text)
 

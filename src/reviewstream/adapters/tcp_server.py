@@ -14,13 +14,19 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from reviewstream.adapters.access import Door
-from reviewstream.adapters.arrivals import Arrivals
+from reviewstream.adapters.access import ServerAuth
 from reviewstream.adapters.channels import Channel, NotTls, PlainChannel, TlsChannel
 from reviewstream.adapters.files import open_log
+from reviewstream.adapters.replay_throttle import ReplayThrottle
 from reviewstream.adapters.review_log import ReviewLog
 from reviewstream.adapters.tcp_plain import send_plain_lines
-from reviewstream.adapters.tcp_sessions import GREETING, Guest, Served, answer_requests, turn_away
+from reviewstream.adapters.tcp_sessions import (
+    GREETING,
+    ClientSession,
+    Served,
+    answer_requests,
+    reject_client,
+)
 from reviewstream.core.transport import protocol
 from reviewstream.core.transport.hosts import is_loopback, numeric
 from reviewstream.errors import ConfigError
@@ -65,10 +71,10 @@ class ServeOptions:
     rate: float | None = None
     heartbeat: float = 2.0
     poll: float = 0.05
-    door: Door = field(default_factory=Door)
+    door: ServerAuth = field(default_factory=ServerAuth)
     max_connections: int = 1024
     max_per_client: int = 256
-    greeting: float = GREETING
+    handshake: float = GREETING
     idle: float = 600.0
 
     def __post_init__(self) -> None:
@@ -128,12 +134,12 @@ class ReviewServer:
         self._options = options or ServeOptions()
         self._served = Served(
             log=log,
-            arrivals=Arrivals(log, rate=self._options.rate, clock=clock),
+            arrivals=ReplayThrottle(log, rate=self._options.rate, clock=clock),
             chunk_bytes=self._options.chunk_bytes,
             heartbeat=self._options.heartbeat,
             poll=self._options.poll,
             door=self._options.door,
-            greeting=self._options.greeting,
+            handshake=self._options.handshake,
             idle=self._options.idle,
             clock=clock,
         )
@@ -189,7 +195,7 @@ class ReviewServer:
             if why := self._flood(where):
                 logger.warning("hung up on %s: %s", where, why)
                 return
-            self._connections[neighbourhood(where)] += 1
+            self._connections[client_key(where)] += 1
             try:
                 client.setblocking(False)  # noqa: FBT003 - the socket module's own signature
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -197,15 +203,15 @@ class ReviewServer:
                 with contextlib.suppress(ConnectionError, TimeoutError):
                     await session(client, where)
             finally:
-                self._connections[neighbourhood(where)] -= 1
+                self._connections[client_key(where)] -= 1
                 self._connections += Counter()  # who has none left is forgotten
 
     async def _speak(self, client: socket.socket, where: str) -> None:
-        greet_by = asyncio.get_running_loop().time() + self._options.greeting
+        greet_by = asyncio.get_running_loop().time() + self._options.handshake
         channel = await self._channel(client, greet_by)
-        guest = Guest(where=where, channel=channel, greet_by=greet_by)
+        guest = ClientSession(where=where, channel=channel, greet_by=greet_by)
         if why := self._crowd(where):
-            await turn_away(self._served, guest, why)
+            await reject_client(self._served, guest, why)
         else:
             await answer_requests(self._served, guest)
 
@@ -217,13 +223,13 @@ class ReviewServer:
         """Return why a client is hung up on without a word, which might take it seconds to hear."""
         if self._connections.total() >= self._options.max_connections:
             return "all connections are taken"
-        if self._connections[neighbourhood(where)] >= self._options.max_per_client + TOLD:
+        if self._connections[client_key(where)] >= self._options.max_per_client + TOLD:
             return "it opens connections over its limit again and again (--max-per-client)"
         return ""
 
     def _crowd(self, where: str) -> str:
         """Return the complaint about a client with too many connections."""
-        taken, most = self._connections[neighbourhood(where)], self._options.max_per_client
+        taken, most = self._connections[client_key(where)], self._options.max_per_client
         return f"{where} has {most} connections already (--max-per-client)" if taken > most else ""
 
     async def _channel(self, client: socket.socket, greet_by: float) -> Channel:
@@ -273,7 +279,7 @@ def serving(
             loop.close()
 
 
-def neighbourhood(address: str) -> str:
+def client_key(address: str) -> str:
     """Return what counts as one client: an address, or a public network of IPv6.
 
     Whoever has one public address of IPv6 has all of its network. Not so in a network of one's own.

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, ParamSpec, TypeVar, assert_never
 
-from reviewstream.adapters.access import Door
-from reviewstream.adapters.arrivals import Arrivals
+from reviewstream.adapters.access import ServerAuth
 from reviewstream.adapters.channels import Channel
+from reviewstream.adapters.replay_throttle import ReplayThrottle
 from reviewstream.adapters.review_log import ANEW, ReviewLog
 from reviewstream.core.transport import protocol
 from reviewstream.core.transport.framing import NEWLINE
@@ -67,12 +67,12 @@ class Served:
     """
 
     log: ReviewLog
-    arrivals: Arrivals
+    arrivals: ReplayThrottle
     chunk_bytes: int
     heartbeat: float
     poll: float
-    door: Door = field(default_factory=Door)
-    greeting: float = GREETING
+    door: ServerAuth = field(default_factory=ServerAuth)
+    handshake: float = GREETING
     idle: float = 600.0
     clock: Callable[[], float] = time.monotonic
     room: Room = field(default_factory=Room)
@@ -104,7 +104,7 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Guest:
+class ClientSession:
     """One client.
 
     Attributes:
@@ -118,7 +118,7 @@ class Guest:
     greet_by: float
 
 
-async def answer_requests(served: Served, guest: Guest) -> None:
+async def answer_requests(served: Served, guest: ClientSession) -> None:
     """Speak the protocol until the client hangs up, breaks it, or keeps us waiting."""
     session = _Session(served, guest)
     decoder = protocol.request_decoder()
@@ -133,7 +133,7 @@ async def answer_requests(served: Served, guest: Guest) -> None:
         await session.refuse(ErrorCode.BAD_REQUEST, err)
 
 
-async def turn_away(served: Served, guest: Guest, why: str) -> None:
+async def reject_client(served: Served, guest: ClientSession, why: str) -> None:
     """Say why there is no room for a client."""
     await _Session(served, guest).refuse(ErrorCode.UNAVAILABLE, why)
 
@@ -141,7 +141,7 @@ async def turn_away(served: Served, guest: Guest, why: str) -> None:
 class _Session:
     """Answers the requests of one client, one after the other."""
 
-    def __init__(self, served: Served, guest: Guest) -> None:
+    def __init__(self, served: Served, guest: ClientSession) -> None:
         self.is_over = False
         self._served = served
         self._guest = guest
@@ -160,11 +160,11 @@ class _Session:
             return b""
 
     async def _give_up(self) -> None:
-        idle, greeting = self._served.idle, self._served.greeting
+        idle, handshake = self._served.idle, self._served.handshake
         if self._is_greeted:
             await self.refuse(ErrorCode.UNAVAILABLE, f"nothing was asked for {idle:g} s")
         else:
-            await self.refuse(ErrorCode.BAD_REQUEST, f"no HelloRequest within {greeting:g} s")
+            await self.refuse(ErrorCode.BAD_REQUEST, f"no HelloRequest within {handshake:g} s")
 
     async def answer(self, request: protocol.Request) -> None:
         """Answer one request.
@@ -207,7 +207,7 @@ class _Session:
             await self._guest.channel.send(data)
 
     async def _hello(self, request: protocol.HelloRequest) -> None:
-        if not self._served.door.lets_in(request.token):
+        if not self._served.door.authorize(request.token):
             await self._forbid(has_token=request.token is not None)
             return
         if request.version != protocol.VERSION:

@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from reviewstream.errors import ConfigError, StopError
+from reviewstream.errors import ConfigError, FatalError
 
 LIFETIME: Final = 300.0  # seconds for which what was printed is used again
 TIMEOUT: Final = 20.0  # seconds for the command; less than a request has
@@ -40,7 +40,7 @@ class TokenCommand:
         """Return the token.
 
         Raises:
-            StopError: The command fails or prints nothing. Its output is not shown.
+            FatalError: The command fails or prints nothing. Its output is not shown.
         """
         async with self._running:
             if time.monotonic() >= self._until:
@@ -58,24 +58,24 @@ class TokenCommand:
                 start_new_session=True,
             )
         except OSError as err:
-            raise StopError(f"openai.api_key_command: {self._words[0]}: {err.strerror}") from err
+            raise FatalError(f"openai.api_key_command: {self._words[0]}: {err.strerror}") from err
         try:
             async with asyncio.timeout(TIMEOUT):
                 output = await _read(process)
                 status = await process.wait()
         except TimeoutError as err:
-            raise StopError(f"openai.api_key_command did not end in {TIMEOUT:g} s") from err
+            raise FatalError(f"openai.api_key_command did not end in {TIMEOUT:g} s") from err
         finally:
             _end(process)
             await process.communicate()
         words = output.decode(errors="replace").split()
         if status or not words:
-            raise StopError(
+            raise FatalError(
                 f"openai.api_key_command ended with {status} and printed {len(words)} words:"
                 " run it by hand"
             )
         if not (words[-1].isascii() and words[-1].isprintable()):
-            raise StopError("openai.api_key_command printed characters that no key has")
+            raise FatalError("openai.api_key_command printed characters that no key has")
         return words[-1]
 
 
@@ -83,14 +83,14 @@ async def _read(process: asyncio.subprocess.Process) -> bytes:
     """Return what a command prints.
 
     Raises:
-        StopError: It prints more than a key.
+        FatalError: It prints more than a key.
     """
     assert process.stdout is not None  # noqa: S101 - it is a pipe
     output = b""
     while part := await process.stdout.read(MAX_OUTPUT):
         output += part
         if len(output) > MAX_OUTPUT:
-            raise StopError(f"openai.api_key_command printed more than {MAX_OUTPUT:,} bytes")
+            raise FatalError(f"openai.api_key_command printed more than {MAX_OUTPUT:,} bytes")
     return output
 
 

@@ -14,7 +14,7 @@ VARIABLES: Final = (  # of the environment, that HTTP clients read when they are
 )
 
 
-def trusting(ca_location: str | None, *, setting: str) -> ssl.SSLContext:
+def ssl_context(ca_location: str | None, *, setting: str) -> ssl.SSLContext:
     """Return what checks a server's certificate and name.
 
     Args:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from reviewstream.adapters.sqlite_temporary import open_temporary, plain_errors
-from reviewstream.core.relabel.ports import Sighting
+from reviewstream.core.relabel.ports import VersionSeen
 
 CACHE: Final = 32 << 10  # KiB of it in memory
 _WHAT: Final = "the newest versions"
@@ -35,7 +35,7 @@ class SqliteVersions:
         with plain_errors(_WHAT):
             self._connection = open_temporary(_TABLE, cache=CACHE)
 
-    def see(self, sightings: Iterable[Sighting]) -> None:
+    def see(self, sightings: Iterable[VersionSeen]) -> None:
         """See `NewestVersions.see`."""
         with plain_errors(_WHAT):
             self._connection.execute("BEGIN")
@@ -47,7 +47,7 @@ class SqliteVersions:
                     self._connection.execute(_SEE, row)
             self._connection.execute("COMMIT")
 
-    def newest(self, review_ids: Collection[str]) -> Mapping[str, Sighting]:
+    def newest(self, review_ids: Collection[str]) -> Mapping[str, VersionSeen]:
         """See `NewestVersions.newest`."""
         with plain_errors(_WHAT):
             found = (self._connection.execute(_FIND, (name,)).fetchone() for name in review_ids)
@@ -63,8 +63,8 @@ class SqliteVersions:
         self._connection.close()
 
 
-def _sighting(row: tuple[Any, ...]) -> Sighting:
+def _sighting(row: tuple[Any, ...]) -> VersionSeen:
     review_id, version, partition, offset, mark = row
-    return Sighting(
+    return VersionSeen(
         review_id=review_id, version=version, partition=partition, offset=offset, mark=mark
     )

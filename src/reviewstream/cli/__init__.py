@@ -10,7 +10,7 @@ import click
 
 from reviewstream.cli.signals import interrupted, obeying
 from reviewstream.cli.terminal import plain_lines
-from reviewstream.errors import LimitError, ReviewStreamError
+from reviewstream.errors import BudgetExceededError, ReviewStreamError
 from reviewstream.extras import missing
 
 # With the first sentence of each: `--help` would import all of them for it.
@@ -76,7 +76,7 @@ class _Verbs(click.Group):
             if interrupted():  # a client that was stopped in its midst complains of anything
                 sys.exit(0)
             _complain(str(err))
-            sys.exit(3 if isinstance(err, LimitError) else 2)
+            sys.exit(3 if isinstance(err, BudgetExceededError) else 2)
         except ModuleNotFoundError as err:
             if not (sentence := missing(err)):
                 raise

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from reviewstream.cli.context import DONE, FINDINGS, Context, verb
-from reviewstream.cli.demo_result import Result, as_json, leave_running, present, say_next
+from reviewstream.cli.demo_result import DemoResult, as_json, leave_running, present, say_next
 from reviewstream.cli.limits import limited
 from reviewstream.cli.local import local_stack, scratch, use_java
 from reviewstream.cli.progress import Stages, stages
@@ -165,7 +165,7 @@ class _Flow:
         # A small ledger of this run alone says what is labelled before the micro-batch ends.
         self._ledger = app.open_archive(settings.ledger) if is_mock else None
 
-    def run(self, spark: "SparkSession") -> Result:
+    def run(self, spark: "SparkSession") -> DemoResult:
         """Stream everything, wait for the index, and compare the stages."""
         from reviewstream.app import prepare
         from reviewstream.cli.reading import served_source
@@ -189,7 +189,7 @@ class _Flow:
             wanted = comparison(self._settings, tell, seconds=QUIET)
             with served_source(self._settings.source) as (name, lines):
                 sums = wanted.run(name, seen.watched(lines))
-        return Result(
+        return DemoResult(
             sums=sums,
             labelled=counts.labelled,
             seconds=round(time.monotonic() - began, 1),

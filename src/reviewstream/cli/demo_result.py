@@ -24,7 +24,7 @@ HITS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class DemoResult:
     """What became of the reviews.
 
     Attributes:
@@ -55,7 +55,7 @@ def say_next(context: Context, *, real_model: bool) -> None:
     context.console.print("  reviewstream plan FILE             # what labelling them would cost")
 
 
-def present(context: Context, settings: Settings, result: Result) -> None:
+def present(context: Context, settings: Settings, result: DemoResult) -> None:
     """Show the counts, an excerpt of the index, and what does not add up."""
     console = context.console
     counts = {name: value for name, value in as_json(result).items() if name in COUNTS}
@@ -114,7 +114,7 @@ def leave_running(context: Context, settings: Settings, *, real_model: bool) -> 
     Event().wait()
 
 
-def as_json(result: Result) -> dict[str, object]:
+def as_json(result: DemoResult) -> dict[str, object]:
     """Return the counts, and the ids that are missing or doubled."""
     sums = result.sums
     return {

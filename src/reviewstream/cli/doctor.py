@@ -20,7 +20,7 @@ from reviewstream.cli.endpoint_check import check_endpoint
 from reviewstream.core.transport.hosts import is_loopback
 from reviewstream.errors import ConfigError, ReviewStreamError
 from reviewstream.extras import EXTRAS, install_command
-from reviewstream.settings import revealed
+from reviewstream.settings import secret_value
 
 if TYPE_CHECKING:
     from reviewstream.settings import KafkaSettings, Settings
@@ -172,7 +172,7 @@ def _overheard(settings: "Settings") -> Iterator[tuple[str, str, str]]:
             if getattr(given, secret) and _is_open(url):
                 yield f"{section}.{secret}", _shown(url), "https://"
     yield from _overheard_by_kafka(settings.kafka)
-    ledger = urlsplit(revealed(settings.ledger.url) or "")
+    ledger = urlsplit(secret_value(settings.ledger.url) or "")
     if ledger.password and ledger.scheme == "redis" and not is_loopback(ledger.hostname or ""):
         yield "ledger.url", ledger.netloc.rpartition("@")[2], "rediss://"
 

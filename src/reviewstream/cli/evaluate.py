@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from reviewstream.core.evaluation.expected import Evaluation
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
+class EvaluateResult(msgspec.Struct, frozen=True, kw_only=True):
     """An evaluation with its scores, of all documents and of each month."""
 
     documents: int
@@ -57,7 +57,7 @@ def command(
     if not tally.documents:
         raise PermanentError(_nothing(file, found.missing))
     months = [(month, tally.cells(month)) for month in tally.months()]
-    result = Result(
+    result = EvaluateResult(
         documents=tally.documents,
         against=found.against,
         missing=found.missing,
@@ -73,7 +73,7 @@ def command(
         Console(highlight=False).print(evaluation_tables(result))
 
 
-def evaluation_tables(result: Result) -> RenderableType:
+def evaluation_tables(result: EvaluateResult) -> RenderableType:
     """Return an evaluation for a terminal: what is long first, as it scrolls away."""
     what = {"stars": "the stars", "gold": "the labels given"}[result.against]
     lines = [f"{result.documents} labels against {what}: {_said(result.scores)}"]
@@ -86,7 +86,7 @@ def evaluation_tables(result: Result) -> RenderableType:
     return Group(_months(result), _matrix(result.cells), *map(Text, lines))
 
 
-def as_json(result: Result) -> dict[str, Any]:
+def as_json(result: EvaluateResult) -> dict[str, Any]:
     """Return an evaluation as plain values."""
     return {
         "documents": result.documents,
@@ -125,7 +125,7 @@ def _nothing(file: str | None, missing: int) -> str:
     return "the index has no such labels to evaluate: label some reviews first"
 
 
-def _draw(path: Path, result: Result) -> None:
+def _draw(path: Path, result: EvaluateResult) -> None:
     from reviewstream.app import plot_evaluation
 
     plot_evaluation(
@@ -151,7 +151,7 @@ def _matrix(cells: Cells) -> Table:
     return table
 
 
-def _months(result: Result) -> Table:
+def _months(result: EvaluateResult) -> Table:
     table = Table("month")
     for name in ("labels", "accuracy", "macro F1", "kappa"):
         table.add_column(name, justify="right")

@@ -1,6 +1,7 @@
 """`reviewstream reconcile`: is everything there that was read, and once?"""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -10,26 +11,27 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from reviewstream.asking import Call
 from reviewstream.cli.context import DONE, FINDINGS, Context, verb
-from reviewstream.cli.patience import Patience
 from reviewstream.cli.progress import stages
 from reviewstream.cli.terminal import plain
-from reviewstream.core.reconcile.rules import Fault, Finding, Stage
+from reviewstream.core.reconcile.rules import Fault, Mismatch, ReconcileStage
 
 if TYPE_CHECKING:
     from reviewstream.core.reconcile.reconciliation import Reconciliation
-    from reviewstream.core.reconcile.services import Comparison, Tell
+    from reviewstream.core.reconcile.services import ReconcileRun, Tell
     from reviewstream.settings import Settings
 
+POLL: Final = 0.5  # seconds
 SENTENCES: Final = {
-    (Stage.TOPICS, Fault.MISSING): "lines are on no topic",
-    (Stage.TOPICS, Fault.DOUBLED): "lines are on the topics more than once",
-    (Stage.TOPICS, Fault.UNKNOWN): "records are of no such line of the source",
-    (Stage.TOPICS, Fault.UNREADABLE): "records are none of ours",
-    (Stage.INDEX, Fault.MISSING): "reviews are not in the index",
-    (Stage.INDEX, Fault.DOUBLED): "reviews are in the index more than once",
-    (Stage.INDEX, Fault.UNKNOWN): "documents are of no review on the topic",
-    (Stage.INDEX, Fault.OUTDATED): "documents are older than the review on the topic",
+    (ReconcileStage.TOPICS, Fault.MISSING): "lines are on no topic",
+    (ReconcileStage.TOPICS, Fault.DOUBLED): "lines are on the topics more than once",
+    (ReconcileStage.TOPICS, Fault.UNKNOWN): "records are of no such line of the source",
+    (ReconcileStage.TOPICS, Fault.UNREADABLE): "records are none of ours",
+    (ReconcileStage.INDEX, Fault.MISSING): "reviews are not in the index",
+    (ReconcileStage.INDEX, Fault.DOUBLED): "reviews are in the index more than once",
+    (ReconcileStage.INDEX, Fault.UNKNOWN): "documents are of no review on the topic",
+    (ReconcileStage.INDEX, Fault.OUTDATED): "documents are older than the review on the topic",
 }
 
 
@@ -92,8 +94,8 @@ def comparison(
     tell: "Tell",
     *,
     seconds: float = 0.0,
-    found: Callable[[Finding], None] = lambda _: None,
-) -> "Comparison":
+    found: Callable[[Mismatch], None] = lambda _: None,
+) -> "ReconcileRun":
     """Return a comparison of what the settings name.
 
     Args:
@@ -103,16 +105,16 @@ def comparison(
         found: Told everything that does not add up.
     """
     from reviewstream import app
-    from reviewstream.core.reconcile.services import Comparison, Stages
+    from reviewstream.core.reconcile.services import ReconcileRun, ReconcileServices
 
-    stages = Stages(
+    stages = ReconcileServices(
         log=app.open_log(settings.kafka),
         registry=app.open_registry(settings.registry),
         index=app.open_index(settings),
         topics=settings.kafka,
     )
-    wait = Patience(stages.index.count, seconds)
-    return Comparison(stages, app.open_sorter, found=found, tell=tell, wait=wait)
+    wait = IndexSettling(stages.index.count, seconds)
+    return ReconcileRun(stages, app.open_sorter, found=found, tell=tell, wait=wait)
 
 
 def sums_table(sums: "Reconciliation") -> RenderableType:
@@ -154,9 +156,36 @@ def findings(sums: "Reconciliation") -> Iterator[Text]:
             yield Text.assemble((f"{count:,} {sentence}: ", "bold"), f"{', '.join(names)}{more}")
 
 
-def _writer(out: IO[str] | None) -> Callable[[Finding], None]:
-    def write(finding: Finding) -> None:
+def _writer(out: IO[str] | None) -> Callable[[Mismatch], None]:
+    def write(finding: Mismatch) -> None:
         if out is not None:
             out.write(msgspec.json.encode(finding).decode() + "\n")
 
     return write
+
+
+class IndexSettling:
+    """Says whether to look again; ends when nothing has changed for a while.
+
+    Args:
+        count: Returns how many documents there are.
+        seconds: Without a change; 0: do not wait at all.
+    """
+
+    def __init__(self, count: Callable[[], int], seconds: float) -> None:
+        self._count = count
+        self._seconds = seconds
+        self._found: int | None = None
+        self._changed = 0.0
+
+    def __call__(self) -> bool:
+        """Wait a moment, but not the first time, and say whether to look again."""
+        if not self._seconds:
+            return False
+        if self._found is not None:
+            with Call("waiting for the index, which lags behind"):
+                time.sleep(POLL)
+        now = self._count()
+        if now != self._found:
+            self._found, self._changed = now, time.monotonic()
+        return time.monotonic() - self._changed < self._seconds

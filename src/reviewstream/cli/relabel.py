@@ -21,7 +21,7 @@ from reviewstream.errors import ConfigError, ReviewStreamError
 if TYPE_CHECKING:
     from reviewstream.core.records.reviews import LabelledReview
     from reviewstream.core.relabel.relabelling import Estimate, Progress
-    from reviewstream.core.relabel.scan import Order, Survey, Surveyor
+    from reviewstream.core.relabel.scan import RelabelScan, RelabelSpec, ScanResult
 
 ROUNDS: Final = 8  # requests, one after the other, between two moments at which all is published
 CHARACTERS: Final = 16 << 20  # of texts in memory, about
@@ -68,11 +68,11 @@ def command(
     on where the first one ended. The exit code is 1 if a review could not be labelled or read.
     """
     from reviewstream.core.labelling.prompts import known_version
-    from reviewstream.core.relabel.scan import Order
+    from reviewstream.core.relabel.scan import RelabelSpec
 
     known_version(prompt_version)
     context.warn_of_prices()
-    order = Order(prompt_version=prompt_version, generation=generation, conditions=conditions)
+    order = RelabelSpec(prompt_version=prompt_version, generation=generation, conditions=conditions)
     with stages(context.progress, context.console) as shown, _opened(context, order) as work:
         survey = work.survey(lambda done, total: shown.update("read", done, total))
         _refuse_spent(survey)
@@ -87,17 +87,17 @@ def command(
 
 
 @contextmanager
-def _opened(context: Context, order: "Order") -> "Iterator[Surveyor]":
+def _opened(context: Context, order: "RelabelSpec") -> "Iterator[RelabelScan]":
     from reviewstream import app
-    from reviewstream.core.relabel.scan import Surveyor
+    from reviewstream.core.relabel.scan import RelabelScan
 
     settings = context.settings
     log, registry = app.open_log(settings.kafka), app.open_registry(settings.registry)
     with closing(app.open_versions()) as newest:
-        yield Surveyor(log, settings.kafka.labelled_topic, registry, newest, order)
+        yield RelabelScan(log, settings.kafka.labelled_topic, registry, newest, order)
 
 
-def _refuse_spent(survey: "Survey") -> None:
+def _refuse_spent(survey: "ScanResult") -> None:
     if survey.spent:
         raise ConfigError(
             f"{survey.spent} of these reviews have a label of generation 999, the highest there "
@@ -109,7 +109,7 @@ class _Run:
     """What is due, estimated or done."""
 
     def __init__(
-        self, context: Context, work: "Surveyor", order: "Order", due: int, shown: Stages
+        self, context: Context, work: "RelabelScan", order: "RelabelSpec", due: int, shown: Stages
     ) -> None:
         from reviewstream.app import priced
 
@@ -149,7 +149,7 @@ class _Run:
     async def _relabel(self) -> None:
         from reviewstream import app
         from reviewstream.core.delivery.publishing import Publisher, find_topics
-        from reviewstream.core.labelling.shutdown import Halted
+        from reviewstream.core.labelling.shutdown import Cancelled
         from reviewstream.core.relabel.relabelling import Relabeller
 
         settings = self._settings
@@ -160,7 +160,7 @@ class _Run:
         limits = settings.limits.model_copy(update={"account": self._account()})
         async with app.open_labeller(self._openai, settings.ledger, limits) as labeller:
             relabeller = Relabeller(labeller.label, publisher, self._order)
-            with finishing(IN_FLIGHT, in_loop(labeller.end)) as stop, suppress(Halted):
+            with finishing(IN_FLIGHT, in_loop(labeller.end)) as stop, suppress(Cancelled):
                 for reviews in self._batches():
                     if stop.is_set():
                         break
@@ -186,11 +186,11 @@ class _Run:
         return f"relabel {topic}: prompt {order.prompt_version}{generation}"
 
 
-def _as_json(survey: "Survey", done: "Estimate | Progress") -> dict[str, Any]:
+def _as_json(survey: "ScanResult", done: "Estimate | Progress") -> dict[str, Any]:
     return {**msgspec.to_builtins(survey), **msgspec.to_builtins(done)}
 
 
-def _surveyed(survey: "Survey") -> str:
+def _surveyed(survey: "ScanResult") -> str:
     unreadable = ""
     if survey.unreadable:
         first = ", ".join(survey.places)
@@ -201,7 +201,7 @@ def _surveyed(survey: "Survey") -> str:
     )
 
 
-def _told(survey: "Survey", done: "Estimate | Progress") -> Iterator[str]:
+def _told(survey: "ScanResult", done: "Estimate | Progress") -> Iterator[str]:
     from reviewstream.core.relabel.relabelling import Estimate
 
     if isinstance(done, Estimate):
@@ -224,7 +224,7 @@ def _dollars(micro_usd: int) -> str:
     return f"{micro_usd / MILLION:.6f} US dollars"
 
 
-def _code(survey: "Survey", done: "Estimate | Progress") -> int:
+def _code(survey: "ScanResult", done: "Estimate | Progress") -> int:
     from reviewstream.core.relabel.relabelling import Progress
 
     left = isinstance(done, Progress) and done.labelled < survey.due

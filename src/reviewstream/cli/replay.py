@@ -13,9 +13,9 @@ from reviewstream.cli.progress import Stages, stages
 from reviewstream.cli.signals import IN_FLIGHT, finishing, in_loop
 from reviewstream.cli.terminal import plain
 from reviewstream.core.labelling.costs import MILLION
-from reviewstream.core.labelling.shutdown import Halted
+from reviewstream.core.labelling.shutdown import Cancelled
 from reviewstream.core.records.batches import bounded
-from reviewstream.core.rejects.replaying import Refusal, Repeater, Replayed, Replayer
+from reviewstream.core.rejects.replaying import Repeater, Replayed, Replayer, ReplayRefusal
 from reviewstream.errors import ReviewStreamError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Replay:
         self._letters = letters
         self._repaired = repaired
         self._done = Replayed()
-        self._refusals: list[Refusal] = []
+        self._refusals: list[ReplayRefusal] = []
 
     def run(self, wanted: "Wanted", *, dry: bool) -> int:
         """Send what is meant, say what became of it, and return the exit code."""
@@ -103,7 +103,7 @@ class Replay:
         size = ROUNDS * model.concurrency * model.pack
         async with self._sender(sink) as (sender, end):
             found = self._rejects.at(left.places)
-            with finishing(IN_FLIGHT, end) as stop, suppress(Halted):
+            with finishing(IN_FLIGHT, end) as stop, suppress(Cancelled):
                 for some in bounded(found, lambda one: len(one.raw), size=size, room=BYTES):
                     if stop.is_set():
                         break
@@ -134,7 +134,7 @@ class Replay:
             )
             yield replayer, in_loop(labeller.end)
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: ReplayRefusal) -> None:
         if len(self._refusals) < NAMED:
             self._refusals.append(refusal)
 

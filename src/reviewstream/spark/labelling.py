@@ -56,7 +56,7 @@ def _label(
     settings: OpenAISettings, ledger: LedgerSettings, limits: LimitsSettings, reviews: DataFrame
 ) -> DataFrame:
     columns = labelled_columns(reviews.schema)
-    shared = app.located(ledger, limits)
+    shared = app.absolute(ledger, limits)
     open_labeller = partial(open_in_task, settings, *shared)
     size = settings.pack * settings.concurrency
     return reviews.mapInArrow(partial(label_batches, open_labeller, size), columns)

@@ -13,9 +13,9 @@ from reviewstream.settings import (
     KafkaSettings,
     RegistrySettings,
     SourceSettings,
+    absolute,
     is_secret,
-    located,
-    revealed,
+    secret_value,
 )
 
 EARLIEST: Final = "earliest"
@@ -189,7 +189,7 @@ def sink_options(kafka: KafkaSettings, registry: RegistrySettings) -> dict[str, 
         "kafka.security.protocol": kafka.security_protocol,
         "kafka.sasl.mechanism": kafka.sasl_mechanism,
         "kafka.sasl.username": kafka.sasl_username,
-        "kafka.sasl.password": revealed(kafka.sasl_password),
+        "kafka.sasl.password": secret_value(kafka.sasl_password),
         "kafka.ssl.ca.location": kafka.ssl_ca_location,
         **_passed_through(kafka),
         "labelledTopic": kafka.labelled_topic,
@@ -199,8 +199,8 @@ def sink_options(kafka: KafkaSettings, registry: RegistrySettings) -> dict[str, 
         "streamName": kafka.stream_name,
         "schemaRegistryUrl": registry.url,
         "schemaRegistryUsername": registry.username,
-        "schemaRegistryPassword": revealed(registry.password),
-        "schemaRegistryToken": revealed(registry.token),
+        "schemaRegistryPassword": secret_value(registry.password),
+        "schemaRegistryToken": secret_value(registry.token),
         "schemaRegistryLogicalCluster": registry.logical_cluster,
         "schemaRegistryCaLocation": registry.ca_location,
         "registerSchemas": str(registry.auto_register).lower(),
@@ -209,7 +209,7 @@ def sink_options(kafka: KafkaSettings, registry: RegistrySettings) -> dict[str, 
 
 
 def _passed_through(kafka: KafkaSettings) -> dict[str, str | None]:
-    secrets = {name: revealed(secret) for name, secret in kafka.client_secrets.items()}
+    secrets = {name: secret_value(secret) for name, secret in kafka.client_secrets.items()}
     return {
         f"{_KAFKA}{name}": value
         for name, value in (oauth_login(kafka) | kafka.client | secrets).items()
@@ -226,7 +226,7 @@ def source_options(source: SourceSettings) -> dict[str, str]:
         "partitions": str(source.partitions),
         "tls": str(source.tls).lower(),
         "caLocation": source.ca_location,
-        "token": revealed(source.token),
+        "token": secret_value(source.token),
     }
     return {name: value for name, value in options.items() if value is not None}
 
@@ -283,7 +283,7 @@ class _Options:
     def checkpoint(self) -> str | None:
         """Return where the checkpoint is; None if Spark was told by its own settings."""
         given = self.maybe("checkpointLocation")
-        return None if given is None else located(given)
+        return None if given is None else absolute(given)
 
     def delivery(self, name: str, default: Delivery) -> Delivery:
         match value := self.text(name, default).lower():

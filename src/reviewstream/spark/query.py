@@ -19,7 +19,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from reviewstream import app, errors
 from reviewstream.core.delivery.markers import writer_name
 from reviewstream.errors import PermanentError, ReviewStreamError, TransientError
-from reviewstream.settings import KafkaSettings, Settings, accounted, located
+from reviewstream.settings import KafkaSettings, Settings, absolute, accounted
 from reviewstream.spark.checkpoint import Checkpoint, resolved, use
 from reviewstream.spark.labelling import label_reviews
 from reviewstream.spark.options import SinkOptions, sink_options, source_options
@@ -256,7 +256,7 @@ def _is_drained(running: RunningQuery) -> bool:
 
 def _sink_options(settings: Settings) -> dict[str, str]:
     """Return the sink's options, with the schemas' ids: the registry is asked once, now."""
-    name = settings.kafka.stream_name or located(settings.spark.checkpoint)
+    name = settings.kafka.stream_name or absolute(settings.spark.checkpoint)
     kafka = settings.kafka.model_copy(update={"stream_name": name})
     options = sink_options(kafka, settings.registry)
     topics = find_topics(SinkOptions.of(options), app.open_registry)

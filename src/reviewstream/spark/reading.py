@@ -9,7 +9,7 @@ from pyspark.sql.datasource import InputPartition
 
 from reviewstream.core.transport.framing import Line, Oversized
 from reviewstream.core.transport.ports import LineReader
-from reviewstream.spark.patience import PatientReader
+from reviewstream.spark.retrying_reader import RetryingReader
 
 MIN_RANGE = 4 << 10  # bytes: less is not worth a task of its own
 MAX_OFFSET = (1 << 63) - 1
@@ -41,7 +41,7 @@ def split(whole: ByteRange, parts: int) -> list[ByteRange]:
     return [replace(whole, start=start, end=end, limit=whole.end) for start, end in pairwise(cuts)]
 
 
-def read_range(server: PatientReader, whole: ByteRange) -> Iterator[list[Line | Oversized]]:
+def read_range(server: RetryingReader, whole: ByteRange) -> Iterator[list[Line | Oversized]]:
     """Read a range piece by piece; a piece that breaks off is read again, and given once.
 
     Raises:

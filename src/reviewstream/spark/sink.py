@@ -27,8 +27,8 @@ from reviewstream.errors import ConfigError, TransientError
 from reviewstream.settings import KafkaSettings, RegistrySettings
 from reviewstream.spark.columns import LABELLED, missing, rows_of
 from reviewstream.spark.options import SinkOptions
-from reviewstream.spark.patience import Patience
 from reviewstream.spark.properties import BATCH_ID, QUERY_ID, RUN_ID
+from reviewstream.spark.retrying_reader import RetryPolicy
 
 PACK_RECORDS = 1_000
 PACK_BYTES = 1 << 20
@@ -183,7 +183,7 @@ def current_task() -> Task:
 
 def patient(kafka: KafkaSettings) -> Callable[[TransientError], None]:
     """Return a function that waits after a failed attempt, and raises after too many."""
-    patience = Patience(
+    patience = RetryPolicy(
         f"Kafka at {kafka.bootstrap_servers}",
         kafka.delivery_timeout,
         now=time.monotonic,

@@ -30,8 +30,8 @@ from reviewstream.core.transport.ports import LineReader
 from reviewstream.core.transport.protocol import Hello, Latest
 from reviewstream.spark.columns import SOURCE, source_batch
 from reviewstream.spark.options import EARLIEST, LATEST, SourceOptions
-from reviewstream.spark.patience import Patience, PatientReader
 from reviewstream.spark.reading import ByteRange, read_range, split
+from reviewstream.spark.retrying_reader import RetryingReader, RetryPolicy
 from reviewstream.spark.rows import in_batches, to_row
 
 IDLE = 0.1  # seconds between two questions for new lines
@@ -98,12 +98,12 @@ class _RangeReader:
                 rows = (to_row(line, partition.source, _now) for line in lines)
                 yield source_batch(row for row in rows if row is not None)
 
-    def server(self) -> PatientReader:
+    def server(self) -> RetryingReader:
         """Return the server, not connected yet."""
         who = f"the review server at {self.options.server.host}:{self.options.server.port}"
         limit = self.options.retry_timeout
-        patience = Patience(who, limit, now=time.monotonic, jitter=random.random)
-        return PatientReader(self.connect, patience, now=time.monotonic, sleep=time.sleep)
+        patience = RetryPolicy(who, limit, now=time.monotonic, jitter=random.random)
+        return RetryingReader(self.connect, patience, now=time.monotonic, sleep=time.sleep)
 
 
 class ReviewReader(_RangeReader, DataSourceReader):
@@ -173,7 +173,7 @@ class ReviewStreamReader(_RangeReader, DataSourceStreamReader, SupportsTriggerAv
 
     def prepareForTriggerAvailableNow(self) -> None:  # noqa: N802 - Spark's name
         """Take what there is now for all there is; waits for the server, or until it is drained."""
-        found = self._insist(lambda asked: asked.latest(0), fingerprint="")
+        found = self._call_with_retry(lambda asked: asked.latest(0), fingerprint="")
         self._target = 0 if found is None else found[1].head
         self._server.close()  # the next connection says which file the checkpoint began with
 
@@ -197,18 +197,18 @@ class ReviewStreamReader(_RangeReader, DataSourceStreamReader, SupportsTriggerAv
         position = max(0, start["offset"])
         max_rows, max_bytes = self._limits(limit)
         # With `availableNow` "nothing new" would end the query: so that waits for the server.
-        ask = self._server.glance if self._target is None else self._insist
+        ask = self._server.poll_once if self._target is None else self._call_with_retry
         return ask(
             lambda asked: asked.latest(position, max_rows=max_rows, max_bytes=max_bytes),
             fingerprint=start["fingerprint"],
         )
 
-    def _insist(
+    def _call_with_retry(
         self, question: Callable[[LineReader], Latest], *, fingerprint: str
     ) -> tuple[Hello, Latest] | None:
         """Ask until there is an answer; return None if the query is to stop before."""
         while not self._is_drained():
-            answer = self._server.glance(question, fingerprint=fingerprint)
+            answer = self._server.poll_once(question, fingerprint=fingerprint)
             if answer is not None:
                 return answer
         return None

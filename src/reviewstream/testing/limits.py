@@ -2,11 +2,11 @@
 
 from reviewstream.core.labelling.limits.operations import (
     Ended,
+    LimitKey,
     Operation,
     Reply,
     Reserved,
     Shared,
-    Terms,
     apply,
 )
 from reviewstream.core.labelling.limits.pace import Pace
@@ -30,7 +30,7 @@ class MemoryLimits:
         self.reserved: dict[str, Reserved] = {}
         self.ended: dict[str, Ended] = {}
 
-    def apply(self, operation: Operation, terms: Terms) -> Reply:
+    def apply(self, operation: Operation, terms: LimitKey) -> Reply:
         """See `LimitStore.apply`."""
         kept = Shared(
             pace=self.paces.get(terms.model, Pace()),

@@ -6,7 +6,7 @@ from typing import Final
 
 from reviewstream_testbed.openai_endpoint.dialects import LimitHeaders
 from reviewstream_testbed.openai_endpoint.errors import ApiError
-from reviewstream_testbed.openai_endpoint.rate_limits import MINUTE, Refusal, Standing
+from reviewstream_testbed.openai_endpoint.rate_limits import MINUTE, RateLimited, Standing
 
 ORGANIZATION: Final = "reviewstream"
 _UNITS: Final = {"requests": "requests per min (RPM)", "tokens": "tokens per min (TPM)"}
@@ -65,7 +65,7 @@ def _over(minutes: int, per_minute: int, admitted: int) -> Standing:
     return Standing(limit, max(0, limit - admitted), admitted * MINUTE / per_minute)
 
 
-def refused(refusal: Refusal, model: str) -> ApiError:
+def refused(refusal: RateLimited, model: str) -> ApiError:
     """Return the 429 of a request that is over a limit."""
     where = f"for {model} in organization {ORGANIZATION} on {_UNITS[refusal.of]}"
     if refusal.wait is None:

@@ -134,7 +134,7 @@ class Bucket:
         self._at = max(self._at, now)
 
 
-class Refusal(NamedTuple):
+class RateLimited(NamedTuple):
     """Why a request is not answered now.
 
     Attributes:
@@ -178,7 +178,7 @@ class Allowance:
         self._requests = Bucket(limits.requests_per_minute, window, USUAL_REQUESTS, now)
         self._tokens = Bucket(limits.tokens_per_minute, window, USUAL_TOKENS, now)
 
-    def admit(self, tokens: int, now: float) -> Refusal | None:
+    def admit(self, tokens: int, now: float) -> RateLimited | None:
         """Take a request and its tokens, or say why not.
 
         A request that is refused counts as a request too.
@@ -213,8 +213,8 @@ class Allowance:
         return max(self._requests.wait(1, now), self._tokens.wait(tokens, now))
 
 
-def _refusal(of: str, bucket: Bucket, asked: int, wait: float | None, now: float) -> Refusal:
-    return Refusal(of, bucket.limit, bucket.used(now), asked, wait)
+def _refusal(of: str, bucket: Bucket, asked: int, wait: float | None, now: float) -> RateLimited:
+    return RateLimited(of, bucket.limit, bucket.used(now), asked, wait)
 
 
 def _is_number(value: object, kind: Any) -> bool:  # noqa: ANN401 - a type or a union of types

@@ -19,18 +19,18 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from reviewstream.adapters import tcp_server
-from reviewstream.adapters.access import MAX_TOKEN, Access, Door, server_context
+from reviewstream.adapters.access import MAX_TOKEN, ClientAuth, ServerAuth, server_context
 from reviewstream.adapters.channels import TlsChannel
 from reviewstream.adapters.tcp_client import ReviewClient
 from reviewstream.adapters.tcp_server import (
     TOLD,
     ServeOptions,
     ServerAddress,
-    neighbourhood,
+    client_key,
     serving,
 )
-from reviewstream.adapters.tcp_sessions import Guest
-from reviewstream.adapters.trust import trusting
+from reviewstream.adapters.tcp_sessions import ClientSession
+from reviewstream.adapters.trust import ssl_context
 from reviewstream.core.transport.protocol import (
     Error,
     ErrorCode,
@@ -38,7 +38,7 @@ from reviewstream.core.transport.protocol import (
     LatestRequest,
     TailRequest,
 )
-from reviewstream.errors import ConfigError, ReviewStreamError, StopError, TransientError
+from reviewstream.errors import ConfigError, FatalError, ReviewStreamError, TransientError
 from reviewstream_testbed.certificates import Authority, Certificate
 from tests.unit.adapters.test_tcp_server import replies
 
@@ -65,28 +65,28 @@ def certificate(authority: Authority) -> Certificate:
 
 
 @pytest.fixture(scope="module")
-def door(certificate: Certificate) -> Door:
-    return Door(tls_cert=certificate.chain, tls_key=certificate.key, token=TOKEN)
+def door(certificate: Certificate) -> ServerAuth:
+    return ServerAuth(tls_cert=certificate.chain, tls_key=certificate.key, token=TOKEN)
 
 
 @pytest.fixture(scope="module")
-def secure(path: Path, door: Door) -> Iterator[ServerAddress]:
+def secure(path: Path, door: ServerAuth) -> Iterator[ServerAddress]:
     with serving(path, ServeOptions(door=door)) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
-def access(authority: Authority) -> Access:
-    return Access(tls=True, ca_location=str(authority.certificates), token=TOKEN)
+def access(authority: Authority) -> ClientAuth:
+    return ClientAuth(tls=True, ca_location=str(authority.certificates), token=TOKEN)
 
 
 @contextmanager
-def client_of(address: ServerAddress, access: Access) -> Iterator[ReviewClient]:
+def client_of(address: ServerAddress, access: ClientAuth) -> Iterator[ReviewClient]:
     with ReviewClient(address.host, address.port, timeout=20, access=access) as client:
         yield client
 
 
-def refusal(address: ServerAddress, access: Access) -> ReviewStreamError:
+def refusal(address: ServerAddress, access: ClientAuth) -> ReviewStreamError:
     """Return the error of a client that must not get in."""
     with client_of(address, access) as client, pytest.raises(ReviewStreamError) as caught:
         client.hello()
@@ -94,14 +94,16 @@ def refusal(address: ServerAddress, access: Access) -> ReviewStreamError:
     return caught.value
 
 
-def test_with_certificate_and_token_all_lines_come(secure: ServerAddress, access: Access) -> None:
+def test_with_certificate_and_token_all_lines_come(
+    secure: ServerAddress, access: ClientAuth
+) -> None:
     with client_of(secure, access) as client:
         assert client.hello().size == len(CONTENT)
         lines = [line for some in client.read(0, len(CONTENT)) for line in some]
     assert b"".join(line.data + b"\n" for line in lines if hasattr(line, "data")) == CONTENT
 
 
-def test_many_secure_clients_read_at_once(secure: ServerAddress, access: Access) -> None:
+def test_many_secure_clients_read_at_once(secure: ServerAddress, access: ClientAuth) -> None:
     counts: list[int] = []
 
     def read() -> None:
@@ -116,7 +118,7 @@ def test_many_secure_clients_read_at_once(secure: ServerAddress, access: Access)
     assert counts == [50_000] * 8
 
 
-def test_a_pickled_client_gets_in_too(secure: ServerAddress, access: Access) -> None:
+def test_a_pickled_client_gets_in_too(secure: ServerAddress, access: ClientAuth) -> None:
     with client_of(secure, access) as client:
         client.hello()
         with pickle.loads(pickle.dumps(client)) as copy:
@@ -126,18 +128,18 @@ def test_a_pickled_client_gets_in_too(secure: ServerAddress, access: Access) -> 
 @pytest.mark.parametrize("token", [None, "", "0123456789abcdef-tokem", "0123456789abcdef-token "])
 def test_without_the_token_one_sentence_comes_and_nothing_of_the_file(
     secure: ServerAddress,
-    access: Access,
+    access: ClientAuth,
     token: str | None,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    wrong = Access(
+    wrong = ClientAuth(
         tls=True,
         ca_location=access.ca_location,
         token=None if token is None else SecretStr(token),
     )
     with caplog.at_level(logging.WARNING):
         error = refusal(secure, wrong)
-    assert isinstance(error, StopError)
+    assert isinstance(error, FatalError)
     assert "see source.token (REVIEWSTREAM_SOURCE__TOKEN)" in str(error)
     assert "refused 127.0.0.1" in caplog.text
     assert not [secret for secret in (token, TOKEN.get_secret_value()) if secret in caplog.messages]
@@ -150,7 +152,7 @@ def test_who_asks_on_without_the_token_gets_no_byte(path: Path) -> None:
         LatestRequest(start=0),
         HelloRequest(version=7, fingerprint="1-00"),
     )
-    with serving(path, ServeOptions(door=Door(token=TOKEN))) as address:
+    with serving(path, ServeOptions(door=ServerAuth(token=TOKEN))) as address:
         for first, second in permutations(asked, 2):
             said = replies(address, first.encode(), second.encode(), stop=False)
             assert len(said) == 1
@@ -163,27 +165,27 @@ def test_a_certificate_of_somebody_else_is_not_trusted(
     secure: ServerAddress, tmp_path: Path
 ) -> None:
     other = Authority(tmp_path / "other")
-    error = refusal(secure, Access(tls=True, ca_location=str(other.certificates), token=TOKEN))
+    error = refusal(secure, ClientAuth(tls=True, ca_location=str(other.certificates), token=TOKEN))
     assert isinstance(error, ConfigError)
     assert "is not trusted" in str(error)
     assert "source.ca_location" in str(error)
-    assert "is not trusted" in str(refusal(secure, Access(tls=True, token=TOKEN)))
+    assert "is not trusted" in str(refusal(secure, ClientAuth(tls=True, token=TOKEN)))
 
 
 def test_a_certificate_for_another_host_is_not_trusted(
-    path: Path, authority: Authority, access: Access
+    path: Path, authority: Authority, access: ClientAuth
 ) -> None:
     elsewhere = authority.issue("elsewhere", "reviews.example.com")
-    door = Door(tls_cert=elsewhere.chain, tls_key=elsewhere.key, token=TOKEN)
+    door = ServerAuth(tls_cert=elsewhere.chain, tls_key=elsewhere.key, token=TOKEN)
     with serving(path, ServeOptions(door=door)) as address:
         assert "127.0.0.1" in str(refusal(address, access))
 
 
 def test_the_certificate_must_be_for_the_name_that_the_client_uses(
-    path: Path, authority: Authority, access: Access
+    path: Path, authority: Authority, access: ClientAuth
 ) -> None:
     address_alone = authority.issue("address", "127.0.0.1")
-    door = Door(tls_cert=address_alone.chain, tls_key=address_alone.key, token=TOKEN)
+    door = ServerAuth(tls_cert=address_alone.chain, tls_key=address_alone.key, token=TOKEN)
     with serving(path, ServeOptions(door=door)) as address:
         with client_of(address, access) as client:
             assert client.hello().size == len(CONTENT)
@@ -192,20 +194,20 @@ def test_the_certificate_must_be_for_the_name_that_the_client_uses(
 
 
 def test_a_client_without_tls_is_told_so(secure: ServerAddress) -> None:
-    error = refusal(secure, Access(token=TOKEN))
-    assert isinstance(error, StopError)
+    error = refusal(secure, ClientAuth(token=TOKEN))
+    assert isinstance(error, FatalError)
     assert "speaks TLS alone: set source.tls = true" in str(error)
 
 
-def test_a_server_without_tls_is_named_as_such(path: Path, access: Access) -> None:
-    with serving(path, ServeOptions(door=Door(token=TOKEN))) as address:
+def test_a_server_without_tls_is_named_as_such(path: Path, access: ClientAuth) -> None:
+    with serving(path, ServeOptions(door=ServerAuth(token=TOKEN))) as address:
         error = refusal(address, access)
     assert isinstance(error, ConfigError)
     assert "does not speak TLS as we do" in str(error)
 
 
 def test_a_token_is_not_sent_in_the_clear_to_another_machine() -> None:
-    with ReviewClient("192.0.2.1", 9, access=Access(token=TOKEN)) as client:
+    with ReviewClient("192.0.2.1", 9, access=ClientAuth(token=TOKEN)) as client:
         with pytest.raises(ConfigError, match=r"travel to 192.0.2.1 .*: set source.tls = true"):
             client.hello()
 
@@ -240,7 +242,7 @@ def test_old_tls_is_refused(secure: ServerAddress) -> None:
 def test_no_side_agrees_to_less_than_tls_1_2(certificate: Certificate) -> None:
     """OpenSSL's own configuration may refuse old versions too, and need not."""
     server = server_context(certificate.chain, certificate.key)
-    for context in (server, trusting(None, setting="source.ca_location")):
+    for context in (server, ssl_context(None, setting="source.ca_location")):
         assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
@@ -253,18 +255,18 @@ def test_a_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(hmac, "compare_digest", compare)
     tried = ["", "0", TOKEN.get_secret_value()[:-1], TOKEN.get_secret_value(), "ü"]
-    assert not any(Door(token=TOKEN).lets_in(each) for each in tried)
+    assert not any(ServerAuth(token=TOKEN).authorize(each) for each in tried)
     expected = TOKEN.get_secret_value().encode()
     assert compared == [(each.encode(), expected) for each in tried]
 
 
 @given(st.text(max_size=40))
 def test_only_the_very_token_opens_a_door(tried: str) -> None:
-    door = Door(token=TOKEN)
-    assert door.lets_in(tried) == (tried == TOKEN.get_secret_value())
-    assert not door.lets_in(None)
-    assert door.lets_in(TOKEN.get_secret_value())
-    assert Door().lets_in(tried)
+    door = ServerAuth(token=TOKEN)
+    assert door.authorize(tried) == (tried == TOKEN.get_secret_value())
+    assert not door.authorize(None)
+    assert door.authorize(TOKEN.get_secret_value())
+    assert ServerAuth().authorize(tried)
 
 
 @pytest.mark.parametrize(
@@ -272,7 +274,7 @@ def test_only_the_very_token_opens_a_door(tried: str) -> None:
 )
 def test_a_token_that_is_easily_guessed_or_cannot_be_sent_is_refused(token: str) -> None:
     with pytest.raises(ConfigError, match=r"16 to 1024 visible .*secrets.token_urlsafe") as caught:
-        Door(token=SecretStr(token))
+        ServerAuth(token=SecretStr(token))
     assert len(token) < 2 or token not in str(caught.value)
 
 
@@ -281,9 +283,9 @@ def test_an_address_open_to_others_needs_tls_and_a_token(
     host: str, certificate: Certificate
 ) -> None:
     halves = (
-        Door(),
-        Door(token=TOKEN),
-        Door(tls_cert=certificate.chain, tls_key=certificate.key),
+        ServerAuth(),
+        ServerAuth(token=TOKEN),
+        ServerAuth(tls_cert=certificate.chain, tls_key=certificate.key),
     )
     for half in halves:
         with pytest.raises(ConfigError, match=r"open to others: give --tls-cert, --tls-key and a"):
@@ -291,15 +293,15 @@ def test_an_address_open_to_others_needs_tls_and_a_token(
 
 
 def test_an_address_open_to_others_is_served_with_both(
-    path: Path, door: Door, access: Access
+    path: Path, door: ServerAuth, access: ClientAuth
 ) -> None:
     with serving(path, ServeOptions(host="0.0.0.0", door=door)) as address:  # noqa: S104 - the point
         with ReviewClient("127.0.0.1", address.port, access=access) as client:
             assert client.hello().size == len(CONTENT)
 
 
-def test_the_plain_port_is_for_loopback_and_for_servers_without_a_token(door: Door) -> None:
-    for options in ({"host": "0.0.0.0", "door": door}, {"door": Door(token=TOKEN)}):  # noqa: S104 - refused
+def test_the_plain_port_is_for_loopback_and_for_servers_without_a_token(door: ServerAuth) -> None:
+    for options in ({"host": "0.0.0.0", "door": door}, {"door": ServerAuth(token=TOKEN)}):  # noqa: S104 - refused
         with pytest.raises(ConfigError, match="--plain-port lets in everyone"):
             ServeOptions(plain_port=0, **options)
 
@@ -323,7 +325,7 @@ def test_files_that_are_no_certificate_are_named(
     names["other"] = authority.issue("other").key
     cert, key = (None if name is None else Path(name.format(**names)) for name in files)
     with pytest.raises(ConfigError, match=complaint):
-        Door(tls_cert=cert, tls_key=key).context()
+        ServerAuth(tls_cert=cert, tls_key=key).context()
 
 
 def test_an_encrypted_key_is_refused_without_asking_anybody(
@@ -341,12 +343,12 @@ def test_an_encrypted_key_is_refused_without_asking_anybody(
         )
     )
     with pytest.raises(ConfigError, match="not encrypted"):
-        Door(tls_cert=certificate.chain, tls_key=locked).context()
+        ServerAuth(tls_cert=certificate.chain, tls_key=locked).context()
 
 
 def test_a_key_without_a_certificate_is_refused(certificate: Certificate) -> None:
     with pytest.raises(ConfigError, match="--tls-key is of no use without --tls-cert"):
-        Door(tls_key=certificate.key)
+        ServerAuth(tls_key=certificate.key)
 
 
 @pytest.mark.parametrize("content", [None, "nothing"])
@@ -357,19 +359,19 @@ def test_a_file_that_holds_no_authority_is_named(tmp_path: Path, content: str | 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         where = ServerAddress(host="127.0.0.1", port=listener.getsockname()[1])
         assert f"source.ca_location: {file}" in str(
-            refusal(where, Access(tls=True, ca_location=str(file)))
+            refusal(where, ClientAuth(tls=True, ca_location=str(file)))
         )
 
 
 def test_who_does_not_say_hello_is_hung_up_on(path: Path) -> None:
-    with serving(path, ServeOptions(greeting=0.2)) as address:
+    with serving(path, ServeOptions(handshake=0.2)) as address:
         (said,) = replies(address, HelloRequest().encode()[:-1], stop=False)
     assert isinstance(said, Error)
     assert said.message == "no HelloRequest within 0.2 s"
 
 
-def test_who_does_not_begin_with_tls_is_hung_up_on(path: Path, door: Door) -> None:
-    with serving(path, ServeOptions(greeting=0.2, door=door)) as address:
+def test_who_does_not_begin_with_tls_is_hung_up_on(path: Path, door: ServerAuth) -> None:
+    with serving(path, ServeOptions(handshake=0.2, door=door)) as address:
         with socket.create_connection((address.host, address.port), timeout=20) as client:
             client.sendall(b"\x16\x03\x01")
             assert client.recv(100) == b""
@@ -377,7 +379,7 @@ def test_who_does_not_begin_with_tls_is_hung_up_on(path: Path, door: Door) -> No
 
 def test_who_asks_nothing_for_long_is_told_and_may_come_again(path: Path) -> None:
     with serving(path, ServeOptions(idle=0.2)) as address:
-        with client_of(address, Access()) as client:
+        with client_of(address, ClientAuth()) as client:
             client.hello()
             with socket.create_connection((address.host, address.port), timeout=20) as other:
                 other.sendall(HelloRequest().encode())
@@ -399,7 +401,7 @@ def test_who_takes_nothing_for_long_is_hung_up_on(tmp_path: Path) -> None:
             with socket.create_connection(where, timeout=20) as client:
                 client.sendall(HelloRequest().encode() + TailRequest(start=0).encode())
                 assert client.recv(1, socket.MSG_PEEK)
-                with client_of(address, Access()) as other:  # there is room when it is gone
+                with client_of(address, ClientAuth()) as other:  # there is room when it is gone
                     assert _in_the_end(other)
 
 
@@ -408,10 +410,10 @@ def test_a_client_with_too_many_connections_is_told_so_and_others_are_not_troubl
 ) -> None:
     options = ServeOptions(max_per_client=2, host="127.0.0.1", plain_port=0)
     with serving(path, options) as address:
-        with client_of(address, Access()) as one, client_of(address, Access()) as two:
+        with client_of(address, ClientAuth()) as one, client_of(address, ClientAuth()) as two:
             one.hello()
             two.hello()
-            error = refusal(address, Access())
+            error = refusal(address, ClientAuth())
             assert isinstance(error, TransientError)
             assert "has 2 connections already (--max-per-client)" in str(error)
             assert address.plain_port is not None
@@ -423,14 +425,14 @@ def test_a_client_with_too_many_connections_is_told_so_and_others_are_not_troubl
                 other.sendall(HelloRequest().encode())
                 assert other.recv(1) == b"H"
             two.close()
-            with client_of(address, Access()) as three:
+            with client_of(address, ClientAuth()) as three:
                 assert _in_the_end(three)
 
 
 def test_one_machine_that_says_nothing_does_not_keep_the_others_out(
-    path: Path, door: Door, access: Access
+    path: Path, door: ServerAuth, access: ClientAuth
 ) -> None:
-    options = ServeOptions(max_per_client=2, max_connections=2 + TOLD + 1, door=door, greeting=600)
+    options = ServeOptions(max_per_client=2, max_connections=2 + TOLD + 1, door=door, handshake=600)
     with serving(path, options) as address, ExitStack() as silent:
         silence = [
             silent.enter_context(
@@ -446,11 +448,11 @@ def test_one_machine_that_says_nothing_does_not_keep_the_others_out(
 
 
 def test_the_time_for_tls_is_part_of_the_time_for_a_hello(
-    path: Path, door: Door, access: Access, monkeypatch: pytest.MonkeyPatch
+    path: Path, door: ServerAuth, access: ClientAuth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[float, float]] = []
 
-    async def noted(_: object, guest: Guest) -> None:
+    async def noted(_: object, guest: ClientSession) -> None:
         seen.append((guest.greet_by, asyncio.get_running_loop().time()))
 
     async def slowly(channel: TlsChannel) -> None:
@@ -460,7 +462,7 @@ def test_the_time_for_tls_is_part_of_the_time_for_a_hello(
     handshake = TlsChannel.handshake
     monkeypatch.setattr(TlsChannel, "handshake", slowly)
     monkeypatch.setattr(tcp_server, "answer_requests", noted)
-    with serving(path, ServeOptions(door=door, greeting=20)) as address:
+    with serving(path, ServeOptions(door=door, handshake=20)) as address:
         refusal(address, access)
     (greet_by, now), *_ = seen
     assert greet_by <= now - 0.2 + 20
@@ -478,7 +480,7 @@ def test_the_time_for_tls_is_part_of_the_time_for_a_hello(
     ],
 )
 def test_one_network_of_ipv6_is_one_client(address: str, client: str) -> None:
-    assert neighbourhood(address) == client
+    assert client_key(address) == client
 
 
 def _in_the_end(client: ReviewClient) -> bool:
@@ -492,10 +494,10 @@ def _in_the_end(client: ReviewClient) -> bool:
 
 def test_over_the_limit_of_all_connections_a_client_is_hung_up_on(path: Path) -> None:
     with serving(path, ServeOptions(max_connections=1)) as address:
-        with client_of(address, Access()) as one:
+        with client_of(address, ClientAuth()) as one:
             one.hello()
-            assert isinstance(refusal(address, Access()), TransientError)
-        with client_of(address, Access()) as two:
+            assert isinstance(refusal(address, ClientAuth()), TransientError)
+        with client_of(address, ClientAuth()) as two:
             assert _in_the_end(two)
 
 
@@ -513,7 +515,9 @@ def test_a_limit_that_lets_nobody_in_is_refused(limits: dict[str, float], compla
         ServeOptions(**limits)  # type: ignore[arg-type] # the numbers are of both kinds
 
 
-def test_a_token_is_in_no_text_of_a_message_or_setting(access: Access, door: Door) -> None:
+def test_a_token_is_in_no_text_of_a_message_or_setting(
+    access: ClientAuth, door: ServerAuth
+) -> None:
     request = HelloRequest(token=TOKEN.get_secret_value())
     for shown in (repr(request), repr(access), repr(door), str(ServeOptions(door=door))):
         assert TOKEN.get_secret_value() not in shown

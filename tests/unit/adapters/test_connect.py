@@ -9,9 +9,9 @@ from pydantic import SecretStr
 from reviewstream.adapters.connect import KafkaConnectCluster
 from reviewstream.errors import (
     ConfigError,
+    FatalError,
     PermanentError,
     ReviewStreamError,
-    StopError,
     TransientError,
 )
 from reviewstream.settings import ConnectSettings
@@ -145,7 +145,7 @@ def test_a_class_that_is_not_installed_is_named(code: int) -> None:
 
 @pytest.mark.parametrize(
     ("code", "kind"),
-    [(400, PermanentError), (401, StopError), (403, StopError), (500, TransientError)],
+    [(400, PermanentError), (401, FatalError), (403, FatalError), (500, TransientError)],
 )
 def test_each_status_says_whether_to_try_again(code: int, kind: type[ReviewStreamError]) -> None:
     with canned({STATUS: (code, "because")}) as server:
@@ -170,7 +170,7 @@ def test_a_name_is_only_ever_a_name() -> None:
 def test_credentials_are_sent_and_never_shown() -> None:
     with canned({STATUS: (401, {"message": "no"})}) as server:
         settings = ConnectSettings(url=server.url, username="u", password=SecretStr("hush"))
-        with KafkaConnectCluster(settings) as cluster, pytest.raises(StopError) as refused:
+        with KafkaConnectCluster(settings) as cluster, pytest.raises(FatalError) as refused:
             cluster.status("n")
         ((_, headers, _),) = server.requests
     assert headers["authorization"].startswith("Basic ")

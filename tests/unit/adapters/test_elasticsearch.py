@@ -6,9 +6,9 @@ from pydantic import SecretStr
 from reviewstream.adapters.elasticsearch import ElasticsearchIndex
 from reviewstream.errors import (
     ConfigError,
+    FatalError,
     PermanentError,
     ReviewStreamError,
-    StopError,
     TransientError,
 )
 from reviewstream.settings import ElasticsearchSettings
@@ -31,8 +31,8 @@ def refusal(status: int, reason: str = "because", kind: str = "some_exception") 
     ("status", "kind"),
     [
         (400, PermanentError),
-        (401, StopError),
-        (403, StopError),
+        (401, FatalError),
+        (403, FatalError),
         (404, PermanentError),
         (429, TransientError),
         (503, TransientError),
@@ -115,7 +115,7 @@ def test_an_index_that_may_not_be_made_is_an_error() -> None:
         "HEAD /reviews": (404, ""),
         "PUT /reviews-v1": (403, refusal(403, "not allowed", "security_exception")),
     }
-    with canned({**answers}, PRODUCT) as server, pytest.raises(StopError, match="not allowed"):
+    with canned({**answers}, PRODUCT) as server, pytest.raises(FatalError, match="not allowed"):
         index_of(server).setup({"dynamic": "strict"})
 
 
@@ -141,7 +141,7 @@ def test_a_mapping_that_cannot_be_written_now_is_no_drift() -> None:
 def test_credentials_are_sent_and_never_shown(settings: dict[str, object], header: str) -> None:
     with canned({COUNT: (401, refusal(401))}, PRODUCT) as server:
         given = ElasticsearchSettings.model_validate({"url": server.url, **settings})
-        with ElasticsearchIndex(given) as index, pytest.raises(StopError) as refused:
+        with ElasticsearchIndex(given) as index, pytest.raises(FatalError) as refused:
             index.count()
         ((_, headers, _),) = server.requests
     assert headers["authorization"] == header

@@ -19,14 +19,14 @@ from reviewstream.adapters.kafka import (
     client_config,
     producer_config,
 )
-from reviewstream.adapters.kafka_errors import Problems
+from reviewstream.adapters.kafka_errors import ErrorMapper
 from reviewstream.adapters.kafka_transactions import KafkaTransactionalSink, transaction_config
 from reviewstream.core.delivery.ports import OutgoingRecord
 from reviewstream.errors import (
     ConfigError,
+    FatalError,
     PermanentError,
     ReviewStreamError,
-    StopError,
     TransientError,
 )
 from reviewstream.settings import KafkaSettings
@@ -304,7 +304,7 @@ def test_librdkafka_speaks_only_to_who_debugs(
     ("error", "kind"),
     [
         (KafkaError(KafkaError._TRANSPORT), TransientError),
-        *((KafkaError(code), StopError) for code in REFUSALS),
+        *((KafkaError(code), FatalError) for code in REFUSALS),
         (KafkaError(KafkaError._INVALID_ARG), ConfigError),
         (KafkaError(KafkaError.NOT_ENOUGH_REPLICAS, retriable=True), TransientError),
         (KafkaError(KafkaError._FENCED, fatal=True), TransientError),
@@ -320,16 +320,16 @@ def test_librdkafka_speaks_only_to_who_debugs(
 def test_each_error_says_whether_to_try_again(
     error: KafkaError, kind: type[ReviewStreamError]
 ) -> None:
-    assert type(Problems(KafkaSettings()).error("write", error)) is kind
+    assert type(ErrorMapper(KafkaSettings()).error("write", error)) is kind
 
 
 @pytest.mark.parametrize("code", REFUSALS, ids=lambda code: str(KafkaError(code).name()))
 def test_refused_credentials_are_the_cause_though_the_brokers_seem_away(code: int) -> None:
-    problems = Problems(KafkaSettings())
+    problems = ErrorMapper(KafkaSettings())
     problems.hooks["error_cb"](KafkaError(code, "SASL says no"))
     problems.hooks["error_cb"](KafkaError(KafkaError._ALL_BROKERS_DOWN, "all are down"))
     error = problems.error("list topics", KafkaError(KafkaError._TRANSPORT))
-    assert isinstance(error, StopError)
+    assert isinstance(error, FatalError)
     assert "SASL says no" in str(error)
 
 
@@ -355,7 +355,7 @@ def test_a_refusal_ends_a_wait_long_before_its_time(
     with closing(KafkaTransactionalSink(untrusted, "name")) as transactions:
         for wait in (sink.flush, transactions.fence):
             began = time.monotonic()
-            with pytest.raises(StopError, match=r"refuses us \(.*certificate"):
+            with pytest.raises(FatalError, match=r"refuses us \(.*certificate"):
                 wait()
             assert time.monotonic() - began < PATIENCE / 2
 
@@ -366,7 +366,7 @@ def test_a_refusal_ends_the_wait_for_a_full_queue(untrusted: KafkaSettings) -> N
     )
     sink.write(record("t"))
     began = time.monotonic()
-    with pytest.raises(StopError, match=r"refuses us \(write records\)"):
+    with pytest.raises(FatalError, match=r"refuses us \(write records\)"):
         sink.write(record("t"))
     assert time.monotonic() - began < PATIENCE / 2
 
@@ -375,26 +375,26 @@ def test_a_reader_is_told_that_it_is_refused(
     untrusted: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kafka_transactions, "REQUEST_TIMEOUT", 1.0)
-    with pytest.raises(StopError, match="refuses us"):
+    with pytest.raises(FatalError, match="refuses us"):
         KafkaLog(untrusted, timeout=1).end_offsets("t")
     with closing(KafkaTransactionalSink(untrusted, "name")) as transactions:
-        with pytest.raises(StopError, match="refuses us"):
+        with pytest.raises(FatalError, match="refuses us"):
             transactions.marker()
 
 
 def test_a_refusal_is_waited_out_for_a_moment_and_forgotten_with_the_next_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    problems = Problems(KafkaSettings())
+    problems = ErrorMapper(KafkaSettings())
     problems.hooks["error_cb"](KafkaError(KafkaError._AUTHENTICATION, "SASL says no"))
     problems.check("write")
     problems.let_in()
     assert isinstance(problems.away("write"), TransientError)
     monkeypatch.setattr(kafka_errors, "GRACE", 0.0)
-    problems = Problems(KafkaSettings())
+    problems = ErrorMapper(KafkaSettings())
     problems.check("write")
     problems.hooks["error_cb"](KafkaError(KafkaError._AUTHENTICATION, "SASL says no"))
-    with pytest.raises(StopError, match="SASL says no"):
+    with pytest.raises(FatalError, match="SASL says no"):
         problems.check("write")
     problems.let_in()
     problems.check("write")
@@ -498,7 +498,7 @@ def test_a_busy_coordinator_is_waited_for(
 
 def test_the_issuer_of_tokens_may_be_away_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka_errors, "GRACE", 0.0)
-    problems = Problems(KafkaSettings(oauth_token_url="https://login.example.com/token"))
+    problems = ErrorMapper(KafkaSettings(oauth_token_url="https://login.example.com/token"))
     problems.hooks["error_cb"](KafkaError(KafkaError._AUTHENTICATION, "no token"))
     problems.check("write")
 
@@ -536,18 +536,18 @@ def test_brokers_that_are_away_when_a_transaction_begins_are_one_sentence(
         (KafkaError.PRODUCER_FENCED, TransientError),
         (KafkaError._PURGE_QUEUE, TransientError),
         (KafkaError.INVALID_TRANSACTION_TIMEOUT, ConfigError),
-        (KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, StopError),
-        (KafkaError.GROUP_AUTHORIZATION_FAILED, StopError),
+        (KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, FatalError),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, FatalError),
     ],
 )
 def test_each_error_of_a_transaction_says_whether_to_try_again(
     code: int, kind: type[ReviewStreamError]
 ) -> None:
-    assert type(Problems(KafkaSettings()).error("commit", KafkaError(code))) is kind
+    assert type(ErrorMapper(KafkaSettings()).error("commit", KafkaError(code))) is kind
 
 
 def test_a_fatal_error_that_comes_out_of_a_callback_is_ours_too() -> None:
-    problems = Problems(KafkaSettings())
+    problems = ErrorMapper(KafkaSettings())
     with pytest.raises(TransientError, match="fenced"), problems.translated("write"):
         cause = KafkaException(KafkaError(KafkaError._FENCED, "fenced", fatal=True))
         raise SystemError("returned a result with an exception set") from cause

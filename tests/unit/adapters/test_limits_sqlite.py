@@ -9,10 +9,10 @@ import pytest
 from msgspec import structs
 
 from reviewstream.adapters.limits_sqlite import SqliteLimits
-from reviewstream.core.labelling.limits.operations import End, Take, Terms
+from reviewstream.core.labelling.limits.operations import Abort, LimitKey, Reserve
 from reviewstream.errors import ConfigError, TransientError
 
-TAKE, TERMS = Take(tokens=1, micro_usd=5), Terms(model="m", account="a")
+TAKE, TERMS = Reserve(tokens=1, micro_usd=5), LimitKey(model="m", account="a")
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_what_is_no_state_of_ours_is_an_error_that_names_the_file(
     store: SqliteLimits, file: Path, column: str, state: str | int
 ) -> None:
     store.apply(TAKE, TERMS)
-    store.apply(End(why="no money"), structs.replace(TERMS, run="r"))
+    store.apply(Abort(why="no money"), structs.replace(TERMS, run="r"))
     with closing(sqlite3.connect(file)) as other:
         other.execute("UPDATE limits SET state = ? WHERE kind = ?", (state, column))
         other.commit()
@@ -49,7 +49,7 @@ def test_a_file_of_an_earlier_version_is_gone_on_with(store: SqliteLimits, file:
         other.commit()
     reply = store.apply(TAKE, terms)
     assert (reply.is_spent, reply.spent, reply.reserved) == (True, 5, 0)
-    cheap = store.apply(Take(tokens=1, micro_usd=3), terms)
+    cheap = store.apply(Reserve(tokens=1, micro_usd=3), terms)
     assert (cheap.spent, cheap.reserved) == (8, 3)
 
 

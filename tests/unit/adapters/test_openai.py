@@ -24,14 +24,14 @@ from reviewstream.core.labelling.prompts import build_prompt
 from reviewstream.core.records.outcomes import Rejected
 from reviewstream.errors import (
     BadAnswerError,
+    BudgetExceededError,
     ConfigError,
-    LimitError,
+    FatalError,
     PermanentError,
+    RateLimitError,
     ReviewStreamError,
-    StopError,
-    ThrottledError,
     TransientError,
-    UnansweredError,
+    UnknownOutcomeError,
 )
 from reviewstream.settings import OpenAISettings
 
@@ -281,7 +281,7 @@ async def test_json_that_is_no_completion_is_a_bad_answer_that_may_be_billed(bod
 async def test_an_error_that_passes_is_transient(status: int) -> None:
     with pytest.raises(TransientError, match=f"HTTP {status}: what is wrong") as caught:
         await _ask(_error(status))
-    assert isinstance(caught.value, ThrottledError) == (status == 429)
+    assert isinstance(caught.value, RateLimitError) == (status == 429)
 
 
 LIMITS = [
@@ -304,7 +304,7 @@ async def test_what_the_endpoint_allows_in_a_minute_is_read_of_every_answer(
 ) -> None:
     answer = await _ask(lambda _: http.Response(200, json=COMPLETION, headers=headers))
     assert answer.limits == limits
-    with pytest.raises(ThrottledError) as caught:
+    with pytest.raises(RateLimitError) as caught:
         await _ask(_error(429, headers=headers))
     told = limits or RateLimits()
     assert caught.value.requests_per_minute == told.requests_per_minute
@@ -316,7 +316,7 @@ async def test_what_the_endpoint_allows_in_a_minute_is_read_of_every_answer(
 async def test_a_refused_request_is_permanent_for_this_request_only(status: int) -> None:
     with pytest.raises(PermanentError, match=f"HTTP {status}: what is wrong") as caught:
         await _ask(_error(status))
-    assert not isinstance(caught.value, StopError)
+    assert not isinstance(caught.value, FatalError)
 
 
 @pytest.mark.anyio
@@ -328,7 +328,7 @@ async def test_a_refused_request_is_permanent_for_this_request_only(status: int)
     ],
 )
 async def test_what_a_person_must_mend_stops_with_the_fix(handler: Any, fix: str) -> None:
-    with pytest.raises(StopError, match=fix) as caught:
+    with pytest.raises(FatalError, match=fix) as caught:
         await _ask(handler)
     assert "models.test" in str(caught.value)
 
@@ -346,7 +346,8 @@ async def test_what_a_person_must_mend_stops_with_the_fix(handler: Any, fix: str
 )
 async def test_a_spent_quota_is_a_limit_and_no_reason_to_wait(handler: Any) -> None:
     with pytest.raises(
-        LimitError, match=r"the quota at http://models\.test/v1 is spent \(HTTP 4.*Add credit"
+        BudgetExceededError,
+        match=r"the quota at http://models\.test/v1 is spent \(HTTP 4.*Add credit",
     ):
         await _ask(handler)
 
@@ -397,14 +398,14 @@ async def test_what_may_have_been_answered_is_told_from_what_was_never_sent(fail
     def handler(request: Any) -> Any:
         raise getattr(http, failure)("gone", request=request)
 
-    with pytest.raises(UnansweredError):
+    with pytest.raises(UnknownOutcomeError):
         await _ask(handler)
-    with pytest.raises(UnansweredError):
+    with pytest.raises(UnknownOutcomeError):
         await _ask(lambda _: http.Response(200, content=b"<html>"))
     for unsent in (_error(503), _refused_connection):
         with pytest.raises(TransientError) as caught:
             await _ask(unsent)
-        assert not isinstance(caught.value, UnansweredError)
+        assert not isinstance(caught.value, UnknownOutcomeError)
 
 
 def _refused_connection(request: Any) -> Any:
@@ -469,11 +470,11 @@ async def test_what_is_repeated_of_a_review_is_not_read_for_a_spent_quota(
     status: int, said: str
 ) -> None:
     repeats = _error(status, message=f"Cannot read {said}!")
-    with pytest.raises(LimitError):
+    with pytest.raises(BudgetExceededError):
         await _ask(repeats, build_prompt(["They were kind"]).request)
     with pytest.raises((PermanentError, TransientError)) as caught:
         await _ask(repeats, build_prompt([f"They said: {said}!"]).request)
-    assert not isinstance(caught.value, LimitError)
+    assert not isinstance(caught.value, BudgetExceededError)
 
 
 @pytest.mark.anyio
@@ -531,7 +532,7 @@ async def test_what_broke_a_connection_is_told_shortly() -> None:
     def handler(request: Any) -> Any:
         raise http.RemoteProtocolError("\ud83d" + "x" * 100_000, request=request)
 
-    with pytest.raises(UnansweredError) as caught:
+    with pytest.raises(UnknownOutcomeError) as caught:
         await _ask(handler)
     assert len(str(caught.value).encode()) < MAX_MESSAGE + 100
 
@@ -600,7 +601,7 @@ async def test_a_request_that_was_never_sent_is_not_taken_for_one_without_an_ans
 
     with pytest.raises(TransientError) as caught:
         await _ask(never, build_prompt(["a"]).request)
-    assert not isinstance(caught.value, UnansweredError)
+    assert not isinstance(caught.value, UnknownOutcomeError)
 
 
 @pytest.mark.anyio

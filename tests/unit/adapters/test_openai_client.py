@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from reviewstream.adapters.openai import OpenAIChat
 from reviewstream.core.labelling.chat import ChatAnswer
 from reviewstream.core.labelling.prompts import build_prompt
-from reviewstream.errors import LimitError, StopError, TransientError
+from reviewstream.errors import BudgetExceededError, FatalError, TransientError
 from reviewstream.settings import OpenAISettings
 
 # The client's own HTTP library: version 3 changed it, and pytest-httpx2 lets respx speak it.
@@ -68,7 +68,7 @@ async def test_a_connection_that_breaks_is_not_tried_again(endpoint: respx.Route
 @pytest.mark.anyio
 async def test_a_spent_quota_is_asked_once(endpoint: respx.Route) -> None:
     endpoint.respond(429, json={"error": {"code": "insufficient_quota", "message": "m"}})
-    with pytest.raises(LimitError):
+    with pytest.raises(BudgetExceededError):
         await _ask()
     assert endpoint.call_count == 1
 
@@ -79,7 +79,9 @@ async def test_a_redirect_takes_key_and_reviews_nowhere(status: int) -> None:
     with respx.mock(using=USING, assert_all_called=False) as router:
         router.post(URL).respond(status, headers={"location": ELSEWHERE})
         elsewhere = router.route(host="elsewhere.test").respond(json=ANSWER)
-        with pytest.raises(StopError, match=rf"redirects to {ELSEWHERE} \(HTTP {status}\)") as told:
+        with pytest.raises(
+            FatalError, match=rf"redirects to {ELSEWHERE} \(HTTP {status}\)"
+        ) as told:
             await _ask()
     assert elsewhere.call_count == 0
     assert "http://models.test/v1 redirects" in str(told.value)
@@ -101,7 +103,7 @@ async def test_a_redirect_is_told_without_passwords_and_reviews(
     endpoint: respx.Route, location: str | None, shown: str
 ) -> None:
     endpoint.respond(307, headers={} if location is None else {"location": location})
-    with pytest.raises(StopError) as told:
+    with pytest.raises(FatalError) as told:
         await _ask()
     assert f"redirects to {shown} (HTTP 307)" in str(told.value)
     assert "hidden" not in str(told.value)

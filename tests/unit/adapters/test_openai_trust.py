@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from reviewstream.adapters.openai import OpenAIChat
 from reviewstream.core.labelling.chat import ChatAnswer
 from reviewstream.core.labelling.prompts import build_prompt
-from reviewstream.errors import ConfigError, StopError
+from reviewstream.errors import ConfigError, FatalError
 from reviewstream.settings import OpenAISettings
 from reviewstream_testbed.certificates import Authority
 
@@ -78,7 +78,7 @@ async def test_a_certificate_of_somebody_else_ends_all_and_names_the_setting(
     other = Authority(tmp_path / "other").certificates
     async with endpoint(Authority(tmp_path / "ca")) as url:
         for trusted in (None, other):
-            with pytest.raises(StopError) as caught:
+            with pytest.raises(FatalError) as caught:
                 await ask(url, trusted)
             said = str(caught.value)
             assert said.startswith(f"the certificate of {url} is not trusted (")
@@ -88,7 +88,7 @@ async def test_a_certificate_of_somebody_else_ends_all_and_names_the_setting(
 
 async def test_an_endpoint_without_tls_ends_all_and_names_the_setting(tmp_path: Path) -> None:
     async with endpoint(None) as url:
-        with pytest.raises(StopError, match=r"does not speak TLS as we do .*see openai\.base_url"):
+        with pytest.raises(FatalError, match=r"does not speak TLS as we do .*see openai\.base_url"):
             await ask(url, Authority(tmp_path / "ca").certificates)
 
 

@@ -13,7 +13,7 @@ import pytest
 from reviewstream.adapters.ledger_redis import RedisLedger
 from reviewstream.adapters.limits_redis import RedisLimits
 from reviewstream.adapters.redis_client import RedisClient
-from reviewstream.core.labelling.limits.operations import End, Terms
+from reviewstream.core.labelling.limits.operations import Abort, LimitKey
 from reviewstream.errors import ConfigError, ReviewStreamError, TransientError
 from reviewstream_testbed.certificates import Authority, Certificate
 
@@ -167,7 +167,7 @@ def test_what_answers_as_no_redis_does_is_one_sentence(words: str) -> None:
             list(ledger.entries())
     with answering(words) as url, closing(RedisLimits(url, timeout=20)) as limits:
         with pytest.raises(ReviewStreamError, match=r"ledger\.url"):
-            limits.apply(End(), Terms(model="m", account="a"))
+            limits.apply(Abort(), LimitKey(model="m", account="a"))
 
 
 def test_a_redis_that_loads_cannot_say_yet() -> None:

@@ -6,10 +6,10 @@ from pydantic import SecretStr
 from reviewstream.adapters.registry import ConfluentRegistry
 from reviewstream.errors import (
     ConfigError,
+    FatalError,
     IncompatibleSchemaError,
     PermanentError,
     ReviewStreamError,
-    StopError,
     TransientError,
 )
 from reviewstream.settings import RegistrySettings
@@ -74,8 +74,8 @@ def test_without_a_level_of_its_own_a_subject_has_the_global_one() -> None:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (401, StopError),
-        (403, StopError),
+        (401, FatalError),
+        (403, FatalError),
         (422, PermanentError),
         (429, TransientError),
         (500, TransientError),
@@ -134,7 +134,7 @@ def test_an_answer_that_is_not_json_is_not_a_registry() -> None:
 def test_credentials_are_sent_and_never_shown() -> None:
     with canned({"GET /subjects": (401, {"message": "no"})}) as server:
         settings = RegistrySettings(url=server.url, username="u", password=SecretStr("hush"))
-        with ConfluentRegistry(settings) as registry, pytest.raises(StopError) as refused:
+        with ConfluentRegistry(settings) as registry, pytest.raises(FatalError) as refused:
             registry.subjects()
         ((_, headers, _),) = server.requests
     assert headers["authorization"].startswith("Basic ")

@@ -10,12 +10,12 @@ import pytest
 
 from reviewstream.adapters.threads import SerialThread
 from reviewstream.core.labelling.chat import RateLimits
-from reviewstream.core.labelling.limits.operations import Amount, Operation, Reply, Terms
+from reviewstream.core.labelling.limits.operations import Amount, LimitKey, Operation, Reply
 from reviewstream.core.labelling.limits.shared_limiter import SharedLimiter
 from reviewstream.core.labelling.offload import Offload
 from reviewstream.testing import FakeClock, MemoryLimits
 
-TERMS = Terms(model="m", run="this one")
+TERMS = LimitKey(model="m", run="this one")
 TIMEOUT = 20  # seconds; only a test that fails takes them
 
 
@@ -28,7 +28,7 @@ class Locked(MemoryLimits):
         self.begun = threading.Event()
         self.operations: list[str] = []
 
-    def apply(self, operation: Operation, terms: Terms) -> Reply:
+    def apply(self, operation: Operation, terms: LimitKey) -> Reply:
         self.begun.set()
         assert self.lock.wait(TIMEOUT), "the event loop waits for the store"
         self.operations.append(type(operation).__name__)

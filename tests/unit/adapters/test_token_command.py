@@ -9,7 +9,7 @@ import pytest
 
 from reviewstream.adapters import token_command
 from reviewstream.adapters.token_command import LIFETIME, TokenCommand
-from reviewstream.errors import ConfigError, StopError
+from reviewstream.errors import ConfigError, FatalError
 
 pytestmark = pytest.mark.anyio
 
@@ -86,7 +86,7 @@ async def test_many_who_ask_at_once_run_it_once(counting: str) -> None:
 async def test_a_command_that_fails_ends_the_run_and_its_output_is_not_shown(
     script: str, says: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(StopError, match=says) as raised:
+    with pytest.raises(FatalError, match=says) as raised:
         await TokenCommand(command(script))()
     assert "openai.api_key_command" in str(raised.value)
     assert "s3cret" not in str(raised.value)
@@ -96,20 +96,20 @@ async def test_a_command_that_fails_ends_the_run_and_its_output_is_not_shown(
 async def test_a_command_that_fails_is_run_again(tmp_path: Path) -> None:
     file = tmp_path / "token"
     asked = TokenCommand(command("import sys; print(open(sys.argv[1]).read())", str(file)))
-    with pytest.raises(StopError):
+    with pytest.raises(FatalError):
         await asked()
     file.write_text("found")
     assert await asked() == "found"
 
 
 async def test_a_command_that_is_not_there_is_named() -> None:
-    with pytest.raises(StopError, match="/no/such/tool: No such file"):
+    with pytest.raises(FatalError, match="/no/such/tool: No such file"):
         await TokenCommand("/no/such/tool --token s3cret")()
 
 
 async def test_a_command_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(token_command, "TIMEOUT", 0.2)
-    with pytest.raises(StopError, match=r"did not end in 0\.2 s"):
+    with pytest.raises(FatalError, match=r"did not end in 0\.2 s"):
         await TokenCommand(command("import time; time.sleep(60)"))()
 
 

@@ -17,7 +17,7 @@ from reviewstream.cli import connections, doctor, main
 from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
 from reviewstream.core.labelling.ports import ChatModel
 from reviewstream.core.records.reviews import Sentiment
-from reviewstream.errors import RefusedError, StopError
+from reviewstream.errors import FatalError, RefusedError
 from reviewstream.extras import install_command
 from reviewstream.settings import OpenAISettings, Settings
 from reviewstream.testing import FakeChatModel, judging
@@ -197,7 +197,7 @@ def test_the_cost_is_said_before_anything_is_asked(endpoint: Endpoint) -> None:
 
     def stop(_: ChatRequest) -> Exception:
         seen.append(sys.stderr.buffer.getvalue().decode())  # type: ignore[union-attr]
-        return StopError("http://127.0.0.1:1/v1 refuses the API key (HTTP 401: no)")
+        return FatalError("http://127.0.0.1:1/v1 refuses the API key (HTTP 401: no)")
 
     endpoint.behaviour = stop
     price = ["-s", "openai.input_usd_per_million=1", "-s", "openai.output_usd_per_million=1"]

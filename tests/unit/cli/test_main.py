@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from reviewstream import ConfigError, ReviewStreamError
 from reviewstream import cli as package
 from reviewstream.cli import VERBS, main
-from reviewstream.errors import LimitError
+from reviewstream.errors import BudgetExceededError
 from reviewstream.extras import install_command
 
 HEAVY = (
@@ -72,7 +72,7 @@ def test_help_imports_nothing_heavy() -> None:
     ("error", "code", "sentence"),
     [
         (ConfigError("set a key"), 2, "reviewstream: set a key"),
-        (LimitError("the quota is spent"), 3, "reviewstream: the quota is spent"),
+        (BudgetExceededError("the quota is spent"), 3, "reviewstream: the quota is spent"),
         (
             ModuleNotFoundError("No module named 'pyspark.sql'", name="pyspark.sql"),
             2,

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from reviewstream import app
 from reviewstream.adapters.tcp_server import serving
 from reviewstream.cli import main
-from reviewstream.cli.patience import Patience
+from reviewstream.cli.reconcile import IndexSettling
 from reviewstream.core.records.parsing import to_line
 from tests.unit.core.reconcile.test_reconciliation import Bed, review
 
@@ -121,10 +121,10 @@ def test_a_topic_that_is_not_there_is_one_sentence(bed: Bed, file: Path) -> None
 
 def test_patience_lasts_while_something_changes() -> None:
     counts = iter([1, 2, 3, 3, 3, 3])
-    patience = Patience(lambda: next(counts), 0.6)
+    patience = IndexSettling(lambda: next(counts), 0.6)
     assert [patience() for _ in range(4)] == [True] * 4
     assert not patience()
 
 
 def test_no_patience_asks_nobody() -> None:
-    assert not Patience(lambda: pytest.fail("asked"), 0)()
+    assert not IndexSettling(lambda: pytest.fail("asked"), 0)()

@@ -18,7 +18,7 @@ from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
 from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
 from reviewstream.core.records.parsing import to_line
 from reviewstream.core.records.reviews import Sentiment
-from reviewstream.errors import LimitError
+from reviewstream.errors import BudgetExceededError
 from reviewstream.settings import LedgerSettings, LimitsSettings, OpenAISettings
 from reviewstream.testing import FakeChatModel, FakeClock, MemoryTransactionalSink, NoLimit, judging
 from tests.unit.core.reconcile.test_reconciliation import review
@@ -195,7 +195,7 @@ def test_a_list_that_was_repaired_is_sent(bed: Pipeline, tmp_path: Path) -> None
 
 
 def test_a_spent_limit_ends_with_its_code_and_the_next_start_goes_on(bed: Pipeline) -> None:
-    bed.model = FakeChatModel(lambda _: LimitError("broke"))
+    bed.model = FakeChatModel(lambda _: BudgetExceededError("broke"))
     result = rejects("replay", "--reason", "MODEL_REFUSED")
     assert result.exit_code == 3
     assert "0 of 20 got through; start again to go on." in result.output

@@ -16,7 +16,7 @@ from reviewstream.cli.relabel import ROUNDS
 from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
 from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
 from reviewstream.core.records.reviews import Sentiment
-from reviewstream.errors import LimitError, PermanentError, ThrottledError, TransientError
+from reviewstream.errors import BudgetExceededError, PermanentError, RateLimitError, TransientError
 from reviewstream.settings import LedgerSettings, LimitsSettings, OpenAISettings
 from reviewstream.testing import FakeChatModel, FakeClock, NoLimit, judging
 from tests.unit.core.relabel.test_relabelling import Bed, labelled
@@ -127,7 +127,9 @@ def test_a_record_that_is_no_labelled_review_is_a_finding(bed: Bed) -> None:
 def test_a_spent_limit_ends_with_its_code_and_says_how_far_it_came(bed: Bed) -> None:
     well = judging(lambda _: Sentiment.NEGATIVE)
     bed.model = FakeChatModel(
-        lambda request: LimitError("broke") if len(bed.model.requests) > 20 else well(request)
+        lambda request: (
+            BudgetExceededError("broke") if len(bed.model.requests) > 20 else well(request)
+        )
     )
     result = relabel()
     assert result.exit_code == 3
@@ -166,7 +168,7 @@ def test_a_signal_ends_it_and_what_was_paid_for_is_kept(bed: Bed) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [ThrottledError("slow down", retry_after=5), TransientError("away")], ids=repr
+    "error", [RateLimitError("slow down", retry_after=5), TransientError("away")], ids=repr
 )
 def test_a_signal_ends_the_wait_for_an_endpoint(bed: Bed, error: Exception) -> None:
     bed.model = interrupting(bed, 12, lambda _: error)

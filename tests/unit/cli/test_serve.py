@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from reviewstream.adapters.tcp_client import ReviewClient
 from reviewstream.cli import main
-from reviewstream.errors import StopError
+from reviewstream.errors import FatalError
 from reviewstream.samples import expand
 
 COMMAND = (sys.executable, "-c", "from reviewstream.cli import main; main()", "serve")
@@ -143,7 +143,7 @@ def test_a_token_comes_from_the_environment_and_is_asked_for(
     monkeypatch.setenv("REVIEWSTREAM_SOURCE__TOKEN_FILE", str(file))
     with running(str(path), "--port", "0") as (line, process):
         with ReviewClient("127.0.0.1", int(line.rpartition(":")[2])) as client:
-            with pytest.raises(StopError, match="asks for a token"):
+            with pytest.raises(FatalError, match="asks for a token"):
                 client.hello()
         process.terminate()
         assert process.stderr is not None

@@ -17,8 +17,8 @@ from reviewstream.settings import (
     LimitsSettings,
     Settings,
     SparkSettings,
+    absolute,
     accounted,
-    located,
 )
 from reviewstream.spark.checkpoint import Checkpoint, anchored, use
 
@@ -397,15 +397,15 @@ def test_a_new_checkpoint_has_one_name_and_one_account_however_it_is_spelled(
     folder: Path, link: Path, spelled: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     where = spelled.format(folder, link)
-    assert account_of(where) == located(where) == str(folder)
+    assert account_of(where) == absolute(where) == str(folder)
     first = use(where)
     assert first.check(KAFKA).stream_name == str(folder)
     first.release()
     monkeypatch.chdir(folder.parent)
     relative = anchored("checkpoint")
-    assert account_of("checkpoint") == located("checkpoint") == str(folder)
+    assert account_of("checkpoint") == absolute("checkpoint") == str(folder)
     monkeypatch.chdir("/")
-    assert account_of(where) == located(where) == located(relative) == str(folder)
+    assert account_of(where) == absolute(where) == absolute(relative) == str(folder)
 
 
 def test_spark_is_told_the_checkpoint_as_it_is_spelled_but_from_this_folder(

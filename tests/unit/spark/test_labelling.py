@@ -20,7 +20,7 @@ from reviewstream.core.records.reviews import (
     Sentiment,
     Stage,
 )
-from reviewstream.errors import ConfigError, PermanentError, StopError
+from reviewstream.errors import ConfigError, FatalError, PermanentError
 from reviewstream.settings import OpenAISettings, Settings
 from reviewstream.spark.columns import LABELLED, SOURCE, rows_of, source_batch
 from reviewstream.spark.labelling import SLICES, label_batches, label_reviews, labelled_columns
@@ -131,8 +131,8 @@ def test_many_requests_are_in_flight() -> None:
 
 
 def test_a_stop_ends_the_task_and_closes_the_model() -> None:
-    model = FakeChatModel(lambda _: StopError("no money"))
-    with pytest.raises(StopError, match="no money"):
+    model = FakeChatModel(lambda _: FatalError("no money"))
+    with pytest.raises(FatalError, match="no money"):
         list(label_batches(opener(model), 10, [source_batch([review(1)])]))
     assert model.closed
 

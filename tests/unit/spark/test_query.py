@@ -9,7 +9,13 @@ import pytest
 
 from reviewstream import app
 from reviewstream.core.delivery.markers import Marker
-from reviewstream.errors import ConfigError, LimitError, PermanentError, StopError, TransientError
+from reviewstream.errors import (
+    BudgetExceededError,
+    ConfigError,
+    FatalError,
+    PermanentError,
+    TransientError,
+)
 from reviewstream.settings import KafkaSettings, LimitsSettings, Settings, SparkSettings, accounted
 from reviewstream.spark import query
 from reviewstream.spark.checkpoint import use
@@ -31,7 +37,7 @@ reviewstream.errors.TransientError: only the cause
 
 The above exception was the direct cause of the following exception:
 
-reviewstream.errors.StopError: http://127.0.0.1:1/v1 refuses the API key: set OPENAI_API_KEY
+reviewstream.errors.FatalError: http://127.0.0.1:1/v1 refuses the API key: set OPENAI_API_KEY
  SQLSTATE: 38000
 === Streaming Query ===
 Identifier: [id = 1]
@@ -45,7 +51,7 @@ def test_of_a_trace_only_our_own_sentence_is_left() -> None:
 
 
 def test_of_a_failure_in_python_the_last_line_is_left() -> None:
-    trace = TRACE.replace("reviewstream.errors.StopError", "openai.OtherError")
+    trace = TRACE.replace("reviewstream.errors.FatalError", "openai.OtherError")
     trace = trace.replace("reviewstream.errors.TransientError", "KeyError")
     assert failure_sentence(RuntimeError(trace)) == (
         "openai.OtherError: http://127.0.0.1:1/v1 refuses the API key: set OPENAI_API_KEY"
@@ -62,8 +68,11 @@ def test_of_any_other_failure_the_first_line_is_left() -> None:
 
 
 def test_a_failure_keeps_the_class_of_the_error_of_ours_that_caused_it() -> None:
-    assert type(failure(RuntimeError(TRACE))) is StopError
-    assert type(failure(RuntimeError(TRACE.replace("StopError", "LimitError")))) is LimitError
+    assert type(failure(RuntimeError(TRACE))) is FatalError
+    assert (
+        type(failure(RuntimeError(TRACE.replace("FatalError", "BudgetExceededError"))))
+        is BudgetExceededError
+    )
     assert type(failure(RuntimeError("no space left"))) is PermanentError
 
 

@@ -1,15 +1,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reviewstream.spark.patience import Patience, PatientReader
 from reviewstream.spark.reading import MIN_RANGE, PIECE, ByteRange, read_range, split
+from reviewstream.spark.retrying_reader import RetryingReader, RetryPolicy
 from tests.unit.spark.served import Served
 
 
-def reader(served: Served) -> PatientReader:
+def reader(served: Served) -> RetryingReader:
     clock = iter(range(1_000_000))
-    patience = Patience("the server", 1e9, now=lambda: next(clock), jitter=lambda: 0.0)
-    return PatientReader(served.connect, patience, now=lambda: next(clock), sleep=lambda _: None)
+    patience = RetryPolicy("the server", 1e9, now=lambda: next(clock), jitter=lambda: 0.0)
+    return RetryingReader(served.connect, patience, now=lambda: next(clock), sleep=lambda _: None)
 
 
 def whole(served: Served) -> ByteRange:

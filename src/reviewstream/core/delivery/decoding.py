@@ -15,7 +15,7 @@ from reviewstream.core.delivery.ports import StoredRecord
 from reviewstream.core.records.reviews import LabelledReview, RejectedReview
 from reviewstream.core.schemas.files import SchemaName, schema_text
 from reviewstream.core.schemas.ports import SchemaRegistry
-from reviewstream.errors import ConfigError, PermanentError, StopError
+from reviewstream.errors import ConfigError, FatalError, PermanentError
 
 SHOWN: Final = 20  # records named, of those that cannot be read
 
@@ -67,14 +67,14 @@ class RecordReader(Generic[T]):
 
         Raises:
             TransientError: the registry is away.
-            StopError: it refuses us.
+            FatalError: it refuses us.
         """
         if record.value is None:
             return None
         try:
             _, fields = self._codec.decode(record.value, writer=self._writer(record.value))
             return self._convert(fields)
-        except (StopError, ConfigError):
+        except (FatalError, ConfigError):
             raise
         except (PermanentError, msgspec.ValidationError):
             foreign(record)

@@ -3,7 +3,7 @@
 Source: librdkafka, "Configuration properties", `sasl.oauthbearer.*`.
 """
 
-from reviewstream.settings import KafkaSettings, revealed
+from reviewstream.settings import KafkaSettings, secret_value
 
 
 def oauth_login(settings: KafkaSettings) -> dict[str, str | None]:
@@ -14,6 +14,6 @@ def oauth_login(settings: KafkaSettings) -> dict[str, str | None]:
         "sasl.oauthbearer.method": "oidc",
         "sasl.oauthbearer.token.endpoint.url": settings.oauth_token_url,
         "sasl.oauthbearer.client.id": settings.oauth_client_id,
-        "sasl.oauthbearer.client.secret": revealed(settings.oauth_client_secret),
+        "sasl.oauthbearer.client.secret": secret_value(settings.oauth_client_secret),
         "sasl.oauthbearer.scope": settings.oauth_scope,
     }

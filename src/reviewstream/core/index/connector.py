@@ -14,7 +14,7 @@ from reviewstream.settings import (
     RegistrySettings,
     Settings,
     is_secret,
-    revealed,
+    secret_value,
 )
 
 RESTING: Final = frozenset({"PAUSED", "STOPPED"})  # states in which a connector moves nothing
@@ -97,7 +97,7 @@ def _login(registry: RegistrySettings) -> dict[str, str]:
     if registry.username is not None:
         return {
             "basic.auth.credentials.source": "USER_INFO",
-            "basic.auth.user.info": f"{registry.username}:{revealed(registry.password) or ''}",
+            "basic.auth.user.info": f"{registry.username}:{secret_value(registry.password) or ''}",
         }
     return {}
 
@@ -116,7 +116,7 @@ def _writing(elasticsearch: ElasticsearchSettings, topic: str) -> dict[str, str]
     }
     if elasticsearch.username is not None:
         config["connection.username"] = elasticsearch.username
-        config["connection.password"] = revealed(elasticsearch.password) or ""
+        config["connection.password"] = secret_value(elasticsearch.password) or ""
     return config
 
 

@@ -11,17 +11,17 @@ from reviewstream.core.labelling.policy import LabelPolicy
 from reviewstream.core.labelling.ports import Clock
 from reviewstream.core.labelling.probe import Probe, ProbeResult, Verdict
 from reviewstream.core.labelling.prompts import Prompt
-from reviewstream.core.labelling.rate_limited_model import MeteredModel
-from reviewstream.core.labelling.shutdown import Halt
+from reviewstream.core.labelling.rate_limited_model import RateLimitedModel
+from reviewstream.core.labelling.shutdown import Shutdown
 from reviewstream.core.labelling.usage import Charge
 from reviewstream.core.labelling.wait_log import WaitLog
 from reviewstream.errors import (
+    BudgetExceededError,
     CapacityError,
     ConfigError,
-    LimitError,
+    FatalError,
     PermanentError,
-    StopError,
-    ThrottledError,
+    RateLimitError,
     TransientError,
 )
 
@@ -43,13 +43,13 @@ class CircuitBreaker:
 
     def __init__(  # noqa: PLR0913 - what it works with
         self,
-        model: MeteredModel,
+        model: RateLimitedModel,
         probe: Probe,
         clock: Clock,
         *,
         policy: LabelPolicy,
         negotiation: Negotiation,
-        halt: Halt,
+        shutdown: Shutdown,
         log: WaitLog,
     ) -> None:
         self._model = model
@@ -57,7 +57,7 @@ class CircuitBreaker:
         self._clock = clock
         self._policy = policy
         self._negotiation = negotiation
-        self._halt = halt
+        self._shutdown = shutdown
         self._log = log
         self._threshold = max(1, min(OUTAGE, policy.max_attempts - 1))
         self._failures = 0
@@ -70,15 +70,15 @@ class CircuitBreaker:
 
         Raises:
             CircuitOpenError: It failed like others before it.
-            StopError: The endpoint has never answered.
-            ReviewStreamError: As of `MeteredModel.answer`.
+            FatalError: The endpoint has never answered.
+            ReviewStreamError: As of `RateLimitedModel.answer`.
         """
         await self._recovery()
         try:
             answer = await self._model.answer(prompt, charges)
-        except (ConfigError, LimitError, CapacityError):
+        except (ConfigError, BudgetExceededError, CapacityError):
             raise  # of a store or a budget of ours, or of a tier: it says nothing of the endpoint
-        except (PermanentError, ThrottledError):
+        except (PermanentError, RateLimitError):
             self._close()
             raise
         except TransientError as err:
@@ -94,7 +94,7 @@ class CircuitBreaker:
         """Ask the probe once, whatever the state of the circuit.
 
         Raises:
-            StopError: As of `Probe.ask`; or the endpoint has never answered.
+            FatalError: As of `Probe.ask`; or the endpoint has never answered.
         """
         result = await self._probe.ask()
         if result.verdict is Verdict.FAILED:
@@ -121,7 +121,7 @@ class CircuitBreaker:
         if asked is not None:  # an endpoint that says 0 again and again is not asked in a loop
             wait = max(wait, min(longest, asked * (1 + jitter / 2)))
         self._say(result.words)
-        await self._halt.unless_halted(self._clock.sleep(wait))
+        await self._shutdown.run_until_shutdown(self._clock.sleep(wait))
 
     @property
     def _is_open(self) -> bool:
@@ -140,7 +140,7 @@ class CircuitBreaker:
         limit = self._policy.startup_timeout
         is_over = now - self._failing_since >= timedelta(seconds=limit)
         if is_over and not self._negotiation.has_answered:
-            raise StopError(
+            raise FatalError(
                 f"{self._policy.endpoint} has not answered once in {limit:g} s"
                 f" (openai.startup_timeout): {why}; see openai.base_url"
             )

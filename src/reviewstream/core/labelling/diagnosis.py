@@ -17,7 +17,7 @@ from reviewstream.core.labelling.controls import known_label
 from reviewstream.core.labelling.endpoint.negotiation import Negotiation, setting_of
 from reviewstream.core.labelling.policy import LabelPolicy
 from reviewstream.core.labelling.probe import Probe, ProbeResult, Verdict
-from reviewstream.errors import StopError
+from reviewstream.errors import FatalError
 
 UNREADABLE: Final = 5  # answers about the probe in a row that cannot be read: no accident
 REFUSALS: Final = 2  # of the probe in a row: behind some gateways one of several endpoints refuses
@@ -55,7 +55,7 @@ class Diagnosis:
             options: With which it was asked about.
 
         Raises:
-            StopError: Everybody is refused, or answered so that nobody can read it.
+            FatalError: Everybody is refused, or answered so that nobody can read it.
         """
         since = self.event()
         async with self._deciding:
@@ -100,12 +100,12 @@ class Diagnosis:
         """Give hidden reasoning more room after an answer that it cut short.
 
         Raises:
-            StopError: There is no more room to give.
+            FatalError: There is no more room to give.
         """
         changed = self._negotiation.make_room()
         if changed is None:
             self._negotiation.reset()
-            raise StopError(
+            raise FatalError(
                 f"{self._policy.model} at {self._policy.endpoint} uses up its room by reasoning"
                 f" that the answer does not show ({why}): ask for less by"
                 " openai.reasoning_effort, or give it more by openai.max_output_tokens_per_label"
@@ -164,14 +164,14 @@ class Diagnosis:
         setting = setting_of(result.field)
         hint = f"see {setting}" if setting else "`reviewstream doctor --model` tries what it takes"
         also = "" if why == result.words else f"; first it said: {why}"
-        raise StopError(
+        raise FatalError(
             f"{self._policy.endpoint} refuses every request to {self._policy.model}, even one"
             f" about a text of ours: {result.words}{also}; {hint}"
         )
 
     def _stop_unreadable(self, result: ProbeResult) -> NoReturn:
         self._negotiation.reset()
-        raise StopError(
+        raise FatalError(
             f"{self._policy.model} at {self._policy.endpoint} answers nothing that can be read,"
             f" even about a text of ours: {result.words}; see openai.model and"
             " openai.response_format"

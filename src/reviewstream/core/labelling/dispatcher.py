@@ -9,19 +9,19 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from reviewstream.core.labelling.answers import Label
-from reviewstream.core.labelling.label_request import Endpoint, Inquiry, Refusal
-from reviewstream.core.labelling.ledger.retrying import PatientLedger
+from reviewstream.core.labelling.label_request import Endpoint, LabelRefusal, LabelRequest
+from reviewstream.core.labelling.ledger.retrying_ledger import RetryingLedger
 from reviewstream.core.labelling.packs import halves
 from reviewstream.core.labelling.ports import LedgerEntry, LedgerKey
 from reviewstream.core.labelling.probe import Probe
 from reviewstream.core.labelling.rate_limited_model import PackTooLargeError
-from reviewstream.core.labelling.usage import Bill, share
+from reviewstream.core.labelling.usage import Usage, split_usage
 from reviewstream.core.records.timestamps import to_millisecond
 
 Question: TypeAlias = tuple[LedgerKey, str]
 
 
-class Purchase(Struct, frozen=True, kw_only=True):
+class LabelResult(Struct, frozen=True, kw_only=True):
     """A label, and how often it was asked for just now: 0 if it was remembered."""
 
     entry: LedgerEntry
@@ -31,28 +31,28 @@ class Purchase(Struct, frozen=True, kw_only=True):
 class Failure(Struct, frozen=True, kw_only=True):
     """Why there is no label, and what was paid for asking."""
 
-    refusal: Refusal
-    bill: Bill
+    refusal: LabelRefusal
+    bill: Usage
 
 
-Result: TypeAlias = Purchase | Failure
+Result: TypeAlias = LabelResult | Failure
 
 
-class Buyer:
+class Dispatcher:
     """Asks about texts that the ledger does not know, and keeps what the model says of them.
 
     A pack that cannot be answered is split, until the text that is to blame stands alone.
     """
 
-    def __init__(self, endpoint: Endpoint, probe: Probe, ledger: PatientLedger) -> None:
+    def __init__(self, endpoint: Endpoint, probe: Probe, ledger: RetryingLedger) -> None:
         self._endpoint = endpoint
         self._probe = probe
         self._ledger = ledger
         self._policy = endpoint.policy
-        self._halt = endpoint.halt
+        self._shutdown = endpoint.shutdown
         self._slots = asyncio.Semaphore(endpoint.policy.concurrency)
 
-    async def buy(self, texts: Mapping[LedgerKey, str]) -> dict[LedgerKey, Result]:
+    async def label(self, texts: Mapping[LedgerKey, str]) -> dict[LedgerKey, Result]:
         """Return a result for each text; what is remembered is not bought."""
         results = remembered(await self._ledger.find(texts.keys()))
         unknown = [one for one in texts.items() if one[0] not in results]
@@ -64,7 +64,7 @@ class Buyer:
         work = [asyncio.ensure_future(self._work(waiting)) for _ in range(count)]
         for done in await asyncio.gather(*work, return_exceptions=True):
             if isinstance(done, BaseException):
-                raise self._halt.reason or done
+                raise self._shutdown.reason or done
             results |= done
         return results
 
@@ -84,7 +84,7 @@ class Buyer:
                 try:
                     results |= await self._alone(dict(pack))
                 except Exception as err:
-                    self._halt.stop(err)
+                    self._shutdown.stop(err)
                     raise
         return results
 
@@ -101,21 +101,23 @@ class Buyer:
         """Label unclaimed texts; wait for texts that other workers have claimed."""
         results: dict[LedgerKey, Result] = {}
         while waiting:
-            async with self._ledger.alone(waiting.keys(), self._halt) as (known, mine):
+            async with self._ledger.alone(waiting.keys(), self._shutdown) as (known, mine):
                 results |= remembered(known)
                 results |= await self._ask([(key, waiting[key]) for key in mine], {})
             waiting = {key: text for key, text in waiting.items() if key not in results}
         return results
 
     async def _ask(
-        self, pack: list[Question], bills: Mapping[LedgerKey, Bill]
+        self, pack: list[Question], bills: Mapping[LedgerKey, Usage]
     ) -> dict[LedgerKey, Result]:
         """Ask about a pack, and about its parts if it cannot be answered as a whole."""
         if not pack:
             return {}
-        inquiry = Inquiry(self._endpoint)
+        inquiry = LabelRequest(self._endpoint)
         try:
-            outcome: list[Label] | Refusal | None = await inquiry.ask([text for _, text in pack])
+            outcome: list[Label] | LabelRefusal | None = await inquiry.ask(
+                [text for _, text in pack]
+            )
         except PackTooLargeError:
             outcome = None
         bills = self._billed(pack, inquiry, bills)
@@ -134,17 +136,17 @@ class Buyer:
         return parts if len(parts) > 1 else [part for part in halves(pack) if part]
 
     def _billed(
-        self, pack: Sequence[Question], inquiry: Inquiry, before: Mapping[LedgerKey, Bill]
-    ) -> dict[LedgerKey, Bill]:
+        self, pack: Sequence[Question], inquiry: LabelRequest, before: Mapping[LedgerKey, Usage]
+    ) -> dict[LedgerKey, Usage]:
         """Return what each text has cost so far, its share of the probes included."""
         charges = [*inquiry.charges, *self._probe.take_charges()]
-        now = share(charges, attempts=inquiry.attempts, reviews=len(pack))
+        now = split_usage(charges, attempts=inquiry.attempts, reviews=len(pack))
         return {
-            key: before.get(key, Bill()) + bill for (key, _), bill in zip(pack, now, strict=True)
+            key: before.get(key, Usage()) + bill for (key, _), bill in zip(pack, now, strict=True)
         }
 
     async def _keep(
-        self, bills: Mapping[LedgerKey, Bill], labels: Sequence[Label], inquiry: Inquiry
+        self, bills: Mapping[LedgerKey, Usage], labels: Sequence[Label], inquiry: LabelRequest
     ) -> dict[LedgerKey, Result]:
         """Write the labels of a pack to the ledger before they are returned."""
         now = to_millisecond(self._endpoint.clock.now())
@@ -163,11 +165,11 @@ class Buyer:
         }
         await self._ledger.record(entries)
         return {
-            key: Purchase(entry=entry, attempts=bills[key].attempts)
+            key: LabelResult(entry=entry, attempts=bills[key].attempts)
             for key, entry in entries.items()
         }
 
 
 def remembered(entries: Mapping[LedgerKey, LedgerEntry]) -> dict[LedgerKey, Result]:
     """Return what is known as results."""
-    return {key: Purchase(entry=entry) for key, entry in entries.items()}
+    return {key: LabelResult(entry=entry) for key, entry in entries.items()}

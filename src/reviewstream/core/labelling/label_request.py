@@ -24,7 +24,7 @@ from reviewstream.core.labelling.policy import LabelPolicy
 from reviewstream.core.labelling.ports import Clock, RateLimiter
 from reviewstream.core.labelling.prompts import Prompt
 from reviewstream.core.labelling.rate_limited_model import OutdatedPromptError
-from reviewstream.core.labelling.shutdown import Halt
+from reviewstream.core.labelling.shutdown import Shutdown
 from reviewstream.core.labelling.usage import Charge
 from reviewstream.core.labelling.wait_log import WaitLog
 from reviewstream.core.records.outcomes import Ok
@@ -33,10 +33,10 @@ from reviewstream.errors import (
     BadAnswerError,
     CapacityError,
     ConfigError,
+    FatalError,
     PermanentError,
+    RateLimitError,
     RefusedError,
-    StopError,
-    ThrottledError,
     TransientError,
 )
 
@@ -57,7 +57,7 @@ _WAITS: Final = {
 }
 
 
-class Refusal(Struct, frozen=True, kw_only=True):
+class LabelRefusal(Struct, frozen=True, kw_only=True):
     """Why there is no label."""
 
     reason: Reason
@@ -74,11 +74,11 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     limiter: RateLimiter
     clock: Clock
     policy: LabelPolicy
-    halt: Halt
+    shutdown: Shutdown
     log: WaitLog
 
 
-class Inquiry:
+class LabelRequest:
     """Asks about some texts in one request, and again where that may help.
 
     Attributes:
@@ -99,14 +99,14 @@ class Inquiry:
         self.model = ""
         self.request_id: str | None = None
 
-    async def ask(self, texts: Sequence[str]) -> list[Label] | Refusal:
+    async def ask(self, texts: Sequence[str]) -> list[Label] | LabelRefusal:
         """Return a label for each text, or why this pack gets none.
 
         Raises:
             PackTooLargeError: It does not fit what the endpoint allows a minute.
-            StopError: No text gets one until a person acts.
+            FatalError: No text gets one until a person acts.
             ConfigError: A store of ours is at fault.
-            Halted: The wait between two attempts was given up.
+            Cancelled: The wait between two attempts was given up.
         """
         negotiation = self._endpoint.negotiation
         while True:
@@ -119,33 +119,35 @@ class Inquiry:
             if outcome is not None:
                 return outcome
 
-    async def _checked(self, asked: Controlled[str], labels: list[Label]) -> list[Label] | Refusal:
+    async def _checked(
+        self, asked: Controlled[str], labels: list[Label]
+    ) -> list[Label] | LabelRefusal:
         """Return the labels of our own texts, unless the control texts among them contradict."""
         if contradicts(labels, asked.places):
             controls = [asked.items[place] for place in asked.places]
             if await self._endpoint.diagnosis.knows(controls):
                 self._endpoint.log.wait("controls", _CONTRADICTED)
-                return Refusal(reason=Reason.MODEL_BAD_ANSWER, detail=_CONTRADICTED)
+                return LabelRefusal(reason=Reason.MODEL_BAD_ANSWER, detail=_CONTRADICTED)
         return without_controls(labels, asked.places)
 
-    async def _attempt(self, prompt: Prompt) -> list[Label] | Refusal | None:
+    async def _attempt(self, prompt: Prompt) -> list[Label] | LabelRefusal | None:
         """Make one request; None: ask again."""
         sent = self._endpoint.diagnosis.event()
         try:
             answer = await self._endpoint.breaker.answer(prompt, self.charges)
         except OutdatedPromptError:
             return None
-        except (StopError, ConfigError):
+        except (FatalError, ConfigError):
             raise
         except BadAnswerError as err:
             self._count(failed=False)
-            refusal = Refusal(reason=Reason.MODEL_BAD_ANSWER, detail=str(err))
+            refusal = LabelRefusal(reason=Reason.MODEL_BAD_ANSWER, detail=str(err))
             return await self._unusable(prompt, refusal)
         except PermanentError as err:
             self._count(failed=False)
             return await self._refused(prompt, err)
         except TransientError as err:
-            self._count(failed=not isinstance(err, ThrottledError | CapacityError))
+            self._count(failed=not isinstance(err, RateLimitError | CapacityError))
             return await self._failed(prompt, err)
         self._count(failed=False)
         self.model, self.request_id = answer.model, answer.request_id
@@ -180,14 +182,14 @@ class Inquiry:
 
     async def _read(
         self, prompt: Prompt, answer: ChatAnswer, sent: int
-    ) -> list[Label] | Refusal | None:
+    ) -> list[Label] | LabelRefusal | None:
         outcome = read_answer(answer, prompt.ids)
         if isinstance(outcome, Ok):
             self._endpoint.diagnosis.prove(sent)
             return [outcome.value[name] for name in prompt.ids]
         if is_used_up(answer, prompt.request) and self._makes_room(prompt):
             return None
-        refusal = Refusal(reason=outcome.reason, detail=outcome.detail)
+        refusal = LabelRefusal(reason=outcome.reason, detail=outcome.detail)
         return await self._unusable(prompt, refusal)
 
     def _makes_room(self, prompt: Prompt) -> bool:
@@ -202,7 +204,7 @@ class Inquiry:
         self._endpoint.diagnosis.make_room(why)
         return True
 
-    async def _unusable(self, prompt: Prompt, refusal: Refusal) -> Refusal | None:
+    async def _unusable(self, prompt: Prompt, refusal: LabelRefusal) -> LabelRefusal | None:
         """Return why there is no label, or None if it may be asked again."""
         self._bad_answers += 1
         if len(prompt.ids) > 1:
@@ -211,7 +213,7 @@ class Inquiry:
             return None
         return await self._unless_everybodys(prompt, refusal)
 
-    async def _refused(self, prompt: Prompt, err: PermanentError) -> Refusal | None:
+    async def _refused(self, prompt: Prompt, err: PermanentError) -> LabelRefusal | None:
         """Return whose fault a refused request is: this text's, or nobody's by now (None)."""
         found = Blame(err.blame) if isinstance(err, RefusedError) else Blame.TEXT
         is_certain = found in {Blame.TEXT, Blame.MODERATED}
@@ -219,39 +221,43 @@ class Inquiry:
         if isinstance(err, RefusedError) and err.status == _FORBIDDEN:
             found = Blame.MODERATED  # a filter that gives no name
         reason = Reason.MODEL_REFUSED if found is Blame.MODERATED else Reason.MODEL_BAD_REQUEST
-        refusal = Refusal(reason=reason, detail=str(err))
+        refusal = LabelRefusal(reason=reason, detail=str(err))
         if len(prompt.ids) > 1 and is_certain:
             return refusal
         return await self._unless_everybodys(prompt, refusal)
 
-    async def _unless_everybodys(self, prompt: Prompt, refusal: Refusal) -> Refusal | None:
+    async def _unless_everybodys(
+        self, prompt: Prompt, refusal: LabelRefusal
+    ) -> LabelRefusal | None:
         options = prompt.request.options
         diagnosis = self._endpoint.diagnosis
         return refusal if await diagnosis.is_text_at_fault(refusal.detail, options) else None
 
-    async def _failed(self, prompt: Prompt, err: TransientError) -> Refusal | None:
+    async def _failed(self, prompt: Prompt, err: TransientError) -> LabelRefusal | None:
         """Wait, and return None; or why there is no use in it."""
         alone = len(prompt.ids) == 1
         if isinstance(err, CircuitOpenError):  # the breaker waits until the endpoint answers
             return None
-        if isinstance(err, ThrottledError | CapacityError):
+        if isinstance(err, RateLimitError | CapacityError):
             return await self._held_up(prompt, err)
         self._failures += 1
         if not self._is_enough(alone=alone):
             await self._wait("failure", err, self._failures)
             return None
-        refusal = Refusal(reason=Reason.MODEL_UNAVAILABLE, detail=f"the last attempt: {err}")
+        refusal = LabelRefusal(reason=Reason.MODEL_UNAVAILABLE, detail=f"the last attempt: {err}")
         return refusal if not alone else await self._unless_unlucky(prompt, refusal, err)
 
-    async def _held_up(self, prompt: Prompt, err: ThrottledError | CapacityError) -> Refusal | None:
+    async def _held_up(
+        self, prompt: Prompt, err: RateLimitError | CapacityError
+    ) -> LabelRefusal | None:
         """Wait until the endpoint takes more: no review is given up for that, however long."""
         self._throttles += 1
-        is_rate = isinstance(err, ThrottledError)
+        is_rate = isinstance(err, RateLimitError)
         if is_rate and self._throttles >= self._policy.max_attempts:
             if len(prompt.ids) > 1:  # one that is larger than a minute's tokens is never let in
-                return Refusal(reason=Reason.MODEL_UNAVAILABLE, detail=str(err))
+                return LabelRefusal(reason=Reason.MODEL_UNAVAILABLE, detail=str(err))
             if self._is_larger_than_a_minute(prompt):
-                refusal = Refusal(reason=Reason.MODEL_BAD_REQUEST, detail=str(err))
+                refusal = LabelRefusal(reason=Reason.MODEL_BAD_REQUEST, detail=str(err))
                 return await self._unless_everybodys(prompt, refusal)
         await self._wait("throttled" if is_rate else "capacity", err, self._throttles)
         return None
@@ -261,8 +267,8 @@ class Inquiry:
         return allowed is not None and prompt.tokens > allowed
 
     async def _unless_unlucky(
-        self, prompt: Prompt, refusal: Refusal, err: TransientError
-    ) -> Refusal | None:
+        self, prompt: Prompt, refusal: LabelRefusal, err: TransientError
+    ) -> LabelRefusal | None:
         """Return the refusal if the endpoint fails this text and no other."""
         found = await self._unless_everybodys(prompt, refusal)
         if found is None or self._endpoint.health.is_text_at_fault(self._failures):
@@ -287,4 +293,4 @@ class Inquiry:
             seconds = max(least, min(longest, err.retry_after * (1 + jitter / 2)))
         if kind != "failure" or seconds >= LONG_WAIT:
             self._endpoint.log.wait(kind, f"{_WAITS[kind]} of {self._policy.endpoint}: {err}")
-        await self._endpoint.halt.unless_halted(clock.sleep(seconds))
+        await self._endpoint.shutdown.run_until_shutdown(clock.sleep(seconds))

@@ -6,19 +6,19 @@ from msgspec import structs
 
 from reviewstream.core.labelling.circuit_breaker import CircuitBreaker
 from reviewstream.core.labelling.diagnosis import Diagnosis
-from reviewstream.core.labelling.dispatcher import Buyer, Failure, Purchase, Result
+from reviewstream.core.labelling.dispatcher import Dispatcher, Failure, LabelResult, Result
 from reviewstream.core.labelling.endpoint.negotiation import Negotiation
 from reviewstream.core.labelling.health import Health
 from reviewstream.core.labelling.label_request import Endpoint
-from reviewstream.core.labelling.ledger.retrying import CLAIM_PATIENCE, PatientLedger
+from reviewstream.core.labelling.ledger.retrying_ledger import CLAIM_PATIENCE, RetryingLedger
 from reviewstream.core.labelling.offload import Offload
 from reviewstream.core.labelling.policy import LabelPolicy
 from reviewstream.core.labelling.ports import ChatModel, Clock, LabelLedger, RateLimiter
 from reviewstream.core.labelling.probe import Probe
 from reviewstream.core.labelling.prompts import is_truncated
-from reviewstream.core.labelling.rate_limited_model import MeteredModel
-from reviewstream.core.labelling.shutdown import Halt
-from reviewstream.core.labelling.usage import Bill
+from reviewstream.core.labelling.rate_limited_model import RateLimitedModel
+from reviewstream.core.labelling.shutdown import Shutdown
+from reviewstream.core.labelling.usage import Usage
 from reviewstream.core.labelling.wait_log import WaitLog
 from reviewstream.core.records.outcomes import Rejected
 from reviewstream.core.records.parsing import to_line
@@ -59,11 +59,17 @@ class Labeller:
         patience: float = CLAIM_PATIENCE,
     ) -> None:
         negotiation = negotiation or Negotiation(policy.options, policy.auto)
-        halt, log, health = Halt(), WaitLog(clock), Health()
-        metered = MeteredModel(model, limiter, policy, negotiation, halt)
+        shutdown, log, health = Shutdown(), WaitLog(clock), Health()
+        metered = RateLimitedModel(model, limiter, policy, negotiation, shutdown)
         probe = Probe(metered, policy, negotiation, health)
         breaker = CircuitBreaker(
-            metered, probe, clock, policy=policy, negotiation=negotiation, halt=halt, log=log
+            metered,
+            probe,
+            clock,
+            policy=policy,
+            negotiation=negotiation,
+            shutdown=shutdown,
+            log=log,
         )
         endpoint = Endpoint(
             breaker=breaker,
@@ -73,10 +79,10 @@ class Labeller:
             limiter=limiter,
             clock=clock,
             policy=policy,
-            halt=halt,
+            shutdown=shutdown,
             log=log,
         )
-        patient = PatientLedger(
+        patient = RetryingLedger(
             ledger,
             clock,
             breaker.is_answering,
@@ -84,8 +90,8 @@ class Labeller:
             patience=patience,
             offload=offload,
         )
-        self._buyer = Buyer(endpoint, probe, patient)
-        self._halt = halt
+        self._buyer = Dispatcher(endpoint, probe, patient)
+        self._shutdown = shutdown
         self._limiter = limiter
         self._clock = clock
         self._policy = policy
@@ -99,14 +105,14 @@ class Labeller:
             One outcome for each review, in the order of the reviews.
 
         Raises:
-            StopError: nobody can be labelled until a person acts; what was in flight has been
+            FatalError: nobody can be labelled until a person acts; what was in flight has been
                 finished, and is in the ledger.
             TransientError: the ledger stays away.
             ConfigError: the ledger is damaged.
         """
         keys = [self._policy.key(review.text) for review, _ in reviews]
         texts = {key: review.text for key, (review, _) in zip(keys, reviews, strict=True)}
-        results = await self._buyer.buy(texts)
+        results = await self._buyer.label(texts)
         # A task that hands something over after Spark gave it up is ended with its requests.
         await self._limiter.check()
         outcomes: list[LabelledReview | RejectedReview] = []
@@ -118,7 +124,7 @@ class Labeller:
 
     def end(self) -> None:
         """Let calls that run end early: what is in flight is finished, as it is paid for."""
-        self._halt.end()
+        self._shutdown.end()
 
     def _outcome(
         self, review: Review, origin: Origin, result: Result
@@ -143,7 +149,7 @@ class Labeller:
             origin=origin,
         )
 
-    def _provenance(self, review: Review, bought: Purchase) -> Provenance:
+    def _provenance(self, review: Review, bought: LabelResult) -> Provenance:
         entry = bought.entry
         return Provenance(
             model=entry.model,
@@ -162,6 +168,6 @@ class Labeller:
 
 def _repeated(result: Result) -> Result:
     """Return the result of the next review with the same text: nothing was paid for it."""
-    if isinstance(result, Purchase):
+    if isinstance(result, LabelResult):
         return structs.replace(result, attempts=0)
-    return structs.replace(result, bill=Bill(attempts=result.bill.attempts))
+    return structs.replace(result, bill=Usage(attempts=result.bill.attempts))

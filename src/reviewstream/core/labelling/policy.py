@@ -19,7 +19,7 @@ from reviewstream.core.labelling.costs import Prices, cost_micro_usd, tier_facto
 from reviewstream.core.labelling.endpoint.dialects import dialect_of, least_effort
 from reviewstream.core.labelling.endpoint.negotiation import FIELDS, HIDDEN_ROOMS
 from reviewstream.core.labelling.endpoint.reasoning import manners_of
-from reviewstream.core.labelling.ledger.retrying import ledger_name
+from reviewstream.core.labelling.ledger.retrying_ledger import ledger_name
 from reviewstream.core.labelling.packs import overhead, tokens_of
 from reviewstream.core.labelling.ports import LedgerKey
 from reviewstream.core.labelling.prompts import (

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest, RateLimits
 from reviewstream.core.labelling.costs import Prices
-from reviewstream.core.labelling.limits.operations import Amount, Operation, Reply, Terms
+from reviewstream.core.labelling.limits.operations import Amount, LimitKey, Operation, Reply
 from reviewstream.core.records.reviews import Sentiment
 
 
@@ -19,10 +19,10 @@ class ChatModel(Protocol):
         """Return the model's answer, unread.
 
         Raises:
-            ThrottledError: rate limit.
-            UnansweredError: timeout, a connection that broke, or a body that is not a completion.
+            RateLimitError: rate limit.
+            UnknownOutcomeError: time-out, broken connection, or a body that is no completion.
             TransientError: outage.
-            StopError: refused credentials; a `LimitError` if the quota is exhausted.
+            FatalError: refused credentials; a `BudgetExceededError` if the quota is exhausted.
             PermanentError: this request is refused (too long, malformed).
         """
         ...
@@ -161,8 +161,8 @@ class RateLimiter(Protocol):
         """Wait until one request of this much may be made, and reserve that much.
 
         Raises:
-            LimitError: it would overdraw the budget, or the run was ended.
-            StopError: what is shared stays away.
+            BudgetExceededError: it would overdraw the budget, or the run was ended.
+            FatalError: what is shared stays away.
             ConfigError: what is shared is damaged.
         """
         ...
@@ -179,7 +179,7 @@ class RateLimiter(Protocol):
         """Let nobody pass after the end of the run.
 
         Raises:
-            LimitError: another task has ended it.
+            BudgetExceededError: another task has ended it.
             ConfigError: what is shared is damaged.
         """
         ...
@@ -207,7 +207,7 @@ class RateLimiter(Protocol):
 class LimitStore(Protocol):
     """Keeps what is shared by everyone who asks a model: its pace, and budgets."""
 
-    def apply(self, operation: Operation, terms: Terms) -> Reply:
+    def apply(self, operation: Operation, terms: LimitKey) -> Reply:
         """Do an operation of `core.limits`, alone, at the time of the store's own clock.
 
         Raises:

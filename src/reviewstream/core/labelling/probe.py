@@ -12,7 +12,7 @@ from reviewstream.core.labelling.endpoint.negotiation import Negotiation
 from reviewstream.core.labelling.health import Health
 from reviewstream.core.labelling.policy import LabelPolicy
 from reviewstream.core.labelling.prompts import Prompt
-from reviewstream.core.labelling.rate_limited_model import MeteredModel, OutdatedPromptError
+from reviewstream.core.labelling.rate_limited_model import OutdatedPromptError, RateLimitedModel
 from reviewstream.core.labelling.usage import Charge
 from reviewstream.core.records.outcomes import Ok
 from reviewstream.core.records.reviews import Sentiment
@@ -20,10 +20,10 @@ from reviewstream.errors import (
     BadAnswerError,
     CapacityError,
     ConfigError,
+    FatalError,
     PermanentError,
+    RateLimitError,
     RefusedError,
-    StopError,
-    ThrottledError,
     TransientError,
 )
 
@@ -69,7 +69,7 @@ class Probe:
     """
 
     def __init__(
-        self, model: MeteredModel, policy: LabelPolicy, negotiation: Negotiation, health: Health
+        self, model: RateLimitedModel, policy: LabelPolicy, negotiation: Negotiation, health: Health
     ) -> None:
         self._model = model
         self._policy = policy
@@ -81,14 +81,14 @@ class Probe:
         """Make one request.
 
         Raises:
-            StopError: As of `MeteredModel.answer`.
+            FatalError: As of `RateLimitedModel.answer`.
             ConfigError: A store of ours is at fault.
         """
         try:
             prompt, answer = await self._answer()
-        except (StopError, ConfigError):
+        except (FatalError, ConfigError):
             raise
-        except (ThrottledError, CapacityError) as err:
+        except (RateLimitError, CapacityError) as err:
             return ProbeResult(verdict=Verdict.BUSY, words=str(err), retry_after=err.retry_after)
         except TransientError as err:
             self._health.record(failed=True)
@@ -104,11 +104,11 @@ class Probe:
         """Return the label of a text of ours that is asked about alone; None: there is none now.
 
         Raises:
-            StopError, ConfigError: As of `ask`.
+            FatalError, ConfigError: As of `ask`.
         """
         try:
             prompt, answer = await self._answer(text)
-        except (StopError, ConfigError):
+        except (FatalError, ConfigError):
             raise
         except (PermanentError, TransientError):
             return None

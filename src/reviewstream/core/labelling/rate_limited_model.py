@@ -11,15 +11,15 @@ from reviewstream.core.labelling.limits.turns import NoLongerFitsError, Turns
 from reviewstream.core.labelling.policy import LabelPolicy
 from reviewstream.core.labelling.ports import ChatModel, RateLimiter
 from reviewstream.core.labelling.prompts import Prompt
-from reviewstream.core.labelling.shutdown import Halt
+from reviewstream.core.labelling.shutdown import Shutdown
 from reviewstream.core.labelling.usage import Charge
 from reviewstream.errors import (
     BadAnswerError,
-    LimitError,
+    BudgetExceededError,
     PermanentError,
+    RateLimitError,
     ReviewStreamError,
-    ThrottledError,
-    UnansweredError,
+    UnknownOutcomeError,
 )
 
 
@@ -38,7 +38,7 @@ class _Cost(Struct, frozen=True):
     charge: Charge
 
 
-class MeteredModel:
+class RateLimitedModel:
     """Reserves for each request what it may cost at most, and settles what it did cost."""
 
     def __init__(
@@ -47,14 +47,14 @@ class MeteredModel:
         limiter: RateLimiter,
         policy: LabelPolicy,
         negotiation: Negotiation,
-        halt: Halt,
+        shutdown: Shutdown,
     ) -> None:
         self._model = model
         self._limiter = limiter
         self._policy = policy
         self._negotiation = negotiation
-        self._halt = halt
-        self._turns = Turns(limiter, halt)
+        self._shutdown = shutdown
+        self._turns = Turns(limiter, shutdown)
 
     async def answer(self, prompt: Prompt, charges: list[Charge]) -> ChatAnswer:
         """Wait for one's turn, and make one request.
@@ -64,12 +64,12 @@ class MeteredModel:
             charges: Gets what the request cost; nothing, if it cost nothing.
 
         Raises:
-            Halted: The wait was given up.
+            Cancelled: The wait was given up.
             OutdatedPromptError, PackTooLargeError: Nothing was sent.
-            LimitError: The budget is spent.
+            BudgetExceededError: The budget is spent.
             ReviewStreamError: As of `ChatModel.answer`.
         """
-        self._halt.check()
+        self._shutdown.check()
         ceiling = self._ceiling(prompt)
         await self._turn(prompt, ceiling)
         cost: _Cost | None = ceiling  # what is given up may be answered, and billed
@@ -142,19 +142,19 @@ class MeteredModel:
         """Make the request, and tell the limiter what the endpoint says of its limits."""
         try:
             answer = await self._model.answer(prompt.request)
-        except ThrottledError as err:
+        except RateLimitError as err:
             self._slow_down(err)
             raise
         except PermanentError as err:
             self._limiter.learn(RateLimits())
-            if isinstance(err, LimitError):
+            if isinstance(err, BudgetExceededError):
                 self._limiter.end(str(err))
             raise
         self._limiter.learn(answer.limits or RateLimits())
         self._turns.look()
         return clamp_usage(answer, prompt.request)
 
-    def _slow_down(self, err: ThrottledError) -> None:
+    def _slow_down(self, err: RateLimitError) -> None:
         """Tell of a 429: first what it says is allowed, so that the rate need not be guessed."""
         self._limiter.learn(
             RateLimits(
@@ -170,4 +170,4 @@ class MeteredModel:
 def _may_be_billed(err: ReviewStreamError) -> bool:
     """Say whether the endpoint may have done the work, and send the bill."""
     is_odd = isinstance(err, BadAnswerError) and err.may_be_billed
-    return is_odd or isinstance(err, UnansweredError)
+    return is_odd or isinstance(err, UnknownOutcomeError)

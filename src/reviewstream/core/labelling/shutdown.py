@@ -4,20 +4,20 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from reviewstream.errors import StopError
+from reviewstream.errors import FatalError
 
 T = TypeVar("T")
 
 
-class Halted(Exception):
-    """Something else has ended the work; its reason is in `Halt.reason`."""
+class Cancelled(Exception):
+    """Something else has ended the work; its reason is in `Shutdown.reason`."""
 
 
-class Halt:
+class Shutdown:
     """Ends the waits of everybody who works on the same thing.
 
     Attributes:
-        reason: Why everything ends, or None. A `StopError` tells more than what failed beside it.
+        reason: Why everything ends, or None. A `FatalError` tells more than what failed beside it.
     """
 
     def __init__(self) -> None:
@@ -31,9 +31,9 @@ class Halt:
     def stop(self, reason: Exception) -> None:
         """Let nothing new begin, for a reason that everybody is told."""
         self.end()
-        if isinstance(reason, Halted):
+        if isinstance(reason, Cancelled):
             return
-        tells_more = isinstance(reason, StopError) and not isinstance(self.reason, StopError)
+        tells_more = isinstance(reason, FatalError) and not isinstance(self.reason, FatalError)
         if self.reason is None or tells_more:
             self.reason = reason
 
@@ -41,23 +41,23 @@ class Halt:
         """Let nobody pass after the end.
 
         Raises:
-            Halted: this is the end.
+            Cancelled: this is the end.
         """
         if self._halted.is_set():
-            raise Halted
+            raise Cancelled
 
-    async def unless_halted(self, waiting: Awaitable[T]) -> T:
+    async def run_until_shutdown(self, waiting: Awaitable[T]) -> T:
         """Wait for something that is given up at the end, if it has not come by then.
 
         Raises:
-            Halted: it was given up.
+            Cancelled: it was given up.
         """
         task = asyncio.ensure_future(waiting)
         halted = asyncio.ensure_future(self._halted.wait())
         try:
             await asyncio.wait({task, halted}, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
-                raise Halted
+                raise Cancelled
             return task.result()
         finally:
             halted.cancel()

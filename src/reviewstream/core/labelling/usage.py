@@ -21,7 +21,7 @@ class Charge(Struct, frozen=True, kw_only=True):
     micro_usd: int = 0
 
 
-class Bill(Struct, frozen=True, kw_only=True):
+class Usage(Struct, frozen=True, kw_only=True):
     """A review's share of the requests made for it.
 
     Attributes:
@@ -33,8 +33,8 @@ class Bill(Struct, frozen=True, kw_only=True):
     completion_tokens: int = 0
     cost_micro_usd: int = 0
 
-    def __add__(self, other: "Bill") -> "Bill":
-        return Bill(
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
             attempts=self.attempts + other.attempts,
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
@@ -42,7 +42,7 @@ class Bill(Struct, frozen=True, kw_only=True):
         )
 
 
-def share(charges: Sequence[Charge], *, attempts: int, reviews: int) -> list[Bill]:
+def split_usage(charges: Sequence[Charge], *, attempts: int, reviews: int) -> list[Usage]:
     """Return the bill of each review of a pack; together they are the whole.
 
     Args:
@@ -57,6 +57,6 @@ def share(charges: Sequence[Charge], *, attempts: int, reviews: int) -> list[Bil
         strict=True,
     )
     return [
-        Bill(attempts=attempts, prompt_tokens=asked, completion_tokens=said, cost_micro_usd=paid)
+        Usage(attempts=attempts, prompt_tokens=asked, completion_tokens=said, cost_micro_usd=paid)
         for asked, said, paid in parts
     ]

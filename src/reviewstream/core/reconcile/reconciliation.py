@@ -17,12 +17,12 @@ from reviewstream.core.reconcile.rules import (
     DELETED,
     About,
     Fault,
-    Finding,
     LineAudit,
     LineRow,
+    Mismatch,
+    ReconcileStage,
     ReviewAudit,
     ReviewRow,
-    Stage,
 )
 from reviewstream.core.records.batches import batches
 from reviewstream.core.records.outcomes import Ok
@@ -34,8 +34,8 @@ NAMED: Final = 100  # findings of one fault in one stage that are named
 AT_ONCE: Final = 1_000  # rows in memory
 
 _FAULTS: Final = {
-    Stage.TOPICS: (Fault.MISSING, Fault.DOUBLED, Fault.UNKNOWN, Fault.UNREADABLE),
-    Stage.INDEX: (Fault.MISSING, Fault.DOUBLED, Fault.UNKNOWN, Fault.OUTDATED),
+    ReconcileStage.TOPICS: (Fault.MISSING, Fault.DOUBLED, Fault.UNKNOWN, Fault.UNREADABLE),
+    ReconcileStage.INDEX: (Fault.MISSING, Fault.DOUBLED, Fault.UNKNOWN, Fault.OUTDATED),
 }
 
 
@@ -102,7 +102,7 @@ class Reconciliation(Struct, kw_only=True):
     rejected: RejectedSums
     documents: int
     faults: dict[str, dict[str, int]]
-    named: tuple[Finding, ...]
+    named: tuple[Mismatch, ...]
 
     @property
     def adds_up(self) -> bool:
@@ -117,12 +117,12 @@ class Reconciliation(Struct, kw_only=True):
 class Findings:
     """Counts findings, keeps the first of each kind, and passes all of them on."""
 
-    def __init__(self, found: Callable[[Finding], None] = lambda _: None) -> None:
+    def __init__(self, found: Callable[[Mismatch], None] = lambda _: None) -> None:
         self._found = found
-        self._counts: Counter[tuple[Stage, Fault]] = Counter()
-        self.named: list[Finding] = []
+        self._counts: Counter[tuple[ReconcileStage, Fault]] = Counter()
+        self.named: list[Mismatch] = []
 
-    def add(self, finding: Finding | None) -> None:
+    def add(self, finding: Mismatch | None) -> None:
         """Take a finding, if it is one."""
         if finding is None:
             return
@@ -132,7 +132,7 @@ class Findings:
         if self._counts[kind] <= NAMED:
             self.named.append(finding)
 
-    def count(self, stage: Stage, *faults: Fault) -> int:
+    def count(self, stage: ReconcileStage, *faults: Fault) -> int:
         """Return how many there are of some faults."""
         return sum(self._counts[stage, fault] for fault in faults)
 

@@ -14,7 +14,7 @@ from reviewstream.core.records.lineage import Cause
 DELETED: Final = -1  # in the place of a version: the record deletes the review
 
 
-class Stage(StrEnum):
+class ReconcileStage(StrEnum):
     """Where it does not add up."""
 
     TOPICS = "topics"
@@ -38,7 +38,7 @@ class Fault(StrEnum):
     UNREADABLE = "unreadable"
 
 
-class Finding(Struct, frozen=True, kw_only=True):
+class Mismatch(Struct, frozen=True, kw_only=True):
     """One thing that does not add up.
 
     Attributes:
@@ -47,7 +47,7 @@ class Finding(Struct, frozen=True, kw_only=True):
         offset: Of the line; None where it is not about a line.
     """
 
-    stage: Stage
+    stage: ReconcileStage
     fault: Fault
     id: str
     offset: int | None = None
@@ -136,7 +136,7 @@ class LineAudit:
         """See above."""
         return max(0, self._versions - 1)
 
-    def see(self, row: LineRow) -> Finding | None:
+    def see(self, row: LineRow) -> Mismatch | None:
         """Take a row, and return what is wrong with it by itself."""
         if row.about == About.SOURCE:
             self._review_id = row.review_id
@@ -145,7 +145,9 @@ class LineAudit:
             return None
         if self._is_strange(row):
             name = row.review_id or f"@{row.offset}"
-            return Finding(stage=Stage.TOPICS, fault=Fault.UNKNOWN, id=name, offset=row.offset)
+            return Mismatch(
+                stage=ReconcileStage.TOPICS, fault=Fault.UNKNOWN, id=name, offset=row.offset
+            )
         if row.about == About.LABELLED:
             self._see_label(row)
         elif row.cause == Cause.LINE:
@@ -154,7 +156,7 @@ class LineAudit:
             self._is_refused_later = True
         return None
 
-    def end(self) -> Finding | None:
+    def end(self) -> Mismatch | None:
         """Return what is wrong with the line, when all rows were seen."""
         if not self.is_line:
             return None
@@ -175,9 +177,9 @@ class LineAudit:
         self._version = row.version
         self._is_labelled_first |= row.cause == Cause.LINE
 
-    def _finding(self, fault: Fault) -> Finding:
+    def _finding(self, fault: Fault) -> Mismatch:
         name = self._review_id or f"@{self._offset}"
-        return Finding(stage=Stage.TOPICS, fault=fault, id=name, offset=self._offset)
+        return Mismatch(stage=ReconcileStage.TOPICS, fault=fault, id=name, offset=self._offset)
 
 
 class ReviewAudit:
@@ -213,12 +215,12 @@ class ReviewAudit:
         else:
             self._newest = max(self._newest or 0, row.version)
 
-    def end(self) -> Finding | None:
+    def end(self) -> Mismatch | None:
         """Return what is wrong, when all rows were seen."""
         fault = self._fault()
         if fault is None:
             return None
-        return Finding(stage=Stage.INDEX, fault=fault, id=self._review_id)
+        return Mismatch(stage=ReconcileStage.INDEX, fault=fault, id=self._review_id)
 
     def _fault(self) -> Fault | None:
         if self.documents > 1:

@@ -20,10 +20,10 @@ from reviewstream.core.reconcile.rules import (
     DELETED,
     About,
     Fault,
-    Finding,
     LineRow,
+    Mismatch,
+    ReconcileStage,
     ReviewRow,
-    Stage,
 )
 from reviewstream.core.records.batches import batches
 from reviewstream.core.records.lineage import made_from, place_of
@@ -41,7 +41,7 @@ T = TypeVar("T")
 _LINE, _REVIEW = len(LineRow._fields), len(ReviewRow._fields)
 
 
-class Stages(Struct, frozen=True, kw_only=True):
+class ReconcileServices(Struct, frozen=True, kw_only=True):
     """Where records and documents are."""
 
     log: RecordLog
@@ -50,7 +50,7 @@ class Stages(Struct, frozen=True, kw_only=True):
     topics: KafkaSettings
 
 
-class Comparison:
+class ReconcileRun:
     """One comparison of a source with what became of it.
 
     Args:
@@ -64,10 +64,10 @@ class Comparison:
 
     def __init__(
         self,
-        stages: Stages,
+        stages: ReconcileServices,
         open_sorter: OpenSorter,
         *,
-        found: Callable[[Finding], None] = lambda _: None,
+        found: Callable[[Mismatch], None] = lambda _: None,
         tell: Tell = lambda _stage, _done, _total: None,
         wait: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -122,12 +122,12 @@ class Comparison:
 
     def _foreign(self, record: StoredRecord) -> None:
         name = place_of(record.topic, record.partition, record.offset)
-        self._findings.add(Finding(stage=Stage.TOPICS, fault=Fault.UNREADABLE, id=name))
+        self._findings.add(Mismatch(stage=ReconcileStage.TOPICS, fault=Fault.UNREADABLE, id=name))
 
     def _lags(self, sums: Reconciler) -> bool:
         findings = Findings()
         self._compare_index(sums, findings)
-        return findings.count(Stage.INDEX, Fault.MISSING, Fault.OUTDATED) > 0
+        return findings.count(ReconcileStage.INDEX, Fault.MISSING, Fault.OUTDATED) > 0
 
     def _compare_index(self, sums: Reconciler, findings: Findings) -> int:
         index = self._stages.index

@@ -42,7 +42,7 @@ class Replayed(Struct, frozen=True, kw_only=True):
         return Replayed(**{name: mine[name] + its[name] for name in mine})
 
 
-class Refusal(Struct, frozen=True, kw_only=True):
+class ReplayRefusal(Struct, frozen=True, kw_only=True):
     """Why a reject did not get through this time either."""
 
     id: str
@@ -64,7 +64,7 @@ class Replayer:
         self,
         label: Label,
         publisher: Publisher,
-        refused: Callable[[Refusal], None],
+        refused: Callable[[ReplayRefusal], None],
         repaired: Mapping[str, bytes] | None = None,
     ) -> None:
         self._label = label
@@ -76,7 +76,7 @@ class Replayer:
         """Send some; on return those that get through are on their topic.
 
         Raises:
-            StopError: nobody can be labelled until a person acts; so much as for `Labeller.label`.
+            FatalError: nobody can be labelled until a person acts; so much as for `Labeller.label`.
             TransientError: the ledger or the log is away.
         """
         parsed = [(one, review) for one in rejects if (review := self._parsed(one)) is not None]
@@ -90,18 +90,18 @@ class Replayer:
     def _parsed(self, reject: Reject) -> Review | None:
         if reject.is_cut and reject.id not in self._repaired:
             detail = "$: only the beginning of the line was kept; give the whole line by --file"
-            self._refused(Refusal(id=reject.id, reason=reject.reason, detail=detail))
+            self._refused(ReplayRefusal(id=reject.id, reason=reject.reason, detail=detail))
             return None
         match parse_review(self._repaired.get(reject.id, reject.raw)):
             case Ok(review):
                 return review
             case Rejected() as again:
-                self._refused(Refusal(id=reject.id, reason=again.reason, detail=again.detail))
+                self._refused(ReplayRefusal(id=reject.id, reason=again.reason, detail=again.detail))
                 return None
 
     def _publish(self, reject: Reject, outcome: Outcome) -> Replayed:
         if isinstance(outcome, RejectedReview):
-            self._refused(Refusal(id=reject.id, reason=outcome.reason, detail=outcome.detail))
+            self._refused(ReplayRefusal(id=reject.id, reason=outcome.reason, detail=outcome.detail))
             return Replayed(refused=1, cost_micro_usd=outcome.cost_micro_usd)
         self._publisher.publish(outcome, cause=Cause.REPLAYED, place=reject.place)
         bought = outcome.provenance
@@ -127,7 +127,7 @@ class Repeater:
         sink: RecordSink,
         topic: str,
         labelled: Callable[[Reject], LabelledReview | None],
-        refused: Callable[[Refusal], None],
+        refused: Callable[[ReplayRefusal], None],
     ) -> None:
         self._sink = sink
         self._topic = topic
@@ -141,7 +141,7 @@ class Repeater:
             review = self._labelled(reject)
             if review is None:
                 detail = "it is no labelled review: the index would refuse it again"
-                self._refused(Refusal(id=reject.id, reason=reject.reason, detail=detail))
+                self._refused(ReplayRefusal(id=reject.id, reason=reject.reason, detail=detail))
                 done = done.plus(Replayed(refused=1))
             else:
                 self._sink.write(self._record(reject, review))

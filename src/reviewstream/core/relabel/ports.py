@@ -6,7 +6,7 @@ from typing import Protocol
 from msgspec import Struct
 
 
-class Sighting(Struct, frozen=True, kw_only=True):
+class VersionSeen(Struct, frozen=True, kw_only=True):
     """A version of a review, and where it was seen.
 
     Attributes:
@@ -24,7 +24,7 @@ class Sighting(Struct, frozen=True, kw_only=True):
 class NewestVersions(Protocol):
     """Knows the newest version of each review, and may know more of them than memory holds."""
 
-    def see(self, sightings: Iterable[Sighting]) -> None:
+    def see(self, sightings: Iterable[VersionSeen]) -> None:
         """Take note of versions, in the order in which they were written.
 
         Of two versions of a review the higher one is the newest, of equal ones the later; after
@@ -35,7 +35,7 @@ class NewestVersions(Protocol):
         """
         ...
 
-    def newest(self, review_ids: Collection[str]) -> Mapping[str, Sighting]:
+    def newest(self, review_ids: Collection[str]) -> Mapping[str, VersionSeen]:
         """Return the newest versions of some reviews; of unknown and deleted ones, nothing."""
         ...
 

@@ -14,7 +14,7 @@ from reviewstream.core.labelling.policy import LabelPolicy
 from reviewstream.core.labelling.prompts import expected_answer_tokens, question_tokens
 from reviewstream.core.records.lineage import Cause
 from reviewstream.core.records.reviews import LabelledReview, Origin, RejectedReview, Review
-from reviewstream.core.relabel.scan import Order
+from reviewstream.core.relabel.scan import RelabelSpec
 from reviewstream.settings import OpenAISettings
 
 Outcome = LabelledReview | RejectedReview
@@ -61,7 +61,7 @@ class Relabeller:
         order: What the new generations are.
     """
 
-    def __init__(self, label: Label, publisher: Publisher, order: Order) -> None:
+    def __init__(self, label: Label, publisher: Publisher, order: RelabelSpec) -> None:
         self._label = label
         self._publisher = publisher
         self._order = order
@@ -73,7 +73,7 @@ class Relabeller:
             `so_far` and what was done here.
 
         Raises:
-            StopError: nobody can be labelled until a person acts; so much as for `Labeller.label`.
+            FatalError: nobody can be labelled until a person acts; so much as for `Labeller.label`.
             TransientError: the ledger, the log or the registry is away.
         """
         outcomes = await self._label([(_review(one), one.origin) for one in reviews])

@@ -11,14 +11,14 @@ from reviewstream.core.delivery.ports import RecordLog, StoredRecord
 from reviewstream.core.records.batches import batches
 from reviewstream.core.records.reviews import LabelledReview
 from reviewstream.core.records.versions import GENERATIONS, external_version
-from reviewstream.core.relabel.ports import NewestVersions, Sighting
+from reviewstream.core.relabel.ports import NewestVersions, VersionSeen
 from reviewstream.core.relabel.selection import Condition
 from reviewstream.core.schemas.ports import SchemaRegistry
 
 BATCH: Final = 1_000  # records between two looks at what was seen
 
 
-class Standing(StrEnum):
+class RelabelStatus(StrEnum):
     """What is to happen to the newest version of a review."""
 
     OTHER = "other"  # not selected
@@ -27,7 +27,7 @@ class Standing(StrEnum):
     DUE = "due"
 
 
-class Order(Struct, frozen=True, kw_only=True):
+class RelabelSpec(Struct, frozen=True, kw_only=True):
     """What is to be labelled again.
 
     Attributes:
@@ -41,13 +41,15 @@ class Order(Struct, frozen=True, kw_only=True):
     generation: int | None = None
     conditions: tuple[Condition, ...] = ()
 
-    def standing(self, review: LabelledReview) -> Standing:
+    def standing(self, review: LabelledReview) -> RelabelStatus:
         """Say what is to happen to a review of which this is the newest version."""
         if not all(condition.takes(review) for condition in self.conditions):
-            return Standing.OTHER
+            return RelabelStatus.OTHER
         if self._is_done(review):
-            return Standing.DONE
-        return Standing.DUE if self.generation_of(review) < GENERATIONS else Standing.SPENT
+            return RelabelStatus.DONE
+        return (
+            RelabelStatus.DUE if self.generation_of(review) < GENERATIONS else RelabelStatus.SPENT
+        )
 
     def generation_of(self, review: LabelledReview) -> int:
         """Return the generation of the new label."""
@@ -59,7 +61,7 @@ class Order(Struct, frozen=True, kw_only=True):
         return review.provenance.generation >= self.generation
 
 
-class Survey(Struct, frozen=True, kw_only=True):
+class ScanResult(Struct, frozen=True, kw_only=True):
     """What the topic holds.
 
     Attributes:
@@ -87,7 +89,7 @@ class Survey(Struct, frozen=True, kw_only=True):
         return self.done + self.spent + self.due
 
 
-class Surveyor:
+class RelabelScan:
     """Sees what one order means for one topic."""
 
     def __init__(
@@ -96,7 +98,7 @@ class Surveyor:
         topic: str,
         registry: SchemaRegistry,
         newest: NewestVersions,
-        order: Order,
+        order: RelabelSpec,
     ) -> None:
         self._log = log
         self._topic = topic
@@ -104,7 +106,7 @@ class Surveyor:
         self._newest = newest
         self._order = order
 
-    def survey(self, tell: Callable[[int, int], None] = lambda _done, _total: None) -> Survey:
+    def survey(self, tell: Callable[[int, int], None] = lambda _done, _total: None) -> ScanResult:
         """Read the topic once and find the newest version of each review.
 
         Args:
@@ -121,12 +123,16 @@ class Surveyor:
             records += len(batch)
             tell(records, max(total, records))
         marks = self._newest.count()
-        return Survey(
+        return ScanResult(
             records=records,
             unreadable=places.count,
             places=tuple(places.first),
             reviews=sum(marks.values()),
-            **{one.value: marks.get(one, 0) for one in Standing if one is not Standing.OTHER},
+            **{
+                one.value: marks.get(one, 0)
+                for one in RelabelStatus
+                if one is not RelabelStatus.OTHER
+            },
         )
 
     def due(self) -> Iterator[LabelledReview]:
@@ -137,14 +143,14 @@ class Surveyor:
             mine = [
                 (record, review)
                 for record, review in found
-                if review is not None and self._order.standing(review) is Standing.DUE
+                if review is not None and self._order.standing(review) is RelabelStatus.DUE
             ]
             newest = self._newest.newest({review.review_id for _, review in mine})
             for record, review in mine:
                 if _is_at(newest.get(review.review_id), record):
                     yield review
 
-    def _sightings(self, batch: Iterable[StoredRecord], places: Places) -> Iterator[Sighting]:
+    def _sightings(self, batch: Iterable[StoredRecord], places: Places) -> Iterator[VersionSeen]:
         for record in batch:
             if record.value is None:
                 yield _sighting(record, (record.key or b"").decode(errors="replace"), None)
@@ -158,8 +164,8 @@ class Surveyor:
 
 def _sighting(
     record: StoredRecord, review_id: str, version: int | None, mark: str = ""
-) -> Sighting:
-    return Sighting(
+) -> VersionSeen:
+    return VersionSeen(
         review_id=review_id,
         version=version,
         partition=record.partition,
@@ -168,7 +174,7 @@ def _sighting(
     )
 
 
-def _is_at(sighting: Sighting | None, record: StoredRecord) -> bool:
+def _is_at(sighting: VersionSeen | None, record: StoredRecord) -> bool:
     return sighting is not None and (sighting.partition, sighting.offset) == (
         record.partition,
         record.offset,

@@ -18,7 +18,7 @@ SCHEMA_NAMES: Final[tuple[SchemaName, ...]] = get_args(SchemaName)
 def schemas_directory(package: Traversable | None = None) -> Traversable:
     """Return the folder of schemas: inside the installed package, or in a checkout beside `src`."""
     installed = (package or resources.files("reviewstream")) / "schemas"
-    return installed if installed.is_dir() else Path(__file__).parents[3] / "schemas"
+    return installed if installed.is_dir() else Path(__file__).parents[4] / "schemas"
 
 
 def schema_text(name: SchemaName, *, directory: Traversable | None = None) -> str:

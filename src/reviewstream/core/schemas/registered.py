@@ -29,7 +29,7 @@ class RegisteredSchema(Struct, frozen=True, kw_only=True):
     id: int
 
 
-class Finding(Struct, frozen=True, kw_only=True):
+class SchemaFinding(Struct, frozen=True, kw_only=True):
     """Something that does not fit.
 
     Attributes:
@@ -116,7 +116,7 @@ def _version_of(where: str, wanted: str, versions: Sequence[tuple[int, str]]) ->
 
 def check_schemas(
     registry: SchemaRegistry, settings: KafkaSettings, *, directory: Traversable | None = None
-) -> tuple[Finding, ...]:
+) -> tuple[SchemaFinding, ...]:
     """Compare today's schemas with the released ones, then with what the registry holds.
 
     Args:
@@ -151,27 +151,29 @@ def _register(registry: SchemaRegistry, subject: str, name: SchemaName) -> Regis
     return RegisteredSchema(subject=subject, version=version, id=schema_id)
 
 
-def _released(name: SchemaName, directory: Traversable | None) -> Iterator[Finding]:
+def _released(name: SchemaName, directory: Traversable | None) -> Iterator[SchemaFinding]:
     today = schema_text(name, directory=directory)
     for version, text in released_schemas(name, directory=directory):
         for problem in misfits(today, text):
-            yield Finding(where=name, problem=f"does not fit released version {version}: {problem}")
+            yield SchemaFinding(
+                where=name, problem=f"does not fit released version {version}: {problem}"
+            )
 
 
 def _in_registry(
     registry: SchemaRegistry, subject: str, name: SchemaName, today: str
-) -> Iterator[Finding]:
+) -> Iterator[SchemaFinding]:
     versions = registry.versions(subject)
     for version, text in versions:
         for problem in misfits(today, text):
-            yield Finding(where=subject, problem=f"does not fit version {version}: {problem}")
+            yield SchemaFinding(where=subject, problem=f"does not fit version {version}: {problem}")
     if not versions or registry.find(subject, today) is None:
-        yield Finding(
+        yield SchemaFinding(
             where=subject,
             problem=f"today's {name} is not registered: run `reviewstream schemas register`",
         )
     elif (level := registry.compatibility(subject)) != LEVEL:
-        yield Finding(
+        yield SchemaFinding(
             where=subject,
             problem=f"its level is {level}, not {LEVEL}: run `reviewstream schemas register`",
         )

@@ -11,14 +11,14 @@ from reviewstream.core.labelling.endpoint.negotiation import Negotiation
 from reviewstream.core.labelling.health import Health
 from reviewstream.core.labelling.policy import LabelPolicy
 from reviewstream.core.labelling.probe import Probe
-from reviewstream.core.labelling.rate_limited_model import MeteredModel
-from reviewstream.core.labelling.shutdown import Halt
+from reviewstream.core.labelling.rate_limited_model import RateLimitedModel
+from reviewstream.core.labelling.shutdown import Shutdown
 from reviewstream.core.labelling.wait_log import WaitLog
 from reviewstream.errors import (
     CapacityError,
+    FatalError,
     PermanentError,
-    StopError,
-    ThrottledError,
+    RateLimitError,
     TransientError,
 )
 from reviewstream.testing import FakeChatModel, FakeClock, NoLimit
@@ -34,14 +34,14 @@ def breaker(
     clock: FakeClock | None = None,
     negotiation: Negotiation | None = None,
 ) -> CircuitBreaker:
-    rest, halt, clock = iter(answers), Halt(), clock or FakeClock()
+    rest, shutdown, clock = iter(answers), Shutdown(), clock or FakeClock()
     negotiation = negotiation or Negotiation(POLICY.options)
     model = FakeChatModel(lambda _: next(rest, AWAY))
-    metered = MeteredModel(model, NoLimit(), POLICY, negotiation, halt)
+    metered = RateLimitedModel(model, NoLimit(), POLICY, negotiation, shutdown)
     probe = Probe(metered, POLICY, negotiation, Health())
     log = WaitLog(clock)
     return CircuitBreaker(
-        metered, probe, clock, policy=POLICY, negotiation=negotiation, halt=halt, log=log
+        metered, probe, clock, policy=POLICY, negotiation=negotiation, shutdown=shutdown, log=log
     )
 
 
@@ -51,7 +51,7 @@ def breaker(
     [
         (FINE, True),
         (PermanentError("HTTP 400"), True),
-        (ThrottledError("HTTP 429"), False),
+        (RateLimitError("HTTP 429"), False),
         (CapacityError("HTTP 429"), False),
         (TransientError("HTTP 503"), False),
     ],
@@ -65,8 +65,8 @@ async def test_an_endpoint_that_answers_answers_the_probe(
 
 @pytest.mark.anyio
 async def test_what_needs_a_person_is_told() -> None:
-    with pytest.raises(StopError, match="no credit"):
-        await breaker(StopError("no credit")).is_answering()
+    with pytest.raises(FatalError, match="no credit"):
+        await breaker(FatalError("no credit")).is_answering()
 
 
 @pytest.mark.anyio
@@ -82,7 +82,7 @@ async def test_an_answer_ends_an_outage_for_all() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("between", [FINE, PermanentError("HTTP 400"), ThrottledError("HTTP 429")])
+@pytest.mark.parametrize("between", [FINE, PermanentError("HTTP 400"), RateLimitError("HTTP 429")])
 async def test_failures_that_are_not_in_a_row_open_no_circuit(
     between: ChatAnswer | Exception,
 ) -> None:
@@ -111,7 +111,7 @@ async def test_no_capacity_in_a_tier_opens_no_circuit() -> None:
 async def test_an_endpoint_that_never_answers_ends_the_run_and_says_why() -> None:
     clock = FakeClock()
     begun, model = clock.now(), breaker(clock=clock)
-    with pytest.raises(StopError, match=r"has not answered once in 600 s.*HTTP 503.*base_url"):
+    with pytest.raises(FatalError, match=r"has not answered once in 600 s.*HTTP 503.*base_url"):
         for _ in range(100):
             with pytest.raises(TransientError):
                 await model.answer(PROMPT, [])

@@ -14,17 +14,17 @@ from reviewstream.core.labelling.health import Health
 from reviewstream.core.labelling.labeller import Labeller
 from reviewstream.core.labelling.policy import LabelPolicy
 from reviewstream.core.labelling.probe import PROBE_TEXT, Probe
-from reviewstream.core.labelling.rate_limited_model import MeteredModel
-from reviewstream.core.labelling.shutdown import Halt
+from reviewstream.core.labelling.rate_limited_model import RateLimitedModel
+from reviewstream.core.labelling.shutdown import Shutdown
 from reviewstream.core.labelling.wait_log import WaitLog
 from reviewstream.core.records.reviews import LabelledReview, Reason, RejectedReview, Sentiment
 from reviewstream.errors import (
     BadAnswerError,
+    BudgetExceededError,
     CapacityError,
-    LimitError,
+    FatalError,
+    RateLimitError,
     RefusedError,
-    StopError,
-    ThrottledError,
     TransientError,
 )
 from reviewstream.testing import FakeChatModel, FakeClock, NoLedger, NoLimit, judging
@@ -43,10 +43,10 @@ class Scene:
     """A diagnosis whose probes get the answers that are given, and sound ones after them."""
 
     def __init__(self, *answers: Said, auto: frozenset[str] = frozenset()) -> None:
-        rest, halt, self.clock = iter(answers), Halt(), FakeClock()
+        rest, shutdown, self.clock = iter(answers), Shutdown(), FakeClock()
         self.negotiation = Negotiation(OPTIONS, auto)
         self.model = FakeChatModel(lambda request: next(rest, None) or SOUND(request))
-        metered = MeteredModel(self.model, NoLimit(), POLICY, self.negotiation, halt)
+        metered = RateLimitedModel(self.model, NoLimit(), POLICY, self.negotiation, shutdown)
         probe = Probe(metered, POLICY, self.negotiation, Health())
         log = WaitLog(self.clock)
         breaker = CircuitBreaker(
@@ -55,7 +55,7 @@ class Scene:
             self.clock,
             policy=POLICY,
             negotiation=self.negotiation,
-            halt=halt,
+            shutdown=shutdown,
             log=log,
         )
         self.diagnosis = Diagnosis(breaker, probe, self.negotiation, POLICY)
@@ -120,7 +120,7 @@ async def test_what_was_sent_after_the_refusal_saves_the_probe() -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     "busy",
-    [TransientError("HTTP 503"), ThrottledError("HTTP 429"), CapacityError("HTTP 498")],
+    [TransientError("HTTP 503"), RateLimitError("HTTP 429"), CapacityError("HTTP 498")],
     ids=["503", "429", "498"],
 )
 async def test_a_probe_that_fails_decides_nothing_and_is_asked_again(
@@ -136,7 +136,7 @@ async def test_a_probe_that_fails_decides_nothing_and_is_asked_again(
 @pytest.mark.anyio
 async def test_a_probe_that_is_refused_again_ends_the_run_with_the_words_of_both() -> None:
     scene = Scene(*[RefusedError("HTTP 400: region")] * REFUSALS)
-    with pytest.raises(StopError, match=r"refuses every request to m.*region.*HTTP 400: no"):
+    with pytest.raises(FatalError, match=r"refuses every request to m.*region.*HTTP 400: no"):
         await scene.ask()
     assert scene.probes == REFUSALS
 
@@ -151,7 +151,7 @@ async def test_one_refusal_of_the_probe_is_an_accident() -> None:
 @pytest.mark.anyio
 async def test_a_field_that_is_named_needs_no_second_refusal() -> None:
     scene = Scene(RefusedError("HTTP 400: no temperature", field="temperature"))
-    with pytest.raises(StopError, match=r"see openai\.temperature"):
+    with pytest.raises(FatalError, match=r"see openai\.temperature"):
         await scene.ask()
     assert scene.probes == 1
 
@@ -159,7 +159,7 @@ async def test_a_field_that_is_named_needs_no_second_refusal() -> None:
 @pytest.mark.anyio
 async def test_answers_that_nobody_can_read_end_the_run_after_a_few() -> None:
     scene = Scene(*[SPOILT] * (UNREADABLE - 1), BadAnswerError("HTTP 400: no JSON"))
-    with pytest.raises(StopError, match=r"answers nothing that can be read.*no JSON"):
+    with pytest.raises(FatalError, match=r"answers nothing that can be read.*no JSON"):
         await scene.ask()
     assert scene.probes == UNREADABLE
 
@@ -184,15 +184,15 @@ async def test_an_option_that_is_changed_blames_no_text(caplog: pytest.LogCaptur
 async def test_what_was_learned_is_forgotten_when_the_run_ends() -> None:
     refusals = [RefusedError("HTTP 400: no", field="response_format")] * 3
     scene = Scene(*refusals, auto=frozenset({"response_format"}))
-    with pytest.raises(StopError, match=r"openai\.response_format"):
+    with pytest.raises(FatalError, match=r"openai\.response_format"):
         await scene.ask()
     assert scene.negotiation.options == OPTIONS
 
 
 @pytest.mark.anyio
 async def test_a_quota_that_the_probe_meets_ends_the_run() -> None:
-    with pytest.raises(LimitError, match="spent"):
-        await Scene(LimitError("spent")).ask()
+    with pytest.raises(BudgetExceededError, match="spent"):
+        await Scene(BudgetExceededError("spent")).ask()
 
 
 async def _label(
@@ -205,7 +205,7 @@ async def _label(
 
 @pytest.mark.anyio
 async def test_nothing_is_rejected_while_the_probe_is_refused() -> None:
-    with pytest.raises(StopError, match="HTTP 400: no"):
+    with pytest.raises(FatalError, match="HTTP 400: no"):
         await _label(lambda _: NO, [f"text {number}" for number in range(400)])
 
 

@@ -39,13 +39,13 @@ from reviewstream.core.records.reviews import (
     Stage,
 )
 from reviewstream.errors import (
+    BudgetExceededError,
     ConfigError,
-    LimitError,
+    FatalError,
     PermanentError,
-    StopError,
-    ThrottledError,
+    RateLimitError,
     TransientError,
-    UnansweredError,
+    UnknownOutcomeError,
 )
 from reviewstream.settings import OpenAISettings
 from reviewstream.testing import FakeChatModel, FakeClock, MemoryLedger, NoLedger, NoLimit
@@ -246,7 +246,7 @@ async def test_our_own_wait_is_cut_to_the_longest_allowed_too() -> None:
 @pytest.mark.anyio
 async def test_our_own_wait_is_half_a_minute_at_most() -> None:
     clock = FakeClock(NOW)
-    answers = [AWAY, ThrottledError("HTTP 429")] * 9  # the second is an answer: no outage
+    answers = [AWAY, RateLimitError("HTTP 429")] * 9  # the second is an answer: no outage
     await _label_one(_scripted(*answers, FINE), policy=_patient(99), clock=clock)
     assert max(clock.sleeps) == 30.0
 
@@ -333,11 +333,11 @@ async def test_one_bad_review_costs_its_neighbours_nothing() -> None:
 @pytest.mark.anyio
 async def test_a_stop_ends_everything_at_once_and_keeps_its_cause() -> None:
     cause = OSError("vendor")
-    stop = StopError("the quota is spent")
+    stop = FatalError("the quota is spent")
     stop.__cause__ = cause
     model = FakeChatModel(lambda request: stop if _text(request) == "1" else FINE)
     policy = LabelPolicy(model="m", pack=1, concurrency=2)
-    with pytest.raises(StopError, match="quota") as caught:
+    with pytest.raises(FatalError, match="quota") as caught:
         await _labeller(model, policy).label(_reviews(*map(str, range(100))))
     assert caught.value.__cause__ is cause
     assert len(model.requests) < 10
@@ -347,9 +347,9 @@ async def test_a_stop_ends_everything_at_once_and_keeps_its_cause() -> None:
 @pytest.mark.anyio
 async def test_a_stop_is_told_rather_than_what_failed_beside_it() -> None:
     def answer(request: ChatRequest) -> Exception:
-        return StopError("no key") if _text(request) == "b" else RuntimeError("a bug")
+        return FatalError("no key") if _text(request) == "b" else RuntimeError("a bug")
 
-    with pytest.raises(StopError, match="no key"):
+    with pytest.raises(FatalError, match="no key"):
         await _labeller(FakeChatModel(answer)).label(_reviews("a", "b", "c"))
 
 
@@ -441,7 +441,7 @@ class _CountingLimit:
 
     async def check(self) -> None:
         if self.ends:
-            raise LimitError(self.ends[0])
+            raise BudgetExceededError(self.ends[0])
 
     def settle(self, reserved: Amount, used: Amount) -> None:
         self.settled.append((reserved, used))
@@ -473,8 +473,8 @@ async def test_the_limiter_hears_of_every_attempt_what_it_took() -> None:
 async def test_the_limiter_hears_of_every_refusal_for_the_rate_and_of_the_limits() -> None:
     limiter, longest = _CountingLimit(), POLICY.max_wait
     told = RateLimits(requests_per_minute=500.0)
-    refusals = [ThrottledError("HTTP 429", retry_after=wait) for wait in (None, 1.5, longest + 1)]
-    refusals.append(ThrottledError("HTTP 429", requests_per_minute=60.0, tokens_per_minute=9.0))
+    refusals = [RateLimitError("HTTP 429", retry_after=wait) for wait in (None, 1.5, longest + 1)]
+    refusals.append(RateLimitError("HTTP 429", requests_per_minute=60.0, tokens_per_minute=9.0))
     await _label_one(_scripted(*refusals, structs.replace(FINE, limits=told)), limiter=limiter)
     assert limiter.pauses == [None, 1.5, longest, None]
     refused = RateLimits(requests_per_minute=60.0, tokens_per_minute=9.0)
@@ -484,7 +484,7 @@ async def test_the_limiter_hears_of_every_refusal_for_the_rate_and_of_the_limits
 @pytest.mark.anyio
 async def test_a_request_that_nobody_heard_of_again_stays_charged() -> None:
     limiter = _CountingLimit()
-    await _label_one(_scripted(UnansweredError("no answer in 30 s"), FINE), limiter=limiter)
+    await _label_one(_scripted(UnknownOutcomeError("no answer in 30 s"), FINE), limiter=limiter)
     [lost, (_, used)] = limiter.settled
     assert lost == (limiter.reserved[0], limiter.reserved[0])
     assert used == Amount(tokens=110, micro_usd=120)
@@ -505,10 +505,10 @@ async def test_the_limiter_is_not_told_nonsense() -> None:
 async def test_a_spent_budget_stops_before_the_request() -> None:
     class Spent(_CountingLimit):
         async def acquire(self, most: Amount) -> None:
-            raise LimitError(f"the budget is spent ({most})")
+            raise BudgetExceededError(f"the budget is spent ({most})")
 
     model, limiter = _scripted(FINE), Spent()
-    with pytest.raises(LimitError, match="budget"):
+    with pytest.raises(BudgetExceededError, match="budget"):
         await _label_one(model, limiter=limiter)
     assert model.requests == []
     assert limiter.settled == []
@@ -517,12 +517,12 @@ async def test_a_spent_budget_stops_before_the_request() -> None:
 @pytest.mark.anyio
 async def test_a_spent_quota_ends_the_other_tasks_of_the_run_too() -> None:
     limiter = _CountingLimit()
-    with pytest.raises(LimitError):
-        await _label_one(_scripted(LimitError("no quota")), limiter=limiter)
+    with pytest.raises(BudgetExceededError):
+        await _label_one(_scripted(BudgetExceededError("no quota")), limiter=limiter)
     assert limiter.ends == ["no quota"]
     limiter = _CountingLimit()
-    with pytest.raises(StopError):
-        await _label_one(_scripted(StopError("wrong key")), limiter=limiter)
+    with pytest.raises(FatalError):
+        await _label_one(_scripted(FatalError("wrong key")), limiter=limiter)
     assert limiter.ends == []
 
 
@@ -530,7 +530,7 @@ async def test_a_spent_quota_ends_the_other_tasks_of_the_run_too() -> None:
 async def test_what_is_labelled_after_the_end_of_the_run_is_kept_and_not_handed_over() -> None:
     limiter, ledger = _CountingLimit(), MemoryLedger()
     limiter.end("no quota")
-    with pytest.raises(LimitError, match="no quota"):
+    with pytest.raises(BudgetExceededError, match="no quota"):
         await _label_one(_scripted(FINE), limiter=limiter, ledger=ledger)
     assert len(ledger.labels) == 1
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
 from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
-from reviewstream.core.labelling.ledger.retrying import CLAIM_PATIENCE
+from reviewstream.core.labelling.ledger.retrying_ledger import CLAIM_PATIENCE
 from reviewstream.core.labelling.ports import LabelLedger
 from reviewstream.core.labelling.probe import PROBE_TEXT
 from reviewstream.core.labelling.prompts import BYTES_PER_TOKEN, MAX_TEXT_TOKENS, as_sent

@@ -22,11 +22,11 @@ from reviewstream.core.labelling.probe import PROBE_TEXT
 from reviewstream.core.labelling.prompts import PROMPT_VERSION
 from reviewstream.core.records.reviews import LabelledReview, Reason, RejectedReview, Sentiment
 from reviewstream.errors import (
-    LimitError,
+    BudgetExceededError,
     PermanentError,
-    ThrottledError,
+    RateLimitError,
     TransientError,
-    UnansweredError,
+    UnknownOutcomeError,
 )
 from reviewstream.testing import FakeChatModel, FakeClock, MemoryLedger, judging
 from tests.unit.core.labelling.test_labeller import _reviews
@@ -192,7 +192,7 @@ def _spoilt_in_turn(request: ChatRequest, way: str) -> ChatAnswer | Exception:
     honest = HONEST(request)
     assert isinstance(honest, ChatAnswer)
     if way == "lost":
-        return UnansweredError("no answer in 30 s")
+        return UnknownOutcomeError("no answer in 30 s")
     if way == "no usage":
         return structs.replace(honest, has_usage=False)
     return honest if not way or texts_of(request) == [PROBE_TEXT] else SPOILT[way][0](honest)
@@ -262,7 +262,7 @@ def test_a_pack_that_fails_three_times_is_halved(max_attempts: int, times: int) 
 def test_a_pack_that_the_rate_never_admits_is_split() -> None:
     def answer(request: ChatRequest) -> ChatAnswer | Exception:
         big = len(texts_of(request)) > 5
-        return ThrottledError("HTTP 429: too large") if big else HONEST(request)
+        return RateLimitError("HTTP 429: too large") if big else HONEST(request)
 
     model = FakeChatModel(answer)
     outcomes = label(model, [f"text {number}" for number in range(20)], max_attempts=2)
@@ -291,7 +291,7 @@ class Told(NoLimit):
 def test_a_review_larger_than_a_minutes_tokens_is_rejected_with_the_endpoints_words() -> None:
     def answer(request: ChatRequest) -> ChatAnswer | Exception:
         big = max(map(len, texts_of(request))) > 400
-        return ThrottledError("HTTP 429: too large") if big else HONEST(request)
+        return RateLimitError("HTTP 429: too large") if big else HONEST(request)
 
     model = FakeChatModel(answer)
     outcomes = label(model, ["text", "long " * 200], limiter=Told(500), max_attempts=3)
@@ -312,7 +312,7 @@ def test_no_review_is_given_up_for_its_rate_however_long_that_takes(
     def answer(request: ChatRequest) -> ChatAnswer | Exception:
         nonlocal left
         left -= 1
-        return ThrottledError("HTTP 429") if left >= 0 else HONEST(request)
+        return RateLimitError("HTTP 429") if left >= 0 else HONEST(request)
 
     outcomes = label(FakeChatModel(answer), [f"text {n}" for n in range(5)], pack=pack)
     assert [type(one) for one in outcomes] == [LabelledReview] * 5
@@ -328,7 +328,7 @@ class SpentAfter(NoLimit):
         del most
         self.left -= 1
         if self.left < 0:
-            raise LimitError("the budget is spent")
+            raise BudgetExceededError("the budget is spent")
 
 
 @given(budget=st.integers(0, 12), concurrency=st.integers(1, 6))
@@ -338,7 +338,7 @@ def test_when_the_budget_is_spent_what_is_in_flight_is_finished_and_remembered(
 ) -> None:
     model, ledger = FakeChatModel(HONEST), MemoryLedger()
     texts = [f"text {number}" for number in range(26)]
-    with pytest.raises(LimitError, match="the budget is spent"):
+    with pytest.raises(BudgetExceededError, match="the budget is spent"):
         label(
             model,
             texts,

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from reviewstream.core.labelling.shutdown import Halt, Halted
-from reviewstream.errors import StopError, TransientError
+from reviewstream.core.labelling.shutdown import Cancelled, Shutdown
+from reviewstream.errors import FatalError, TransientError
 
 
 @pytest.mark.anyio
@@ -14,12 +14,12 @@ async def test_a_wait_that_is_over_in_time_is_kept() -> None:
         await asyncio.sleep(0)
         return 7
 
-    assert await Halt().unless_halted(seven()) == 7
+    assert await Shutdown().run_until_shutdown(seven()) == 7
 
 
 @pytest.mark.anyio
 async def test_a_wait_is_given_up_at_the_end_and_leaves_nothing_running() -> None:
-    halt, ended = Halt(), asyncio.Event()
+    shutdown, ended = Shutdown(), asyncio.Event()
 
     async def forever() -> None:
         try:
@@ -28,10 +28,10 @@ async def test_a_wait_is_given_up_at_the_end_and_leaves_nothing_running() -> Non
             ended.set()
 
     before = asyncio.all_tasks()
-    waiting = asyncio.ensure_future(halt.unless_halted(forever()))
+    waiting = asyncio.ensure_future(shutdown.run_until_shutdown(forever()))
     await asyncio.sleep(0)
-    halt.end()
-    with pytest.raises(Halted):
+    shutdown.end()
+    with pytest.raises(Cancelled):
         await waiting
     assert ended.is_set()
     assert asyncio.all_tasks() == before
@@ -43,20 +43,20 @@ async def test_what_a_wait_raises_is_raised() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await Halt().unless_halted(fail())
+        await Shutdown().run_until_shutdown(fail())
 
 
 def test_after_the_end_nobody_passes() -> None:
-    halt = Halt()
-    halt.check()
-    halt.stop(StopError("no money"))
-    with pytest.raises(Halted):
-        halt.check()
+    shutdown = Shutdown()
+    shutdown.check()
+    shutdown.stop(FatalError("no money"))
+    with pytest.raises(Cancelled):
+        shutdown.check()
 
 
 def test_a_stop_tells_more_than_what_failed_before_or_after_it() -> None:
-    halt, stop = Halt(), StopError("no money")
-    for reason in (TransientError("first"), stop, StopError("later"), TransientError("last")):
-        halt.stop(reason)
-        halt.stop(Halted())
-    assert halt.reason is stop
+    shutdown, stop = Shutdown(), FatalError("no money")
+    for reason in (TransientError("first"), stop, FatalError("later"), TransientError("last")):
+        shutdown.stop(reason)
+        shutdown.stop(Cancelled())
+    assert shutdown.reason is stop

@@ -14,8 +14,8 @@ from reviewstream.core.delivery.ports import OutgoingRecord
 from reviewstream.core.delivery.publishing import Publisher, find_topics
 from reviewstream.core.index.mapping import index_mapping
 from reviewstream.core.reconcile.reconciliation import NAMED, Reconciliation
-from reviewstream.core.reconcile.rules import Fault, Finding, Stage
-from reviewstream.core.reconcile.services import Comparison, Stages
+from reviewstream.core.reconcile.rules import Fault, Mismatch, ReconcileStage
+from reviewstream.core.reconcile.services import ReconcileRun, ReconcileServices
 from reviewstream.core.records.lineage import Cause
 from reviewstream.core.records.parsing import to_line
 from reviewstream.core.records.reviews import (
@@ -68,7 +68,7 @@ class Bed:
         self.log.ensure([KAFKA.labelled_topic, KAFKA.rejected_topic])
         self.topics = find_topics(KAFKA, RegistrySettings(auto_register=True), self.registry)
         self.publisher = Publisher(self.topics, self.log.sink())
-        self.found: list[Finding] = []
+        self.found: list[Mismatch] = []
         self.told: list[tuple[str, int, int]] = []
 
     def stream(self) -> Self:
@@ -135,9 +135,11 @@ class Bed:
             yield Line(number * self.stride, data)
 
     def sums(self) -> Reconciliation:
-        stages = Stages(log=self.log, registry=self.registry, index=self.index, topics=KAFKA)
+        stages = ReconcileServices(
+            log=self.log, registry=self.registry, index=self.index, topics=KAFKA
+        )
         self.found.clear()
-        comparison = Comparison(
+        comparison = ReconcileRun(
             stages,
             MemorySorter,
             found=self.found.append,
@@ -154,9 +156,9 @@ class Bed:
         return sorted((one.stage.value, one.fault.value, one.id) for one in self.found)
 
 
-def counts(faults: Mapping[str, Mapping[str, int]]) -> dict[tuple[Stage, Fault], int]:
+def counts(faults: Mapping[str, Mapping[str, int]]) -> dict[tuple[ReconcileStage, Fault], int]:
     return {
-        (Stage(stage), Fault(fault)): count
+        (ReconcileStage(stage), Fault(fault)): count
         for stage, by_fault in faults.items()
         for fault, count in by_fault.items()
         if count
@@ -248,7 +250,7 @@ def test_how_far_it_is_is_told() -> None:
 def test_an_index_that_lags_behind_is_looked_at_until_it_is_complete_or_time_is_up() -> None:
     bed = Bed("a", "b")
     waiting = [bed.label(number, indexed=False) for number in bed.ids]
-    stages = Stages(log=bed.log, registry=bed.registry, index=bed.index, topics=KAFKA)
+    stages = ReconcileServices(log=bed.log, registry=bed.registry, index=bed.index, topics=KAFKA)
     looks = 0
 
     def wait() -> bool:
@@ -258,12 +260,12 @@ def test_an_index_that_lags_behind_is_looked_at_until_it_is_complete_or_time_is_
             bed.put(waiting.pop())
         return looks < 10
 
-    compared = Comparison(stages, MemorySorter, wait=wait)
+    compared = ReconcileRun(stages, MemorySorter, wait=wait)
     assert compared.run(SOURCE, bed.lines()).adds_up
     assert looks == 3
     waiting = [bed.label(0, generation=number, indexed=False) for number in range(1, 12)]
     waiting.reverse()
-    sums = Comparison(stages, MemorySorter, wait=wait).run(SOURCE, bed.lines())
+    sums = ReconcileRun(stages, MemorySorter, wait=wait).run(SOURCE, bed.lines())
     assert looks == 10
     assert sums.ids(Fault.OUTDATED) == ("a",)
 
@@ -283,13 +285,13 @@ def test_sorters_are_closed_whatever_happens() -> None:
         return opened[-1]
 
     bed = Bed("a").stream()
-    stages = Stages(log=bed.log, registry=bed.registry, index=bed.index, topics=KAFKA)
-    Comparison(stages, open_sorter).run(SOURCE, bed.lines())
+    stages = ReconcileServices(log=bed.log, registry=bed.registry, index=bed.index, topics=KAFKA)
+    ReconcileRun(stages, open_sorter).run(SOURCE, bed.lines())
     assert [each.closed for each in opened] == [True] * 3
     opened.clear()
     bed.log._topics.clear()
     with pytest.raises(Exception, match="does not exist"):
-        Comparison(stages, open_sorter).run(SOURCE, bed.lines())
+        ReconcileRun(stages, open_sorter).run(SOURCE, bed.lines())
     assert [each.closed for each in opened] == [True] * 2
 
 

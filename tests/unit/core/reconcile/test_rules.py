@@ -11,12 +11,12 @@ from reviewstream.core.reconcile.rules import (
     DELETED,
     About,
     Fault,
-    Finding,
     LineAudit,
     LineRow,
+    Mismatch,
+    ReconcileStage,
     ReviewAudit,
     ReviewRow,
-    Stage,
 )
 from reviewstream.core.records.lineage import Cause
 
@@ -38,7 +38,7 @@ def refusal(cause: Cause = Cause.LINE) -> LineRow:
     return LineRow(7, About.REJECTED, 0, cause, "")
 
 
-def audited(rows: Sequence[LineRow]) -> tuple[LineAudit, list[Finding]]:
+def audited(rows: Sequence[LineRow]) -> tuple[LineAudit, list[Mismatch]]:
     audit = LineAudit(7)
     found = [audit.see(row) for row in sorted(rows)]
     return audit, [finding for finding in [*found, audit.end()] if finding]
@@ -86,7 +86,7 @@ def test_what_adds_up_is_no_finding(rows: Sequence[LineRow]) -> None:
 def test_what_does_not_add_up_is_named_by_its_id_and_offset(
     rows: Sequence[LineRow], fault: Fault
 ) -> None:
-    wrong = Finding(stage=Stage.TOPICS, fault=fault, id="a", offset=7)
+    wrong = Mismatch(stage=ReconcileStage.TOPICS, fault=fault, id="a", offset=7)
     assert audited(rows)[1] == [wrong]
 
 
@@ -102,8 +102,8 @@ def test_a_record_of_no_line_is_unknown_whatever_it_is() -> None:
 
 def test_a_record_of_another_review_is_unknown_and_the_line_is_missing() -> None:
     assert audited([LINE, label(review_id="b")])[1] == [
-        Finding(stage=Stage.TOPICS, fault=UNKNOWN, id="b", offset=7),
-        Finding(stage=Stage.TOPICS, fault=MISSING, id="a", offset=7),
+        Mismatch(stage=ReconcileStage.TOPICS, fault=UNKNOWN, id="b", offset=7),
+        Mismatch(stage=ReconcileStage.TOPICS, fault=MISSING, id="a", offset=7),
     ]
 
 
@@ -208,7 +208,7 @@ IN_SOURCE = ReviewRow("a", About.SOURCE, 0, 0, 0)
 def test_a_review_is_in_the_index_once_and_as_new_as_on_the_topic(
     rows: Sequence[ReviewRow], fault: Fault | None
 ) -> None:
-    expected = fault and Finding(stage=Stage.INDEX, fault=fault, id="a")
+    expected = fault and Mismatch(stage=ReconcileStage.INDEX, fault=fault, id="a")
     assert seen(*rows).end() == expected
 
 

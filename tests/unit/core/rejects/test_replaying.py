@@ -31,7 +31,7 @@ from reviewstream.core.records.reviews import Stage as Step
 from reviewstream.core.records.versions import VERSION_HEADER, external_version
 from reviewstream.core.rejects.listing import CONNECT, Rejects, Wanted
 from reviewstream.core.rejects.patches import repairs
-from reviewstream.core.rejects.replaying import Refusal, Repeater, Replayed, Replayer
+from reviewstream.core.rejects.replaying import Repeater, Replayed, Replayer, ReplayRefusal
 from reviewstream.errors import ConfigError, PermanentError, TransientError
 from reviewstream.testing import (
     FakeChatModel,
@@ -56,7 +56,7 @@ class Pipeline(Bed):
         super().__init__(*ids)
         self.ledger = MemoryLedger()
         self.model = FakeChatModel(WELL)
-        self.refusals: list[Refusal] = []
+        self.refusals: list[ReplayRefusal] = []
         self.log.ensure([LETTERS])
 
     def refuse(

@@ -26,7 +26,7 @@ from reviewstream.core.records.reviews import (
 )
 from reviewstream.core.records.versions import VERSION_HEADER, external_version
 from reviewstream.core.relabel.relabelling import Estimate, Progress, Relabeller, estimate
-from reviewstream.core.relabel.scan import Order, Survey, Surveyor
+from reviewstream.core.relabel.scan import RelabelScan, RelabelSpec, ScanResult
 from reviewstream.core.relabel.selection import parse_condition
 from reviewstream.core.schemas.files import schema_text
 from reviewstream.errors import PermanentError, TransientError
@@ -131,13 +131,15 @@ class Bed:
             if partition and partition[-1].value == b"":
                 partition[-1] = structs.replace(partition[-1], value=None)
 
-    def surveyor(self, order: Order) -> Surveyor:
-        return Surveyor(self.log, TOPIC, self.registry, MemoryVersions(), order)
+    def surveyor(self, order: RelabelSpec) -> RelabelScan:
+        return RelabelScan(self.log, TOPIC, self.registry, MemoryVersions(), order)
 
-    def survey(self, order: Order) -> Survey:
+    def survey(self, order: RelabelSpec) -> ScanResult:
         return self.surveyor(order).survey()
 
-    def relabel(self, order: Order, *, slices: int = 2, failing_at: int | None = None) -> Progress:
+    def relabel(
+        self, order: RelabelSpec, *, slices: int = 2, failing_at: int | None = None
+    ) -> Progress:
         """Do what one start of the command does."""
         policy = LabelPolicy(model="m", prompt_version=order.prompt_version)
         labeller = Labeller(self.model, self.ledger, NoLimit(), FakeClock(), policy)
@@ -187,7 +189,7 @@ def version_of(review: LabelledReview) -> int:
     return external_version(review.written_at, review.provenance.generation)
 
 
-SECOND = Order(prompt_version=2)
+SECOND = RelabelSpec(prompt_version=2)
 
 
 def test_a_new_label_replaces_the_old_one_and_nothing_else() -> None:
@@ -206,7 +208,7 @@ def test_what_it_costs_is_what_was_paid_now() -> None:
     bed = Bed(labelled("r1", text="same"), labelled("r2", text="same"), labelled("r3", text="new"))
     priced = bed.relabel(SECOND)
     assert (priced.labelled, priced.from_ledger) == (3, 1)
-    assert bed.relabel(Order(prompt_version=2, generation=5)).from_ledger == 3
+    assert bed.relabel(RelabelSpec(prompt_version=2, generation=5)).from_ledger == 3
 
 
 def test_what_has_the_prompt_version_already_is_left_alone() -> None:
@@ -227,7 +229,7 @@ def test_a_second_relabelling_publishes_and_costs_nothing() -> None:
 def test_back_and_forth_each_generation_is_higher_and_no_label_is_paid_for_twice() -> None:
     bed = Bed(labelled("r1"))
     for version in (2, 1, 2, 1):
-        bed.relabel(Order(prompt_version=version))
+        bed.relabel(RelabelSpec(prompt_version=version))
     generations = [review.provenance.generation for review in bed.published()]
     assert generations == [0, 1, 2, 3, 4]
     assert sum(bed.asked().values()) == 2
@@ -239,7 +241,7 @@ def test_a_given_generation_is_for_all_that_are_below_it() -> None:
         labelled("r2", generation=7),
         labelled("r3", generation=9),
     )
-    order = Order(prompt_version=2, generation=7)
+    order = RelabelSpec(prompt_version=2, generation=7)
     survey = bed.survey(order)
     assert (survey.due, survey.done, survey.spent) == (1, 2, 0)
     bed.relabel(order)
@@ -254,7 +256,7 @@ def test_only_what_is_selected_is_labelled() -> None:
         labelled("r2"),
         labelled("r3", day=5, sentiment=Sentiment.NEGATIVE),
     )
-    order = Order(prompt_version=2, conditions=conditions)
+    order = RelabelSpec(prompt_version=2, conditions=conditions)
     survey = bed.survey(order)
     assert (survey.reviews, survey.selected, survey.due) == (3, 1, 1)
     bed.relabel(order)
@@ -265,7 +267,7 @@ def test_only_what_is_selected_is_labelled() -> None:
 def test_the_newest_version_is_selected_and_labelled_wherever_it_stands() -> None:
     edited, early = labelled("r1", text="edited", day=2), labelled("r1", text="early", day=1)
     bed = Bed(edited, early)
-    survey = bed.survey(Order(prompt_version=2, conditions=(parse_condition("stars=3"),)))
+    survey = bed.survey(RelabelSpec(prompt_version=2, conditions=(parse_condition("stars=3"),)))
     assert (survey.records, survey.reviews, survey.due) == (2, 1, 1)
     bed.relabel(SECOND)
     assert bed.asked() == {"edited": 1}
@@ -373,7 +375,7 @@ reviews = st.builds(
 )
 histories = st.lists(reviews | st.sampled_from(["a", "b"]), max_size=12)
 orders = st.builds(
-    Order,
+    RelabelSpec,
     prompt_version=st.sampled_from([1, 2]),
     generation=st.none() | st.sampled_from([1, 2, 999]),
     conditions=st.sampled_from([(), (parse_condition("sentiment!=POSITIVE"),)]),
@@ -385,7 +387,7 @@ orders = st.builds(
 @example([labelled("a", day=1), labelled("a", day=0)], SECOND, [])
 @example([labelled("a", generation=999)], SECOND, [])
 def test_however_often_it_is_killed_nothing_is_lowered_doubled_or_paid_for_twice(
-    history: list[LabelledReview | str], order: Order, kills: list[int]
+    history: list[LabelledReview | str], order: RelabelSpec, kills: list[int]
 ) -> None:
     bed = Bed(*history)
     before, old_records = bed.newest(), bed.records()

@@ -52,7 +52,7 @@ def test_an_installed_package_brings_its_schemas_with_it(tmp_path: Path) -> None
 def test_a_checkout_has_its_schemas_beside_the_sources(tmp_path: Path) -> None:
     # From the checkout, even where the tests run on an installed wheel.
     checkout = Path(__file__).parents[4]
-    source = checkout / "src" / "reviewstream" / "wire" / "schemas.py"
+    source = checkout / "src/reviewstream/core/schemas/files.py"
     module = runpy.run_path(str(source), run_name="reviewstream.core.schemas.files")
     directory = module["schemas_directory"](tmp_path)
     assert directory == checkout / "schemas"

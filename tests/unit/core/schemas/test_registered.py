@@ -8,7 +8,7 @@ import pytest
 from reviewstream.core.schemas.files import SCHEMA_NAMES, released_schemas, schema_text
 from reviewstream.core.schemas.registered import (
     LEVEL,
-    Finding,
+    SchemaFinding,
     check_schemas,
     misfits,
     own_schema,
@@ -96,7 +96,7 @@ def test_a_check_names_another_level() -> None:
 def test_a_check_names_a_version_that_does_not_fit() -> None:
     registry = MemoryRegistry()
     registry.register(LABELLED, older(type="long"))
-    register = Finding(
+    register = SchemaFinding(
         where=LABELLED,
         problem="does not fit version 1: $.review_id: long cannot be read as string "
         "(the new one reading old records)",

@@ -16,15 +16,15 @@ from reviewstream.core.labelling.prompts import Prompt
 from reviewstream.core.records.outcomes import Ok
 from reviewstream.errors import (
     BadAnswerError,
+    BudgetExceededError,
     CapacityError,
     ConfigError,
-    LimitError,
+    FatalError,
+    RateLimitError,
     RefusedError,
     ReviewStreamError,
-    StopError,
-    ThrottledError,
     TransientError,
-    UnansweredError,
+    UnknownOutcomeError,
 )
 
 PROSE: Final = "Answer in one plain English sentence. Do not use JSON."  # against the schema
@@ -71,10 +71,10 @@ class Outcome(StrEnum):
 TELLING: Final = frozenset({Outcome.ANSWERED, Outcome.UNREADABLE, Outcome.CUT, Outcome.REFUSED})
 TAKEN: Final = TELLING - {Outcome.REFUSED}  # the request was accepted as it was made
 _OUTCOMES: Final = (  # the first that fits decides
-    (LimitError, Outcome.SPENT),
-    (StopError, Outcome.DENIED),
-    ((ThrottledError, CapacityError), Outcome.BUSY),
-    (UnansweredError, Outcome.UNANSWERED),
+    (BudgetExceededError, Outcome.SPENT),
+    (FatalError, Outcome.DENIED),
+    ((RateLimitError, CapacityError), Outcome.BUSY),
+    (UnknownOutcomeError, Outcome.UNANSWERED),
     (TransientError, Outcome.FAILED),
     (BadAnswerError, Outcome.UNREADABLE),
 )

@@ -1,10 +1,10 @@
 """What a person is told of a budget: what is spent, what is reserved, and what comes next."""
 
 from reviewstream.core.labelling.costs import MILLION
-from reviewstream.core.labelling.limits.operations import Reply, Terms
+from reviewstream.core.labelling.limits.operations import LimitKey, Reply
 
 
-def spent_sentence(terms: Terms, reply: Reply, micro_usd: int) -> str:
+def spent_sentence(terms: LimitKey, reply: Reply, micro_usd: int) -> str:
     """Return what a person is told when the budget does not hold the next request."""
     return (
         f"the budget is spent: {_state_phrase(terms, reply, micro_usd)}; raise --budget-usd"
@@ -12,12 +12,12 @@ def spent_sentence(terms: Terms, reply: Reply, micro_usd: int) -> str:
     )
 
 
-def pending_sentence(terms: Terms, reply: Reply, micro_usd: int) -> str:
+def pending_sentence(terms: LimitKey, reply: Reply, micro_usd: int) -> str:
     """Return what a person is told while the budget may or may not hold the next request."""
     return f"waiting until requests in flight are settled: {_state_phrase(terms, reply, micro_usd)}"
 
 
-def _state_phrase(terms: Terms, reply: Reply, micro_usd: int) -> str:
+def _state_phrase(terms: LimitKey, reply: Reply, micro_usd: int) -> str:
     """Return what is spent, what is reserved, and what the next request may cost."""
     settled, budget = _usd(reply.spent - reply.reserved), _usd(terms.budget_micro_usd or 0)
     flight = f" (${_usd(reply.reserved)} more is reserved for requests in flight)"

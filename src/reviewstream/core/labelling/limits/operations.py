@@ -10,7 +10,7 @@ from msgspec import Meta, Struct, structs
 from reviewstream.core.labelling.chat import RateLimits
 from reviewstream.core.labelling.limits.pace import (
     Pace,
-    Place,
+    Ticket,
     advanced,
     called,
     given_back,
@@ -21,12 +21,12 @@ from reviewstream.core.labelling.limits.pace import (
 )
 
 LEASE: Final = 90.0  # seconds; longer than a request takes with the default time-out
-NOWHERE: Final = Place(requests=0.0, tokens=0.0)
+NOWHERE: Final = Ticket(requests=0.0, tokens=0.0)
 
 MicroUsd: TypeAlias = Annotated[int, Meta(ge=0)]
 
 
-class Terms(Struct, frozen=True, kw_only=True):
+class LimitKey(Struct, frozen=True, kw_only=True):
     """What is shared with whom, and how much of it there is.
 
     Attributes:
@@ -87,7 +87,7 @@ class Shared(Struct, frozen=True, kw_only=True):
     ended: Ended = Ended()
 
 
-class Take(Struct, frozen=True, kw_only=True):
+class Reserve(Struct, frozen=True, kw_only=True):
     """Reserve what one request may take, and a place in the queue.
 
     Attributes:
@@ -99,18 +99,18 @@ class Take(Struct, frozen=True, kw_only=True):
     lease: float = LEASE
 
 
-class Look(Struct, frozen=True, kw_only=True):
+class Poll(Struct, frozen=True, kw_only=True):
     """See whether the turn of a place has come: the pace may have changed.
 
     Attributes:
-        lease: As of the `Take` that the place was given for.
+        lease: As of the `Reserve` that the place was given for.
     """
 
-    place: Place
+    place: Ticket
     lease: float = LEASE
 
 
-class GiveBack(Struct, frozen=True, kw_only=True):
+class Release(Struct, frozen=True, kw_only=True):
     """Give back what was reserved and not used; a negative number: more was used.
 
     Attributes:
@@ -123,7 +123,7 @@ class GiveBack(Struct, frozen=True, kw_only=True):
     reserved: int = 0
 
 
-class Refusal(Struct, frozen=True, kw_only=True):
+class Throttled(Struct, frozen=True, kw_only=True):
     """The endpoint refused a request for its rate.
 
     Attributes:
@@ -133,19 +133,19 @@ class Refusal(Struct, frozen=True, kw_only=True):
     retry_after: float
 
 
-class Learn(Struct, frozen=True, kw_only=True):
+class Observe(Struct, frozen=True, kw_only=True):
     """The endpoint has answered, and says what it allows, or nothing of it."""
 
     limits: RateLimits
 
 
-class End(Struct, frozen=True, kw_only=True):
+class Abort(Struct, frozen=True, kw_only=True):
     """End the run, for a reason; without one: only see whether it was ended."""
 
     why: str = ""
 
 
-Operation: TypeAlias = Take | Look | GiveBack | Refusal | Learn | End
+Operation: TypeAlias = Reserve | Poll | Release | Throttled | Observe | Abort
 
 
 class Reply(Struct, frozen=True, kw_only=True):
@@ -164,7 +164,7 @@ class Reply(Struct, frozen=True, kw_only=True):
         ended: Why the run was ended; empty if it was not. Then nothing is taken either.
     """
 
-    place: Place = NOWHERE
+    place: Ticket = NOWHERE
     wait: float = 0.0
     spacing: float = 0.0
     spent: int = 0
@@ -175,7 +175,9 @@ class Reply(Struct, frozen=True, kw_only=True):
     ended: str = ""
 
 
-def apply(shared: Shared, operation: Operation, terms: Terms, now: float) -> tuple[Shared, Reply]:
+def apply(
+    shared: Shared, operation: Operation, terms: LimitKey, now: float
+) -> tuple[Shared, Reply]:
     """Return what is shared after an operation.
 
     Args:
@@ -184,39 +186,42 @@ def apply(shared: Shared, operation: Operation, terms: Terms, now: float) -> tup
         terms: Of whoever does it.
         now: Seconds since 1970, by the clock of what keeps it.
     """
-    if isinstance(operation, End):
+    if isinstance(operation, Abort):
         shared = _with_end(shared, operation, terms)
     why = _why_ended(shared, terms)
-    if isinstance(operation, End) or (why and isinstance(operation, Take)):
+    if isinstance(operation, Abort) or (why and isinstance(operation, Reserve)):
         return shared, structs.replace(_reply(shared, terms), ended=why)
     after, reply = _applied(shared, operation, terms, now)
     return after, structs.replace(reply, ended=why)
 
 
-def _with_end(shared: Shared, operation: End, terms: Terms) -> Shared:
+def _with_end(shared: Shared, operation: Abort, terms: LimitKey) -> Shared:
     """Return what is shared with the end of a run; the first reason stays."""
     if not (operation.why and terms.run) or _why_ended(shared, terms):
         return shared
     return structs.replace(shared, ended=Ended(run=terms.run, why=operation.why))
 
 
-def _why_ended(shared: Shared, terms: Terms) -> str:
+def _why_ended(shared: Shared, terms: LimitKey) -> str:
     return shared.ended.why if terms.run and terms.run == shared.ended.run else ""
 
 
 def _applied(
-    shared: Shared, operation: Take | Look | GiveBack | Refusal | Learn, terms: Terms, now: float
+    shared: Shared,
+    operation: Reserve | Poll | Release | Throttled | Observe,
+    terms: LimitKey,
+    now: float,
 ) -> tuple[Shared, Reply]:
     own = terms.limits
     pace, reserved = advanced(shared.pace, own, now), _elapsed(shared.reserved, now)
     shared = structs.replace(shared, pace=pace, reserved=reserved)
-    if isinstance(operation, Take) and is_overdrawn(
+    if isinstance(operation, Reserve) and is_overdrawn(
         shared.spent + operation.micro_usd, terms.budget_micro_usd
     ):
         return _denied(shared, operation, terms)
     after, place = _changed(shared, operation, own)
     reply = structs.replace(_reply(after, terms), spacing=spacing(after.pace, own))
-    if isinstance(operation, Take | Look):
+    if isinstance(operation, Reserve | Poll):
         pace, wait = called(after.pace, own, place)
         reserved = _renewed(after.reserved, wait + operation.lease)
         after = structs.replace(after, pace=pace, reserved=reserved)
@@ -225,20 +230,20 @@ def _applied(
 
 
 def _changed(
-    shared: Shared, operation: Take | Look | GiveBack | Refusal | Learn, own: RateLimits
-) -> tuple[Shared, Place]:
+    shared: Shared, operation: Reserve | Poll | Release | Throttled | Observe, own: RateLimits
+) -> tuple[Shared, Ticket]:
     """Return what is shared after an operation that the budget allows, and the place it is of."""
     pace, spent, reserved, place = shared.pace, shared.spent, shared.reserved.micro_usd, NOWHERE
     match operation:
-        case Take(tokens=tokens, micro_usd=cost):
+        case Reserve(tokens=tokens, micro_usd=cost):
             spent, reserved = spent + cost, reserved + cost
             pace, place = queued(pace, own, tokens)
-        case Look(place=place):
+        case Poll(place=place):
             pass
-        case GiveBack(requests=requests, tokens=tokens, micro_usd=back, reserved=ended):
+        case Release(requests=requests, tokens=tokens, micro_usd=back, reserved=ended):
             spent, reserved = max(spent - back, 0), max(reserved - ended, 0)
             pace = given_back(pace, own, requests=requests, tokens=tokens)
-        case Refusal(retry_after=retry_after):
+        case Throttled(retry_after=retry_after):
             pace = refused(pace, own, retry_after)
         case _:
             pace = learned(pace, own, operation.limits)
@@ -246,7 +251,7 @@ def _changed(
     return structs.replace(shared, pace=pace, spent=spent, reserved=kept), place
 
 
-def _denied(shared: Shared, operation: Take, terms: Terms) -> tuple[Shared, Reply]:
+def _denied(shared: Shared, operation: Reserve, terms: LimitKey) -> tuple[Shared, Reply]:
     """Return what is shared and the reply if the budget does not hold a request just now."""
     if shared.reserved.lease == 0:
         shared = structs.replace(shared, reserved=Reserved())
@@ -256,7 +261,7 @@ def _denied(shared: Shared, operation: Take, terms: Terms) -> tuple[Shared, Repl
     return shared, reply
 
 
-def _reply(shared: Shared, terms: Terms) -> Reply:
+def _reply(shared: Shared, terms: LimitKey) -> Reply:
     own, told = terms.limits.tokens_per_minute or 0.0, shared.pace.tokens_limit
     return Reply(
         spent=shared.spent,

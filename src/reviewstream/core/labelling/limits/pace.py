@@ -87,7 +87,7 @@ class Pace(Struct, frozen=True, kw_only=True):
     returned: float = 0.0
 
 
-class Place(Struct, frozen=True, kw_only=True):
+class Ticket(Struct, frozen=True, kw_only=True):
     """A place in the queue: the turn comes when this much is released."""
 
     requests: float
@@ -174,7 +174,7 @@ def capped(pace: Pace, own: RateLimits) -> Pace:
     )
 
 
-def queued(pace: Pace, own: RateLimits, tokens: float) -> tuple[Pace, Place]:
+def queued(pace: Pace, own: RateLimits, tokens: float) -> tuple[Pace, Ticket]:
     """Return the pace with one more request in the queue, and its place."""
     after = structs.replace(
         pace,
@@ -182,11 +182,11 @@ def queued(pace: Pace, own: RateLimits, tokens: float) -> tuple[Pace, Place]:
         tokens=_issue(pace.tokens, tokens),
         returned=0.0,
     )
-    place = Place(requests=after.requests.issued, tokens=after.tokens.issued)
+    place = Ticket(requests=after.requests.issued, tokens=after.tokens.issued)
     return capped(after, own), place
 
 
-def wait_for(pace: Pace, own: RateLimits, place: Place) -> float:
+def wait_for(pace: Pace, own: RateLimits, place: Ticket) -> float:
     """Return the seconds until the turn comes, as things are; 0: now.
 
     A place that was never given out here, as what was shared is lost, waits for no turn.
@@ -200,7 +200,7 @@ def wait_for(pace: Pace, own: RateLimits, place: Place) -> float:
     return wait if wait > NEAR else 0.0
 
 
-def called(pace: Pace, own: RateLimits, place: Place) -> tuple[Pace, float]:
+def called(pace: Pace, own: RateLimits, place: Ticket) -> tuple[Pace, float]:
     """Return the seconds until the turn comes, as `wait_for`, or until one must look again.
 
     Of an unknown endpoint one who asks is let go, in no order, and the pace remembers it.

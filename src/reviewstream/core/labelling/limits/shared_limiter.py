@@ -10,26 +10,26 @@ from typing import Final
 from reviewstream.core.labelling.backoff import backoff
 from reviewstream.core.labelling.chat import RateLimits
 from reviewstream.core.labelling.costs import budget_micro_usd
-from reviewstream.core.labelling.ledger.retrying import ledger_name
+from reviewstream.core.labelling.ledger.retrying_ledger import ledger_name
 from reviewstream.core.labelling.limits.budget import pending_sentence, spent_sentence
 from reviewstream.core.labelling.limits.operations import (
     LEASE,
+    Abort,
     Amount,
-    End,
-    GiveBack,
-    Learn,
-    Look,
+    LimitKey,
+    Observe,
     Operation,
-    Refusal,
+    Poll,
+    Release,
     Reply,
-    Take,
-    Terms,
+    Reserve,
+    Throttled,
 )
 from reviewstream.core.labelling.offload import Inline, Offload
 from reviewstream.core.labelling.policy import known_prices
 from reviewstream.core.labelling.ports import Clock, LimitStore
 from reviewstream.core.labelling.wait_log import WaitLog
-from reviewstream.errors import ConfigError, LimitError, StopError, TransientError
+from reviewstream.errors import BudgetExceededError, ConfigError, FatalError, TransientError
 from reviewstream.settings import LimitsSettings, OpenAISettings
 
 JITTER: Final = 0.5  # seconds; less than the margin of a minute, so that no minute has too many
@@ -51,7 +51,7 @@ def no_price(model: OpenAISettings) -> str:
     )
 
 
-def terms_of(model: OpenAISettings, limits: LimitsSettings) -> Terms:
+def terms_of(model: OpenAISettings, limits: LimitsSettings) -> LimitKey:
     """Return the terms that the settings describe.
 
     Raises:
@@ -60,7 +60,7 @@ def terms_of(model: OpenAISettings, limits: LimitsSettings) -> Terms:
     budget = limits.budget_usd
     if budget is not None and known_prices(model) is None:
         raise ConfigError(f"limits.budget_usd is set, and {no_price(model)}")
-    return Terms(
+    return LimitKey(
         model=ledger_name(model),
         account=limits.account or "",
         limits=RateLimits(
@@ -71,9 +71,9 @@ def terms_of(model: OpenAISettings, limits: LimitsSettings) -> Terms:
     )
 
 
-def spent_micro_usd(store: LimitStore, terms: Terms) -> int:
+def spent_micro_usd(store: LimitStore, terms: LimitKey) -> int:
     """Return what the account has spent, what is reserved just now included."""
-    return store.apply(GiveBack(), terms).spent
+    return store.apply(Release(), terms).spent
 
 
 class SharedLimiter:
@@ -94,7 +94,7 @@ class SharedLimiter:
     def __init__(
         self,
         store: LimitStore,
-        terms: Terms,
+        terms: LimitKey,
         clock: Clock,
         *,
         patience: float = LEASE,
@@ -120,21 +120,21 @@ class SharedLimiter:
         """See `RateLimiter.acquire`.
 
         Raises:
-            LimitError: It would overdraw the budget, or another task has ended the run.
-            StopError: The store stays away.
+            BudgetExceededError: It would overdraw the budget, or another task has ended the run.
+            FatalError: The store stays away.
             ConfigError: The store is damaged, now or when an earlier request was settled.
         """
         reply = await self._reserve(most)
         if reply.is_spent:
             self.end(sentence := spent_sentence(self._terms, reply, most.micro_usd))
-            raise LimitError(sentence)
+            raise BudgetExceededError(sentence)
         _pass(reply)
         try:
             while reply.wait > 0:
                 self._say(reply)
                 await self._clock.sleep(self._nap(reply))
-                look = Look(place=reply.place, lease=self._patience)
-                reply = await self._insist(partial(self._apply, look))
+                look = Poll(place=reply.place, lease=self._patience)
+                reply = await self._call_with_retry(partial(self._apply, look))
                 _pass(reply)
         except BaseException:
             self._tell(_everything(most))
@@ -144,23 +144,23 @@ class SharedLimiter:
         """See `RateLimiter.give_up`."""
         self._tell(_everything(reserved))
         if self._told is None:  # others wait for the first answer, which will not come
-            self._tell(GiveBack())
+            self._tell(Release())
 
     def end(self, why: str) -> None:
         """See `RateLimiter.end`."""
         if self._terms.run:
-            self._tell(End(why=why))
+            self._tell(Abort(why=why))
 
     async def check(self) -> None:
         """See `RateLimiter.check`.
 
         Raises:
-            LimitError: Another task has ended the run.
+            BudgetExceededError: Another task has ended the run.
             ConfigError: The store is damaged.
         """
         if self._terms.run:
             with suppress(TransientError):  # an end that the store does not tell is none
-                _pass(await self._offload.run(partial(self._apply, End())))
+                _pass(await self._offload.run(partial(self._apply, Abort())))
         self._raise_fault()
 
     def settle(self, reserved: Amount, used: Amount) -> None:
@@ -168,11 +168,11 @@ class SharedLimiter:
         is_first = self._told is None  # others wait for the first answer
         if reserved != used or reserved.micro_usd or is_first:
             tokens, cost = reserved.tokens - used.tokens, reserved.micro_usd - used.micro_usd
-            self._tell(GiveBack(tokens=tokens, micro_usd=cost, reserved=reserved.micro_usd))
+            self._tell(Release(tokens=tokens, micro_usd=cost, reserved=reserved.micro_usd))
 
     def throttled(self, retry_after: float | None) -> None:
         """See `RateLimiter.throttled`."""
-        self._tell(Refusal(retry_after=retry_after or 0.0))
+        self._tell(Throttled(retry_after=retry_after or 0.0))
 
     def learn(self, limits: RateLimits) -> None:
         """See `RateLimiter.learn`."""
@@ -183,7 +183,7 @@ class SharedLimiter:
         own, told = self._terms.limits.tokens_per_minute, limits.tokens_per_minute
         if told:
             self._tokens = min(own or told, told)
-        self._tell(Learn(limits=limits))
+        self._tell(Observe(limits=limits))
 
     def _say(self, reply: Reply) -> None:
         """Log a long wait for the rate, with where its limit may come from."""
@@ -218,7 +218,7 @@ class SharedLimiter:
         return reply
 
     async def _take(self, most: Amount) -> Reply:
-        take = Take(tokens=most.tokens, micro_usd=most.micro_usd, lease=self._patience)
+        take = Reserve(tokens=most.tokens, micro_usd=most.micro_usd, lease=self._patience)
         taken: list[Reply] = []
 
         def work() -> Reply:
@@ -230,12 +230,12 @@ class SharedLimiter:
                 self._do(_everything(most))
 
         try:
-            return await self._insist(work)
+            return await self._call_with_retry(work)
         except asyncio.CancelledError:  # the store may be at it all the same
             self._submit(undo)
             raise
 
-    async def _insist(self, work: Callable[[], Reply]) -> Reply:
+    async def _call_with_retry(self, work: Callable[[], Reply]) -> Reply:
         """Do what cannot be done without; it is asked for again while the store is away."""
         began, attempt = self._clock.now(), 0
         while True:
@@ -246,7 +246,7 @@ class SharedLimiter:
                 self._log.wait(STORE, f"waiting for the limits that all tasks share: {err}")
                 waited = self._clock.now() - began
                 if waited >= OUTAGE:
-                    raise StopError(
+                    raise FatalError(
                         f"no request is made without the limits that all tasks share, and after"
                         f" {waited.total_seconds():.0f} s they are still away: {err}"
                     ) from err
@@ -287,11 +287,11 @@ class SharedLimiter:
             raise self._fault
 
 
-def _everything(reserved: Amount) -> GiveBack:
+def _everything(reserved: Amount) -> Release:
     cost = reserved.micro_usd
-    return GiveBack(requests=1, tokens=reserved.tokens, micro_usd=cost, reserved=cost)
+    return Release(requests=1, tokens=reserved.tokens, micro_usd=cost, reserved=cost)
 
 
 def _pass(reply: Reply) -> None:
     if reply.ended:
-        raise LimitError(reply.ended)
+        raise BudgetExceededError(reply.ended)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from reviewstream.core.labelling.limits.operations import Amount
 from reviewstream.core.labelling.ports import RateLimiter
-from reviewstream.core.labelling.shutdown import Halt
+from reviewstream.core.labelling.shutdown import Shutdown
 
 
 class NoLongerFitsError(Exception):
@@ -18,9 +18,9 @@ class Turns:
     A request that no longer fits would keep its place for minutes, and all behind it with it.
     """
 
-    def __init__(self, limiter: RateLimiter, halt: Halt) -> None:
+    def __init__(self, limiter: RateLimiter, shutdown: Shutdown) -> None:
         self._limiter = limiter
-        self._halt = halt
+        self._shutdown = shutdown
         self._waiting: dict[asyncio.Future[None], Callable[[], bool]] = {}
 
     async def take(self, most: Amount, fits: Callable[[], bool]) -> None:
@@ -32,13 +32,13 @@ class Turns:
 
         Raises:
             NoLongerFitsError: It could not.
-            Halted: The wait was given up.
+            Cancelled: The wait was given up.
             ReviewStreamError: As of `RateLimiter.acquire`.
         """
         turn = asyncio.ensure_future(self._limiter.acquire(most))
         self._waiting[turn] = fits
         try:
-            await self._halt.unless_halted(turn)
+            await self._shutdown.run_until_shutdown(turn)
         except asyncio.CancelledError:
             if turn in self._waiting:  # not by `look`: whoever asked is cancelled
                 raise

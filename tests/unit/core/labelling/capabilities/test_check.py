@@ -37,14 +37,14 @@ from reviewstream.core.labelling.probe import PROBE_TEXT
 from reviewstream.core.records.reviews import Sentiment
 from reviewstream.errors import (
     BadAnswerError,
+    BudgetExceededError,
     CapacityError,
     ConfigError,
-    LimitError,
+    FatalError,
+    RateLimitError,
     RefusedError,
-    StopError,
-    ThrottledError,
     TransientError,
-    UnansweredError,
+    UnknownOutcomeError,
 )
 from reviewstream.settings import OpenAISettings, Settings
 from reviewstream.testing import FakeChatModel, FakeClock, judging
@@ -127,12 +127,12 @@ FAILURES: list[Callable[[], Exception]] = [
     lambda: RefusedError("HTTP 403: no", status=403),
     lambda: BadAnswerError("not a completion"),
     lambda: CapacityError("HTTP 498: full"),
-    lambda: LimitError("the quota is spent"),
-    lambda: StopError("refuses the API key"),
-    lambda: ThrottledError("HTTP 429: slow down", retry_after=1.0),
-    lambda: ThrottledError("HTTP 429: slow down", retry_after=1e9),
+    lambda: BudgetExceededError("the quota is spent"),
+    lambda: FatalError("refuses the API key"),
+    lambda: RateLimitError("HTTP 429: slow down", retry_after=1.0),
+    lambda: RateLimitError("HTTP 429: slow down", retry_after=1e9),
     lambda: TransientError("HTTP 503: away"),
-    lambda: UnansweredError("no answer in 30 s"),
+    lambda: UnknownOutcomeError("no answer in 30 s"),
 ]
 
 
@@ -170,7 +170,7 @@ def test_a_setting_that_cannot_be_used_ends_the_check() -> None:
 
 
 def test_what_passes_is_asked_again_after_the_wait_that_the_endpoint_names() -> None:
-    failures = iter([ThrottledError("HTTP 429: slow", retry_after=7.0)])
+    failures = iter([RateLimitError("HTTP 429: slow", retry_after=7.0)])
     found, model, clock = check(lambda request: next(failures, None) or answered(request))
     assert clock.sleeps == [7.0]
     assert found.is_usable
@@ -179,14 +179,14 @@ def test_what_passes_is_asked_again_after_the_wait_that_the_endpoint_names() -> 
 
 def test_a_long_wait_is_not_waited_for() -> None:
     found, model, clock = check(
-        lambda _: ThrottledError("HTTP 429: slow", retry_after=MAX_WAIT + 1)
+        lambda _: RateLimitError("HTTP 429: slow", retry_after=MAX_WAIT + 1)
     )
     assert (len(model.requests), clock.sleeps) == (1, [])
     assert lines_of(found)["request"].detail == "HTTP 429: slow"
 
 
 def test_a_late_answer_leaves_room_for_fewer_questions() -> None:
-    busy = ThrottledError("HTTP 429: slow", retry_after=1.0)
+    busy = RateLimitError("HTTP 429: slow", retry_after=1.0)
     outcomes = iter([*[RefusedError("HTTP 400: no")] * 7, None, busy, busy])
     settings = settings_of(model="gpt-5-mini", temperature=0.5)
     found, model, _ = check(lambda request: next(outcomes, None) or answered(request), settings)
@@ -200,7 +200,7 @@ def test_a_late_answer_leaves_room_for_fewer_questions() -> None:
         RefusedError("HTTP 400: Incorrect API key provided"),
         RefusedError("HTTP 403: not here", status=403),
         RefusedError("HTTP 400: filtered", blame="MODERATED"),
-        UnansweredError("no answer in 30 s"),
+        UnknownOutcomeError("no answer in 30 s"),
     ],
     ids=["key", "403", "filter", "time-out"],
 )
@@ -406,18 +406,22 @@ def test_a_form_that_is_set_weaker_than_need_be_is_told_of() -> None:
 @pytest.mark.parametrize(
     ("err", "step", "known"),
     [
-        (StopError("https://m refuses the API key (HTTP 401: no): set"), "key", {"reachable"}),
-        (StopError("openai.api_key_command ended with 1"), "key", {"reachable"}),
+        (FatalError("https://m refuses the API key (HTTP 401: no): set"), "key", {"reachable"}),
+        (FatalError("openai.api_key_command ended with 1"), "key", {"reachable"}),
         (RefusedError("HTTP 400: Incorrect API key provided"), "key", {"reachable"}),
         (
-            StopError("https://m does not serve some-model (HTTP 404: no)"),
+            FatalError("https://m does not serve some-model (HTTP 404: no)"),
             "model",
             {"reachable", "key"},
         ),
-        (StopError("https://m does not serve some-model (HTTP 407: no)"), "request", {"reachable"}),
-        (StopError("https://m redirects to https://n (HTTP 301)"), "reachable", set()),
-        (LimitError("the quota at https://m is spent"), "credit", {"reachable", "key"}),
-        (UnansweredError("no answer from https://m in 30 s"), "reachable", set()),
+        (
+            FatalError("https://m does not serve some-model (HTTP 407: no)"),
+            "request",
+            {"reachable"},
+        ),
+        (FatalError("https://m redirects to https://n (HTTP 301)"), "reachable", set()),
+        (BudgetExceededError("the quota at https://m is spent"), "credit", {"reachable", "key"}),
+        (UnknownOutcomeError("no answer from https://m in 30 s"), "reachable", set()),
         (TransientError("the connection to https://m failed: refused"), "reachable", set()),
         (TransientError("HTTP 503: overloaded"), "request", {"reachable"}),
         (RefusedError("HTTP 403: not here", status=403), "request", {"reachable"}),
@@ -439,7 +443,9 @@ def test_what_fails_is_named_and_only_what_came_before_it_is_known(
 def test_a_quota_that_is_spent_in_the_midst_is_a_failure_all_the_same() -> None:
     def behave(request: ChatRequest) -> ChatAnswer | Exception:
         is_late = request.options.temperature is not None
-        return LimitError("the quota at https://m is spent") if is_late else answered(request)
+        return (
+            BudgetExceededError("the quota at https://m is spent") if is_late else answered(request)
+        )
 
     found, model, _ = check(behave)
     lines = lines_of(found)

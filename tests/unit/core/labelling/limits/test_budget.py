@@ -3,7 +3,7 @@
 import pytest
 
 from reviewstream.core.labelling.limits.budget import pending_sentence, spent_sentence
-from reviewstream.core.labelling.limits.operations import Reply, Terms
+from reviewstream.core.labelling.limits.operations import LimitKey, Reply
 
 MODEL = "m"
 
@@ -19,7 +19,7 @@ MODEL = "m"
 def test_whoever_has_spent_all_is_told_of_what_and_how_to_go_on(
     spent: int, budget: int, cost: int, said: str
 ) -> None:
-    terms = Terms(model=MODEL, budget_micro_usd=budget)
+    terms = LimitKey(model=MODEL, budget_micro_usd=budget)
     sentence = spent_sentence(terms, Reply(spent=spent, is_spent=True), cost)
     assert sentence.startswith(f"the budget is spent: {said}")
     assert sentence.endswith(
@@ -28,7 +28,7 @@ def test_whoever_has_spent_all_is_told_of_what_and_how_to_go_on(
 
 
 def test_what_is_reserved_is_not_called_spent() -> None:
-    terms = Terms(model=MODEL, budget_micro_usd=5_000_000)
+    terms = LimitKey(model=MODEL, budget_micro_usd=5_000_000)
     reply = Reply(spent=4_935_000, reserved=1_675_000)
     state = (
         "$3.26 of $5.00, and the next request may cost $0.12"

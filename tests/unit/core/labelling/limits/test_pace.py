@@ -29,7 +29,7 @@ from reviewstream.core.labelling.limits.pace import (
     STALE,
     STEP_BACK,
     Pace,
-    Place,
+    Ticket,
     advanced,
     called,
     gain,
@@ -263,7 +263,7 @@ def first_turns(
     """
     pace = Pace()
     found: list[float] = []
-    places: dict[int, Place] = {}
+    places: dict[int, Ticket] = {}
     due = [(0.0, number, -1) for number in range(count)]
     heapify(due)
     while due and due[0][0] <= until:
@@ -418,7 +418,7 @@ def test_cuts_and_guesses_of_another_day_are_forgotten_and_limits_are_not() -> N
 
 def test_whoever_kept_a_place_when_all_was_lost_goes_on() -> None:
     own = per_minute(60)
-    assert wait_for(fresh(own), own, Place(requests=500.0, tokens=1e9)) == 0.0
+    assert wait_for(fresh(own), own, Ticket(requests=500.0, tokens=1e9)) == 0.0
 
 
 def test_a_pause_holds_for_places_long_released_too() -> None:

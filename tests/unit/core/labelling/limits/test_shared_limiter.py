@@ -10,7 +10,13 @@ import pytest
 from msgspec import structs
 
 from reviewstream.core.labelling.chat import RateLimits
-from reviewstream.core.labelling.limits.operations import Amount, Operation, Refusal, Reply, Terms
+from reviewstream.core.labelling.limits.operations import (
+    Amount,
+    LimitKey,
+    Operation,
+    Reply,
+    Throttled,
+)
 from reviewstream.core.labelling.limits.pace import CUT, MARGIN, MINUTE
 from reviewstream.core.labelling.limits.shared_limiter import (
     JITTER,
@@ -24,14 +30,14 @@ from reviewstream.core.labelling.limits.shared_limiter import (
 )
 from reviewstream.core.labelling.offload import Inline
 from reviewstream.core.labelling.wait_log import SOON
-from reviewstream.errors import ConfigError, LimitError, StopError, TransientError
+from reviewstream.errors import BudgetExceededError, ConfigError, FatalError, TransientError
 from reviewstream.settings import LimitsSettings, OpenAISettings
 from reviewstream.testing import FakeClock, MemoryLimits
 
 T = TypeVar("T")
 ALL = Amount(tokens=9, micro_usd=5)
 GAP = MINUTE / (60 * MARGIN)
-TERMS = Terms(model="m", limits=RateLimits(requests_per_minute=60.0), budget_micro_usd=1_000)
+TERMS = LimitKey(model="m", limits=RateLimits(requests_per_minute=60.0), budget_micro_usd=1_000)
 
 
 class _Failing(MemoryLimits):
@@ -42,14 +48,14 @@ class _Failing(MemoryLimits):
         self.failures: list[Exception] = []
         self.operations: list[str] = []
 
-    def apply(self, operation: Operation, terms: Terms) -> Reply:
+    def apply(self, operation: Operation, terms: LimitKey) -> Reply:
         self.operations.append(type(operation).__name__)
         if self.failures:
             raise self.failures.pop(0)
         return super().apply(operation, terms)
 
 
-def _limiter(clock: FakeClock, terms: Terms = TERMS) -> tuple[SharedLimiter, _Failing]:
+def _limiter(clock: FakeClock, terms: LimitKey = TERMS) -> tuple[SharedLimiter, _Failing]:
     store = _Failing(clock)
     return SharedLimiter(store, terms, clock), store
 
@@ -62,16 +68,16 @@ async def _ask(limiter: SharedLimiter, *, cost: int = 0) -> None:
 async def test_whoever_must_wait_makes_two_trips_and_no_more() -> None:
     limiter, store = _limiter(clock := FakeClock())
     await _ask(limiter)
-    assert (clock.sleeps, store.operations) == ([], ["Take"])
+    assert (clock.sleeps, store.operations) == ([], ["Reserve"])
     await _ask(limiter)
     assert clock.sleeps == [pytest.approx(GAP)]
-    assert store.operations == ["Take", "Take", "Look"]
+    assert store.operations == ["Reserve", "Reserve", "Poll"]
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("rate", "most"), [(60.0, JITTER), (600.0, GAP / 10)])
 async def test_jitter_is_a_little_and_never_more_than_a_turn(rate: float, most: float) -> None:
-    terms = Terms(model="m", limits=RateLimits(requests_per_minute=rate))
+    terms = LimitKey(model="m", limits=RateLimits(requests_per_minute=rate))
     limiter, _ = _limiter(clock := FakeClock(jitter=0.5), terms)
     while not clock.sleeps:
         await _ask(limiter)
@@ -126,7 +132,9 @@ async def test_what_is_settled_can_be_spent() -> None:
     await _ask(limiter, cost=150)
     assert store.spent == {"": 1_000}
     limiter.settle(Amount(tokens=10, micro_usd=150), Amount(tokens=10, micro_usd=150))
-    with pytest.raises(LimitError, match=r"the budget is spent: \$0\.001 of \$0\.001, and"):
+    with pytest.raises(
+        BudgetExceededError, match=r"the budget is spent: \$0\.001 of \$0\.001, and"
+    ):
         await _ask(limiter, cost=1)
 
 
@@ -167,7 +175,9 @@ async def test_the_budget_is_spent_if_what_was_in_flight_has_spent_it() -> None:
     limiter, _ = _limiter(clock := _Settling(), FREE)
     clock.limiter, clock.used = limiter, Amount(micro_usd=801)
     await _ask(limiter, cost=900)
-    with pytest.raises(LimitError, match=r"\$0\.000801 of \$0\.001, and .* may cost \$0\.0002;"):
+    with pytest.raises(
+        BudgetExceededError, match=r"\$0\.000801 of \$0\.001, and .* may cost \$0\.0002;"
+    ):
         await _ask(limiter, cost=200)
     assert clock.sleeps == [SETTLING] * 3
 
@@ -176,7 +186,7 @@ async def test_the_budget_is_spent_if_what_was_in_flight_has_spent_it() -> None:
 async def test_what_a_killed_process_reserved_is_waited_for_as_long_as_the_patience() -> None:
     store = MemoryLimits(clock := FakeClock())
     await _ask(SharedLimiter(store, FREE, clock, patience=20.0), cost=900)
-    with pytest.raises(LimitError, match=r"\$0\.0009 of \$0\.001, and"):
+    with pytest.raises(BudgetExceededError, match=r"\$0\.0009 of \$0\.001, and"):
         await _ask(SharedLimiter(store, FREE, clock, patience=70.0), cost=200)
     assert sum(clock.sleeps) == pytest.approx(20.0, abs=SETTLING)
 
@@ -217,7 +227,7 @@ async def test_whoever_waits_for_the_budget_is_told_of_an_end() -> None:
 
     limiter, store = _limiter(Ending(), structs.replace(FREE, run="this one"))
     await _ask(limiter, cost=900)
-    with pytest.raises(LimitError, match="no quota"):
+    with pytest.raises(BudgetExceededError, match="no quota"):
         await _ask(limiter, cost=200)
     assert store.spent == {"": 900}
 
@@ -237,7 +247,7 @@ async def test_a_request_that_is_not_made_gives_everything_back() -> None:
 
 @pytest.mark.anyio
 async def test_the_first_request_of_all_leaves_its_turn_to_the_next_if_it_is_not_made() -> None:
-    limiter, _ = _limiter(clock := FakeClock(), Terms(model="m"))
+    limiter, _ = _limiter(clock := FakeClock(), LimitKey(model="m"))
     await _ask(limiter)
     limiter.give_up(Amount(tokens=10))
     await _ask(limiter)
@@ -246,11 +256,11 @@ async def test_the_first_request_of_all_leaves_its_turn_to_the_next_if_it_is_not
 
 @pytest.mark.anyio
 async def test_the_limit_of_tokens_is_known_from_the_first_turn_on() -> None:
-    limiter, store = _limiter(clock := FakeClock(), Terms(model="m"))
+    limiter, store = _limiter(clock := FakeClock(), LimitKey(model="m"))
     assert limiter.tokens_per_minute is None
     limiter.learn(RateLimits(tokens_per_minute=6_000.0))
     assert limiter.tokens_per_minute == 6_000
-    other = SharedLimiter(store, Terms(model="m"), clock)
+    other = SharedLimiter(store, LimitKey(model="m"), clock)
     await _ask(other)
     assert other.tokens_per_minute == 6_000
     limiter.learn(RateLimits(tokens_per_minute=30_000.0))
@@ -259,7 +269,7 @@ async def test_the_limit_of_tokens_is_known_from_the_first_turn_on() -> None:
 
 
 def test_our_own_limit_of_tokens_holds_where_it_is_the_smaller() -> None:
-    terms = Terms(model="m", limits=RateLimits(tokens_per_minute=5_000.0))
+    terms = LimitKey(model="m", limits=RateLimits(tokens_per_minute=5_000.0))
     limiter, _ = _limiter(FakeClock(), terms)
     assert limiter.tokens_per_minute == 5_000
     limiter.learn(RateLimits(tokens_per_minute=6_000.0))
@@ -275,7 +285,7 @@ def test_what_is_heard_holds_before_the_store_knows_it() -> None:
 
     store = MemoryLimits(clock := FakeClock())
     for own, in_force in ((None, 6_000.0), (5_000.0, 5_000.0), (7_000.0, 6_000.0)):
-        terms = Terms(model="m", limits=RateLimits(tokens_per_minute=own))
+        terms = LimitKey(model="m", limits=RateLimits(tokens_per_minute=own))
         limiter = SharedLimiter(store, terms, clock, offload=Later())
         limiter.learn(RateLimits(tokens_per_minute=6_000.0))
         assert limiter.tokens_per_minute == in_force
@@ -289,12 +299,12 @@ async def test_who_finds_the_budget_spent_ends_the_others_of_his_run_in_his_word
     limiter, store = _limiter(clock := FakeClock(), RUN)
     await _ask(limiter, cost=900)
     await limiter.check()
-    with pytest.raises(LimitError, match="the budget is spent") as first:
+    with pytest.raises(BudgetExceededError, match="the budget is spent") as first:
         await _ask(limiter, cost=1_001)
     limiter.settle(Amount(micro_usd=900), Amount())
     other = SharedLimiter(store, RUN, clock)
     for meet in (other.check, partial(_ask, other)):
-        with pytest.raises(LimitError) as second:
+        with pytest.raises(BudgetExceededError) as second:
             await meet()
         assert str(second.value) == str(first.value)
     assert store.spent == {"": 0}
@@ -313,7 +323,7 @@ async def test_an_end_is_seen_within_a_second_by_who_waits_and_gives_everything_
     slow = structs.replace(RUN, limits=RateLimits(requests_per_minute=1.0))
     limiter, store = _limiter(clock := Ending(), slow)
     await _ask(limiter, cost=100)
-    with pytest.raises(LimitError, match="no quota"):
+    with pytest.raises(BudgetExceededError, match="no quota"):
         await _ask(limiter, cost=100)
     assert clock.sleeps == [NAP, NAP]
     assert store.spent == {"": 100}
@@ -332,14 +342,14 @@ async def test_an_end_that_the_store_does_not_tell_is_none() -> None:
     limiter, store = _limiter(FakeClock(), RUN)
     store.failures = [AWAY]
     await limiter.check()
-    assert store.operations == ["End"]
+    assert store.operations == ["Abort"]
 
 
 def test_where_all_tokens_were_used_and_nothing_was_paid_there_is_no_trip_to_settle() -> None:
     limiter, store = _limiter(FakeClock())
     limiter.learn(RateLimits())
     limiter.settle(Amount(tokens=9), Amount(tokens=9))
-    assert store.operations == ["Learn"]
+    assert store.operations == ["Observe"]
 
 
 @pytest.mark.anyio
@@ -363,37 +373,37 @@ def test_a_refusal_slows_everybody_down() -> None:
 
 @pytest.mark.anyio
 async def test_what_is_learned_is_told_once_in_a_while() -> None:
-    limiter, store = _limiter(clock := FakeClock(), Terms(model="m"))
+    limiter, store = _limiter(clock := FakeClock(), LimitKey(model="m"))
     told = RateLimits(requests_per_minute=500.0)
     limiter.learn(told)
     limiter.learn(told)
     limiter.learn(RateLimits())
-    assert store.operations == ["Learn"]
+    assert store.operations == ["Observe"]
     assert store.paces["m"].requests_limit == 500.0
     limiter.learn(RateLimits(requests_per_minute=60.0))
     assert store.paces["m"].requests_limit == 60.0
     await clock.sleep(RELEARN.total_seconds())
     limiter.learn(RateLimits(requests_per_minute=60.0))
-    assert store.operations == ["Learn"] * 3
+    assert store.operations == ["Observe"] * 3
 
 
 @pytest.mark.anyio
 async def test_that_nothing_is_said_of_limits_is_told_once() -> None:
-    limiter, store = _limiter(FakeClock(), Terms(model="m"))
+    limiter, store = _limiter(FakeClock(), LimitKey(model="m"))
     limiter.learn(RateLimits())
     limiter.learn(RateLimits())
-    assert store.operations == ["Learn"]
+    assert store.operations == ["Observe"]
     limiter.learn(RateLimits(requests_per_minute=60.0))
-    assert store.operations == ["Learn"] * 2
+    assert store.operations == ["Observe"] * 2
 
 
 @pytest.mark.anyio
 async def test_whoever_asks_first_and_fails_lets_the_next_one_ask() -> None:
-    limiter, store = _limiter(clock := FakeClock(), Terms(model="m"))
+    limiter, store = _limiter(clock := FakeClock(), LimitKey(model="m"))
     await _ask(limiter)
     limiter.settle(ALL, ALL)
     await _ask(limiter)
-    assert (clock.sleeps, store.operations) == ([], ["Take", "GiveBack", "Take"])
+    assert (clock.sleeps, store.operations) == ([], ["Reserve", "Release", "Reserve"])
 
 
 AWAY = TransientError("the ledger in redis://h:1 is away")
@@ -423,7 +433,7 @@ async def test_a_store_that_stays_away_is_waited_for_as_long_as_a_failover_takes
     limiter, store = _limiter(clock := FakeClock())
     store.failures = [AWAY] * 1_000
     with pytest.raises(
-        StopError,
+        FatalError,
         match=r"no request is made without .* after \d+ s .* away: the ledger in redis://",
     ):
         await _ask(limiter)
@@ -479,7 +489,7 @@ async def test_a_store_that_fails_when_nobody_waits_ends_the_run_at_the_next_tur
         assert raised.value is fault
         with pytest.raises(type(fault)):
             await limiter.check()
-    assert "Take" not in store.operations
+    assert "Reserve" not in store.operations
 
 
 @pytest.mark.anyio
@@ -523,9 +533,9 @@ async def test_what_is_told_waits_for_its_turn_and_nobody_waits_for_it() -> None
     limiter.give_up(ALL)
     limiter.end("no quota")
     assert store.operations == []
-    with pytest.raises(LimitError):
+    with pytest.raises(BudgetExceededError):
         await limiter.check()
-    assert store.operations == ["Learn", "Refusal", "GiveBack", "GiveBack", "End", "End"]
+    assert store.operations == ["Observe", "Throttled", "Release", "Release", "Abort", "Abort"]
 
 
 @pytest.mark.anyio
@@ -572,19 +582,19 @@ async def test_whoever_is_cancelled_while_the_store_is_asked_gives_back_what_it_
     for work in offload.works:
         work()
     gave = does and budget == 1_000
-    assert store.operations == ["Take"] * does + ["GiveBack"] * gave
+    assert store.operations == ["Reserve"] * does + ["Release"] * gave
     assert set(store.spent.values()) <= {0}
 
 
 def test_the_terms_are_those_of_the_settings() -> None:
-    assert terms_of(OpenAISettings(), LimitsSettings()) == Terms(model="gpt-6-luna")
+    assert terms_of(OpenAISettings(), LimitsSettings()) == LimitKey(model="gpt-6-luna")
     limits = LimitsSettings(
         requests_per_minute=500, tokens_per_minute=2e5, budget_usd=0.1, account="me"
     )
     model = OpenAISettings(
         base_url="http://127.0.0.1:8089/v1", input_usd_per_million=1, output_usd_per_million=2
     )
-    assert terms_of(model, limits) == Terms(
+    assert terms_of(model, limits) == LimitKey(
         model="gpt-6-luna at 127.0.0.1:8089/v1",
         account="me",
         limits=RateLimits(requests_per_minute=500.0, tokens_per_minute=2e5),
@@ -596,14 +606,14 @@ def test_the_terms_are_those_of_the_settings() -> None:
 async def test_a_refusal_is_told_as_seconds() -> None:
     limiter, store = _limiter(FakeClock())
     limiter.throttled(0.25)
-    assert store.operations == [Refusal.__name__]
+    assert store.operations == [Throttled.__name__]
     assert store.paces["m"].pause == 0.25
 
 
 @pytest.mark.anyio
 async def test_a_long_wait_for_the_rate_is_said(caplog: pytest.LogCaptureFixture) -> None:
     clock = FakeClock()
-    terms = Terms(model="m", limits=RateLimits(requests_per_minute=2.0))
+    terms = LimitKey(model="m", limits=RateLimits(requests_per_minute=2.0))
     limiter = SharedLimiter(MemoryLimits(clock), terms, clock)
     for _ in range(3):
         await limiter.acquire(Amount(tokens=1))

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from reviewstream.adapters.arrivals import Arrivals
+from reviewstream.adapters.replay_throttle import ReplayThrottle
 from reviewstream.adapters.review_log import ReviewLog
 
 LINE = b"line\n"
@@ -31,11 +31,11 @@ def log() -> Iterator[ReviewLog]:
 
 
 def test_without_a_rate_everything_has_arrived(log: ReviewLog) -> None:
-    assert Arrivals(log).head() == 500
+    assert ReplayThrottle(log).head() == 500
 
 
 def test_lines_arrive_at_their_rate(log: ReviewLog, clock: ManualClock) -> None:
-    arrivals = Arrivals(log, rate=4, clock=clock)
+    arrivals = ReplayThrottle(log, rate=4, clock=clock)
     heads = []
     for clock.seconds in (100, 100.2, 100.25, 101, 103, 1000):
         heads.append(arrivals.head() // len(LINE))
@@ -45,7 +45,7 @@ def test_lines_arrive_at_their_rate(log: ReviewLog, clock: ManualClock) -> None:
 def test_a_slow_rate_comes_out_right_however_often_one_looks(
     log: ReviewLog, clock: ManualClock
 ) -> None:
-    arrivals = Arrivals(log, rate=0.5, clock=clock)
+    arrivals = ReplayThrottle(log, rate=0.5, clock=clock)
     for _ in range(1024):
         clock.seconds += 1 / 64
         arrivals.head()
@@ -55,7 +55,7 @@ def test_a_slow_rate_comes_out_right_however_often_one_looks(
 def test_after_a_restart_the_head_goes_on_from_the_furthest_reader(
     log: ReviewLog, clock: ManualClock
 ) -> None:
-    arrivals = Arrivals(log, rate=1, clock=clock)
+    arrivals = ReplayThrottle(log, rate=1, clock=clock)
     assert arrivals.head(reader=250) == 250
     clock.seconds += 2
     assert arrivals.head(reader=0) == 260
@@ -64,7 +64,7 @@ def test_after_a_restart_the_head_goes_on_from_the_furthest_reader(
 def test_what_the_file_did_not_have_in_time_is_not_made_up_for(
     log: ReviewLog, clock: ManualClock
 ) -> None:
-    arrivals = Arrivals(log, rate=10, clock=clock)
+    arrivals = ReplayThrottle(log, rate=10, clock=clock)
     clock.seconds += 1000
     assert arrivals.head() == 500
     file, _ = log.locate(0)
@@ -78,4 +78,4 @@ def test_what_the_file_did_not_have_in_time_is_not_made_up_for(
 def test_a_reader_beyond_the_last_complete_line_does_not_push_the_head_there(
     log: ReviewLog, clock: ManualClock
 ) -> None:
-    assert Arrivals(log, rate=1, clock=clock).head(reader=10_000) == 500
+    assert ReplayThrottle(log, rate=1, clock=clock).head(reader=10_000) == 500

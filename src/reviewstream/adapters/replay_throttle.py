@@ -7,7 +7,7 @@ from collections.abc import Callable
 from reviewstream.adapters.review_log import ReviewLog
 
 
-class Arrivals:
+class ReplayThrottle:
     """The end of the lines that have arrived: all complete ones, or so many per second.
 
     At a rate, one head is shared by all readers. It is never behind the furthest of them: after a

@@ -18,7 +18,7 @@ NAP = 0.5  # seconds: the longest that a query which is being stopped waits for 
 _log = logging.getLogger("reviewstream.spark")
 
 
-class Patience:
+class RetryPolicy:
     """Says how long to wait after each failure, until `timeout` seconds pass without a success.
 
     Args:
@@ -71,13 +71,13 @@ class Patience:
         return max(wait, min(error.retry_after or 0.0, CAP))
 
 
-class PatientReader:
+class RetryingReader:
     """Asks the server over one connection, made anew after each failure."""
 
     def __init__(
         self,
         connect: Callable[[], LineReader],
-        patience: Patience,
+        patience: RetryPolicy,
         *,
         now: Callable[[], float],
         sleep: Callable[[float], None],
@@ -89,7 +89,7 @@ class PatientReader:
         self._not_before = 0.0
         self._connected: tuple[LineReader, Hello] | None = None
 
-    def glance(
+    def poll_once(
         self, question: Callable[[LineReader], T], *, fingerprint: str
     ) -> tuple[Hello, T] | None:
         """Ask once, and return None if the server is away: a query stays alive and stoppable.
@@ -119,7 +119,7 @@ class PatientReader:
 
     def insist(self, question: Callable[[LineReader], T], *, fingerprint: str) -> tuple[Hello, T]:
         """Ask until there is an answer; otherwise as `glance`."""
-        while (answer := self.glance(question, fingerprint=fingerprint)) is None:
+        while (answer := self.poll_once(question, fingerprint=fingerprint)) is None:
             pass  # it naps between attempts
         return answer
 

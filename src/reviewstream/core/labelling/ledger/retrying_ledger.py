@@ -7,7 +7,7 @@ from typing import Final, TypeAlias, TypeVar
 from reviewstream.core.labelling.backoff import backoff
 from reviewstream.core.labelling.offload import Inline, Offload
 from reviewstream.core.labelling.ports import Clock, LabelLedger, LedgerEntry, LedgerKey
-from reviewstream.core.labelling.shutdown import Halt
+from reviewstream.core.labelling.shutdown import Shutdown
 from reviewstream.errors import TransientError
 from reviewstream.settings import OpenAISettings
 
@@ -36,7 +36,7 @@ def ledger_name(settings: OpenAISettings) -> str:
     return f"{settings.model} at {address}"
 
 
-class PatientLedger:
+class RetryingLedger:
     """Asks a ledger again after a failure that passes, `attempts` times at most in all.
 
     Args:
@@ -70,20 +70,20 @@ class PatientLedger:
     async def prove(self) -> None:
         """See that labels can be written, once: before the first is paid for."""
         if not self._is_proven:
-            await self._insist(self._ledger.prove)
+            await self._call_with_retry(self._ledger.prove)
             self._is_proven = True
 
     async def find(self, keys: Collection[LedgerKey]) -> Mapping[LedgerKey, LedgerEntry]:
         """See `LabelLedger.find`."""
-        return await self._insist(lambda: self._ledger.find(keys))
+        return await self._call_with_retry(lambda: self._ledger.find(keys))
 
     async def record(self, entries: Mapping[LedgerKey, LedgerEntry]) -> None:
         """See `LabelLedger.record`."""
-        await self._insist(lambda: self._ledger.record(entries))
+        await self._call_with_retry(lambda: self._ledger.record(entries))
 
     @asynccontextmanager
     async def alone(
-        self, keys: Collection[LedgerKey], halt: Halt
+        self, keys: Collection[LedgerKey], shutdown: Shutdown
     ) -> AsyncIterator[tuple[Mapping[LedgerKey, LedgerEntry], list[LedgerKey]]]:
         """Claim the labels that nobody else buys; where others buy them all, wait.
 
@@ -93,32 +93,32 @@ class PatientLedger:
             What was bought in the meantime, and what is for the caller to buy, in the order of the
             keys. The keys that are in neither are being bought by others.
         """
-        claimed, known = await self._claim(keys, halt)
+        claimed, known = await self._claim(keys, shutdown)
         free = claimed or keys
         try:
             yield known, [key for key in keys if key in free and key not in known]
         finally:
             self._offload.submit(lambda: self._ledger.release(claimed))
 
-    async def _claim(self, keys: Collection[LedgerKey], halt: Halt) -> _Claim:
+    async def _claim(self, keys: Collection[LedgerKey], shutdown: Shutdown) -> _Claim:
         """Claim what is free; nothing, if others hold it though the model answers.
 
         In an outage, and behind a limit, they wait for the model as we should: nobody buys twice.
         """
         answers = 0
         while answers < CLAIM_ANSWERS:
-            claimed, known = await self._claim_patiently(keys, halt)
+            claimed, known = await self._claim_patiently(keys, shutdown)
             if claimed:
                 return claimed, known
             answers = answers + 1 if await self._is_answering() else 0
         return set(), await self.find(keys)
 
-    async def _claim_patiently(self, keys: Collection[LedgerKey], halt: Halt) -> _Claim:
+    async def _claim_patiently(self, keys: Collection[LedgerKey], shutdown: Shutdown) -> _Claim:
         waited = 0.0
-        while not (claim := await self._insist(lambda: self._claim_once(keys)))[0]:
+        while not (claim := await self._call_with_retry(lambda: self._claim_once(keys)))[0]:
             if waited >= self._patience:
                 break
-            await halt.unless_halted(self._clock.sleep(CLAIM_POLL))
+            await shutdown.run_until_shutdown(self._clock.sleep(CLAIM_POLL))
             waited += CLAIM_POLL
         return claim
 
@@ -131,7 +131,7 @@ class PatientLedger:
             self._ledger.release(claimed)  # it is asked for again
             raise
 
-    async def _insist(self, ask: Callable[[], T]) -> T:
+    async def _call_with_retry(self, ask: Callable[[], T]) -> T:
         for attempt in range(1, self._attempts):
             try:
                 return await self._offload.run(ask)

@@ -5,14 +5,14 @@ from collections.abc import Collection, Mapping
 
 import pytest
 
-from reviewstream.core.labelling.ledger.retrying import (
+from reviewstream.core.labelling.ledger.retrying_ledger import (
     CLAIM_PATIENCE,
     CLAIM_POLL,
-    PatientLedger,
+    RetryingLedger,
     ledger_name,
 )
 from reviewstream.core.labelling.ports import LabelLedger, LedgerEntry, LedgerKey
-from reviewstream.core.labelling.shutdown import Halt, Halted
+from reviewstream.core.labelling.shutdown import Cancelled, Shutdown
 from reviewstream.errors import ConfigError, TransientError
 from reviewstream.settings import OpenAISettings
 from reviewstream.testing import FakeClock, MemoryLedger
@@ -39,14 +39,14 @@ def test_a_model_of_another_endpoint_has_another_name(base_url: str, name: str) 
 
 def patient(
     ledger: LabelLedger, clock: FakeClock, *answers: bool, attempts: int = 1
-) -> PatientLedger:
+) -> RetryingLedger:
     """Return one whose model answers or not, each time that it is asked."""
     rest = iter(answers)
 
     async def is_answering() -> bool:
         return next(rest)
 
-    return PatientLedger(ledger, clock, is_answering, attempts=attempts)
+    return RetryingLedger(ledger, clock, is_answering, attempts=attempts)
 
 
 class Away(MemoryLedger):
@@ -85,7 +85,7 @@ async def test_a_ledger_that_is_away_for_a_while_is_asked_again() -> None:
     ledger.times = 2
     assert await asked.find([KEY]) == {KEY: ENTRY}
     ledger.times = 2
-    async with asked.alone([KEY], Halt()) as bought:
+    async with asked.alone([KEY], Shutdown()) as bought:
         assert bought == ({KEY: ENTRY}, [])
 
 
@@ -101,7 +101,7 @@ async def test_a_claim_is_given_back_where_the_look_after_it_fails() -> None:
             return super().find(keys)
 
     ledger = Blind()
-    async with patient(ledger, FakeClock(), attempts=2).alone([KEY], Halt()) as (known, mine):
+    async with patient(ledger, FakeClock(), attempts=2).alone([KEY], Shutdown()) as (known, mine):
         assert (known, mine) == ({}, [KEY])
     assert ledger.claimed == set()
 
@@ -135,7 +135,7 @@ async def test_what_another_is_buying_is_waited_for_and_taken_from_the_ledger() 
 
     clock = Meanwhile()
     ledger.claim([KEY])
-    async with patient(ledger, clock).alone([KEY], Halt()) as bought:
+    async with patient(ledger, clock).alone([KEY], Shutdown()) as bought:
         assert bought == ({KEY: ENTRY}, [])
         assert clock.sleeps == [CLAIM_POLL] * 3
         assert ledger.claimed == {KEY}
@@ -149,7 +149,7 @@ async def test_one_that_buys_for_ever_though_the_model_answers_holds_nobody_back
 ) -> None:
     ledger, clock = MemoryLedger(), FakeClock(most=100_000)
     ledger.claim([KEY])
-    async with patient(ledger, clock, *answers).alone([KEY], Halt()) as bought:
+    async with patient(ledger, clock, *answers).alone([KEY], Shutdown()) as bought:
         assert bought == ({}, [KEY])
     waits = len(answers)
     assert waits * CLAIM_PATIENCE <= sum(clock.sleeps) < waits * (CLAIM_PATIENCE + 1)
@@ -160,7 +160,7 @@ async def test_one_that_buys_for_ever_though_the_model_answers_holds_nobody_back
 async def test_a_claim_is_given_back_when_the_purchase_fails() -> None:
     ledger = MemoryLedger()
     with pytest.raises(ZeroDivisionError):
-        async with patient(ledger, FakeClock()).alone([KEY], Halt()):
+        async with patient(ledger, FakeClock()).alone([KEY], Shutdown()):
             raise ZeroDivisionError
     assert ledger.claimed == set()
 
@@ -169,7 +169,7 @@ async def test_a_claim_is_given_back_when_the_purchase_fails() -> None:
 async def test_what_others_buy_is_left_to_them_and_nothing_is_claimed_while_we_wait() -> None:
     ledger, other = MemoryLedger(), key_of(2)
     ledger.claim([other])
-    async with patient(ledger, FakeClock()).alone([other, KEY], Halt()) as bought:
+    async with patient(ledger, FakeClock()).alone([other, KEY], Shutdown()) as bought:
         assert bought == ({}, [KEY])
         assert ledger.claimed == {other, KEY}
     assert ledger.claimed == {other}
@@ -177,16 +177,16 @@ async def test_what_others_buy_is_left_to_them_and_nothing_is_claimed_while_we_w
 
 @pytest.mark.anyio
 async def test_a_wait_for_others_ends_with_the_work() -> None:
-    ledger, halt = MemoryLedger(), Halt()
+    ledger, shutdown = MemoryLedger(), Shutdown()
     ledger.claim([KEY])
 
     class Ending(FakeClock):
         async def sleep(self, seconds: float) -> None:
-            halt.end()
+            shutdown.end()
             await super().sleep(seconds)
             await asyncio.Event().wait()
 
-    with pytest.raises(Halted):
-        async with patient(ledger, Ending()).alone([KEY], halt):
+    with pytest.raises(Cancelled):
+        async with patient(ledger, Ending()).alone([KEY], shutdown):
             raise AssertionError("nobody gave the claim back")
     assert ledger.claimed == {KEY}

@@ -3,7 +3,7 @@ import pickle
 import pytest
 
 from reviewstream.errors import TransientError
-from reviewstream.spark.patience import CAP, NAP, Patience, PatientReader
+from reviewstream.spark.retrying_reader import CAP, NAP, RetryingReader, RetryPolicy
 from tests.unit.spark.served import AWAY, Served
 
 
@@ -27,12 +27,12 @@ def time() -> Time:
     return Time()
 
 
-def patience(time: Time, timeout: float = 60.0) -> Patience:
-    return Patience("the server", timeout, now=time.now, jitter=lambda: 0.0)
+def patience(time: Time, timeout: float = 60.0) -> RetryPolicy:
+    return RetryPolicy("the server", timeout, now=time.now, jitter=lambda: 0.0)
 
 
-def patient_reader(served: Served, time: Time, timeout: float = 60.0) -> PatientReader:
-    return PatientReader(served.connect, patience(time, timeout), now=time.now, sleep=time.sleep)
+def patient_reader(served: Served, time: Time, timeout: float = 60.0) -> RetryingReader:
+    return RetryingReader(served.connect, patience(time, timeout), now=time.now, sleep=time.sleep)
 
 
 def test_waits_grow_and_stay_below_their_ceiling(time: Time) -> None:
@@ -75,7 +75,7 @@ def test_after_the_limit_the_sentence_names_server_cause_and_fix(time: Time) -> 
 def test_a_glance_at_a_server_that_is_away_sees_nothing_and_says_nothing(time: Time) -> None:
     served = Served(b"a\n", outages=[True])
     reader = patient_reader(served, time)
-    assert reader.glance(lambda server: server.latest(0), fingerprint="") is None
+    assert reader.poll_once(lambda server: server.latest(0), fingerprint="") is None
     assert time.slept == []
 
 
@@ -83,7 +83,7 @@ def test_a_glance_never_lasts_longer_than_a_nap(time: Time) -> None:
     served = Served(b"a\n", outages=[True] * 20)
     reader = patient_reader(served, time)
     for glances in range(1, 40):
-        reader.glance(lambda server: server.latest(0), fingerprint="")
+        reader.poll_once(lambda server: server.latest(0), fingerprint="")
         assert len(time.slept) <= glances
     assert max(time.slept) <= NAP
 
