@@ -133,3 +133,11 @@ def test_the_layers_of_the_architecture_are_those_that_are_enforced() -> None:
     described = [name for row in rows for name in row]
     wanted = re.findall(r"\w+", re.sub(r"\(\w+\)", "", enforced[1]))
     assert described == wanted
+
+
+def test_the_files_that_a_change_touches_are_there() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = page.split("## Where a change goes\n")[1].split("\n## ")[0]
+    named = re.findall(r"`((?:src|schemas|tests|testbed|docs)/[^`]*)`", section)
+    assert len(named) > 20
+    assert [path for path in named if not (ROOT / path).exists()] == []
