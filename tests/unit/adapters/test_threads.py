@@ -154,7 +154,7 @@ async def test_a_store_that_is_locked_holds_up_nobody_else_on_the_event_loop(
     limiter.settle(Amount(micro_usd=5), Amount())
     store.lock.set()
     await asyncio.gather(asking, checking)
-    assert store.operations[:3] == ["Learn", "Take", "End"]
+    assert store.operations[:3] == ["Observe", "Reserve", "Abort"]
 
 
 @pytest.mark.anyio
@@ -170,5 +170,5 @@ async def test_whoever_is_cancelled_while_the_store_is_locked_leaves_nothing_res
         await asking
     store.lock.set()
     await limiter.check()
-    assert store.operations == ["Take", "GiveBack", "End"]
+    assert store.operations == ["Reserve", "Release", "Abort"]
     assert (store.spent, store.reserved[""].micro_usd) == ({"": 0}, 0)
