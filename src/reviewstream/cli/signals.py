@@ -8,6 +8,7 @@ through `signal.set_wakeup_fd`, prints the line, and ends the process if the mai
 import os
 import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ import click
 NAMES: Final[dict[int, str]] = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 PATIENCE: Final = 3.0  # seconds for closing what is open
 ECHO: Final = 0.2  # seconds; GNU `timeout` signals its child, and then the child's group
+HOOK: Final = 0.05  # seconds for Python to leave a finalizer's hook, which must not be interrupted
 IN_FLIGHT: Final = (
     "requests in flight are finished first, as they are paid for; a second signal ends at once"
 )
@@ -69,7 +71,7 @@ class Signals:
         self.ending = _Ending()
         self._deaf_until = self._deadline = float("-inf")
         self._pokes = 0  # signals that we send ourselves
-        self.is_cut = self._is_raised = self._is_closed = False
+        self.is_cut = self._is_raised = self._is_swallowed = self._is_closed = False
         self._sentence = ""  # to be printed
         self._lock = threading.RLock()  # a handler may interrupt a handler
         self._wake, self._woken = os.pipe()
@@ -78,6 +80,7 @@ class Signals:
         self._main = threading.main_thread().ident or 0
         self._before = {number: signal.signal(number, self._handle) for number in NAMES}
         self._fd_before = signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
+        self._hook_before, sys.unraisablehook = sys.unraisablehook, self._unraisable
         self._thread = threading.Thread(target=self._watch, name="signals", daemon=True)
         self._thread.start()
 
@@ -86,6 +89,7 @@ class Signals:
         signal.set_wakeup_fd(self._fd_before)
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        sys.unraisablehook = self._hook_before
         self._is_closed = True
         os.write(self._woken, _POKE)
         self._thread.join()
@@ -101,6 +105,14 @@ class Signals:
             self._is_raised = True
             raise Stopped(self.number)
 
+    def _unraisable(self, found: "sys.UnraisableHookArgs") -> None:
+        """Have the thread interrupt again what goes on after a finalizer that was interrupted."""
+        if not isinstance(found.exc_value, Stopped):
+            self._hook_before(found)
+            return
+        self._is_raised, self._is_swallowed = False, True
+        os.write(self._woken, _POKE)
+
     def _watch(self) -> None:
         while not self._is_closed:
             left = self._deadline - time.monotonic()
@@ -110,9 +122,17 @@ class Signals:
             self._tell()
             if self.is_cut and time.monotonic() >= self._deadline:
                 self._exit()
-            if self.is_cut and not (was_cut or self._is_raised or self._is_closed):
-                self._pokes += 1
-                signal.pthread_kill(self._main, self.number)  # it may sleep, or wait for a socket
+            is_new = self.is_cut and (self._is_swallowed or not was_cut)
+            if is_new and not (self._is_raised or self._is_closed):
+                self._poke()
+
+    def _poke(self) -> None:
+        """Interrupt the main thread, which may sleep or wait for a socket."""
+        if self._is_swallowed:
+            time.sleep(HOOK)
+            self._is_swallowed = False
+        self._pokes += 1
+        signal.pthread_kill(self._main, self.number)
 
     def _take(self) -> None:
         """Take the signals that have come; both threads do, as either may be the first to know."""

@@ -208,3 +208,25 @@ assert signal.set_wakeup_fd(-1) == -1
 assert len(threading.enumerate()) == 1
 """)
     assert (code, err) == (0, "")
+
+
+FINALIZER = """
+import os, signal, time
+from reviewstream.cli.signals import obeying
+
+class Busy:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        while True:
+            time.sleep(0.01)
+
+with obeying():
+    busy = Busy()
+    del busy
+    time.sleep(60)
+"""
+
+
+def test_a_signal_that_comes_in_a_finalizer_ends_what_runs_after_it() -> None:
+    with child(FINALIZER) as process:
+        assert end_of(process) == stopped_by(signal.SIGTERM)
