@@ -20,7 +20,7 @@ def attempt(sink: TransactionalSink, task: Marker, records: Iterable[OutgoingRec
         Whether it wrote the records.
 
     Raises:
-        ConfigError: See `core.markers.is_written`.
+        ConfigError: See `core.delivery.markers.is_written`.
         ReviewStreamError: See `TransactionalSink`.
     """
     # Fence first: an attempt presumed dead could otherwise commit after the marker is read.

@@ -53,7 +53,7 @@ class Tally:
         return sorted({month for month, *_ in self._counts if month})
 
     def cells(self, month: str | None = None) -> Cells:
-        """Return the counts of one month, or of all months if `month` is None."""
+        """Return the counts of one month, or of all months by default."""
         found: Counter[tuple[Sentiment, Sentiment]] = Counter()
         for (of, expected, label), documents in self._counts.items():
             if month in {None, of}:

@@ -62,7 +62,7 @@ class Controlled(Struct, Generic[T], frozen=True):
 
 
 def with_controls(texts: Sequence[str]) -> Controlled[str]:
-    """Return the texts of a pack with control texts inserted; a single text gets none.
+    """Return the texts of a pack with control texts inserted; a single text is returned alone.
 
     The same texts get the same controls at the same places, so that requests are reproducible.
     """

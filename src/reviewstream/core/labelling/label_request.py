@@ -84,7 +84,7 @@ class LabelRequest:
     Attributes:
         attempts: Requests made.
         charges: Costs of the requests, unusable answers included.
-        model: Model named in the last answer; empty if there is none.
+        model: Model named in the last answer; empty without an answer.
         request_id: Request id of the last answer, or None if the endpoint sent none.
     """
 

@@ -39,7 +39,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         lines: Lines of the file without blank ones.
         bad_lines: Lines that are not a valid review; they are rejected and cost nothing.
         copies: Reviews whose text occurs earlier in the file.
-        in_ledger: Texts whose label is in the ledger.
+        in_ledger: Texts with a label in the ledger.
         to_ask: Texts sent to the model.
         truncated: Texts of `to_ask` that are sent truncated.
         requests: Number of requests without retries.

@@ -61,7 +61,7 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
         model: Name of the model in requests.
         endpoint: Address of the endpoint for messages.
         ledger_name: Name of the model in the ledger; empty: the same as `model`.
-        prompt_version: A version of `core.prompts`.
+        prompt_version: A version of `core.labelling.prompts`.
         tokens_per_label: Maximum answer tokens per review, hidden tokens excluded.
         generation: 0 to 999, written into every label.
         concurrency: Maximum number of requests in flight.
@@ -71,7 +71,7 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
         max_attempts: Failed requests for a single review before it may be rejected.
         max_wait: Maximum seconds between two attempts.
         startup_timeout: Seconds until a run ends if its endpoint has never answered.
-        controls: Hide control texts in packs; see `core.controls`.
+        controls: Hide control texts in packs; see `core.labelling.controls`.
         prices: Prices of the model's tokens in the standard tier.
         price_factor: Price of `options.service_tier` relative to the standard tier; None if
             unknown.

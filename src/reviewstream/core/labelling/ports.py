@@ -62,7 +62,7 @@ class LedgerKey(Struct, frozen=True, kw_only=True):
 
     Attributes:
         model: Name of the requested model, as set by `openai.ledger_name`.
-        prompt_version: Version number in `core.prompts`.
+        prompt_version: Version number in `core.labelling.prompts`.
         text_sha256: SHA-256 of the text as sent, in UTF-8; 32 bytes.
     """
 
@@ -136,7 +136,7 @@ class LabelLedger(Protocol):
 
 
 class LedgerArchive(LabelLedger, Protocol):
-    """A ledger whose entries can be listed and removed."""
+    """A ledger that can list and remove its entries."""
 
     def entries(self) -> Iterator[tuple[LedgerKey, LedgerEntry]]:
         """Return all entries present at the start of the call, in no particular order."""
@@ -210,7 +210,7 @@ class LimitStore(Protocol):
     """A store of the state that all clients of a model share: pace and budgets."""
 
     def apply(self, operation: Operation, terms: LimitKey) -> Reply:
-        """Apply an operation of `core.limits` atomically, at the time of the store's clock.
+        """Apply an operation of `core.labelling.limits` atomically, at the time of the store.
 
         Raises:
             TransientError: The store is unavailable or busy.

@@ -210,7 +210,7 @@ def as_sent(text: str) -> str:
 
 
 def _answer_schema(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the schema of `{"labels": [{field: ...}, ...]}`; `core.answers` reads it."""
+    """Return the schema of `{"labels": [{field: ...}, ...]}`; see `core.labelling.answers`."""
     label = {
         "type": "object",
         "properties": fields,

@@ -31,7 +31,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     """One line of the report.
 
     Attributes:
-        fix: Suggested action; empty if there is none, or if `detail` contains it.
+        fix: Suggested action; empty if no action is needed, or if `detail` contains it.
     """
 
     name: str
@@ -222,7 +222,7 @@ def _efforts(found: Capabilities) -> Finding:
 
 
 def _hidden_words(trial: Trial) -> str:
-    """Return the number of hidden tokens as words; empty if there are none or the answer is cut."""
+    """Return the number of hidden tokens as words; empty for 0, or if the answer is cut."""
     if trial.answer is None or trial.outcome is Outcome.CUT:
         return ""
     tokens = hidden_tokens(trial.answer)

@@ -17,7 +17,7 @@ def lower_case(headers: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def rate_limits(headers: Mapping[str, str], dialect: Dialect) -> RateLimits | None:
-    """Return the rate limits per minute that headers report, or None if there are none.
+    """Return the rate limits per minute that headers report, or None.
 
     A limit for more than a minute is not a rate: most of a day's requests may be sent in an hour.
     Values of 0 or less are ignored: the endpoint does not know its limit, or access is blocked.

@@ -58,7 +58,7 @@ class Pace(Struct, frozen=True, kw_only=True):
 
     Attributes:
         at: Seconds since 1970.
-        factor: Share of the limit in use.
+        factor: Factor applied to the limit, or to the estimated rate.
         pause: Seconds in which no request may be sent.
         calm: Seconds in which refusals are ignored.
         guess: Estimated requests per second after a refusal without known limits; 0 before.
