@@ -1,6 +1,6 @@
 """Markers: a Spark task commits one with its records, so that a retry writes nothing twice.
 
-`docs/decisions/0013-exactly-once.md` has the proof.
+`docs/decisions/0013-exactly-once.md` explains why this holds.
 """
 
 import hashlib
