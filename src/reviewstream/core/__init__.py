@@ -1,1 +1,1 @@
-"""Records and rules, a folder for each feature: no I/O, no clock, no chance, no vendor."""
+"""Records and rules, one package per feature: no I/O, clock, randomness or vendor."""

@@ -1,4 +1,4 @@
-"""Exactly once: one task's records in one transaction, with a marker that a replay finds."""
+"""Exactly-once writes: one task's records in one transaction, with a marker that replays read."""
 
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing, suppress
@@ -12,18 +12,18 @@ Attempt: TypeAlias = Generator[None, None, bool]
 
 
 def attempt(sink: TransactionalSink, task: Marker, records: Iterable[OutgoingRecord]) -> Attempt:
-    """Write a task's records unless they are written; a generator, so that tests may crash it.
+    """Write a task's records unless they are written; a generator, so that tests can crash it.
 
-    It yields wherever a process may die or another attempt at the same task may come between.
+    It yields wherever a process may die or another attempt at the same task may intervene.
 
     Returns:
-        Whether it wrote.
+        Whether it wrote the records.
 
     Raises:
-        ConfigError: See `core.markers.is_written`.
+        ConfigError: See `core.delivery.markers.is_written`.
         ReviewStreamError: See `TransactionalSink`.
     """
-    # In this order: an attempt that is thought dead could commit between the look and the fence.
+    # Fence first: an attempt presumed dead could otherwise commit after the marker is read.
     sink.fence()
     yield
     last = sink.marker()
@@ -38,9 +38,9 @@ def attempt(sink: TransactionalSink, task: Marker, records: Iterable[OutgoingRec
         yield
         sink.commit(task)
     except TransientError:
-        raise  # the next attempt's fence undoes it
+        raise  # the fence of the next attempt aborts it
     except Exception:
-        # Whoever reads waits for the end of an open transaction; nobody tries this one again.
+        # Abort: readers wait for the end of an open transaction, and this one is not retried.
         with suppress(ReviewStreamError):
             sink.abort()
         raise
@@ -53,16 +53,16 @@ def deliver(
     records: Iterable[OutgoingRecord],
     wait: Callable[[TransientError], None],
 ) -> bool:
-    """Write a task's records exactly once, trying again while that may help.
+    """Write a task's records exactly once; retry after transient errors.
 
     Args:
-        open_sink: Called for each attempt; a `TransientError` of its own fails the attempt.
-        task: Its marker.
-        records: All of the task's; looked through anew in each attempt.
-        wait: Called after each failed attempt; it raises when it was the last.
+        open_sink: Called for each attempt; a `TransientError` that it raises fails the attempt.
+        task: The task's marker.
+        records: All records of the task; iterated again in each attempt.
+        wait: Called after each failed attempt; it raises after the last one.
 
     Returns:
-        Whether they were written now; otherwise they were there already.
+        Whether the records were written now; otherwise they were already there.
     """
     while True:
         try:

@@ -21,22 +21,22 @@ from reviewstream.errors import PermanentError
 
 MAGIC: Final = 0
 _HEADER: Final = struct.Struct(">bI")
-_KEPT: Final = (bytes, datetime)  # fastavro takes these as they are
+_KEPT: Final = (bytes, datetime)  # fastavro encodes these itself
 
 
 class AvroEncodeError(PermanentError):
-    """A record does not fit its schema."""
+    """Raised when a record does not fit its schema."""
 
 
 class AvroDecodeError(PermanentError):
-    """Bytes are not a Confluent-framed record of the schema."""
+    """Raised when bytes are not a Confluent-framed record of the schema."""
 
 
 class AvroCodec:
-    """Encodes and decodes the records of one schema.
+    """An encoder and decoder for the records of one schema.
 
-    The same record always gives the same bytes. A codec has no state but its parsed schema, so it
-    may be shared by threads.
+    Encoding is deterministic. A codec has no state except its parsed schema, so threads may share
+    it.
     """
 
     def __init__(self, schema: str) -> None:
@@ -47,8 +47,8 @@ class AvroCodec:
         """Return the record with its header.
 
         Args:
-            record: Fields by name; times are aware datetimes. Further keys are ignored.
-            schema_id: What the registry answered for this schema, at least 0.
+            record: Fields by name; times are aware datetimes. Other keys are ignored.
+            schema_id: Id of this schema in the registry, at least 0.
 
         Raises:
             AvroEncodeError: A field is missing, mistyped or out of range.
@@ -66,12 +66,12 @@ class AvroCodec:
 
         Args:
             data: Value of a Kafka record.
-            writer: The schema that it was written with, if that is not this codec's. As with ours,
-                nothing in it may come twice: see `is_finite`.
+            writer: Schema that the record was written with, if it differs from the codec's. It must
+                be finite, as ours are: see `is_finite`.
 
         Raises:
             AvroDecodeError: Wrong header, a writer's schema that is not Avro or not finite, or data
-                that does not fit the schema. Nothing else.
+                that does not fit the schema. No other error is raised.
         """
         schema_id = schema_id_of(data)
         body = BytesIO(data)
@@ -79,7 +79,7 @@ class AvroCodec:
         try:
             schema = self._schema if writer is None else _finite(writer)
             record = fastavro.schemaless_reader(body, schema, self._schema)
-        except Exception as err:  # bytes from outside make fastavro raise a dozen types
+        except Exception as err:  # fastavro raises a dozen types for untrusted bytes
             raise AvroDecodeError(f"not a {self.name}: {type(err).__name__}: {err}") from err
         if not isinstance(record, dict):
             raise AvroDecodeError(f"not a {self.name}: a {type(record).__name__}")
@@ -92,7 +92,7 @@ def schema_id_of(data: bytes) -> int:
     """Return the schema id in the header of a Kafka record's value.
 
     Raises:
-        AvroDecodeError: There is no such header.
+        AvroDecodeError: The header is missing or wrong.
     """
     if len(data) < _HEADER.size:
         raise AvroDecodeError(f"{len(data)} bytes, too short for Confluent's header of 5")
@@ -103,23 +103,23 @@ def schema_id_of(data: bytes) -> int:
 
 
 def to_avro(record: LabelledReview | RejectedReview) -> dict[str, Any]:
-    """Return a record as its schema's fields."""
+    """Return a record as the fields of its schema."""
     fields: dict[str, Any] = msgspec.to_builtins(record, builtin_types=_KEPT)
     return fields
 
 
 def labelled_of_avro(fields: Mapping[str, Any]) -> LabelledReview:
-    """Return the labelled review that a decoded record is."""
+    """Return the labelled review for a decoded record."""
     return msgspec.convert(fields, LabelledReview, builtin_types=_KEPT)
 
 
 def rejected_of_avro(fields: Mapping[str, Any]) -> RejectedReview:
-    """Return the rejected review that a decoded record is."""
+    """Return the rejected review for a decoded record."""
     return msgspec.convert(fields, RejectedReview, builtin_types=_KEPT)
 
 
 def labelled_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a labelled row of Spark as its schema's fields."""
+    """Return a labelled row of Spark as the fields of its schema."""
     provenance = row["provenance"]
     return {
         **row,
@@ -129,9 +129,9 @@ def labelled_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rejected_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a rejected row of Spark as its schema's fields."""
+    """Return a rejected row of Spark as the fields of its schema."""
     rejection = row["rejection"]
-    # Rows that were stored before version 2 do not know what was paid; then the default is written.
+    # Rows stored before version 2 have no cost; then the default is written.
     known = {name: value for name, value in rejection.items() if value is not None}
     return {
         **known,
@@ -141,7 +141,7 @@ def rejected_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _aware(time: datetime) -> datetime:
-    """Return the time with its zone: fastavro takes a naive one for local time, Spark means UTC."""
+    """Return the time with a zone: Spark's naive times are UTC; fastavro reads them as local."""
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
@@ -152,10 +152,10 @@ def _parsed(schema: str) -> Schema:
 
 @lru_cache(maxsize=64)
 def _finite(schema: str) -> Schema:
-    """Parse a schema from outside, if fastavro can be trusted with it.
+    """Parse an untrusted schema after checking that fastavro can decode it safely.
 
-    Its C code follows a recursive record until there is no more stack, and the process is gone; and
-    it counts to the end of an array of 2**40 items, each of no bytes.
+    fastavro's C code recurses without limit on a recursive record, which overflows the stack and
+    kills the process; and it iterates over an array of 2**40 items of no bytes each.
     """
     if not is_finite(json.loads(schema)):
         raise ValueError("the writer's schema has an array, a map or a type by its name")

@@ -1,4 +1,4 @@
-"""What a checkpoint belongs to: a query goes on where it was, or says why it cannot."""
+"""Checkpoint metadata: ensures that a checkpoint is used by the query that it belongs to."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -16,15 +16,16 @@ _SCHEMAS: Final[tuple[SchemaName, ...]] = ("labelled_review", "rejected_review")
 
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """What must stay the same while a checkpoint is used.
+    """Properties of a query that must not change while its checkpoint is used.
 
     Attributes:
-        version: Of this record.
+        version: Version of this format.
         query: Spark's id of the query; None until it was started.
-        stream: Name under which it writes to Kafka; None of a checkpoint from before it was kept.
-        account: Which pays for it unless `limits.account` says otherwise; likewise.
-        since: Newest micro-batch that was done when the stream got its name; -1 if there was none.
-        schemas: Avro schemas by name, as they were when the checkpoint was last used.
+        stream: Name under which it writes to Kafka; None in checkpoints older than this field.
+        account: Account that pays unless `limits.account` is set; None in checkpoints older than
+            this field.
+        since: Last micro-batch completed before the stream got its name; -1 if there was none.
+        schemas: Avro schemas by name, at the last use of the checkpoint.
     """
 
     version: int = VERSION
@@ -40,7 +41,7 @@ class Identity(Struct, frozen=True, kw_only=True):
 def identity_of(
     kafka: KafkaSettings, query: str | None, account: str | None = None, since: int = -1
 ) -> Identity:
-    """Return the identity that a query with these settings has."""
+    """Return the identity of a query with these settings."""
     return Identity(
         query=query,
         stream=kafka.stream_name,
@@ -58,14 +59,14 @@ def identity_text(identity: Identity) -> str:
 
 
 def read_identity(text: bytes | str, where: str) -> Identity:
-    """Read an identity.
+    """Parse an identity.
 
     Args:
-        text: As `identity_text` wrote it.
-        where: Name of its file.
+        text: Output of `identity_text`.
+        where: Name of the file, for errors.
 
     Raises:
-        ConfigError: It is none, or one of a later version.
+        ConfigError: The text is not an identity, or has a later version.
     """
     try:
         found = msgspec.json.decode(text, type=Identity)
@@ -83,15 +84,15 @@ def read_identity(text: bytes | str, where: str) -> Identity:
 
 
 def check_identity(recorded: Identity, now: Identity, checkpoint: str) -> None:
-    """Refuse to go on with a checkpoint that is another query's.
+    """Check that a checkpoint belongs to this query.
 
     Args:
-        recorded: What is beside the checkpoint.
-        now: What is about to start; its query is the one that the checkpoint names.
-        checkpoint: Its path.
+        recorded: Identity stored beside the checkpoint.
+        now: Identity of the query to start, with the query id of the checkpoint.
+        checkpoint: Path of the checkpoint, for errors.
 
     Raises:
-        ConfigError: They differ; the message names each difference, and the way out.
+        ConfigError: The identities differ; the message lists each difference and the remedy.
     """
     if differences := list(_differences(recorded, now)):
         raise ConfigError(
@@ -114,7 +115,7 @@ def _differences(recorded: Identity, now: Identity) -> Iterator[str]:
 
 
 def _problems(before: str, after: str | None) -> tuple[str, ...]:
-    """Return what keeps records before and after from being read with either schema."""
+    """Return the incompatibilities between two schemas, in either direction."""
     if after is None:
         return ("there is none",)
     older = incompatibilities(reader=after, writer=before)

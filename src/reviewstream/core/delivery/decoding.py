@@ -1,4 +1,4 @@
-"""Reads the records of our topics, whichever version of the schema they were written with."""
+"""Reader for the records of our topics, in any version of their schema."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, TypeVar
@@ -17,17 +17,17 @@ from reviewstream.core.schemas.files import SchemaName, schema_text
 from reviewstream.core.schemas.ports import SchemaRegistry
 from reviewstream.errors import ConfigError, FatalError, PermanentError
 
-SHOWN: Final = 20  # records named, of those that cannot be read
+SHOWN: Final = 20  # positions listed of unreadable records
 
 T = TypeVar("T")
 
 
 class Places:
-    """Counts places, and keeps the first of them.
+    """A counter of record positions that keeps the first ones.
 
     Attributes:
-        count: All of them.
-        first: `partition@offset` of the first.
+        count: Number of records.
+        first: `partition@offset` of the first records.
     """
 
     def __init__(self) -> None:
@@ -35,19 +35,19 @@ class Places:
         self.first: list[str] = []
 
     def add(self, record: StoredRecord) -> None:
-        """Count where a record is."""
+        """Count the position of a record."""
         self.count += 1
         if len(self.first) < SHOWN:
             self.first.append(f"{record.partition}@{record.offset}")
 
 
 class RecordReader(Generic[T]):
-    """Reads the records of one topic.
+    """A reader for the records of one topic.
 
     Args:
-        registry: Knows the schemas that they were written with.
-        name: Of today's schema.
-        convert: Makes a record of the schema's fields.
+        registry: Registry with the schemas that the records were written with.
+        name: Name of the current schema.
+        convert: Builds a record from the schema's fields.
     """
 
     def __init__(
@@ -59,15 +59,15 @@ class RecordReader(Generic[T]):
         self._writers: dict[int, str] = {}
 
     def read(self, record: StoredRecord, foreign: Callable[[StoredRecord], None]) -> T | None:
-        """Return what a record says; None if it deletes, or is none of ours.
+        """Return a decoded record; None for a deletion or a record that cannot be decoded.
 
         Args:
-            record: Of the topic.
-            foreign: Told a record that is none of ours.
+            record: Record of the topic.
+            foreign: Called with a record that cannot be decoded.
 
         Raises:
-            TransientError: the registry is away.
-            FatalError: it refuses us.
+            TransientError: The registry is unavailable.
+            FatalError: The registry refuses access.
         """
         if record.value is None:
             return None
@@ -88,10 +88,10 @@ class RecordReader(Generic[T]):
 
 
 def labelled_reader(registry: SchemaRegistry) -> RecordReader[LabelledReview]:
-    """Return a reader of the topic of labelled reviews."""
+    """Return a reader for the topic of labelled reviews."""
     return RecordReader(registry, "labelled_review", labelled_of_avro)
 
 
 def rejected_reader(registry: SchemaRegistry) -> RecordReader[RejectedReview]:
-    """Return a reader of the topic of rejections."""
+    """Return a reader for the topic of rejections."""
     return RecordReader(registry, "rejected_review", rejected_of_avro)

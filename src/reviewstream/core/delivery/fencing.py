@@ -1,4 +1,4 @@
-"""One writer at a time: what an earlier one has not written by now, it never will."""
+"""Fenced writing: only the newest writer of a name can write."""
 
 from contextlib import suppress
 
@@ -8,14 +8,14 @@ from reviewstream.errors import PermanentError, ReviewStreamError
 
 
 class FencedSink:
-    """`RecordSink` whose records become visible by `flush`, all at once.
+    """`RecordSink` whose records become visible together, by `flush`.
 
-    From the moment that it is made on, no earlier one of the same name can write: so what is not
-    on the topics then has to be written, and is written by nobody else.
+    Creating it fences all earlier sinks of the same name. Records that are not on the topics by
+    then have to be written, and no other sink writes them.
 
     Args:
-        sink: A new one; closed by whoever opened it.
-        name: Of whoever writes, for the marker.
+        sink: A new sink; the caller closes it.
+        name: Name of the writer, for the marker.
     """
 
     def __init__(self, sink: TransactionalSink, name: str) -> None:
@@ -37,10 +37,10 @@ class FencedSink:
             raise
 
     def flush(self) -> int:
-        """See `RecordSink.flush`; a refused record leaves nothing of the others either."""
+        """See `RecordSink.flush`; if a record is refused, none of the others becomes visible."""
         if not self._count:
             return 0
-        # Nobody looks for it: what is written is found on the topic itself.
+        # This marker is never read: written records are found on the topic itself.
         marker = Marker(query=self._name, batch=self._batch, count=self._count, checksum=0)
         try:
             self._sink.commit(marker)
@@ -52,7 +52,7 @@ class FencedSink:
         return written
 
     def _undo(self) -> None:
-        """End the transaction, as whoever reads the topics waits for its end."""
+        """Abort the transaction, because readers of the topics wait for its end."""
         self._count = 0
         with suppress(ReviewStreamError):
             self._sink.abort()

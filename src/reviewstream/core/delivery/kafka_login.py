@@ -1,4 +1,4 @@
-"""How librdkafka gets its tokens itself, by OpenID Connect's client credentials.
+"""Kafka login with OpenID Connect client credentials; librdkafka fetches the tokens.
 
 Source: librdkafka, "Configuration properties", `sasl.oauthbearer.*`.
 """
@@ -7,7 +7,7 @@ from reviewstream.settings import KafkaSettings, secret_value
 
 
 def oauth_login(settings: KafkaSettings) -> dict[str, str | None]:
-    """Return librdkafka's settings, the secret among them; nothing where no token is wanted."""
+    """Return librdkafka's settings, including the secret; empty if no token URL is set."""
     if settings.oauth_token_url is None:
         return {}
     return {

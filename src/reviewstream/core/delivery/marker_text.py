@@ -1,4 +1,4 @@
-"""A marker as text: the metadata of a committed offset in Kafka."""
+"""Markers as text, for the metadata of a committed offset in Kafka."""
 
 from typing import Final
 
@@ -25,10 +25,10 @@ def marker_text(marker: Marker) -> str:
 
 
 def marker_of(text: str) -> Marker:
-    """Read a marker.
+    """Parse a marker.
 
     Raises:
-        ConfigError: The text is none.
+        ConfigError: The text is not a marker.
     """
     try:
         read = msgspec.json.decode(text, type=_Text)

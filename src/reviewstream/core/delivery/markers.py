@@ -1,6 +1,6 @@
-"""The marker that a Spark task leaves beside its records: whoever comes later writes nothing twice.
+"""Markers: a Spark task commits one with its records, so that a retry writes nothing twice.
 
-`docs/decisions/0013-exactly-once.md` says why this holds.
+`docs/decisions/0013-exactly-once.md` explains why this holds.
 """
 
 import hashlib
@@ -16,13 +16,13 @@ _PREFIX: Final = "reviewstream"
 
 
 class Marker(Struct, frozen=True, kw_only=True):
-    """What one task of a micro-batch has written.
+    """The records that one task of a micro-batch has written.
 
     Attributes:
-        query: Spark's id of the query; it is in its checkpoint.
+        query: Spark's id of the query, from its checkpoint.
         batch: Number of the micro-batch.
-        count: Records.
-        checksum: `checksum` of where they come from.
+        count: Number of records.
+        checksum: `checksum` of the records' origins.
     """
 
     query: str
@@ -32,19 +32,19 @@ class Marker(Struct, frozen=True, kw_only=True):
 
 
 def checksum(origins: Iterable[str]) -> int:
-    """Return a number that is the same for the same origins in any order; below 2^32.
+    """Return an order-independent checksum of origins, below 2^32.
 
-    The sum of the checksums of parts, modulo 2^32, is that of all.
+    The checksum of a union is the sum of the checksums of its parts, modulo 2^32.
     """
     return sum(crc32(origin.encode()) for origin in origins) % (1 << 32)
 
 
 def writer_name(topic: str, stream: str, partition: int) -> str:
-    """Return the name that all attempts at one task of a stream share, in all its micro-batches.
+    """Return the name shared by all attempts at one task of a stream, in all its micro-batches.
 
     Args:
-        topic: Of the labelled reviews; it is legible in the name.
-        stream: Of any length.
+        topic: Topic of labelled reviews; it is legible in the name.
+        stream: Name of the stream, of any length.
         partition: Spark's number of the task.
     """
     digest = hashlib.sha256(stream.encode()).hexdigest()[:16]
@@ -55,12 +55,12 @@ def is_written(task: Marker, last: Marker | None) -> bool:
     """Say whether a task's records are on their topics already.
 
     Args:
-        task: What the task is about to write.
-        last: The last marker that its writer committed; None if there is none.
+        task: Marker of the records to be written.
+        last: The last marker committed by the task's writer, or None.
 
     Raises:
-        ConfigError: The marker is not of this query's past: nothing may be written, or records
-            would be lost or doubled.
+        ConfigError: The marker does not belong to this query's past. Writing would lose or
+            duplicate records.
     """
     if last is None:
         return False
@@ -77,15 +77,15 @@ def is_written(task: Marker, last: Marker | None) -> bool:
 
 
 def check_past(query: str | None, batch: int, last: Marker) -> None:
-    """See that a marker is of a micro-batch's own query, and not of its future.
+    """Check that a marker belongs to the same query and not to a later micro-batch.
 
     Args:
         query: Spark's id of the query that is about to write; None if it has none yet.
         batch: Number of its micro-batch.
-        last: A marker that is there under its stream's name.
+        last: A marker found under its stream's name.
 
     Raises:
-        ConfigError: It is not: the checkpoint was lost, or is an old copy.
+        ConfigError: The check failed: the checkpoint was lost, or is an old copy.
     """
     if last.query != query:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Kafka, as delivery needs it."""
+"""Ports of delivery: Kafka."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -19,44 +19,44 @@ class OutgoingRecord(Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class RecordSink(Protocol):
-    """Writes records to a log."""
+    """A writer of records to a log."""
 
     def write(self, record: OutgoingRecord) -> None:
-        """Queue a record; waits while the queue is full.
+        """Queue a record; block while the queue is full.
 
         Raises:
-            TransientError: the queue stays full, or nobody takes what is in it.
-            PermanentError: the record is too large, or the topic does not exist.
+            TransientError: The queue stays full, because records are not acknowledged.
+            PermanentError: The record is too large, or the topic does not exist.
         """
         ...
 
     def flush(self) -> int:
-        """Wait until everything queued is acknowledged, and return how many records were.
+        """Wait until all queued records are acknowledged, and return their number.
 
         Raises:
-            TransientError: some records were not acknowledged in time.
-            PermanentError: a record was refused.
+            TransientError: Some records were not acknowledged in time.
+            PermanentError: A record was refused.
         """
         ...
 
 
 class TransactionalSink(Protocol):
-    """Writes records and a marker together, or none of them. Of a name, one at a time can write.
+    """A sink that writes records and a marker atomically. Only one sink per name can be active.
 
-    Every method raises a `TransientError` where another sink of the name has been fenced in since,
-    or the log is away: a new sink may succeed.
+    Every method raises a `TransientError` if another sink of the name has fenced this one, or if
+    the log is unavailable: a new sink may succeed.
     """
 
     def fence(self) -> None:
-        """Shut out every other sink of this name, and undo what it has not committed."""
+        """Fence all other sinks of this name, and abort their open transactions."""
         ...
 
     def marker(self) -> Marker | None:
-        """Return the marker that was committed last under this name, or None."""
+        """Return the last marker committed under this name, or None."""
         ...
 
     def begin(self) -> None:
-        """Begin a transaction; after `fence`."""
+        """Begin a transaction; call `fence` first."""
         ...
 
     def write(self, record: OutgoingRecord) -> None:
@@ -64,28 +64,29 @@ class TransactionalSink(Protocol):
         ...
 
     def commit(self, marker: Marker) -> None:
-        """Make the records and the marker visible, all at once.
+        """Make the records and the marker visible atomically.
 
         Raises:
-            TransientError: not done, or nobody knows: the next sink of the name will see.
-            PermanentError: a record was refused; nothing is visible.
+            TransientError: Not committed, or the outcome is unknown: the next sink of the name can
+                tell.
+            PermanentError: A record was refused; nothing is visible.
         """
         ...
 
     def abort(self) -> None:
-        """End the transaction without a trace."""
+        """Abort the transaction; nothing of it becomes visible."""
         ...
 
     def close(self) -> None:
-        """Free the connections; a transaction that is open stays so until somebody fences."""
+        """Close the connections; an open transaction stays open until the next fence."""
         ...
 
 
 class StoredRecord(Struct, frozen=True, kw_only=True):
-    """One Kafka record as it was read.
+    """One Kafka record as read.
 
     Attributes:
-        stored_at: UTC, to the millisecond; None if the log does not say.
+        stored_at: UTC, to the millisecond; None if the log does not report it.
     """
 
     topic: str
@@ -98,26 +99,25 @@ class StoredRecord(Struct, frozen=True, kw_only=True):
 
 
 class RecordLog(Protocol):
-    """Keeps records in topics (Kafka), seen from outside of the stream."""
+    """A log of records in topics (Kafka), used outside the stream."""
 
     def ensure(self, topics: Sequence[str]) -> Sequence[str]:
-        """Create the topics that do not exist, and return those."""
+        """Create the topics that do not exist, and return those created."""
         ...
 
     def end_offsets(self, topic: str) -> Mapping[int, int]:
         """Return the offset after the last record of each partition.
 
         Raises:
-            PermanentError: no such topic.
+            PermanentError: There is no such topic.
         """
         ...
 
     def read_all(self, topic: str) -> Iterator[StoredRecord]:
-        """Read every committed record that was there at the start of the call.
+        """Yield every committed record present at the start of the call.
 
         Raises:
-            PermanentError: no such topic.
-            TransientError: the log stopped answering, or records are hidden by a transaction that
-                nobody ends.
+            PermanentError: There is no such topic.
+            TransientError: The log stopped answering, or an open transaction hides records.
         """
         ...

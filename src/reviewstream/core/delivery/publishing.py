@@ -1,4 +1,4 @@
-"""Labelled and rejected reviews as records of their topics."""
+"""Publishing of labelled and rejected reviews as Kafka records."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Headers: TypeAlias = tuple[tuple[str, bytes], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topics:
-    """Where the records go, and the ids of the schemas that their values are written with."""
+    """Topics of the records, and ids of the schemas of their values."""
 
     labelled: str
     labelled_id: int
@@ -29,7 +29,7 @@ class Topics:
 
 
 class Encoder:
-    """Makes records of their topics."""
+    """An encoder of reviews as Kafka records."""
 
     def __init__(self, topics: Topics) -> None:
         self._topics = topics
@@ -65,7 +65,7 @@ def origin_text(origin: Mapping[str, Any]) -> str:
 
 
 class Publisher:
-    """Writes to the topics; what was written is there for certain after `flush`."""
+    """A writer to the topics; records are durable after `flush`."""
 
     def __init__(self, topics: Topics, sink: RecordSink) -> None:
         self._encoder = Encoder(topics)
@@ -81,9 +81,9 @@ class Publisher:
         """Queue a record; see `RecordSink.write`.
 
         Args:
-            outcome: What became of a line.
-            cause: What it was made from, if not from its line.
-            place: Of the record that it was made from; see `core.lineage`.
+            outcome: Labelled or rejected review.
+            cause: Cause of the record, if it was not made from its line.
+            place: Place of the record that it was made from; see `core.records.lineage`.
         """
         headers = () if cause is Cause.LINE else (cause_header(cause, place),)
         labelled = isinstance(outcome, LabelledReview)
@@ -91,7 +91,7 @@ class Publisher:
         self._sink.write(encode(to_avro(outcome), headers))
 
     def flush(self) -> int:
-        """Wait until everything queued is acknowledged; see `RecordSink.flush`."""
+        """Wait until all queued records are acknowledged; see `RecordSink.flush`."""
         return self._sink.flush()
 
 
@@ -101,7 +101,7 @@ def find_topics(
     """Return the topics, with the schemas' ids from the registry.
 
     Raises:
-        ConfigError: The registry does not know a schema.
+        ConfigError: A schema is not registered.
     """
     if settings.auto_register:
         register_schemas(registry, kafka)

@@ -1,1 +1,1 @@
-"""Evaluation: labels compared with what was expected of them."""
+"""Evaluation: labels compared with expected labels."""

@@ -1,4 +1,4 @@
-"""Labels against what they should be: the stars of their reviews, or a person's labels."""
+"""Evaluation of labels against the stars of their reviews, or against gold labels."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,19 +16,19 @@ from reviewstream.core.records.reviews import Sentiment
 from reviewstream.core.transport.framing import Line, Oversized
 from reviewstream.errors import PermanentError
 
-PAGE: Final = 1_000  # documents that are asked for at once
-STARS: Final = 100  # different numbers of stars that are told apart, at most
+PAGE: Final = 1_000  # documents requested at once
+STARS: Final = 100  # maximum number of distinct star values
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _MONTH: Final = re.compile(r"\d{4}-\d\d")
 
 
 class Evaluation(Struct, frozen=True, kw_only=True):
-    """Labels, counted against what is expected.
+    """Counts of labels by expected label.
 
     Attributes:
         against: `stars` or `gold`.
-        missing: Gold labels whose review is not in the index.
+        missing: Gold labels without a review in the index.
     """
 
     against: str
@@ -37,7 +37,7 @@ class Evaluation(Struct, frozen=True, kw_only=True):
 
 
 class _Given(Struct, frozen=True):
-    """A line of a file: a labelled review, or a review's id and the label that it should have."""
+    """A line of a file: a labelled review, or a review's id with its expected label."""
 
     sentiment: Sentiment
     review_id: str = ""
@@ -103,11 +103,11 @@ _decoder = msgspec.json.Decoder(_Given)
 
 
 def evaluate_index(index: SearchIndex, *, prompt_version: int | None = None) -> Evaluation:
-    """Count the documents of the index by their labels and stars. The index itself does it.
+    """Count the documents of the index by label and stars, with an aggregation in the index.
 
     Args:
-        index: Where the documents are.
-        prompt_version: Only labels of this version.
+        index: Search index.
+        prompt_version: Restricts the count to labels of this version.
     """
     found = index.search(evaluation_body(prompt_version), _Counted).aggregations
     tally = Tally()
@@ -119,16 +119,16 @@ def evaluate_index(index: SearchIndex, *, prompt_version: int | None = None) -> 
 def evaluate_file(
     lines: Iterable[Line | Oversized], open_index: Callable[[], SearchIndex], name: str
 ) -> Evaluation:
-    """Count the reviews of a file by their labels.
+    """Count the reviews of a file by label.
 
     Args:
-        lines: Labelled reviews, whose stars say what is expected; or a review's id and the label
-            that it should have, to be compared with the one in the index.
+        lines: Labelled reviews with stars, which give the expected label; or ids of reviews with
+            their expected label, to be compared with the label in the index.
         open_index: Called if the index is needed.
-        name: Of the file, for errors.
+        name: Name of the file, for errors.
 
     Raises:
-        PermanentError: a line is neither, or not of the kind of the first.
+        PermanentError: A line has neither form, or another form than the first.
     """
     numbered = enumerate(lines, 1)
     given = (one for number, line in numbered for one in _read(f"{name}, line {number}", line))
@@ -141,7 +141,7 @@ def evaluate_file(
         return _evaluate_gold(all_alike, open_index())
     tally = Tally()
     for one in all_alike:
-        assert one.stars is not None  # noqa: S101 - of its kind
+        assert one.stars is not None  # noqa: S101 - checked by `_of_one_kind`
         tally.add(suggested(one.stars), one.sentiment, month=_month(one.written_at or one.date))
     return Evaluation(against=kind, tally=tally)
 
@@ -223,11 +223,11 @@ def _documents(index: SearchIndex, ids: Sequence[str]) -> dict[str, _Document]:
 
 
 def _month(written_at: object) -> str:
-    """Return the month of a time in milliseconds or as ISO 8601; empty if it is neither."""
+    """Return the month of a time in milliseconds or in ISO 8601; empty for other values."""
     if isinstance(written_at, int):
         try:
             return (EPOCH + timedelta(milliseconds=written_at)).isoformat()[:7]
-        except OverflowError:  # a year that no calendar of Python's has
+        except OverflowError:  # a year outside of Python's calendar
             return ""
     found = _MONTH.match(written_at) if isinstance(written_at, str) else None
     return found[0] if found else ""

@@ -1,6 +1,6 @@
-"""The configuration of the connector that brings `reviews.labelled` into the index.
+"""Configuration of the connector that writes `reviews.labelled` to the index.
 
-The keys are those of Confluent's Elasticsearch sink; the testbed's connector takes the same.
+The keys are those of Confluent's Elasticsearch sink; the testbed's connector accepts the same.
 
 Source: Confluent, "Elasticsearch Service Sink Connector: configuration reference"; Apache Kafka,
 "Sink connector configs".
@@ -17,16 +17,16 @@ from reviewstream.settings import (
     secret_value,
 )
 
-RESTING: Final = frozenset({"PAUSED", "STOPPED"})  # states in which a connector moves nothing
-_OTHER_VERSION: Final = "media_type_header_exception"  # Elasticsearch does not speak the sink's
+RESTING: Final = frozenset({"PAUSED", "STOPPED"})  # states of an idle connector
+_OTHER_VERSION: Final = "media_type_header_exception"  # another Elasticsearch version
 
 
 def connector_advice(state: str, failure: str = "") -> str:
-    """Return what to do about a connector; empty if nothing is known.
+    """Return advice about a connector's state, or an empty string.
 
     Args:
-        state: Connect's word for it.
-        failure: What it failed with, if it did.
+        state: State of the connector as reported by Connect.
+        failure: Message of its failure, or empty.
 
     Source: Confluent, "Elasticsearch Service Sink Connector: changelog", version 16.0.0.
     """
@@ -41,7 +41,7 @@ def connector_advice(state: str, failure: str = "") -> str:
 
 
 def connector_config(settings: Settings) -> dict[str, str]:
-    """Return the connector's configuration; what `settings.connect.connector` says wins."""
+    """Return the connector's configuration; keys of `settings.connect.connector` override it."""
     return (
         _reading(settings)
         | _writing(settings.elasticsearch, settings.kafka.labelled_topic)
@@ -51,7 +51,7 @@ def connector_config(settings: Settings) -> dict[str, str]:
 
 
 def without_secrets(config: dict[str, str]) -> dict[str, str]:
-    """Return a configuration that may be shown."""
+    """Return a configuration with its secrets masked."""
     return {
         name: "***" if is_secret(name) or _has_login(value) else value
         for name, value in config.items()
@@ -59,7 +59,7 @@ def without_secrets(config: dict[str, str]) -> dict[str, str]:
 
 
 def _has_login(value: str) -> bool:
-    """Say whether a value may be a URL with a password in it."""
+    """Say whether a value may be a URL that contains a password."""
     return "://" in value and "@" in value
 
 
@@ -70,7 +70,7 @@ def _reading(settings: Settings) -> dict[str, str]:
         "connector.class": settings.connect.connector_class,
         "tasks.max": "1",
         "topics": settings.kafka.labelled_topic,
-        # A transaction that was rolled back must not reach the index.
+        # Records of an aborted transaction must not reach the index.
         "consumer.override.isolation.level": "read_committed",
         "consumer.override.auto.offset.reset": "earliest",
         "key.converter": "org.apache.kafka.connect.storage.StringConverter",
@@ -79,8 +79,8 @@ def _reading(settings: Settings) -> dict[str, str]:
 
 
 def _converter(registry: RegistrySettings, own: dict[str, str]) -> dict[str, str]:
-    """Return what every Avro converter needs to know; other converters ignore it."""
-    # Who logs in another way there is not given our way too: Confluent's refuses two.
+    """Return the registry settings of Avro converters; other converters ignore them."""
+    # If the user configures another login, ours is left out: Confluent's converter refuses two.
     other = "bearer.auth." if registry.token is None else "basic.auth."
     login = {} if any(name.startswith(other) for name in own) else _login(registry)
     return {"schema.registry.url": registry.url} | login | own
@@ -105,7 +105,7 @@ def _login(registry: RegistrySettings) -> dict[str, str]:
 def _writing(elasticsearch: ElasticsearchSettings, topic: str) -> dict[str, str]:
     config = {
         "connection.url": elasticsearch.url,
-        # Our template owns the mapping: the connector creates and infers nothing.
+        # The template defines the mapping: the connector creates and infers nothing.
         "external.resource.usage": "ALIAS_INDEX",
         "topic.to.external.resource.mapping": f"{topic}:{elasticsearch.index}",
         "schema.ignore": "true",
@@ -121,14 +121,14 @@ def _writing(elasticsearch: ElasticsearchSettings, topic: str) -> dict[str, str]
 
 
 def _errors(settings: Settings) -> dict[str, str]:
-    """Return where a record goes that cannot be converted or indexed."""
+    """Return the error settings: dead letter topic and retries."""
     return {
         "behavior.on.malformed.documents": "warn",
         "errors.tolerance": "all",
         "errors.deadletterqueue.topic.name": settings.kafka.dead_letter_topic,
         "errors.deadletterqueue.topic.replication.factor": str(settings.kafka.replication_factor),
         "errors.deadletterqueue.context.headers.enable": "true",
-        "drop.invalid.message": "true",  # it is in the dead letter topic; the others go on
+        "drop.invalid.message": "true",  # it is in the dead letter topic; others continue
         "max.retries": "10",
         "retry.backoff.ms": "500",
         "connection.timeout.ms": "5000",

@@ -1,4 +1,4 @@
-"""The index's strict mapping, derived from the Avro schema: what is published can be indexed.
+"""Strict mapping of the index, derived from the Avro schema: all published records can be indexed.
 
 Source: Elasticsearch, "Field data types".
 """
@@ -25,10 +25,10 @@ _PLAIN: Final[Mapping[str, Mapping[str, Any]]] = {
 
 
 def index_mapping(schema: str) -> dict[str, Any]:
-    """Return the mapping of an index of such records; a field it does not name is refused.
+    """Return the mapping for records of a schema; the index refuses unmapped fields.
 
     Raises:
-        PermanentError: The schema has a type that we do not index; names the field.
+        PermanentError: The schema has a type without a mapping; the message names the field.
     """
     return {"dynamic": "strict", **_object(json.loads(schema), "$")}
 
@@ -36,9 +36,9 @@ def index_mapping(schema: str) -> dict[str, Any]:
 def mapping_drift(
     wanted: Mapping[str, Any], actual: Mapping[str, Any], path: str = "$"
 ) -> tuple[str, ...]:
-    """Return how an index's mapping differs from the wanted one: one line a field, path first.
+    """Return the differences between an index's mapping and the wanted one: one line per field.
 
-    Elasticsearch leaves defaults out and writes booleans as text: both are taken for equal.
+    Elasticsearch omits defaults and returns booleans as text: both count as equal.
     """
     properties: Mapping[str, Any] = wanted.get("properties", {})
     there: Mapping[str, Any] = actual.get("properties", {})
@@ -78,7 +78,7 @@ def _field(name: str, schema: Any, path: str) -> dict[str, Any]:  # noqa: ANN401
 
 
 def _nullable(name: str, branches: list[Any], path: str) -> dict[str, Any]:
-    """Return the mapping of a union with null: every field of an index may be missing."""
+    """Return the mapping of a union with null: every field of an index is optional."""
     others = [branch for branch in branches if branch != "null"]
     if len(others) != 1:
         raise PermanentError(f"{path}: a union of {len(others)} types has no mapping in the index")

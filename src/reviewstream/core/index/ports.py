@@ -1,4 +1,4 @@
-"""Kafka Connect and the search index."""
+"""Ports of the index: Kafka Connect and the search index."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, TypeVar
@@ -9,12 +9,12 @@ T = TypeVar("T")
 
 
 class ConnectorStatus(Struct, frozen=True, kw_only=True):
-    """A connector and its tasks.
+    """Status of a connector and its tasks.
 
     Attributes:
         state: RUNNING, FAILED, PAUSED, STOPPED, UNASSIGNED, ...
         tasks: State of each task.
-        trace: First failure's stack trace, or None.
+        trace: Stack trace of the first failure, or None.
     """
 
     name: str
@@ -24,18 +24,19 @@ class ConnectorStatus(Struct, frozen=True, kw_only=True):
 
 
 class ConnectCluster(Protocol):
-    """Runs connectors (Kafka Connect's REST API)."""
+    """A cluster that runs connectors (Kafka Connect's REST API)."""
 
     def apply(self, name: str, config: Mapping[str, str]) -> None:
-        """Create or update a connector; one that is paused or stopped stays so.
+        """Create or update a connector; a paused or stopped one is not resumed.
 
         Raises:
-            ConfigError: Connect refuses the configuration; names each setting and why.
+            ConfigError: Connect refuses the configuration; the message lists each setting with its
+                error.
         """
         ...
 
     def validate(self, config: Mapping[str, str]) -> Mapping[str, str]:
-        """Return setting -> error; empty if the configuration is valid."""
+        """Return errors by setting; empty if the configuration is valid."""
         ...
 
     def status(self, name: str) -> ConnectorStatus | None:
@@ -43,11 +44,11 @@ class ConnectCluster(Protocol):
         ...
 
     def pause(self, name: str) -> None:
-        """Pause."""
+        """Pause the connector."""
         ...
 
     def resume(self, name: str) -> None:
-        """Resume what was paused or stopped."""
+        """Resume a paused or stopped connector."""
         ...
 
     def restart(self, name: str) -> None:
@@ -55,7 +56,7 @@ class ConnectCluster(Protocol):
         ...
 
     def delete(self, name: str) -> None:
-        """Delete; no such connector is fine."""
+        """Delete the connector if it exists."""
         ...
 
 
@@ -64,7 +65,8 @@ class SearchHit(Struct, frozen=True, kw_only=True):
 
     Attributes:
         document: The stored fields.
-        fragments: Pieces of the text with the matched words between `pipeline.search.HIGHLIGHT`.
+        fragments: Parts of the text with the matched words between
+            `core.index.searching.HIGHLIGHT`.
     """
 
     id: str
@@ -74,14 +76,14 @@ class SearchHit(Struct, frozen=True, kw_only=True):
 
 
 class SearchIndex(Protocol):
-    """Keeps documents searchable, behind one alias."""
+    """A search index behind one alias."""
 
     def setup(self, mapping: Mapping[str, Any]) -> None:
-        """Create template, first index and alias; nothing happens where they exist and agree."""
+        """Create template, first index and alias; do nothing if they exist and agree."""
         ...
 
     def refresh(self) -> None:
-        """Make everything written so far visible to searches."""
+        """Make all writes so far visible to searches."""
         ...
 
     def count(self) -> int:
@@ -89,13 +91,13 @@ class SearchIndex(Protocol):
         ...
 
     def versions(self) -> Iterator[tuple[str, int]]:
-        """Return the id and the version of every document, in no order."""
+        """Yield the id and the version of every document, in no particular order."""
         ...
 
     def search(self, body: Mapping[str, Any], kind: type[T]) -> T:
-        """Run a search request and return the answer's body as what it must be.
+        """Run a search request and return the response body as `kind`.
 
         Raises:
-            ConfigError: It is something else; so for every method here.
+            ConfigError: The response does not fit; so for every method here.
         """
         ...

@@ -1,4 +1,4 @@
-"""What is asked of the index, and what its answers mean."""
+"""Searches of the index: request bodies and parsed responses."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -10,9 +10,9 @@ from reviewstream.core.index.ports import SearchHit, SearchIndex
 from reviewstream.core.labelling.agreement import NEGATIVE_UP_TO, POSITIVE_FROM
 from reviewstream.core.records.reviews import Sentiment
 
-HIGHLIGHT: Final = ("\ue000", "\ue001")  # around a matched word; no review has a use for these
+HIGHLIGHT: Final = ("\ue000", "\ue001")  # around a matched word; private-use characters
 MAX_LIMIT: Final = 10_000  # Elasticsearch's own `index.max_result_window`
-_EXPECTED: Final = {  # the stars that suggest a sentiment
+_EXPECTED: Final = {  # star ranges that suggest a sentiment
     Sentiment.NEGATIVE: {"lte": NEGATIVE_UP_TO},
     Sentiment.NEUTRAL: {"gt": NEGATIVE_UP_TO, "lt": POSITIVE_FROM},
     Sentiment.POSITIVE: {"gte": POSITIVE_FROM},
@@ -20,13 +20,13 @@ _EXPECTED: Final = {  # the stars that suggest a sentiment
 
 
 class Query(Struct, frozen=True, kw_only=True):
-    """What to search for.
+    """A search query.
 
     Attributes:
-        text: Words of the review's text; empty for every review.
+        text: Words in the review's text; empty matches every review.
         since: First day.
         until: Last day.
-        limit: At most this many hits, 1 to 10,000.
+        limit: Maximum number of hits, 1 to 10,000.
     """
 
     text: str = ""
@@ -38,7 +38,7 @@ class Query(Struct, frozen=True, kw_only=True):
 
 
 class Found(Struct, frozen=True, kw_only=True):
-    """The best hits. `total` counts all documents that match."""
+    """The best hits. `total` counts all matching documents."""
 
     total: int
     hits: tuple[SearchHit, ...]
@@ -53,7 +53,7 @@ class Row(Struct, frozen=True, kw_only=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """The index at a glance.
+    """An overview of the index.
 
     Attributes:
         agreement: Share of documents whose sentiment is the one that their stars suggest (up to 2
@@ -89,7 +89,7 @@ class _Found(Struct):
 
 
 class _Bucket(Struct):
-    """Documents that are alike; a filter's have no key."""
+    """A bucket of documents; buckets of a filter have no key."""
 
     doc_count: int
     key: str | int | float | None = None
@@ -119,7 +119,7 @@ class _Counted(Struct):
 
 
 def search(index: SearchIndex, query: Query) -> Found:
-    """Return the documents that fit a query, best first (newest first where all fit alike)."""
+    """Return the matching documents, best first; newest first for equal scores."""
     found = index.search(search_body(query), _Found).hits
     return Found(total=found.total.value, hits=tuple(_hit(each) for each in found.hits))
 
@@ -232,6 +232,6 @@ def _rows(buckets: Sequence[_Bucket]) -> tuple[Row, ...]:
 
 
 def _counts(buckets: Sequence[_Bucket]) -> dict[str, int]:
-    """Return the documents of every sentiment, those without any included."""
+    """Return the number of documents by sentiment, zeros included."""
     found = {bucket.key: bucket.doc_count for bucket in buckets}
     return {sentiment.value: found.get(sentiment.value, 0) for sentiment in Sentiment}

@@ -1,4 +1,4 @@
-"""What must stand before the first review flows: topics, schemas, index, connector."""
+"""Set-up of a pipeline: topics, schemas, index and connector."""
 
 import logging
 from dataclasses import dataclass
@@ -27,14 +27,15 @@ class Services:
 
 
 def set_up(services: Services, settings: Settings) -> tuple[str, ...]:
-    """Create what is missing, in order, and return a line about each step, for a person.
+    """Create missing resources in order, and return one message per step.
 
-    Idempotent: a second run changes nothing. With `registry.auto_register` off the schemas must
-    be there already.
+    Idempotent: a second run changes nothing. Without `registry.auto_register` the schemas must be
+    registered already.
 
     Raises:
         ConfigError: A schema is not registered, or Connect refuses the configuration.
-        IncompatibleSchemaError: The registry holds a schema that today's does not fit.
+        IncompatibleSchemaError: The registry holds a schema that is incompatible with the current
+            one.
     """
     return (
         _topics(services.log, settings.kafka),

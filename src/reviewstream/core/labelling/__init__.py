@@ -1,1 +1,1 @@
-"""Labels reviews with a language model: packs, requests, retries, limits, budget and ledger."""
+"""Labelling of reviews by a language model: packs, requests, retries, limits, budget and ledger."""

@@ -1,4 +1,4 @@
-"""How well labels agree with what they should be: counts, from which every score follows."""
+"""Agreement between labels and expected sentiments: counts, and the scores computed from them."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -12,17 +12,17 @@ NEGATIVE_UP_TO: Final = 2.0  # stars
 POSITIVE_FROM: Final = 4.0  # stars
 
 Cells: TypeAlias = Mapping[tuple[Sentiment, Sentiment], int]
-"""Documents by what is expected of them and by their label; pairs that do not occur are absent."""
+"""Number of documents by (expected sentiment, label); pairs that do not occur are absent."""
 
 
 class Scores(Struct, frozen=True, kw_only=True):
-    """How well labels agree with what is expected.
+    """Scores for the agreement of labels with expected sentiments.
 
     Attributes:
         accuracy: Share of documents with the expected label, 0 to 1.
         macro_f1: Mean of the F1 of each sentiment that occurs, 0 to 1.
-        kappa: Cohen's kappa, -1 to 1: agreement beyond that of chance. None where all documents are
-            expected to have one sentiment, and have it: chance would do as well.
+        kappa: Cohen's kappa, -1 to 1: agreement beyond chance. None if every document has the same
+            expected sentiment and gets that label, because kappa is then undefined.
     """
 
     accuracy: float
@@ -31,7 +31,7 @@ class Scores(Struct, frozen=True, kw_only=True):
 
 
 class Tally:
-    """Counts documents by month, by what is expected of them and by their label."""
+    """A counter of documents by month, expected sentiment and label."""
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, Sentiment, Sentiment]] = Counter()
@@ -39,21 +39,21 @@ class Tally:
     def add(
         self, expected: Sentiment, label: Sentiment, *, month: str = "", documents: int = 1
     ) -> None:
-        """Count documents; `month` is `2026-11`, or empty if it is not known."""
+        """Count documents; `month` is `2026-11`, or empty if it is unknown."""
         if documents:
             self._counts[month, expected, label] += documents
 
     @property
     def documents(self) -> int:
-        """All documents that were counted."""
+        """Total number of documents counted."""
         return self._counts.total()
 
     def months(self) -> list[str]:
-        """Return the months that are known, in order."""
+        """Return the known months in ascending order."""
         return sorted({month for month, *_ in self._counts if month})
 
     def cells(self, month: str | None = None) -> Cells:
-        """Return the counts of a month, or of everything."""
+        """Return the counts of one month, or of all months by default."""
         found: Counter[tuple[Sentiment, Sentiment]] = Counter()
         for (of, expected, label), documents in self._counts.items():
             if month in {None, of}:
@@ -62,7 +62,7 @@ class Tally:
 
 
 def suggested(stars: float) -> Sentiment:
-    """Return the sentiment that a review's stars suggest."""
+    """Return the sentiment that a star rating suggests."""
     if stars <= NEGATIVE_UP_TO:
         return Sentiment.NEGATIVE
     return Sentiment.POSITIVE if stars >= POSITIVE_FROM else Sentiment.NEUTRAL

@@ -1,4 +1,4 @@
-"""Reads a model's answer: every label under its own id, or what is wrong with it."""
+"""Parser for model answers: returns a label for each id, or describes what is wrong."""
 
 import re
 from collections import Counter
@@ -14,12 +14,12 @@ from reviewstream.core.records.json_values import NOT_JSON, as_number, decoded
 from reviewstream.core.records.outcomes import Ok, Rejected
 from reviewstream.core.records.reviews import Reason, Sentiment
 
-MAX_QUOTE = 80  # characters of the answer that are shown to a person
-MAX_PROBLEM = 160  # characters of what is wrong with it
-MAX_ID = 1 << 63  # of an id that is written as a number
-MAX_MARK = 40  # characters of a token such as `<|im_end|>`
-MAX_MARKS = 20  # of them at the end of an answer
-MAX_FENCES = 200  # that are looked at
+MAX_QUOTE = 80  # characters of the answer quoted in an error detail
+MAX_PROBLEM = 160  # characters of an error detail
+MAX_ID = 1 << 63  # exclusive upper bound of an id written as a number
+MAX_MARK = 40  # characters of a special token such as `<|im_end|>`
+MAX_MARKS = 20  # special tokens removed from the end of an answer
+MAX_FENCES = 200  # code blocks examined
 
 _FENCES: Final = ("```", "~~~")
 _LANGUAGE: Final = re.compile(r"[`~]*[ \t]*[A-Za-z0-9_+.-]{0,20}\s*")
@@ -30,10 +30,10 @@ _SENTIMENTS: Final = {one.value: one for one in Sentiment}
 
 
 class Label(Struct, frozen=True, kw_only=True):
-    """The model's opinion of one review.
+    """A label that the model gives to one review.
 
     Attributes:
-        confidence: 0.0 to 1.0; None if the model does not say.
+        confidence: 0.0 to 1.0; None if the answer has none.
     """
 
     sentiment: Sentiment
@@ -54,31 +54,31 @@ _decoder = msgspec.json.Decoder(_Answer)
 
 
 class _BadAnswer(ValueError):
-    """An answer that cannot be read."""
+    """Raised when an answer cannot be parsed."""
 
 
 def read_answer(answer: ChatAnswer, ids: Sequence[str]) -> Ok[Mapping[str, Label]] | Rejected:
-    """Read the labels of a request, in time that is linear in the length of the answer.
+    """Parse the labels in an answer, in time linear in the length of the answer.
 
-    Read are a JSON object with `labels`, and the bare array of them; in a code fence of any kind,
-    with or without sentences around it, if it is the only fenced JSON; after a block of thoughts
-    (up to `</think>`), which is dropped; before special tokens (`<|im_end|>`, `</s>`), likewise. A
-    sentiment may be in any case, an id of digits a number, a confidence a number in a string;
-    fields that nobody asked for do not matter.
+    Accepts a JSON object with `labels`, or the bare array. Either may be inside a code fence, with
+    or without surrounding text, if it is the only fenced JSON. A leading reasoning block (up to
+    `</think>`) and trailing special tokens (`<|im_end|>`, `</s>`) are dropped. A sentiment may be
+    in any case, an id may be a number, and a confidence may be a number in a string. Unknown fields
+    are ignored.
 
     Args:
-        answer: Whatever came back.
-        ids: What was asked about; each must be answered exactly once, and nothing else.
+        answer: The model's answer.
+        ids: Ids in the request; the answer must contain each exactly once, and no others.
 
     Returns:
-        A label for every id, or the first thing wrong with the answer. Never raises.
+        A label for every id, or the first error in the answer. Never raises.
     """
     if (refused := _unfinished(answer)) is not None:
         return refused
     try:
         labels = _labels(answer.text)
     except _BadAnswer as err:
-        # The sentence may hold a label as long as the model pleased to make it.
+        # The message may quote a label of any length.
         return _bad(f"{_cut(str(err), MAX_PROBLEM)}: {_quote(answer.text)}", answer)
     wrong = _wrong_ids(labels, ids) or _wrong_confidence(labels)
     if wrong:
@@ -87,7 +87,7 @@ def read_answer(answer: ChatAnswer, ids: Sequence[str]) -> Ok[Mapping[str, Label
 
 
 def _unfinished(answer: ChatAnswer) -> Rejected | None:
-    """Return what is wrong with an answer before it is read."""
+    """Return a rejection for a refused, truncated or empty answer, else None."""
     finish = answer.finish_reason
     if answer.refusal or finish == "content_filter":
         why = answer.refusal or "the endpoint's content filter"
@@ -102,15 +102,15 @@ def _unfinished(answer: ChatAnswer) -> Rejected | None:
 
 
 def _labels(text: str) -> Sequence[_Item]:
-    """Return the labels of an answer in whichever wrapping.
+    """Return the labels of an answer, with or without wrapping.
 
     Raises:
-        _BadAnswer: there are none, or one of them is malformed.
+        _BadAnswer: There are no labels, or one of them is malformed.
     """
     try:
         return _decoder.decode(text).labels
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        pass  # the quick way is for what was asked for; the rest is for what comes as well
+        pass  # not the requested form; the slower path below accepts other wrappings
     value = decoded(text)
     if value is NOT_JSON:
         value = _unwrapped(text)
@@ -122,10 +122,10 @@ def _labels(text: str) -> Sequence[_Item]:
 
 
 def _unwrapped(text: str) -> Any:  # noqa: ANN401
-    """Return the JSON value in an answer that is not JSON as a whole.
+    """Return the JSON value inside an answer that is not JSON as a whole.
 
     Raises:
-        _BadAnswer: there is none, or more than one.
+        _BadAnswer: The answer contains no JSON value, or several.
     """
     rest = _without_marks(_without_thoughts(text))
     value = decoded(rest)
@@ -138,7 +138,7 @@ def _unwrapped(text: str) -> Any:  # noqa: ANN401
 
 
 def _without_thoughts(text: str) -> str:
-    """Drop what a model thought aloud; some chat templates begin the block in the question."""
+    """Drop the reasoning block; some chat templates put its opening tag in the prompt."""
     ends = (text.rfind(mark) + len(mark) for mark in _THOUGHTS if mark in text)
     return text[max(ends, default=0) :]
 
@@ -157,8 +157,8 @@ def _without_marks(text: str) -> str:
 
 
 def _fenced(text: str) -> Iterator[Any]:
-    """Yield the objects and arrays in the code blocks."""
-    fence = min(_FENCES, key=lambda one: text.find(one) % (len(text) + 1))  # the first there is
+    """Yield the JSON objects and arrays in the code blocks."""
+    fence = min(_FENCES, key=lambda one: text.find(one) % (len(text) + 1))  # occurs first
     for block in text.split(fence, MAX_FENCES)[1::2]:
         start = _LANGUAGE.match(block)
         inner = block[start.end() :].strip(fence[0]) if start else ""
@@ -171,7 +171,7 @@ def _item(value: object, path: str) -> _Item:
     """Return one label.
 
     Raises:
-        _BadAnswer: it is malformed.
+        _BadAnswer: The label is malformed.
     """
     if not isinstance(value, dict):
         raise _BadAnswer(f"{path}: is not an object")
@@ -201,7 +201,7 @@ def _wrong_ids(labels: Sequence[_Item], ids: Sequence[str]) -> str | None:
 
 def _wrong_confidence(labels: Sequence[_Item]) -> str | None:
     for one in labels:
-        # Written so that NaN, which compares false with everything, is caught too.
+        # This form also rejects NaN, for which every comparison is false.
         if one.confidence is not None and not 0 <= one.confidence <= 1:
             return f"$.labels: confidence of id {one.id!r} is {one.confidence} (0 to 1)"
     return None

@@ -1,4 +1,4 @@
-"""Ceilings of what a request can use: what a budget reserves, and what an endpoint may report."""
+"""Upper bounds of a request's usage: for budget reservations and for checking reported usage."""
 
 from typing import Final
 
@@ -6,22 +6,23 @@ from msgspec import structs
 
 from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
 
-FRAME: Final = 1_000  # tokens that the endpoint itself adds: roles, separators, the answer's schema
-NEARLY: Final = 0.9  # of the ceiling: endpoints differ in what they count
-MAX_OVER: Final = 200_000  # tokens that an endpoint may report over a ceiling; more is nonsense
+FRAME: Final = 1_000  # tokens that the endpoint adds: roles, separators, the answer's schema
+NEARLY: Final = 0.9  # share of the ceiling; endpoints count tokens differently
+MAX_OVER: Final = 200_000  # tokens above a ceiling that are still accepted as reported
 
 
 def prompt_ceiling(request: ChatRequest) -> int:
-    """Return the most tokens that a request can have: none is shorter than a byte of UTF-8."""
+    """Return an upper bound of a request's prompt tokens: one token for each byte of UTF-8."""
     schema = str(request.answer_schema)
     return _bytes(request.system) + _bytes(request.user) + _bytes(schema) + FRAME
 
 
 def clamp_usage(answer: ChatAnswer, request: ChatRequest) -> ChatAnswer:
-    """Return the answer with no more tokens than it can have used.
+    """Return the answer with its token counts limited to plausible values.
 
-    What an endpoint reports is what it bills: some add a prompt of their own, ignore the ceiling,
-    or do not count hidden reasoning against it. But nonsense must not drain a budget.
+    Reported usage is what the endpoint bills: some endpoints add a prompt, ignore the ceiling, or
+    do not count hidden reasoning against it. The limits keep an implausible report from draining a
+    budget.
     """
     said = request.max_output_tokens + _bytes(answer.text) + _bytes(answer.refusal or "")
     said += MAX_OVER
@@ -36,9 +37,10 @@ def clamp_usage(answer: ChatAnswer, request: ChatRequest) -> ChatAnswer:
 
 
 def is_used_up(answer: ChatAnswer, request: ChatRequest) -> bool:
-    """Say whether an answer was cut short as hidden reasoning has used up its room.
+    """Say whether an answer was truncated because hidden reasoning used up its tokens.
 
-    An endpoint that cuts it sooner has a limit of its own: smaller packs fit it.
+    Returns False if the endpoint truncates well below the requested ceiling: it then applies a
+    lower limit, which smaller packs fit.
     """
     said = answer.completion_tokens
     is_early = answer.has_usage and said < NEARLY * request.max_output_tokens

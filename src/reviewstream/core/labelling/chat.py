@@ -1,4 +1,4 @@
-"""One question to a language model and its answer, as plain values."""
+"""Values for one request to a language model and its answer."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
@@ -10,17 +10,17 @@ MaxTokensField: TypeAlias = Literal["max_completion_tokens", "max_tokens"]
 
 
 class ChatOptions(Struct, frozen=True, kw_only=True):
-    """How a request is made, beside its texts: what differs between endpoints and models.
+    """Options of a request that differ between endpoints and models.
 
     Attributes:
-        response_format: How the answer's form is asked for: `json_schema` is strict structured
-            output, `json_object` is JSON mode, `text` asks by the prompt alone.
-        max_tokens_field: Name of the field that holds the ceiling of the answer.
+        response_format: `json_schema` is strict structured output, `json_object` is JSON mode,
+            `text` specifies the format by the prompt alone.
+        max_tokens_field: Name of the field for the answer's token ceiling.
         reasoning_effort: `none`, `minimal`, `low`, ...; None: not sent.
         temperature: 0 to 2; None: not sent.
         service_tier: `flex`, `default`, ...; None: not sent.
-        hidden_tokens_per_label: Room in the ceiling for reasoning that the answer does not show.
-        extra_body: Any other fields, verbatim.
+        hidden_tokens_per_label: Tokens per label added to the ceiling for hidden reasoning.
+        extra_body: Additional fields, sent verbatim.
     """
 
     response_format: ResponseFormat = "json_schema"
@@ -37,11 +37,11 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
 
     Attributes:
         system: Our instructions.
-        user: The data: never instructions.
+        user: The data; contains no instructions.
         answer_schema: JSON schema that the answer must follow (strict).
-        schema_name: Its name, `[a-zA-Z0-9_-]{1,64}`.
+        schema_name: Name of the schema, `[a-zA-Z0-9_-]{1,64}`.
         max_output_tokens: Ceiling of the answer, hidden reasoning included.
-        options: How it is made.
+        options: Options of the request.
     """
 
     system: str
@@ -53,31 +53,31 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
 
 
 class RateLimits(Struct, frozen=True, kw_only=True):
-    """What an endpoint allows, as far as it is known."""
+    """Rate limits of an endpoint; None where unknown."""
 
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
 
 
 class ChatAnswer(Struct, frozen=True, kw_only=True):
-    """What the model said, unread.
+    """The model's answer, not yet parsed.
 
     Attributes:
         text: The content; empty if there was none.
-        refusal: Why the model would not answer, or None.
-        finish_reason: `stop`, `length`, `content_filter`, ... as the endpoint says.
-        model: As the endpoint names it.
+        refusal: The model's reason for refusing, or None.
+        finish_reason: `stop`, `length`, `content_filter`, ... as the endpoint reports it.
+        model: Name of the model as the endpoint reports it.
         request_id: The endpoint's id of the request, or None.
-        prompt_tokens: Of the request, the cached ones included.
-        completion_tokens: Of the answer, the reasoning included.
-        cached_tokens: Prompt tokens that the endpoint had in its cache.
-        written_tokens: Prompt tokens that it wrote to its cache, which some bill apart.
+        prompt_tokens: Tokens of the request, cached ones included.
+        completion_tokens: Tokens of the answer, reasoning included.
+        cached_tokens: Prompt tokens read from the endpoint's cache.
+        written_tokens: Prompt tokens written to the endpoint's cache; some endpoints bill them
+            separately.
         reasoning_tokens: Completion tokens that the answer does not show.
-        has_usage: Whether the endpoint reports the tokens; if not, the counts mean nothing.
-        cost_micro_usd: Cost as the endpoint reports it, in millionths of a US dollar; None: it
-            does not.
-        service_tier: As the endpoint reports it; empty: it does not.
-        limits: What the endpoint says that it allows, or None if it does not say.
+        has_usage: Whether the endpoint reports token counts; if False, the counts are meaningless.
+        cost_micro_usd: Reported cost in millionths of a US dollar; None if not reported.
+        service_tier: Reported service tier; empty if not reported.
+        limits: Reported rate limits, or None if not reported.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""A circuit breaker: while the endpoint fails everybody, only the probe is sent to it."""
+"""A circuit breaker: while the endpoint fails, only the probe is sent."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -25,23 +25,23 @@ from reviewstream.errors import (
     TransientError,
 )
 
-OUTAGE: Final = 5  # failures in a row, of whatever requests, that open the circuit
-OUTAGE_WAIT: Final = "outage"  # kind of wait, for `WaitLog`
+OUTAGE: Final = 5  # consecutive failed requests that open the circuit
+OUTAGE_WAIT: Final = "outage"  # kind of wait for `WaitLog`
 
 
 class CircuitOpenError(TransientError):
-    """The circuit was open already: the text that was asked about is not to blame."""
+    """Raised when a request fails while the circuit is open; its text is not at fault."""
 
 
 class CircuitBreaker:
-    """Passes requests on while the endpoint answers, and waits while it does not.
+    """A wrapper that forwards requests while the endpoint answers and pauses while it does not.
 
-    After `OUTAGE` failures in a row it sends the probe alone, at longer and longer intervals, until
-    there is an answer: the stream pauses, and no review is rejected for an outage. An endpoint that
-    has never answered ends the run after `startup_timeout`.
+    After `OUTAGE` consecutive failures it sends only the probe, at increasing intervals, until the
+    endpoint answers: the stream pauses, and no review is rejected because of an outage. If the
+    endpoint has never answered, it ends the run after `startup_timeout`.
     """
 
-    def __init__(  # noqa: PLR0913 - what it works with
+    def __init__(  # noqa: PLR0913 - its collaborators
         self,
         model: RateLimitedModel,
         probe: Probe,
@@ -66,18 +66,18 @@ class CircuitBreaker:
         self._recovering = asyncio.Lock()
 
     async def answer(self, prompt: Prompt, charges: list[Charge]) -> ChatAnswer:
-        """Make one request, when the circuit is closed.
+        """Send one request when the circuit is closed.
 
         Raises:
-            CircuitOpenError: It failed like others before it.
+            CircuitOpenError: The request failed while the circuit was open.
             FatalError: The endpoint has never answered.
-            ReviewStreamError: As of `RateLimitedModel.answer`.
+            ReviewStreamError: See `RateLimitedModel.answer`.
         """
         await self._recovery()
         try:
             answer = await self._model.answer(prompt, charges)
         except (ConfigError, BudgetExceededError, CapacityError):
-            raise  # of a store or a budget of ours, or of a tier: it says nothing of the endpoint
+            raise  # caused by a local store, a budget or a tier, not by an endpoint outage
         except (PermanentError, RateLimitError):
             self._close()
             raise
@@ -91,10 +91,10 @@ class CircuitBreaker:
         return answer
 
     async def ask_probe(self) -> ProbeResult:
-        """Ask the probe once, whatever the state of the circuit.
+        """Send the probe once, even if the circuit is open.
 
         Raises:
-            FatalError: As of `Probe.ask`; or the endpoint has never answered.
+            FatalError: See `Probe.ask`; or the endpoint has never answered.
         """
         result = await self._probe.ask()
         if result.verdict is Verdict.FAILED:
@@ -104,21 +104,21 @@ class CircuitBreaker:
         return result
 
     async def is_answering(self) -> bool:
-        """Ask the probe, and say whether the endpoint answers just now."""
+        """Send the probe and say whether the endpoint answers."""
         return (await self.ask_probe()).verdict not in {Verdict.FAILED, Verdict.BUSY}
 
     async def pause(self, attempt: int, result: ProbeResult) -> None:
-        """Wait before the probe is asked again.
+        """Wait before the next probe.
 
         Args:
-            attempt: Number of the pause, from 1 on.
-            result: Of the probe that failed.
+            attempt: Number of the pause; 1 is the first.
+            result: Result of the probe that failed.
         """
         asked = result.retry_after
         longest = self._policy.max_wait
         jitter = self._clock.jitter()
         wait = backoff(attempt, jitter=jitter, base=1.0, cap=longest)
-        if asked is not None:  # an endpoint that says 0 again and again is not asked in a loop
+        if asked is not None:  # a repeated Retry-After of 0 must not cause a busy loop
             wait = max(wait, min(longest, asked * (1 + jitter / 2)))
         self._say(result.words)
         await self._shutdown.run_until_shutdown(self._clock.sleep(wait))
@@ -155,7 +155,7 @@ class CircuitBreaker:
             while self._is_open:
                 attempt += 1
                 await self.pause(attempt, result)
-                if self._is_open:  # else an answer that was still under way has come
+                if self._is_open:  # else a request in flight has succeeded meanwhile
                     result = await self.ask_probe()
 
     def _say(self, why: str) -> None:

@@ -1,7 +1,6 @@
 """Prices of tokens and costs of answers, in whole millionths of a US dollar.
 
-Every rounding goes up, once for each price and once for each request, so that a budget cannot be
-overdrawn by rounding.
+Every price and every request's cost is rounded up, so that rounding cannot overdraw a budget.
 """
 
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from msgspec import Struct
 
 MILLION = 1_000_000
 STANDARD: Final = Fraction(1)
-# Factors to the standard price. `auto` is a request; endpoints answer with the tier they used.
+# Factors to the standard price. `auto` occurs in requests only; answers name the tier used.
 TIER_FACTORS: Final[Mapping[str, Fraction]] = MappingProxyType(
     {
         "auto": STANDARD,
@@ -75,11 +74,11 @@ class Prices(Struct, frozen=True, kw_only=True):
 
 
 def tier_factor(tier: str | None, given: float | None = None) -> Fraction | None:
-    """Return the price of a service tier in proportion to the standard one, or None if unknown.
+    """Return the price factor of a service tier relative to the standard tier; None if unknown.
 
     Args:
-        tier: As the request or the answer names it; None: the standard tier.
-        given: Factor from the settings; it wins for every tier but the standard one.
+        tier: Name of the tier in the request or the answer; None: the standard tier.
+        given: Factor from the settings; overrides that of every tier except the standard one.
     """
     known = TIER_FACTORS.get(tier or "default")
     if given is None or known == STANDARD:
@@ -119,5 +118,5 @@ def budget_micro_usd(usd: float) -> int:
 
 
 def _micro_usd(usd: float, rounding: str = ROUND_CEILING) -> int:
-    # By way of the decimal that a person wrote: 0.15 is not a binary fraction.
+    # Convert through the decimal text, because 0.15 is not exact in binary.
     return int((Decimal(repr(usd)) * MILLION).to_integral_value(rounding=rounding))

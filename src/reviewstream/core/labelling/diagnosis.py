@@ -1,9 +1,9 @@
-"""Whose fault is a refusal: this text's, or everybody's?
+"""Diagnosis of a refusal: is this text at fault, or does the endpoint refuse every request?
 
-Before a text is rejected for anything that may be everybody's, the endpoint must have answered some
-other request that was sent after the refusal came: another pack's, or the probe's. If the probe
-fares no better, no text is at fault. Then what is `auto` in the settings is changed, one step at a
-time, or the run ends with the endpoint's words. Nothing is rejected in either case.
+A text is rejected for an ambiguous reason only after the endpoint has answered another request that
+was sent after the refusal arrived: that of another pack, or the probe. If the probe fails as well,
+no text is at fault. Then the settings that are `auto` are changed one step at a time, or the run
+ends with the endpoint's message. In both cases no review is rejected.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from reviewstream.core.labelling.policy import LabelPolicy
 from reviewstream.core.labelling.probe import Probe, ProbeResult, Verdict
 from reviewstream.errors import FatalError
 
-UNREADABLE: Final = 5  # answers about the probe in a row that cannot be read: no accident
-REFUSALS: Final = 2  # of the probe in a row: behind some gateways one of several endpoints refuses
+UNREADABLE: Final = 5  # consecutive unparsable answers to the probe
+REFUSALS: Final = 2  # consecutive refusals of the probe; one endpoint behind a gateway may refuse
 _log = logging.getLogger("reviewstream.labelling")
 
 
 class Diagnosis:
-    """Decides by the probe, once for all who ask at the same time."""
+    """A shared diagnosis by the probe: concurrent callers wait for the same result."""
 
     def __init__(
         self, breaker: CircuitBreaker, probe: Probe, negotiation: Negotiation, policy: LabelPolicy
@@ -34,28 +34,28 @@ class Diagnosis:
         self._probe = probe
         self._negotiation = negotiation
         self._policy = policy
-        self._events = 0  # requests sent and refusals that came, in their order
-        self._proven = 0  # event at which a request was sent that was answered well
+        self._events = 0  # counter of requests sent and refusals received
+        self._proven = 0  # event number of the latest sent request that was answered well
         self._deciding = asyncio.Lock()
 
     def event(self) -> int:
-        """Number something that happens: a request is sent, a refusal has come."""
+        """Return a new event number, for a request sent or a refusal received."""
         self._events += 1
         return self._events
 
     def prove(self, sent: int) -> None:
-        """Note that the request sent at this event was answered well."""
+        """Record that the request sent at this event was answered well."""
         self._proven = max(self._proven, sent)
 
     async def is_text_at_fault(self, why: str, options: ChatOptions) -> bool:
-        """Say whether the text is at fault; if not, it can be asked about again.
+        """Say whether the text is at fault; if not, the caller can send it again.
 
         Args:
-            why: What the endpoint said of the text, or what was wrong with the answer.
-            options: With which it was asked about.
+            why: The endpoint's message about the text, or the error in its answer.
+            options: Options of the request.
 
         Raises:
-            FatalError: Everybody is refused, or answered so that nobody can read it.
+            FatalError: The endpoint refuses every request, or no answer can be parsed.
         """
         since = self.event()
         async with self._deciding:
@@ -63,15 +63,16 @@ class Diagnosis:
         return options == self._negotiation.options
 
     async def knows(self, controls: Sequence[str]) -> bool:
-        """Say whether the model labels control texts rightly, each asked about alone.
+        """Say whether the model labels control texts correctly, each in a separate request.
 
-        If it does not, a pack says nothing by contradicting them, and packs go without.
+        If it does not, a wrong control label proves nothing, and packs are sent without control
+        texts.
         """
         async with self._deciding:
             if self._negotiation.labels_controls is None:
                 found = [await self._is_right(text) for text in controls]
                 if None in found:
-                    return True  # not known yet: to split a pack is the safe side
+                    return True  # unknown so far; splitting the pack is the safe choice
                 self._negotiation.labels_controls = all(found)
                 if not self._negotiation.labels_controls:
                     _log.warning(
@@ -83,10 +84,10 @@ class Diagnosis:
             return self._negotiation.labels_controls
 
     async def _is_right(self, control: str) -> bool | None:
-        """Ask about a control text alone, and again if its label is wrong: that may be chance.
+        """Request the label of a control text, and once more if it is wrong by chance.
 
         Returns:
-            Whether one of the labels is right; None: there is no answer now.
+            Whether one of the labels is correct; None if the endpoint does not answer.
         """
         for _ in range(2):
             label = await self._probe.label(control)
@@ -97,10 +98,10 @@ class Diagnosis:
         return False
 
     def make_room(self, why: str) -> None:
-        """Give hidden reasoning more room after an answer that it cut short.
+        """Raise the ceiling for hidden reasoning after it truncated an answer.
 
         Raises:
-            FatalError: There is no more room to give.
+            FatalError: The ceiling is at its maximum.
         """
         changed = self._negotiation.make_room()
         if changed is None:
@@ -143,7 +144,7 @@ class Diagnosis:
                         self._stop_unreadable(result)
 
     def _widen(self, result: ProbeResult) -> None:
-        if result.options == self._negotiation.options:  # else a pack has made room meanwhile
+        if result.options == self._negotiation.options:  # else a pack has done so meanwhile
             self.make_room(result.words)
 
     def _adapt(self, result: ProbeResult, why: str) -> None:

@@ -1,4 +1,4 @@
-"""Labels texts in packs, each text once."""
+"""Dispatcher that labels texts in packs, each distinct text once."""
 
 import asyncio
 from collections import deque
@@ -22,14 +22,14 @@ Question: TypeAlias = tuple[LedgerKey, str]
 
 
 class LabelResult(Struct, frozen=True, kw_only=True):
-    """A label, and how often it was asked for just now: 0 if it was remembered."""
+    """A label and the number of requests made for it; 0 if it came from the ledger."""
 
     entry: LedgerEntry
     attempts: int = 0
 
 
 class Failure(Struct, frozen=True, kw_only=True):
-    """Why there is no label, and what was paid for asking."""
+    """A text without a label: the reason, and the usage of its requests."""
 
     refusal: LabelRefusal
     bill: Usage
@@ -39,9 +39,9 @@ Result: TypeAlias = LabelResult | Failure
 
 
 class Dispatcher:
-    """Asks about texts that the ledger does not know, and keeps what the model says of them.
+    """A labeller for texts that are not in the ledger; it records their labels there.
 
-    A pack that cannot be answered is split, until the text that is to blame stands alone.
+    A pack that cannot be labelled is split until the text at fault is alone.
     """
 
     def __init__(self, endpoint: Endpoint, probe: Probe, ledger: RetryingLedger) -> None:
@@ -53,14 +53,14 @@ class Dispatcher:
         self._slots = asyncio.Semaphore(endpoint.policy.concurrency)
 
     async def label(self, texts: Mapping[LedgerKey, str]) -> dict[LedgerKey, Result]:
-        """Return a result for each text; what is remembered is not bought."""
+        """Return a result for each text; labels in the ledger are not requested again."""
         results = remembered(await self._ledger.find(texts.keys()))
         unknown = [one for one in texts.items() if one[0] not in results]
         if not unknown:
             return results
         await self._ledger.prove()
         waiting = deque(unknown)
-        count = min(len(unknown), self._policy.concurrency)  # those without a pack end at once
+        count = min(len(unknown), self._policy.concurrency)  # workers without a pack end at once
         work = [asyncio.ensure_future(self._work(waiting)) for _ in range(count)]
         for done in await asyncio.gather(*work, return_exceptions=True):
             if isinstance(done, BaseException):
@@ -69,9 +69,9 @@ class Dispatcher:
         return results
 
     async def _work(self, waiting: deque[Question]) -> dict[LedgerKey, Result]:
-        """Buy one pack after the other, each when there is a slot; a failure is the end of all.
+        """Label pack after pack, each when a slot is free; a failure stops all workers.
 
-        A pack is dealt when its turn comes: by then it may be known what the endpoint allows.
+        A pack is formed when its slot is free, because the endpoint's limits may be known by then.
         """
         results: dict[LedgerKey, Result] = {}
         while waiting:
@@ -110,7 +110,7 @@ class Dispatcher:
     async def _ask(
         self, pack: list[Question], bills: Mapping[LedgerKey, Usage]
     ) -> dict[LedgerKey, Result]:
-        """Ask about a pack, and about its parts if it cannot be answered as a whole."""
+        """Label a pack; split it if it cannot be labelled as a whole."""
         if not pack:
             return {}
         inquiry = LabelRequest(self._endpoint)
@@ -127,18 +127,18 @@ class Dispatcher:
             return {pack[0][0]: Failure(refusal=outcome, bill=bills[pack[0][0]])}
         results: dict[LedgerKey, Result] = {}
         for part in self._parts(pack, is_too_large=outcome is None):
-            results |= await self._ask(part, bills)  # one after the other: a pack has one slot
+            results |= await self._ask(part, bills)  # sequential: a pack holds one slot
         return results
 
     def _parts(self, pack: list[Question], *, is_too_large: bool) -> list[list[Question]]:
-        """Split a pack: to what the endpoint allows a minute, or else in two."""
+        """Split a pack to fit the tokens per minute, or else in two."""
         parts = self._packs(pack) if is_too_large else [pack]
         return parts if len(parts) > 1 else [part for part in halves(pack) if part]
 
     def _billed(
         self, pack: Sequence[Question], inquiry: LabelRequest, before: Mapping[LedgerKey, Usage]
     ) -> dict[LedgerKey, Usage]:
-        """Return what each text has cost so far, its share of the probes included."""
+        """Return the usage of each text so far, its share of the probes included."""
         charges = [*inquiry.charges, *self._probe.take_charges()]
         now = split_usage(charges, attempts=inquiry.attempts, reviews=len(pack))
         return {
@@ -171,5 +171,5 @@ class Dispatcher:
 
 
 def remembered(entries: Mapping[LedgerKey, LedgerEntry]) -> dict[LedgerKey, Result]:
-    """Return what is known as results."""
+    """Return ledger entries as results."""
     return {key: LabelResult(entry=entry) for key, entry in entries.items()}

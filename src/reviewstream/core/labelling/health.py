@@ -1,31 +1,31 @@
-"""How often an endpoint fails: tells a text that it cannot take from an endpoint that is ill."""
+"""Failure rate of an endpoint: separates a text that makes it fail from a failing endpoint."""
 
 from collections import deque
 from typing import Final
 
-SAMPLE: Final = 20  # requests that are looked at: few, so that a sudden illness shows at once
-CERTAIN: Final = 1e-6  # chance that a sound text is taken for one that makes the endpoint fail
+SAMPLE: Final = 20  # recent requests considered; few, so that a sudden outage shows at once
+CERTAIN: Final = 1e-6  # accepted probability of blaming a valid text for failures of the endpoint
 
 
 class Health:
-    """The share of requests that fail, whatever they ask about.
+    """The failure rate of recent requests, across all texts.
 
-    A request is told of once, at its first attempt: a text that makes the endpoint fail, and is
-    tried again and again, would otherwise look like an endpoint that fails everybody.
+    Only the first attempt of a request is recorded. Otherwise repeated attempts at one text that
+    makes the endpoint fail would look like an outage.
     """
 
     def __init__(self) -> None:
         self._failed: deque[bool] = deque(maxlen=SAMPLE)
 
     def record(self, *, failed: bool) -> None:
-        """Note the outcome of a first attempt."""
+        """Record the outcome of a first attempt."""
         self._failed.append(failed)
 
     def is_text_at_fault(self, failures: int) -> bool:
-        """Say whether so many failures in a row are no accident of the endpoint's.
+        """Say whether this many consecutive failures are too unlikely to be the endpoint's.
 
-        That is the chance of them after what was seen, whatever the rate is (Laplace's rule of
-        succession): a few requests do not tell it well.
+        The probability is computed from the recorded outcomes for an unknown failure rate
+        (Laplace's rule of succession), because a few requests do not determine the rate well.
         """
         failed, seen, chance = sum(self._failed), len(self._failed), 1.0
         for number in range(failures):

@@ -1,4 +1,4 @@
-"""One pack of texts: asked about until it is answered, or no further request can help."""
+"""One pack of texts, requested until it is answered or another request cannot help."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -40,9 +40,9 @@ from reviewstream.errors import (
     TransientError,
 )
 
-LEAST_WAIT: Final = 1.0  # seconds, at most, that a wait of 0 that was asked for is raised to
-BAD_ANSWERS: Final = 2  # about one review; it is asked about once again, and no more
-PACK_FAILURES: Final = 3  # about a pack; its halves may fare better
+LEAST_WAIT: Final = 1.0  # seconds; upper bound of the minimum wait after a Retry-After of 0
+BAD_ANSWERS: Final = 2  # for one review; it is requested twice in all
+PACK_FAILURES: Final = 3  # for one pack; it is then split
 LONG_WAIT: Final = 5.0  # seconds; a longer wait after a failure is logged
 
 _FORBIDDEN: Final = 403
@@ -58,14 +58,14 @@ _WAITS: Final = {
 
 
 class LabelRefusal(Struct, frozen=True, kw_only=True):
-    """Why there is no label."""
+    """The reason why there is no label."""
 
     reason: Reason
     detail: str
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
-    """Everything that inquiries of a process share."""
+    """State shared by all label requests of a process."""
 
     breaker: CircuitBreaker
     diagnosis: Diagnosis
@@ -79,13 +79,13 @@ class Endpoint(Struct, frozen=True, kw_only=True):
 
 
 class LabelRequest:
-    """Asks about some texts in one request, and again where that may help.
+    """A request for the labels of some texts, repeated where that may help.
 
     Attributes:
         attempts: Requests made.
-        charges: What they cost, unusable answers included.
-        model: As the endpoint names it in its last answer; empty: not at all.
-        request_id: Of the last answer, if the endpoint gave one.
+        charges: Costs of the requests, unusable answers included.
+        model: Model named in the last answer; empty without an answer.
+        request_id: Request id of the last answer, or None if the endpoint sent none.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -100,13 +100,13 @@ class LabelRequest:
         self.request_id: str | None = None
 
     async def ask(self, texts: Sequence[str]) -> list[Label] | LabelRefusal:
-        """Return a label for each text, or why this pack gets none.
+        """Return a label for each text, or the reason why the pack gets none.
 
         Raises:
-            PackTooLargeError: It does not fit what the endpoint allows a minute.
-            FatalError: No text gets one until a person acts.
-            ConfigError: A store of ours is at fault.
-            Cancelled: The wait between two attempts was given up.
+            PackTooLargeError: The pack exceeds the endpoint's tokens per minute.
+            FatalError: No text can be labelled until an operator acts.
+            ConfigError: A local store fails permanently.
+            Cancelled: Shutdown interrupted a wait between two attempts.
         """
         negotiation = self._endpoint.negotiation
         while True:
@@ -122,7 +122,7 @@ class LabelRequest:
     async def _checked(
         self, asked: Controlled[str], labels: list[Label]
     ) -> list[Label] | LabelRefusal:
-        """Return the labels of our own texts, unless the control texts among them contradict."""
+        """Return the labels of the reviews, or a refusal if a control text is labelled wrongly."""
         if contradicts(labels, asked.places):
             controls = [asked.items[place] for place in asked.places]
             if await self._endpoint.diagnosis.knows(controls):
@@ -131,7 +131,7 @@ class LabelRequest:
         return without_controls(labels, asked.places)
 
     async def _attempt(self, prompt: Prompt) -> list[Label] | LabelRefusal | None:
-        """Make one request; None: ask again."""
+        """Send one request; None means that it is to be sent again."""
         sent = self._endpoint.diagnosis.event()
         try:
             answer = await self._endpoint.breaker.answer(prompt, self.charges)
@@ -156,7 +156,7 @@ class LabelRequest:
         return await self._read(prompt, answer, sent)
 
     def _check_tier(self, tier: str) -> None:
-        """Say that another tier answered, and that its price is booked."""
+        """Log that another service tier answered and that its price is charged."""
         asked = self._policy.options.service_tier
         if asked and tier and asked not in {tier, "auto"}:
             self._endpoint.log.wait(
@@ -166,7 +166,7 @@ class LabelRequest:
             )
 
     def _check_ceiling(self, prompt: Prompt, answer: ChatAnswer) -> None:
-        """Say that the endpoint bills more than it was allowed: no reservation can know that."""
+        """Log that the endpoint bills more tokens than the reservation covers."""
         if answer.completion_tokens > prompt.request.max_output_tokens:
             self._endpoint.log.wait(
                 "ceiling",
@@ -193,10 +193,10 @@ class LabelRequest:
         return await self._unusable(prompt, refusal)
 
     def _makes_room(self, prompt: Prompt) -> bool:
-        """Give hidden reasoning more room; for a pack its lack is everybody's, or will be."""
+        """Raise the ceiling for hidden reasoning; False if a single text has the maximum."""
         negotiation = self._endpoint.negotiation
         if prompt.request.options != negotiation.options:
-            return True  # another pack has made room meanwhile
+            return True  # another pack has raised the ceiling meanwhile
         if len(prompt.ids) == 1 and negotiation.is_roomiest:
             return False
         ceiling = prompt.request.max_output_tokens
@@ -205,7 +205,7 @@ class LabelRequest:
         return True
 
     async def _unusable(self, prompt: Prompt, refusal: LabelRefusal) -> LabelRefusal | None:
-        """Return why there is no label, or None if it may be asked again."""
+        """Return the refusal, or None to retry."""
         self._bad_answers += 1
         if len(prompt.ids) > 1:
             return refusal
@@ -214,12 +214,12 @@ class LabelRequest:
         return await self._unless_everybodys(prompt, refusal)
 
     async def _refused(self, prompt: Prompt, err: PermanentError) -> LabelRefusal | None:
-        """Return whose fault a refused request is: this text's, or nobody's by now (None)."""
+        """Return the refusal of this text, or None if the request can be sent again."""
         found = Blame(err.blame) if isinstance(err, RefusedError) else Blame.TEXT
         is_certain = found in {Blame.TEXT, Blame.MODERATED}
-        found = settled(found, is_probe_answered=True)  # else there is no refusal to return
+        found = settled(found, is_probe_answered=True)  # a refused probe raises below
         if isinstance(err, RefusedError) and err.status == _FORBIDDEN:
-            found = Blame.MODERATED  # a filter that gives no name
+            found = Blame.MODERATED  # a content filter without an error name
         reason = Reason.MODEL_REFUSED if found is Blame.MODERATED else Reason.MODEL_BAD_REQUEST
         refusal = LabelRefusal(reason=reason, detail=str(err))
         if len(prompt.ids) > 1 and is_certain:
@@ -234,7 +234,7 @@ class LabelRequest:
         return refusal if await diagnosis.is_text_at_fault(refusal.detail, options) else None
 
     async def _failed(self, prompt: Prompt, err: TransientError) -> LabelRefusal | None:
-        """Wait, and return None; or why there is no use in it."""
+        """Wait and return None, or return a refusal if another attempt cannot help."""
         alone = len(prompt.ids) == 1
         if isinstance(err, CircuitOpenError):  # the breaker waits until the endpoint answers
             return None
@@ -250,11 +250,11 @@ class LabelRequest:
     async def _held_up(
         self, prompt: Prompt, err: RateLimitError | CapacityError
     ) -> LabelRefusal | None:
-        """Wait until the endpoint takes more: no review is given up for that, however long."""
+        """Wait for a rate limit or capacity; refuse only what may be too large for a minute."""
         self._throttles += 1
         is_rate = isinstance(err, RateLimitError)
         if is_rate and self._throttles >= self._policy.max_attempts:
-            if len(prompt.ids) > 1:  # one that is larger than a minute's tokens is never let in
+            if len(prompt.ids) > 1:  # it may exceed a minute's tokens and never succeed
                 return LabelRefusal(reason=Reason.MODEL_UNAVAILABLE, detail=str(err))
             if self._is_larger_than_a_minute(prompt):
                 refusal = LabelRefusal(reason=Reason.MODEL_BAD_REQUEST, detail=str(err))
@@ -269,7 +269,7 @@ class LabelRequest:
     async def _unless_unlucky(
         self, prompt: Prompt, refusal: LabelRefusal, err: TransientError
     ) -> LabelRefusal | None:
-        """Return the refusal if the endpoint fails this text and no other."""
+        """Return the refusal if the endpoint fails for this text only."""
         found = await self._unless_everybodys(prompt, refusal)
         if found is None or self._endpoint.health.is_text_at_fault(self._failures):
             return found
@@ -277,18 +277,18 @@ class LabelRequest:
         return None
 
     def _is_enough(self, *, alone: bool) -> bool:
-        """Say whether as much has failed as may, bad answers included."""
+        """Say whether the maximum number of failures is reached, bad answers included."""
         most = self._policy.max_attempts
         most = most if alone else min(most, PACK_FAILURES)
         return self._failures + self._bad_answers >= most
 
     async def _wait(self, kind: str, err: TransientError, failures: int) -> None:
-        """Wait as long as the other side asked for, or as long as we guess."""
+        """Wait for the Retry-After of the endpoint, or else for the backoff."""
         clock, longest = self._endpoint.clock, self._policy.max_wait
         jitter = clock.jitter()
         if err.retry_after is None:
             seconds = backoff(failures, jitter=jitter, cap=min(30.0, longest))
-        else:  # not all at the same moment, yet never sooner than we were told
+        else:  # spread retries, but never before Retry-After
             least = min(LEAST_WAIT, longest, backoff(failures, jitter=jitter))
             seconds = max(least, min(longest, err.retry_after * (1 + jitter / 2)))
         if kind != "failure" or seconds >= LONG_WAIT:

@@ -1,4 +1,4 @@
-"""Labels a batch of reviews: every one comes back, labelled or rejected, in its place."""
+"""Labelling of a batch of reviews: each becomes a labelled or a rejected review, in order."""
 
 from collections.abc import Sequence
 
@@ -35,18 +35,18 @@ __all__ = ["LabelPolicy", "Labeller"]
 
 
 class Labeller:
-    """Asks a model for the sentiment of reviews, and is the one owner of retries.
+    """A labeller that asks a model for the sentiment of reviews; all retries are done here.
 
-    Reviews are asked about in packs. A pack that cannot be answered is split until the review that
-    is to blame stands alone. Identical texts are asked about once, in one call and wherever the
-    ledger is used just now. The label of a text that was paid for earlier comes from the ledger,
-    and a label is in the ledger before it is returned.
+    Reviews are sent in packs. A pack that cannot be labelled is split until the review at fault is
+    alone. Identical texts are requested once, within one call and across all workers that share the
+    ledger at that time. Labels that were paid for earlier come from the ledger; a new label is in
+    the ledger before it is returned.
 
-    Several calls may run at once; they share the requests in flight. After an error a labeller is
-    of no more use.
+    Concurrent calls share the limit of requests in flight. A labeller cannot be reused after it
+    raises.
     """
 
-    def __init__(  # noqa: PLR0913 - the ports, and what a process may share
+    def __init__(  # noqa: PLR0913 - its ports, and shared state
         self,
         model: ChatModel,
         ledger: LabelLedger,
@@ -105,15 +105,15 @@ class Labeller:
             One outcome for each review, in the order of the reviews.
 
         Raises:
-            FatalError: nobody can be labelled until a person acts; what was in flight has been
-                finished, and is in the ledger.
-            TransientError: the ledger stays away.
-            ConfigError: the ledger is damaged.
+            FatalError: No review can be labelled until an operator acts. Requests in flight have
+                finished, and their labels are in the ledger.
+            TransientError: The ledger remains unavailable.
+            ConfigError: The ledger is damaged.
         """
         keys = [self._policy.key(review.text) for review, _ in reviews]
         texts = {key: review.text for key, (review, _) in zip(keys, reviews, strict=True)}
         results = await self._buyer.label(texts)
-        # A task that hands something over after Spark gave it up is ended with its requests.
+        # Stop a task that Spark has given up before it returns its results.
         await self._limiter.check()
         outcomes: list[LabelledReview | RejectedReview] = []
         for key, (review, origin) in zip(keys, reviews, strict=True):
@@ -123,7 +123,7 @@ class Labeller:
         return outcomes
 
     def end(self) -> None:
-        """Let calls that run end early: what is in flight is finished, as it is paid for."""
+        """End running calls early: requests in flight finish, because they are paid for."""
         self._shutdown.end()
 
     def _outcome(
@@ -167,7 +167,7 @@ class Labeller:
 
 
 def _repeated(result: Result) -> Result:
-    """Return the result of the next review with the same text: nothing was paid for it."""
+    """Return the result for another review with the same text: it costs nothing."""
     if isinstance(result, LabelResult):
         return structs.replace(result, attempts=0)
     return structs.replace(result, bill=Usage(attempts=result.bill.attempts))

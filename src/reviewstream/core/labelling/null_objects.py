@@ -1,4 +1,4 @@
-"""A ledger that remembers nothing and a limiter that never waits: what a run without them uses."""
+"""Null objects: a ledger that stores nothing and a limiter that never waits."""
 
 from collections.abc import Collection, Mapping
 
@@ -8,52 +8,52 @@ from reviewstream.core.labelling.ports import LedgerEntry, LedgerKey
 
 
 class NoLedger:
-    """`LabelLedger` that remembers nothing, and lets everyone buy."""
+    """`LabelLedger` that stores nothing and grants every claim."""
 
     def find(self, keys: Collection[LedgerKey]) -> Mapping[LedgerKey, LedgerEntry]:
-        """Find nothing."""
+        """Return no entries."""
         del keys
         return {}
 
     def record(self, entries: Mapping[LedgerKey, LedgerEntry]) -> None:
-        """Forget at once."""
+        """Discard the entries."""
 
     def claim(self, keys: Collection[LedgerKey]) -> set[LedgerKey]:
-        """Allow everything."""
+        """Grant all claims."""
         return set(keys)
 
     def release(self, keys: Collection[LedgerKey]) -> None:
         """Do nothing."""
 
     def prove(self) -> None:
-        """Do nothing: what is forgotten at once needs no room."""
+        """Do nothing: discarded entries need no space."""
 
     def close(self) -> None:
         """Do nothing."""
 
 
 class NoLimit:
-    """`RateLimiter` that lets everything through at once."""
+    """`RateLimiter` without limits."""
 
     tokens_per_minute: float | None = None
 
     async def acquire(self, most: Amount) -> None:
-        """Do not wait."""
+        """Return at once."""
 
     def give_up(self, reserved: Amount) -> None:
-        """Count nothing."""
+        """Do nothing."""
 
     def end(self, why: str) -> None:
-        """End nobody else."""
+        """Do nothing: no other task shares the limits."""
 
     async def check(self) -> None:
-        """Let everybody pass."""
+        """Return at once."""
 
     def settle(self, reserved: Amount, used: Amount) -> None:
-        """Count nothing."""
+        """Do nothing."""
 
     def throttled(self, retry_after: float | None) -> None:
-        """Slow nobody down."""
+        """Do nothing."""
 
     def learn(self, limits: RateLimits) -> None:
         """Do nothing."""

@@ -1,4 +1,4 @@
-"""Runs what blocks (a file's lock, a server's answer) beside the event loop that asks the model."""
+"""Execution of blocking work (file locks, server calls) outside the event loop."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -7,19 +7,19 @@ T = TypeVar("T")
 
 
 class Offload(Protocol):
-    """Runs blocking work, one piece after the other, in the order in which it came."""
+    """Runs blocking work sequentially, in submission order."""
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Run some work, and return or raise what it does."""
+        """Run a callable; return its result or raise its exception."""
         ...
 
     def submit(self, work: Callable[[], object]) -> None:
-        """Run some work without waiting for it; it must not raise."""
+        """Run a callable without waiting for it; it must not raise."""
         ...
 
 
 class Inline:
-    """`Offload` that blocks: for tests, and where nothing else runs."""
+    """`Offload` that blocks the caller: for tests and for code without an event loop."""
 
     async def run(self, work: Callable[[], T]) -> T:
         """See `Offload.run`."""

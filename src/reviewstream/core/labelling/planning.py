@@ -1,4 +1,4 @@
-"""What a run over a file would ask the model, and what that would take."""
+"""Dry run of labelling: the requests that a run over a file would make, and their cost."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -23,31 +23,31 @@ from reviewstream.core.records.parsing import is_blank, parse_review
 from reviewstream.core.transport.framing import Line, Oversized
 from reviewstream.settings import LimitsSettings, OpenAISettings, SourceSettings
 
-ENOUGH: Final = 100  # labels bought before; the mean of fewer says little
-SAMPLE: Final = 10_000  # labels whose mean is taken
-LOOKED_AT: Final = 200_000  # entries of the ledger, to find them
-CACHED_FROM: Final = 1_024  # prompt tokens from which OpenAI writes a request to its cache
-DIGEST: Final = 8  # bytes of a text's digest that tell it from others
+ENOUGH: Final = 100  # recorded labels needed for a mean
+SAMPLE: Final = 10_000  # recorded labels used for the mean
+LOOKED_AT: Final = 200_000  # ledger entries searched for them
+CACHED_FROM: Final = 1_024  # prompt tokens from which OpenAI writes to its cache
+DIGEST: Final = 8  # bytes of a text's digest used for deduplication
 
 Bought = tuple[LedgerKey, str]
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What a run would ask, and what that would take. A review is counted in one place.
+    """The requests of a run and their estimated cost. Each review is in one count only.
 
     Attributes:
-        lines: Of the file; blank ones are not counted.
-        bad_lines: Lines that are no review: they are rejected, and cost nothing.
-        copies: Reviews whose text comes earlier in the file.
-        in_ledger: Texts whose label was paid for earlier.
-        to_ask: Texts that the model is asked about.
-        truncated: Those of them of which it sees only the beginning.
-        requests: If each is answered at once.
-        prompt_tokens: A token for every four bytes, and three for each message.
-        completion_tokens: An estimate; see `AnswerTokens`.
-        cost_micro_usd: At the service tier of the settings.
-        standard_micro_usd: At the standard tier.
-        flex_micro_usd: At the flex tier.
+        lines: Lines of the file without blank ones.
+        bad_lines: Lines that are not a valid review; they are rejected and cost nothing.
+        copies: Reviews whose text occurs earlier in the file.
+        in_ledger: Texts with a label in the ledger.
+        to_ask: Texts sent to the model.
+        truncated: Texts of `to_ask` that are sent truncated.
+        requests: Number of requests without retries.
+        prompt_tokens: Estimate: one token per four bytes, and three per message.
+        completion_tokens: Estimate; see `AnswerTokens`.
+        cost_micro_usd: Cost at the service tier of the settings.
+        standard_micro_usd: Cost at the standard tier.
+        flex_micro_usd: Cost at the flex tier.
     """
 
     lines: int = 0
@@ -65,23 +65,22 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     @property
     def tokens(self) -> int:
-        """Of all questions and answers."""
+        """Total of prompt and completion tokens."""
         return self.prompt_tokens + self.completion_tokens
 
     def plus(self, other: "Plan") -> "Plan":
-        """Return the sum of two."""
+        """Return the sum of two plans."""
         mine, its = structs.asdict(self), structs.asdict(other)
         return Plan(**{name: mine[name] + its[name] for name in mine})
 
 
 class AnswerTokens(Struct, frozen=True, kw_only=True):
-    """What one label of an answer takes.
+    """Estimated completion tokens of an answer.
 
     Attributes:
-        per_label: Tokens.
-        per_answer: Tokens of an answer beside those of its labels.
-        labels: How many labels, bought before, it is the mean of; 0: it is what the prompt version
-            is expected to take.
+        per_label: Tokens of one label.
+        per_answer: Tokens of an answer in addition to its labels.
+        labels: Number of recorded labels averaged; 0 if the estimate comes from the prompt version.
     """
 
     per_label: float
@@ -90,12 +89,12 @@ class AnswerTokens(Struct, frozen=True, kw_only=True):
 
 
 class TierPrices(Struct, frozen=True, kw_only=True):
-    """Prices of the model at each service tier that a plan shows.
+    """Prices of the model at the service tiers that a plan shows.
 
     Attributes:
-        asked: The tier of the settings; None: its price is unknown.
-        standard: The standard tier.
-        flex: The flex tier.
+        asked: Prices at the tier of the settings; None if unknown.
+        standard: Prices at the standard tier.
+        flex: Prices at the flex tier.
     """
 
     asked: Prices | None
@@ -108,7 +107,7 @@ class TierPrices(Struct, frozen=True, kw_only=True):
 
         Args:
             standard: Prices of the standard tier.
-            settings: Tier and factor; by default the standard tier.
+            settings: Settings with tier and price factor; None means the standard tier.
         """
         tier = None if settings is None else settings.service_tier
         factor = tier_factor(tier, None if settings is None else settings.tier_price_factor)
@@ -127,14 +126,14 @@ def _flex_factor(settings: OpenAISettings | None) -> float | None:
 
 
 class Planner:
-    """Goes through a file as a run would, and asks nobody.
+    """A dry run over a file: counts requests without sending any.
 
     Args:
-        policy: As of the run.
-        ledger: What it knows is not asked about.
-        answers: What a label takes.
-        remembers: Whether a text that was asked about is in the ledger from then on.
-        prices: Of the model; by default those of the policy.
+        policy: Policy of the run.
+        ledger: Ledger; texts in it are not requested.
+        answers: Estimated tokens of an answer.
+        remembers: Whether labels of the run are written to the ledger and reused.
+        prices: Prices of the model; by default those of the policy.
     """
 
     def __init__(
@@ -154,14 +153,14 @@ class Planner:
         self._met: set[int] = set()
 
     def plan(self, lines: Iterable[Line | Oversized], source: SourceSettings) -> Plan:
-        """Return the plan of a file that is read as the settings say."""
+        """Return the plan for the lines of a file that is read with these settings."""
         total = Plan()
         for rows in _slices(lines, source, self._policy.pack * self._policy.concurrency):
             total = total.plus(self._slice(rows))
         return total
 
     def _slice(self, rows: Sequence[Line | Oversized]) -> Plan:
-        """Return the plan of rows that a labeller is given at once."""
+        """Return the plan for the rows that a labeller gets in one call."""
         texts = [text for row in rows for text in _text(row)]
         asked = {self._policy.key(text): text for text in texts}
         fresh = {key: text for key, text in asked.items() if self._is_new(key)}
@@ -191,7 +190,7 @@ class Planner:
         texts = self._policy.asked([text for _, text in pack])
         prompt = question_tokens(self._policy.prompt(texts).request)
         answers = self._answers
-        # A label that was bought before paid its share of the control texts.
+        # Recorded labels include their share of the control texts.
         labels = len(pack) if answers.labels else len(texts)
         completion = round(answers.per_answer + answers.per_label * labels)
         prices = self._prices
@@ -212,11 +211,11 @@ class Planner:
 
 
 def answer_tokens(ledger: LedgerArchive | None, policy: LabelPolicy) -> AnswerTokens:
-    """Return what a label takes: as it did before, if enough were bought with this prompt.
+    """Return the estimated tokens of an answer: the mean of enough recorded labels, or a default.
 
     Args:
-        ledger: Where labels of the same model and prompt may be.
-        policy: Which they are.
+        ledger: Ledger with labels of earlier runs, or None.
+        policy: Policy; only labels of its model and prompt version are used.
     """
     entries = () if ledger is None else islice(ledger.entries(), LOOKED_AT)
     alike = (entry.completion_tokens for key, entry in entries if _is_alike(key, entry, policy))
@@ -230,7 +229,7 @@ def answer_tokens(ledger: LedgerArchive | None, policy: LabelPolicy) -> AnswerTo
 
 
 def minutes(plan: Plan, limits: LimitsSettings) -> float | None:
-    """Return how long the limits make it take; None without any: as fast as it is answered."""
+    """Return the minutes that the rate limits require; None without limits."""
     paces = (
         (plan.requests, limits.requests_per_minute),
         (plan.tokens, limits.tokens_per_minute),
@@ -242,7 +241,7 @@ def minutes(plan: Plan, limits: LimitsSettings) -> float | None:
 def _slices(
     lines: Iterable[Line | Oversized], source: SourceSettings, size: int
 ) -> Iterator[list[Line | Oversized]]:
-    """Cut lines as a run does: micro-batches, tasks, slices."""
+    """Cut lines as a run does, into micro-batches, tasks and slices."""
     rows = (line for line in lines if isinstance(line, Oversized) or not is_blank(line.data))
     task = -(-source.max_rows_per_trigger // source.partitions)
     for of_task in batches(rows, task):

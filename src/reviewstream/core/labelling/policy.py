@@ -1,4 +1,4 @@
-"""How reviews are labelled."""
+"""Settings of labelling as a policy, and what follows from them for each request."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
@@ -41,7 +41,7 @@ T = TypeVar("T")
 def known_prices(settings: OpenAISettings) -> Prices | None:
     """Return the prices of the standard tier, or None if the settings do not hold them.
 
-    `app.priced` fills in those that are listed.
+    `app.priced` fills in listed prices.
     """
     prompt, completion = settings.input_usd_per_million, settings.output_usd_per_million
     if prompt is None or completion is None:
@@ -55,26 +55,27 @@ def known_prices(settings: OpenAISettings) -> Prices | None:
 
 
 class LabelPolicy(Struct, frozen=True, kw_only=True):
-    """How reviews are labelled.
+    """Parameters of labelling.
 
     Attributes:
-        model: As it is asked for.
-        endpoint: Its address, as messages show it.
-        ledger_name: What the ledger calls it; empty for the same name.
-        prompt_version: A version of `core.prompts`.
-        tokens_per_label: Of an answer, at most, for each review, hidden tokens apart.
+        model: Name of the model in requests.
+        endpoint: Address of the endpoint for messages.
+        ledger_name: Name of the model in the ledger; empty: the same as `model`.
+        prompt_version: A version of `core.labelling.prompts`.
+        tokens_per_label: Maximum answer tokens per review, hidden tokens excluded.
         generation: 0 to 999, written into every label.
-        concurrency: Requests in flight, at most.
-        pack: Reviews in one request, at most.
-        max_pack_tokens: Of a request with more than one review, and its answer, hidden tokens
-            apart, at most.
-        max_attempts: Failed requests about one review alone before it may be rejected.
-        max_wait: Seconds; no wait between two attempts is longer.
-        startup_timeout: Seconds after which a run ends whose endpoint has never answered.
-        controls: Hide control texts in packs; see `core.controls`.
-        prices: Of the model's tokens, in the standard tier.
-        price_factor: What `options.service_tier` costs in proportion to them; None: not known.
-        options: Of the first request.
+        concurrency: Maximum number of requests in flight.
+        pack: Maximum number of reviews in one request.
+        max_pack_tokens: Maximum tokens of a request with several reviews and of its answer, hidden
+            tokens excluded.
+        max_attempts: Failed requests for a single review before it may be rejected.
+        max_wait: Maximum seconds between two attempts.
+        startup_timeout: Seconds until a run ends if its endpoint has never answered.
+        controls: Hide control texts in packs; see `core.labelling.controls`.
+        prices: Prices of the model's tokens in the standard tier.
+        price_factor: Price of `options.service_tier` relative to the standard tier; None if
+            unknown.
+        options: Options of the first request.
         auto: Options that may be changed after the endpoint refused them.
     """
 
@@ -101,7 +102,7 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
         """Return the policy that the settings describe.
 
         Raises:
-            ConfigError: there is no such prompt version, or no such dialect.
+            ConfigError: Unknown prompt version or dialect.
         """
         return cls(
             model=settings.model,
@@ -125,18 +126,18 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
 
     @property
     def name_in_ledger(self) -> str:
-        """What the ledger calls the model."""
+        """The model's name in the ledger."""
         return self.ledger_name or self.model
 
     @property
     def ceiling_prices(self) -> Prices:
-        """The highest prices that a request can cost, whatever tier and cache it meets."""
+        """Highest possible prices of a request, for any service tier and cache state."""
         return self.prices.scaled(max(self.price_factor or Fraction(1), Fraction(1))).ceiling()
 
     def prices_of(self, tier: str) -> Prices:
-        """Return the prices of the tier that an answer names; empty: the one asked for.
+        """Return the prices of the tier named in an answer; empty: the requested tier.
 
-        A tier whose price is not known is charged as the one that was asked for.
+        A tier with an unknown price is charged like the requested one.
         """
         factor = self.price_factor
         if tier and tier != self.options.service_tier:
@@ -144,7 +145,7 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
         return self.prices.scaled(factor or Fraction(1))
 
     def cost_of(self, answer: ChatAnswer) -> int:
-        """Return the micro-dollars of an answer: as reported, or else by the prices of its tier."""
+        """Return the cost of an answer in micro-dollars: as reported, or by its tier's prices."""
         if answer.cost_micro_usd is not None:
             return answer.cost_micro_usd
         return cost_micro_usd(
@@ -164,7 +165,7 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
         )
 
     def prompt(self, texts: Sequence[str], options: ChatOptions | None = None) -> Prompt:
-        """Return the request about some texts, by default with the first options."""
+        """Return the request for some texts, by default with the first options."""
         return build_prompt(
             texts,
             version=self.prompt_version,
@@ -174,7 +175,7 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
         )
 
     def asked(self, texts: Sequence[str]) -> Sequence[str]:
-        """Return the texts of a pack as they are asked about, control texts included."""
+        """Return the texts of a pack as they are sent, control texts included."""
         return (with_controls(texts) if self.controls else Controlled(tuple(texts))).items
 
     def packs(
@@ -185,13 +186,13 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
         tokens_per_minute: float | None = None,
         options: ChatOptions | None = None,
     ) -> Iterator[list[T]]:
-        """Deal items into packs, each for one request, in their order.
+        """Group items into packs of one request each, in order.
 
         Args:
-            items: As many as there are.
+            items: Items; may be unbounded.
             text_of: Returns an item's text.
-            tokens_per_minute: What the endpoint allows; no pack of several takes more.
-            options: Of the requests; by default the first ones.
+            tokens_per_minute: Limit of the endpoint; no pack of several texts exceeds it.
+            options: Options of the requests; by default the first ones.
         """
         hidden = (options or self.options).hidden_tokens_per_label
         controls = MAX_CONTROLS if self.controls else 0
@@ -219,7 +220,7 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
 
 @cache
 def control_tokens(version: int, tokens_per_label: int) -> int:
-    """Return the tokens that a control text takes in a request and in its answer, at most."""
+    """Return the maximum number of tokens of a control text in a request and in its answer."""
     return max(
         tokens_of(text, version=version, tokens_per_label=tokens_per_label)
         for text in CONTROL_TEXTS
@@ -227,7 +228,7 @@ def control_tokens(version: int, tokens_per_label: int) -> int:
 
 
 def first_options(settings: OpenAISettings) -> ChatOptions:
-    """Return the options of the first request: as they are set, or as dialect and model need."""
+    """Return the options of the first request: from the settings, or else for dialect and model."""
     dialect = dialect_of(settings.base_url, settings.dialect)
     form, field, effort = (
         settings.response_format,
@@ -250,7 +251,7 @@ def first_options(settings: OpenAISettings) -> ChatOptions:
 
 
 def adaptable(settings: OpenAISettings) -> frozenset[str]:
-    """Return the options that the user left to us."""
+    """Return the options that the user left at `auto`."""
     left = {name for name in FIELDS if getattr(settings, name) == "auto"}
     if "max_output_tokens_per_label" not in settings.model_fields_set:
         left.add("hidden_tokens_per_label")
@@ -258,5 +259,5 @@ def adaptable(settings: OpenAISettings) -> frozenset[str]:
 
 
 def shown(base_url: str) -> str:
-    """Return an address without its query, in which some keep a key."""
+    """Return an address without its query, which may contain a key."""
     return base_url.partition("?")[0]

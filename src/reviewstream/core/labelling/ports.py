@@ -1,4 +1,4 @@
-"""The model, the ledger, the limits and the clock, as labelling needs them."""
+"""Ports of labelling: the model, the ledger, the limits and the clock."""
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
@@ -13,31 +13,32 @@ from reviewstream.core.records.reviews import Sentiment
 
 
 class ChatModel(Protocol):
-    """Answers one request."""
+    """A chat model."""
 
     async def answer(self, request: ChatRequest) -> ChatAnswer:
-        """Return the model's answer, unread.
+        """Send one request and return the model's answer, not yet parsed.
 
         Raises:
-            RateLimitError: rate limit.
-            UnknownOutcomeError: time-out, broken connection, or a body that is no completion.
-            TransientError: outage.
-            FatalError: refused credentials; a `BudgetExceededError` if the quota is exhausted.
-            PermanentError: this request is refused (too long, malformed).
+            RateLimitError: The rate limit was exceeded.
+            UnknownOutcomeError: Time-out, broken connection, or a body that is not a completion.
+            TransientError: The endpoint is unavailable.
+            FatalError: The credentials are refused; a `BudgetExceededError` if the quota is
+                exhausted.
+            PermanentError: This request is refused (too long, malformed).
         """
         ...
 
     async def aclose(self) -> None:
-        """Free the connections."""
+        """Close the connections."""
         ...
 
 
 class PriceList(Protocol):
-    """Lists the prices of models."""
+    """A list of model prices."""
 
     @property
     def name(self) -> str:
-        """Name, version and day of the list, for a person."""
+        """Name, version and date of the list, for display."""
         ...
 
     def prices(
@@ -45,12 +46,12 @@ class PriceList(Protocol):
     ) -> Prices | None:
         """Return the prices of the standard tier, or None if the model is not listed.
 
-        A price that depends on the time of day or on the length of the request is the highest one
-        that is possible. A listed model without a price for some kind of token has 0 for it.
+        A price that depends on the time of day or on the length of the request is the highest
+        possible one. A listed model without a price for some kind of token has 0 for it.
 
         Args:
-            model: Name, as a request has it.
-            provider: Id of the endpoint's operator; None: the names are taken to be OpenAI's.
+            model: Name of the model in requests.
+            provider: Id of the endpoint's operator; None: names are taken as OpenAI's.
             prompt_tokens: Length of the longest request; None: any length.
         """
         ...
@@ -60,9 +61,9 @@ class LedgerKey(Struct, frozen=True, kw_only=True):
     """Cache key of a label.
 
     Attributes:
-        model: The one that was asked, by the name that `openai.ledger_name` says.
-        prompt_version: Number in `core.prompts`.
-        text_sha256: Of the UTF-8 of what the model sees of the text; 32 bytes.
+        model: Name of the requested model, as set by `openai.ledger_name`.
+        prompt_version: Version number in `core.labelling.prompts`.
+        text_sha256: SHA-256 of the text as sent, in UTF-8; 32 bytes.
     """
 
     model: str
@@ -74,7 +75,7 @@ class LedgerEntry(Struct, frozen=True, kw_only=True):
     """A label that was paid for.
 
     Attributes:
-        model: As the endpoint names it in its answer.
+        model: Name of the model in the endpoint's answer.
         cost_micro_usd: Millionths of a US dollar.
         labelled_at: UTC.
     """
@@ -90,14 +91,14 @@ class LedgerEntry(Struct, frozen=True, kw_only=True):
 
 
 class LabelLedger(Protocol):
-    """Remembers every label bought, and which are being bought just now."""
+    """A store of all labels, with claims on those being requested."""
 
     def find(self, keys: Collection[LedgerKey]) -> Mapping[LedgerKey, LedgerEntry]:
         """Return the entries that exist.
 
         Raises:
-            TransientError: the ledger is away or busy; so for every method but `release`.
-            ConfigError: it is damaged, or not a ledger; so for every method but `release`.
+            TransientError: The ledger is unavailable or busy; so for every method but `release`.
+            ConfigError: It is damaged, or not a ledger; so for every method but `release`.
         """
         ...
 
@@ -106,123 +107,124 @@ class LabelLedger(Protocol):
         ...
 
     def claim(self, keys: Collection[LedgerKey]) -> set[LedgerKey]:
-        """Return those keys that the caller alone may now buy; the others are being bought.
+        """Claim keys; return those that only the caller may now request.
 
-        A claim ends with `release`, and soon after the death of its process.
+        The other keys are claimed elsewhere. A claim ends with `release`, or soon after its process
+        dies.
         """
         ...
 
     def release(self, keys: Collection[LedgerKey]) -> None:
-        """Give claims back; keys that are not claimed are fine."""
+        """Release claims; keys without a claim are ignored."""
         ...
 
     def prove(self) -> None:
-        """See that labels can be written: there is room, and permission.
+        """Check that labels can be written: space and permission.
 
-        To be called before anything is bought. It changes no label and no claim, and costs little
-        where it has succeeded before.
+        Call it before the first request. It changes no label and no claim, and is cheap after it
+        has succeeded once.
 
         Raises:
-            TransientError: the ledger is away, busy, or only a copy that takes no writes.
-            ConfigError: it is full, or takes no writes from us.
+            TransientError: The ledger is unavailable, busy, or a read-only replica.
+            ConfigError: It is full, or writing is not permitted.
         """
         ...
 
     def close(self) -> None:
-        """Free the connections, and with them every claim."""
+        """Close the connections and release all claims."""
         ...
 
 
 class LedgerArchive(LabelLedger, Protocol):
-    """A ledger that can be looked through."""
+    """A ledger that can list and remove its entries."""
 
     def entries(self) -> Iterator[tuple[LedgerKey, LedgerEntry]]:
-        """Return everything that was there at the start of the call, in no order."""
+        """Return all entries present at the start of the call, in no particular order."""
         ...
 
     def forget(self, keys: Collection[LedgerKey]) -> int:
-        """Remove entries, and return how many there were."""
+        """Remove entries and return their number."""
         ...
 
 
 class RateLimiter(Protocol):
-    """One limit and one budget for everyone who asks the model.
+    """One rate limit and one budget, shared by all clients of the model.
 
-    Only `acquire` and `check` raise. What the other methods could not keep is raised by the next
-    `acquire` or `check`, so that no answer is lost that was paid for.
+    Only `acquire` and `check` raise. Errors of the other methods are raised by the next `acquire`
+    or `check`, so that no answer that was paid for is lost.
     """
 
     @property
     def tokens_per_minute(self) -> float | None:
-        """The smaller of our own limit and the endpoint's, as far as it is known here."""
+        """The smaller of our own limit and the endpoint's; None while both are unknown."""
         ...
 
     async def acquire(self, most: Amount) -> None:
-        """Wait until one request of this much may be made, and reserve that much.
+        """Wait until one request of this size may be sent, and reserve the amount.
 
         Raises:
-            BudgetExceededError: it would overdraw the budget, or the run was ended.
-            FatalError: what is shared stays away.
-            ConfigError: what is shared is damaged.
+            BudgetExceededError: The budget does not cover it, or the run was ended.
+            FatalError: The shared state remains unavailable.
+            ConfigError: The shared state is damaged.
         """
         ...
 
     def give_up(self, reserved: Amount) -> None:
-        """Give back what was acquired for a request that is not made."""
+        """Return the reservation of a request that is not sent."""
         ...
 
     def end(self, why: str) -> None:
-        """End every task of this run: a budget or a quota is spent."""
+        """End every task of this run, because a budget or a quota is spent."""
         ...
 
     async def check(self) -> None:
-        """Let nobody pass after the end of the run.
+        """Raise if the run was ended.
 
         Raises:
-            BudgetExceededError: another task has ended it.
-            ConfigError: what is shared is damaged.
+            BudgetExceededError: Another task has ended the run.
+            ConfigError: The shared state is damaged.
         """
         ...
 
     def settle(self, reserved: Amount, used: Amount) -> None:
-        """Replace what was reserved for one request by what it used, or may have used."""
+        """Replace the reservation of one request by its actual or possible usage."""
         ...
 
     def throttled(self, retry_after: float | None) -> None:
-        """Slow everyone down: the endpoint refused a request for its rate.
+        """Reduce the rate of all clients after the endpoint refused a request for its rate.
 
         Args:
-            retry_after: Seconds that nobody may ask for, or None if the endpoint did not say.
+            retry_after: Seconds to send no request, or None if the endpoint did not say.
         """
         ...
 
     def learn(self, limits: RateLimits) -> None:
-        """Keep to what the endpoint says that it allows.
+        """Apply the limits that the endpoint reports.
 
-        It is told of every answer, of those that say nothing too: nobody need wait for it then.
+        Call it for every answer, also without limits: this ends the wait for the first answer.
         """
         ...
 
 
 class LimitStore(Protocol):
-    """Keeps what is shared by everyone who asks a model: its pace, and budgets."""
+    """A store of the state that all clients of a model share: pace and budgets."""
 
     def apply(self, operation: Operation, terms: LimitKey) -> Reply:
-        """Do an operation of `core.limits`, alone, at the time of the store's own clock.
+        """Apply an operation of `core.labelling.limits` atomically, at the time of the store.
 
         Raises:
-            TransientError: the store is away or busy.
-            ConfigError: it is damaged, or holds something else.
+            TransientError: The store is unavailable or busy.
+            ConfigError: It is damaged, or holds other data.
         """
         ...
 
     def close(self) -> None:
-        """Free the connections."""
+        """Close the connections."""
         ...
 
 
 class Clock(Protocol):
-    """Time and chance."""
+    """Time and randomness."""
 
     def now(self) -> datetime:
         """Return the time in UTC."""
@@ -233,5 +235,5 @@ class Clock(Protocol):
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Sleep for some seconds."""
         ...

@@ -1,4 +1,4 @@
-"""The probe: a text of our own, asked about to tell a text's fault from everybody's."""
+"""The probe: a fixed text, to tell a fault of one text from a fault of the endpoint."""
 
 from enum import StrEnum
 from typing import Final
@@ -27,12 +27,12 @@ from reviewstream.errors import (
     TransientError,
 )
 
-_OF_FIELDS: Final = frozenset({400, 415, 422})  # what a field that is not known is refused with
-PROBE_TEXT: Final = "Good."  # of no user, so that no user's text is blamed for the endpoint
+_OF_FIELDS: Final = frozenset({400, 415, 422})  # statuses for an unknown field
+PROBE_TEXT: Final = "Good."  # not a user's text, which could itself be refused
 
 
 class Verdict(StrEnum):
-    """What became of the probe."""
+    """Outcome of a probe."""
 
     ANSWERED = "ANSWERED"
     UNREADABLE = "UNREADABLE"
@@ -43,14 +43,14 @@ class Verdict(StrEnum):
 
 
 class ProbeResult(Struct, frozen=True, kw_only=True):
-    """What became of the probe, and why.
+    """Outcome of a probe, with details.
 
     Attributes:
-        words: What the endpoint said, or what is wrong with its answer.
-        field: Field of the request that it refuses; empty: it names none.
-        may_adapt: It may take a request that is made in another way.
-        options: Of the request whose answer was cut; None: of any other.
-        retry_after: Seconds that it asks us to wait, or None if it does not say.
+        words: The endpoint's message, or the error in its answer.
+        field: Request field that the endpoint refuses; empty if it names none.
+        may_adapt: Whether a request with other options may be accepted.
+        options: Options of the request whose answer was truncated; None for other outcomes.
+        retry_after: Seconds that the endpoint asks us to wait, or None if it does not say.
     """
 
     verdict: Verdict
@@ -62,10 +62,10 @@ class ProbeResult(Struct, frozen=True, kw_only=True):
 
 
 class Probe:
-    """Asks about `PROBE_TEXT`, once each time.
+    """A client that requests the label of `PROBE_TEXT`, once per call.
 
-    What probes cost is kept until a pack takes it into its bill: every token that the endpoint
-    bills is in some record.
+    The costs of probes are kept until a pack takes them into its usage, so that every billed token
+    is in some record.
     """
 
     def __init__(
@@ -78,11 +78,11 @@ class Probe:
         self._charges: list[Charge] = []
 
     async def ask(self) -> ProbeResult:
-        """Make one request.
+        """Send one request.
 
         Raises:
-            FatalError: As of `RateLimitedModel.answer`.
-            ConfigError: A store of ours is at fault.
+            FatalError: See `RateLimitedModel.answer`.
+            ConfigError: A local store fails permanently.
         """
         try:
             prompt, answer = await self._answer()
@@ -101,10 +101,10 @@ class Probe:
         return self._read(prompt, answer)
 
     async def label(self, text: str) -> Sentiment | None:
-        """Return the label of a text of ours that is asked about alone; None: there is none now.
+        """Request the label of a control text alone; return None if the request fails.
 
         Raises:
-            FatalError, ConfigError: As of `ask`.
+            FatalError, ConfigError: See `ask`.
         """
         try:
             prompt, answer = await self._answer(text)
@@ -116,14 +116,14 @@ class Probe:
         return outcome.value[prompt.ids[0]].sentiment if isinstance(outcome, Ok) else None
 
     def take_charges(self) -> list[Charge]:
-        """Return what the probes have cost since the last call."""
+        """Return the costs of the probes since the last call."""
         taken, self._charges = self._charges, []
         return taken
 
     async def _answer(self, text: str = PROBE_TEXT) -> tuple[Prompt, ChatAnswer]:
         while True:
             prompt = self._policy.prompt([text], self._negotiation.options)
-            charges: list[Charge] = []  # of its own: those before may be taken meanwhile
+            charges: list[Charge] = []  # `take_charges` may run meanwhile
             try:
                 return prompt, await self._model.answer(prompt, charges)
             except OutdatedPromptError:

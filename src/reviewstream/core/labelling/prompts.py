@@ -1,7 +1,7 @@
-"""Numbered prompts: texts in, one request out.
+"""Numbered prompts: build one request from some texts.
 
-A version that was ever used is never edited: labels are remembered by its number. A better prompt
-is a new entry of `_VERSIONS` under the next number, with a golden request of its own.
+A version that was ever used is never edited, because the ledger stores labels by its number. A
+better prompt is a new entry of `_VERSIONS` with the next number and a golden request.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,13 +17,13 @@ from reviewstream.core.labelling.chat import ChatOptions, ChatRequest
 from reviewstream.core.records.reviews import Sentiment
 from reviewstream.errors import ConfigError
 
-PROMPT_VERSION: Final = 1  # what is used if nobody says otherwise
-MAX_TEXT_TOKENS: Final = 4_000  # of one review; the rest is cut off, and the label says so
-BYTES_PER_TOKEN: Final = 4  # of UTF-8: about right for English, a little low for other scripts
+PROMPT_VERSION: Final = 1  # the default
+MAX_TEXT_TOKENS: Final = 4_000  # of one review; longer texts are truncated, which the label records
+BYTES_PER_TOKEN: Final = 4  # of UTF-8; close for English, a little low for other scripts
 ENVELOPE_TOKENS: Final = 4  # `{"labels":[]}`
-TOKENS_PER_MESSAGE: Final = 3  # its role, and what separates it from the next
-TOKENS_PER_LABEL: Final = 64  # one label of the answer, with room to spare
-TOKENS_PER_ANSWER: Final = 64  # what surrounds the labels
+TOKENS_PER_MESSAGE: Final = 3  # role and separator
+TOKENS_PER_LABEL: Final = 64  # one label of the answer, with a margin
+TOKENS_PER_ANSWER: Final = 64  # the answer without its labels
 
 DEFAULT_OPTIONS: Final = ChatOptions()
 
@@ -32,17 +32,17 @@ _SENTIMENT: Final = {"type": "string", "enum": [one.value for one in Sentiment]}
 
 
 class _Version(Struct, frozen=True, kw_only=True):
-    r"""What a prompt version consists of.
+    r"""The definition of a prompt version.
 
     Attributes:
         fields: JSON schema of each field of a label.
-        escaped: Characters of a text that are written as `\uXXXX`: the text stays the same JSON
-            string, and no mark that a chat template knows (`<|im_start|>`, `[INST]`) can be in it.
-        ids_are_hidden: What a review is called depends on all texts of the request: a review that
-            brings an answer along cannot know the ids of its neighbours, which are otherwise 0, 1,
-            2 and so on.
-        label_tokens: What one label of an answer takes, on average: between a token per four bytes
-            of an answer with blanks (version 1: 14.6) and what OpenAI's o200k_base makes of one
+        escaped: Characters of a text that are written as `\uXXXX`: the JSON string keeps its value,
+            but cannot contain the markers of a chat template (`<|im_start|>`, `[INST]`).
+        ids_are_hidden: Whether the ids of reviews depend on all texts of the request instead of
+            being 0, 1, 2 and so on: a review that contains an answer cannot know the ids of its
+            neighbours.
+        label_tokens: Average tokens of one label of an answer: between one token per four bytes of
+            an answer with blanks (version 1: 14.6) and the count of OpenAI's o200k_base for one
             without (16.6).
     """
 
@@ -74,7 +74,7 @@ _VERSIONS: Final = MappingProxyType(
             fields={"id": _ID, "sentiment": _SENTIMENT, "confidence": {"type": "number"}},
             label_tokens=15,
         ),
-        # Fewer tokens, two thirds of those of an answer: it does not ask for a confidence.
+        # Fewer tokens, and two thirds of an answer's, because it requests no confidence.
         2: _Version(
             instructions=(
                 "Label the sentiment of customer reviews.\n"
@@ -94,16 +94,16 @@ _VERSIONS: Final = MappingProxyType(
 )
 PROMPT_VERSIONS: Final = tuple(_VERSIONS)
 
-# Of a request about one text, the text apart; more than what an id and a comma take in a pack.
+# Bytes of a request for one text, without the text; more than an id and a comma in a pack.
 _FRAME_BYTES: Final = len('{"reviews":[{"id":"aa","text":}]}')
 
 
 class Prompt(Struct, frozen=True, kw_only=True):
-    """One request about some reviews.
+    """One request for the labels of some reviews.
 
     Attributes:
-        ids: What the request calls each review, in the order of the texts.
-        tokens: About how many tokens the request and its answer take, at most.
+        ids: Ids of the reviews in the request, in the order of the texts.
+        tokens: Estimated maximum of tokens of the request and its answer.
     """
 
     request: ChatRequest
@@ -119,17 +119,18 @@ def build_prompt(
     options: ChatOptions = DEFAULT_OPTIONS,
     hides_ids: bool = False,
 ) -> Prompt:
-    """Return the request that asks for the sentiment of each text.
+    """Return the request for the sentiment of each text.
 
     Args:
-        texts: At least one; a lone surrogate, which no JSON can carry, is sent as a question mark.
+        texts: At least one; a lone surrogate, which JSON cannot represent, is sent as a question
+            mark.
         version: A known prompt version.
-        tokens_per_label: Of the answer, at most, for each text, hidden tokens apart.
-        options: How the request is made; room for hidden tokens is added to the ceiling.
-        hides_ids: Use ids that no text can know, also where the version has 0, 1, 2 and so on.
+        tokens_per_label: Maximum answer tokens per text, hidden tokens excluded.
+        options: Options of the request; room for hidden tokens is added to the ceiling.
+        hides_ids: Use ids that no text can know, also in versions that use 0, 1, 2 and so on.
 
     Raises:
-        KeyError: there is no such version.
+        KeyError: There is no such version.
     """
     asked = _VERSIONS[version]
     is_hidden = hides_ids or asked.ids_are_hidden
@@ -156,27 +157,27 @@ def build_prompt(
 
 
 def text_tokens(text: str, *, version: int = PROMPT_VERSION) -> int:
-    """Return about how many tokens a text adds to a request, at most: escapes and its id count."""
+    """Return an upper estimate of a text's tokens in a request, escapes and id included."""
     quoted = bytes(_quoted(text, _VERSIONS[version].escaped))
     return -(-(len(quoted) + _FRAME_BYTES) // BYTES_PER_TOKEN)
 
 
 def question_tokens(request: ChatRequest) -> int:
-    """Return about how many tokens a request takes without its answer."""
+    """Return the estimated tokens of a request without its answer."""
     messages = (request.system, request.user)
     return sum(estimate_tokens(one) + TOKENS_PER_MESSAGE for one in messages)
 
 
 def expected_answer_tokens(reviews: int, *, version: int = PROMPT_VERSION) -> int:
-    """Return about how many tokens an answer takes; `build_prompt` says how many at most."""
+    """Return the estimated tokens of an answer; `build_prompt` computes the maximum."""
     return ENVELOPE_TOKENS + reviews * _VERSIONS[version].label_tokens
 
 
 def known_version(version: int) -> int:
-    """Return a prompt version that there is.
+    """Return a prompt version after checking that it exists.
 
     Raises:
-        ConfigError: there is no such version; names those that there are.
+        ConfigError: There is no such version; the message lists the known ones.
     """
     if version not in _VERSIONS:
         known = ", ".join(map(str, PROMPT_VERSIONS))
@@ -188,19 +189,19 @@ def known_version(version: int) -> int:
 
 
 def is_truncated(text: str) -> bool:
-    """Say whether only the beginning of a text is sent."""
+    """Say whether a text is sent truncated."""
     return estimate_tokens(text) > MAX_TEXT_TOKENS
 
 
 def estimate_tokens(text: str) -> int:
-    """Return about how many tokens a text takes: a token per four bytes of UTF-8, rounded up."""
+    """Return the estimated tokens of a text: one per four bytes of UTF-8, rounded up."""
     return -(-len(text.encode(errors="replace")) // BYTES_PER_TOKEN)
 
 
 def as_sent(text: str) -> str:
-    """Return what the model sees of a text: its beginning, cut between two characters.
+    """Return a text as it is sent: truncated between two characters.
 
-    A lone surrogate, which no JSON can carry, is a question mark.
+    A lone surrogate, which JSON cannot represent, becomes a question mark.
     """
     if text.isascii():
         return text[: MAX_TEXT_TOKENS * BYTES_PER_TOKEN]
@@ -209,7 +210,7 @@ def as_sent(text: str) -> str:
 
 
 def _answer_schema(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the schema of `{"labels": [{field: ...}, ...]}`; `core.answers` reads it."""
+    """Return the schema of `{"labels": [{field: ...}, ...]}`; see `core.labelling.answers`."""
     label = {
         "type": "object",
         "properties": fields,
@@ -225,7 +226,7 @@ def _answer_schema(fields: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _hidden_ids(texts: Sequence[str]) -> tuple[str, ...]:
-    """Return an id of letters for each text: two of them are a token, or little more."""
+    """Return an id for each text, of two letters or a few more: about one token."""
     digest = sha256(b"\0".join(as_sent(text).encode() for text in texts)).digest()
     start = int.from_bytes(digest[:8])
     length = 2
@@ -235,7 +236,7 @@ def _hidden_ids(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def _spelled(number: int, length: int) -> str:
-    """Return the last digits of a number, with letters for digits."""
+    """Return the last digits of a number in base 26, with letters as digits."""
     letters = []
     for _ in range(length):
         number, digit = divmod(number, len(ascii_lowercase))

@@ -1,4 +1,4 @@
-"""A model whose every request goes by the limiter, and whose every cost is written down."""
+"""A rate-limited model: each request waits for the limiter, and each cost is recorded."""
 
 from msgspec import Struct
 
@@ -24,22 +24,22 @@ from reviewstream.errors import (
 
 
 class OutdatedPromptError(Exception):
-    """While a request waited for its turn the options changed; nothing was sent."""
+    """Raised when the options changed while a request waited for its turn; nothing was sent."""
 
 
 class PackTooLargeError(Exception):
-    """A pack does not fit the tokens that the endpoint allows a minute; nothing was sent."""
+    """Raised when a pack exceeds the endpoint's tokens per minute; nothing was sent."""
 
 
 class _Cost(Struct, frozen=True):
-    """What a request took: for the limiter, and for the records."""
+    """Cost of a request, for the limiter and for the records."""
 
     amount: Amount
     charge: Charge
 
 
 class RateLimitedModel:
-    """Reserves for each request what it may cost at most, and settles what it did cost."""
+    """A chat model that reserves the maximum cost of each request and settles the actual cost."""
 
     def __init__(
         self,
@@ -57,22 +57,22 @@ class RateLimitedModel:
         self._turns = Turns(limiter, shutdown)
 
     async def answer(self, prompt: Prompt, charges: list[Charge]) -> ChatAnswer:
-        """Wait for one's turn, and make one request.
+        """Wait for a turn and send one request.
 
         Args:
-            prompt: With the options of the negotiation.
-            charges: Gets what the request cost; nothing, if it cost nothing.
+            prompt: Prompt with the current options of the negotiation.
+            charges: Gets the cost of the request appended, unless it is free.
 
         Raises:
-            Cancelled: The wait was given up.
+            Cancelled: Shutdown interrupted the wait.
             OutdatedPromptError, PackTooLargeError: Nothing was sent.
             BudgetExceededError: The budget is spent.
-            ReviewStreamError: As of `ChatModel.answer`.
+            ReviewStreamError: See `ChatModel.answer`.
         """
         self._shutdown.check()
         ceiling = self._ceiling(prompt)
         await self._turn(prompt, ceiling)
-        cost: _Cost | None = ceiling  # what is given up may be answered, and billed
+        cost: _Cost | None = ceiling  # a cancelled request may be answered and billed
         try:
             answer = await self._ask(prompt)
         except ReviewStreamError as err:
@@ -98,12 +98,12 @@ class RateLimitedModel:
             raise OutdatedPromptError
 
     def _fits(self, prompt: Prompt) -> bool:
-        """Say whether a pack fits the tokens a minute that are known; a text alone must try."""
+        """Say whether a pack fits the known tokens per minute; a single text is always tried."""
         allowed = self._limiter.tokens_per_minute
         return allowed is None or prompt.tokens <= allowed or len(prompt.ids) == 1
 
     def _ceiling(self, prompt: Prompt) -> _Cost:
-        """Return the most that a request can cost; its tokens for the rate are an estimate."""
+        """Return the maximum cost of a request; its tokens for the rate limit are an estimate."""
         said = prompt.request.max_output_tokens
         cost = cost_micro_usd(prompt_ceiling(prompt.request), said, self._policy.ceiling_prices)
         return _Cost(
@@ -114,7 +114,7 @@ class RateLimitedModel:
         )
 
     def _cost(self, answer: ChatAnswer, ceiling: _Cost) -> _Cost:
-        """Return what an answer cost: as the endpoint reports it, or else as it was reserved."""
+        """Return the cost of an answer: as reported, or else as reserved."""
         if not answer.has_usage:
             charge = ceiling.charge
             if answer.cost_micro_usd is not None:
@@ -133,13 +133,13 @@ class RateLimitedModel:
     def _cost_of_failure(
         self, err: ReviewStreamError, prompt: Prompt, ceiling: _Cost
     ) -> _Cost | None:
-        """Return what a failed request cost: as reported, or as reserved if that is not known."""
+        """Return the cost of a failed request: as reported, or as reserved if it is unknown."""
         if isinstance(err.billed, ChatAnswer):
             return self._cost(clamp_usage(err.billed, prompt.request), ceiling)
         return ceiling if _may_be_billed(err) else None
 
     async def _ask(self, prompt: Prompt) -> ChatAnswer:
-        """Make the request, and tell the limiter what the endpoint says of its limits."""
+        """Send the request and pass the endpoint's reported limits to the limiter."""
         try:
             answer = await self._model.answer(prompt.request)
         except RateLimitError as err:
@@ -155,7 +155,7 @@ class RateLimitedModel:
         return clamp_usage(answer, prompt.request)
 
     def _slow_down(self, err: RateLimitError) -> None:
-        """Tell of a 429: first what it says is allowed, so that the rate need not be guessed."""
+        """Report a 429 to the limiter: first the limits in it, so that no rate is estimated."""
         self._limiter.learn(
             RateLimits(
                 requests_per_minute=err.requests_per_minute,
@@ -168,6 +168,6 @@ class RateLimitedModel:
 
 
 def _may_be_billed(err: ReviewStreamError) -> bool:
-    """Say whether the endpoint may have done the work, and send the bill."""
+    """Say whether the endpoint may have processed and billed the request."""
     is_odd = isinstance(err, BadAnswerError) and err.may_be_billed
     return is_odd or isinstance(err, UnknownOutcomeError)

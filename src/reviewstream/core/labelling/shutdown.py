@@ -1,4 +1,4 @@
-"""An orderly end: what is in flight is finished, as it is paid for, and nothing new begins."""
+"""Orderly shutdown: requests in flight finish, because they are paid for; no new ones start."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -10,14 +10,15 @@ T = TypeVar("T")
 
 
 class Cancelled(Exception):
-    """Something else has ended the work; its reason is in `Shutdown.reason`."""
+    """Raised when the work was ended elsewhere; the reason is in `Shutdown.reason`."""
 
 
 class Shutdown:
-    """Ends the waits of everybody who works on the same thing.
+    """A shutdown signal for concurrent tasks.
 
     Attributes:
-        reason: Why everything ends, or None. A `FatalError` tells more than what failed beside it.
+        reason: Why the work ends, or None. A `FatalError` replaces another reason, because it
+            explains more.
     """
 
     def __init__(self) -> None:
@@ -25,11 +26,11 @@ class Shutdown:
         self._halted = asyncio.Event()
 
     def end(self) -> None:
-        """Let nothing new begin: nobody wants it any more."""
+        """Start the shutdown, without a reason."""
         self._halted.set()
 
     def stop(self, reason: Exception) -> None:
-        """Let nothing new begin, for a reason that everybody is told."""
+        """Start the shutdown with a reason that every task raises."""
         self.end()
         if isinstance(reason, Cancelled):
             return
@@ -38,19 +39,19 @@ class Shutdown:
             self.reason = reason
 
     def check(self) -> None:
-        """Let nobody pass after the end.
+        """Raise after the shutdown has started.
 
         Raises:
-            Cancelled: this is the end.
+            Cancelled: The shutdown has started.
         """
         if self._halted.is_set():
             raise Cancelled
 
     async def run_until_shutdown(self, waiting: Awaitable[T]) -> T:
-        """Wait for something that is given up at the end, if it has not come by then.
+        """Await a result; cancel it when the shutdown starts first.
 
         Raises:
-            Cancelled: it was given up.
+            Cancelled: The awaitable was cancelled.
         """
         task = asyncio.ensure_future(waiting)
         halted = asyncio.ensure_future(self._halted.wait())

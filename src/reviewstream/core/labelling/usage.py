@@ -1,4 +1,4 @@
-"""Costs of requests, and the fair share of each review in them."""
+"""Costs of requests, and each review's share of them."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,11 @@ from reviewstream.core.labelling.packs import shares
 
 
 class Charge(Struct, frozen=True, kw_only=True):
-    """Cost of one request, or its ceiling where the endpoint does not report it.
+    """Cost of one request, or its ceiling if the endpoint does not report it.
 
     Attributes:
-        prompt_tokens: Of the request.
-        completion_tokens: Of the answer, hidden reasoning included.
+        prompt_tokens: Tokens of the request.
+        completion_tokens: Tokens of the answer, hidden reasoning included.
         micro_usd: Millionths of a US dollar.
     """
 
@@ -25,7 +25,7 @@ class Usage(Struct, frozen=True, kw_only=True):
     """A review's share of the requests made for it.
 
     Attributes:
-        attempts: Requests that it was part of.
+        attempts: Requests that included the review.
     """
 
     attempts: int = 0
@@ -43,12 +43,12 @@ class Usage(Struct, frozen=True, kw_only=True):
 
 
 def split_usage(charges: Sequence[Charge], *, attempts: int, reviews: int) -> list[Usage]:
-    """Return the bill of each review of a pack; together they are the whole.
+    """Return the usage of each review of a pack; the sum equals the total.
 
     Args:
-        charges: Of all requests made for the pack, unusable answers included.
+        charges: Costs of all requests for the pack, unusable answers included.
         attempts: Requests made; some may have cost nothing.
-        reviews: In the pack.
+        reviews: Number of reviews in the pack.
     """
     parts = zip(
         shares(sum(one.prompt_tokens for one in charges), reviews),

@@ -1,4 +1,4 @@
-"""Says what is being waited for: at once, and once a minute while it lasts."""
+"""Log of waits: a message at the start, and one per minute while the wait lasts."""
 
 import logging
 from datetime import datetime, timedelta
@@ -7,13 +7,13 @@ from typing import Final
 from reviewstream.core.labelling.ports import Clock
 
 AGAIN: Final = timedelta(minutes=1)
-SOON: Final = timedelta(seconds=10)  # a wait that begins again within it is the same one
+SOON: Final = timedelta(seconds=10)  # a wait that resumes within this time is the same wait
 
 _log = logging.getLogger("reviewstream.labelling")
 
 
 class WaitLog:
-    """Logs waits, each kind once a minute at most."""
+    """A logger of waits, at most one message per kind and minute."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -24,8 +24,8 @@ class WaitLog:
         """Log a wait.
 
         Args:
-            kind: Waits of one kind share the minute.
-            sentence: What is waited for, why, and which setting to look at.
+            kind: Kind of wait; waits of one kind share the limit of one message per minute.
+            sentence: Subject of the wait, its reason, and the setting to check.
         """
         now = self._clock.now()
         said = self._said.get(kind)
@@ -35,5 +35,5 @@ class WaitLog:
             _log.warning("%s", sentence)
 
     def over(self, kind: str) -> None:
-        """Note that a wait is over: another one is logged when it begins."""
+        """Record the end of a wait: the next one is logged at once."""
         self._over.add(kind)

@@ -1,7 +1,7 @@
-"""Compares the stages: every line has one outcome, every labelled review is in the index.
+"""Reconciliation: every line has one outcome, every labelled review is in the index.
 
-Rows of all stages are sorted together, by line and by review, and each group of them is judged by
-itself: so memory stays the same however many there are.
+Rows of all stages are sorted together, by line and by review, and each group is checked separately,
+so that memory use does not depend on their number.
 """
 
 from collections import Counter
@@ -30,8 +30,8 @@ from reviewstream.core.records.parsing import is_blank, parse_review
 from reviewstream.core.records.ports import Sorter
 from reviewstream.core.transport.framing import Line, Oversized
 
-NAMED: Final = 100  # findings of one fault in one stage that are named
-AT_ONCE: Final = 1_000  # rows in memory
+NAMED: Final = 100  # findings listed per fault and stage
+AT_ONCE: Final = 1_000  # rows in memory at once
 
 _FAULTS: Final = {
     ReconcileStage.TOPICS: (Fault.MISSING, Fault.DOUBLED, Fault.UNKNOWN, Fault.UNREADABLE),
@@ -40,12 +40,12 @@ _FAULTS: Final = {
 
 
 class SourceSums(Struct, kw_only=True):
-    """What the source has.
+    """Counts of the source.
 
     Attributes:
-        name: As it is in every origin.
-        lines: Without the blank ones.
-        reviews: Different ids in the lines that can be read.
+        name: Name in every origin.
+        lines: Lines without blank ones.
+        reviews: Distinct ids in the valid lines.
     """
 
     name: str
@@ -55,15 +55,15 @@ class SourceSums(Struct, kw_only=True):
 
 
 class LabelledSums(Struct, kw_only=True):
-    """What the topic of labelled reviews has.
+    """Counts of the topic of labelled reviews.
 
     Attributes:
-        records: All of them.
-        elsewhere: Of the records, those of other sources.
-        deletions: Of the records, those that delete a review.
-        newer: Of the records, those with a newer version of a line's label.
-        lines: Of the source, that have a label.
-        reviews: Different ids, of whatever source, without those that were deleted.
+        records: All records.
+        elsewhere: Records of other sources.
+        deletions: Records that delete a review.
+        newer: Records with a newer version of a line's label.
+        lines: Lines of the source with a label.
+        reviews: Distinct ids from all sources, without deleted reviews.
     """
 
     records: int = 0
@@ -75,12 +75,12 @@ class LabelledSums(Struct, kw_only=True):
 
 
 class RejectedSums(Struct, kw_only=True):
-    """What the topic of rejections has.
+    """Counts of the topic of rejections.
 
     Attributes:
-        records: All of them.
-        elsewhere: Of the records, those of other sources.
-        lines: Of the source, that are rejected and have no label.
+        records: All records.
+        elsewhere: Records of other sources.
+        lines: Lines of the source that are rejected and have no label.
     """
 
     records: int = 0
@@ -89,12 +89,12 @@ class RejectedSums(Struct, kw_only=True):
 
 
 class Reconciliation(Struct, kw_only=True):
-    """Counts of each stage, and what does not add up.
+    """Counts of each stage, and the mismatches.
 
     Attributes:
-        documents: In the index.
-        faults: How many there are, by stage and fault.
-        named: The first `NAMED` of each.
+        documents: Number of documents in the index.
+        faults: Number of mismatches, by stage and fault.
+        named: The first `NAMED` mismatches of each fault and stage.
     """
 
     source: SourceSums
@@ -106,16 +106,16 @@ class Reconciliation(Struct, kw_only=True):
 
     @property
     def adds_up(self) -> bool:
-        """Say whether nothing is lost and nothing is there twice."""
+        """Say whether there are no mismatches: nothing is lost or duplicated."""
         return not self.named
 
     def ids(self, fault: Fault) -> tuple[str, ...]:
-        """Return the names of one fault, in all stages."""
+        """Return the ids of the mismatches with one fault, in all stages."""
         return tuple(finding.id for finding in self.named if finding.fault is fault)
 
 
 class Findings:
-    """Counts findings, keeps the first of each kind, and passes all of them on."""
+    """A collector of mismatches: counts them, keeps the first of each kind, and forwards all."""
 
     def __init__(self, found: Callable[[Mismatch], None] = lambda _: None) -> None:
         self._found = found
@@ -123,7 +123,7 @@ class Findings:
         self.named: list[Mismatch] = []
 
     def add(self, finding: Mismatch | None) -> None:
-        """Take a finding, if it is one."""
+        """Add a mismatch; None is ignored."""
         if finding is None:
             return
         self._found(finding)
@@ -133,11 +133,11 @@ class Findings:
             self.named.append(finding)
 
     def count(self, stage: ReconcileStage, *faults: Fault) -> int:
-        """Return how many there are of some faults."""
+        """Return the number of mismatches with some faults in a stage."""
         return sum(self._counts[stage, fault] for fault in faults)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return how many there are of each."""
+        """Return the number of mismatches by stage and fault."""
         return {
             stage.value: {fault.value: self.count(stage, fault) for fault in faults}
             for stage, faults in _FAULTS.items()
@@ -145,12 +145,12 @@ class Findings:
 
 
 class Seen(NamedTuple):
-    """What matters of a record.
+    """The parts of a record that reconciliation needs.
 
     Attributes:
-        source: Of the line that it is about.
-        line: None if it is about no line.
-        review: None if it is about no review.
+        source: Source of the record's line.
+        line: None if the record has no line.
+        review: None if the record has no review.
     """
 
     source: str
@@ -159,12 +159,12 @@ class Seen(NamedTuple):
 
 
 class Reconciler:
-    """Takes in what the stages hold, in whatever order, and compares.
+    """A comparison of the stages; rows may be added in any order.
 
     Args:
-        source: Its name in every origin.
-        by_line: An empty sorter of `LineRow`s.
-        by_review: One of `ReviewRow`s.
+        source: Name of the source in every origin.
+        by_line: An empty sorter for `LineRow`s.
+        by_review: An empty sorter for `ReviewRow`s.
     """
 
     def __init__(self, source: str, by_line: Sorter, by_review: Sorter) -> None:
@@ -175,14 +175,14 @@ class Reconciler:
         self.rejected = RejectedSums()
 
     def take_source(self, lines: Iterable[Line | Oversized]) -> None:
-        """Take the lines of the source."""
+        """Add the lines of the source."""
         for names in batches(self._names(lines), AT_ONCE):
             self.source.lines += len(names)
             self._by_line.add(LineRow(offset, About.SOURCE, 0, "", name) for offset, name in names)
             self._by_review.add(ReviewRow(name, About.SOURCE, 0, 0, 0) for _, name in names if name)
 
     def take_labelled(self, records: Iterable[Seen]) -> None:
-        """Take the records of the topic of labelled reviews."""
+        """Add the records of the topic of labelled reviews."""
         for some in batches(records, AT_ONCE):
             self.labelled.records += len(some)
             self.labelled.elsewhere += self._take_lines(some)
@@ -191,13 +191,13 @@ class Reconciler:
             self._by_review.add(reviews)
 
     def take_rejected(self, records: Iterable[Seen]) -> None:
-        """Take the records of the topic of rejections."""
+        """Add the records of the topic of rejections."""
         for some in batches(records, AT_ONCE):
             self.rejected.records += len(some)
             self.rejected.elsewhere += self._take_lines(some)
 
     def compare_topics(self, findings: Findings) -> None:
-        """Judge every line, when the source and both topics were taken."""
+        """Check every line, after the source and both topics were added."""
         for offset, rows in groupby(map(LineRow._make, self._by_line.rows()), itemgetter(0)):
             audit = LineAudit(offset)
             for row in rows:
@@ -208,14 +208,14 @@ class Reconciler:
             self.rejected.lines += audit.is_rejected
 
     def compare_index(self, documents: Sorter, findings: Findings) -> int:
-        """Judge every review; may be called again with an index that has changed.
+        """Check every review; may be called again after the index has changed.
 
         Args:
             documents: `ReviewRow`s of the index.
-            findings: To be filled.
+            findings: Collector of the mismatches.
 
         Returns:
-            How many documents there are.
+            The number of documents.
         """
         found = self.source.reviews = self.labelled.reviews = 0
         both = map(ReviewRow._make, merge(self._by_review.rows(), documents.rows()))
@@ -237,7 +237,7 @@ class Reconciler:
                 yield line.offset, _review_id(line)
 
     def _take_lines(self, records: Iterable[Seen]) -> int:
-        """Take what is about lines of the source, and return how many are about another's."""
+        """Add the rows of this source's lines; return the number of rows of other sources."""
         about = [(one.source, one.line) for one in records if one.line is not None]
         mine = [line for source, line in about if source == self.source.name]
         self._by_line.add(mine)
@@ -245,6 +245,6 @@ class Reconciler:
 
 
 def _review_id(line: Line | Oversized) -> str:
-    """Return the id of a line that can be read, otherwise nothing."""
+    """Return the id of a valid line, or an empty string."""
     outcome = parse_review(line.data) if isinstance(line, Line) else None
     return outcome.value.review_id if isinstance(outcome, Ok) else ""

@@ -1,7 +1,7 @@
-"""Does what is said of one line, and of one review, add up?
+"""Rules of reconciliation for the records of one line and of one review.
 
-Everything is seen in the order of the rows, and nothing is kept but counts: it does not matter how
-many records a line has.
+Rows arrive in sort order and only counts are kept, so memory use does not depend on the number of
+records of a line.
 """
 
 from enum import IntEnum, StrEnum
@@ -11,24 +11,24 @@ from msgspec import Struct
 
 from reviewstream.core.records.lineage import Cause
 
-DELETED: Final = -1  # in the place of a version: the record deletes the review
+DELETED: Final = -1  # version of a record that deletes the review
 
 
 class ReconcileStage(StrEnum):
-    """Where it does not add up."""
+    """The stage of a mismatch."""
 
     TOPICS = "topics"
     INDEX = "index"
 
 
 class Fault(StrEnum):
-    """What does not add up.
+    """The kind of a mismatch.
 
-    A line is MISSING that is on no topic, DOUBLED if it has two outcomes or two records of one
-    version; a record is UNKNOWN whose line is not in the source, or is another review there.
-    A review is MISSING that has no document, DOUBLED with several, OUTDATED if its document is
-    older than its newest record; a document is UNKNOWN that no record explains. UNREADABLE is what
-    is no record of ours.
+    A line is MISSING if it is on no topic, and DOUBLED if it has two outcomes or two records of one
+    version; a record is UNKNOWN if its line is not in the source, or is another review there. A
+    review is MISSING if it has no document, DOUBLED with several documents, OUTDATED if its
+    document is older than its newest record; a document is UNKNOWN if no record explains it. A
+    record is UNREADABLE if it cannot be decoded.
     """
 
     MISSING = "missing"
@@ -39,12 +39,12 @@ class Fault(StrEnum):
 
 
 class Mismatch(Struct, frozen=True, kw_only=True):
-    """One thing that does not add up.
+    """One mismatch.
 
     Attributes:
-        id: Of the review; `@OFFSET` of a line without a readable one; the place of a record that
-            cannot be read.
-        offset: Of the line; None where it is not about a line.
+        id: Id of the review; `@OFFSET` for a line without a valid id; the place of an unreadable
+            record.
+        offset: Offset of the line; None if the mismatch does not concern a line.
     """
 
     stage: ReconcileStage
@@ -54,7 +54,7 @@ class Mismatch(Struct, frozen=True, kw_only=True):
 
 
 class About(IntEnum):
-    """What a row is; in one group of rows they come in this order."""
+    """The kind of a row; also the sort order within a group of rows."""
 
     SOURCE = 0
     LABELLED = 1
@@ -66,10 +66,10 @@ class LineRow(NamedTuple):
     """A line of the source, or a record about it.
 
     Attributes:
-        about: Not DOCUMENT.
-        version: Of a labelled review; of others 0.
-        cause: Of a record; a `Cause`.
-        review_id: Empty if there is none that can be read.
+        about: Never DOCUMENT.
+        version: Version of a labelled review; otherwise 0.
+        cause: `Cause` of a record.
+        review_id: Empty if there is no valid id.
     """
 
     offset: int
@@ -83,10 +83,10 @@ class ReviewRow(NamedTuple):
     """A line of the source, a record or a document of one review.
 
     Attributes:
-        about: Not REJECTED.
-        partition: Of a record.
+        about: Never REJECTED.
+        partition: Partition of a record.
         at: Offset of a record in its partition.
-        version: Of a record or document; `DELETED` of a record that deletes.
+        version: Version of a record or document; `DELETED` for a deletion.
     """
 
     review_id: str
@@ -97,19 +97,19 @@ class ReviewRow(NamedTuple):
 
 
 class LineAudit:
-    """Sees all rows of one offset.
+    """An audit of all rows with one offset.
 
     Attributes:
-        is_line: The source has a line there.
-        is_labelled: It has a record of a label, whatever was said before.
-        is_rejected: It has none, and a rejection.
+        is_line: Whether the source has a line there.
+        is_labelled: Whether the line has a label, even after a rejection.
+        is_rejected: Whether the line has a rejection and no label.
         newer: Records with a newer version of the label than the first.
     """
 
     def __init__(self, offset: int) -> None:
         self._offset = offset
-        self._review_id: str | None = None  # there is no such line
-        self._version = DELETED  # no label has it
+        self._review_id: str | None = None  # until a line is seen
+        self._version = DELETED  # no label has this version
         self._versions = 0
         self._is_labelled_first = False
         self._refusals = 0
@@ -118,26 +118,26 @@ class LineAudit:
 
     @property
     def is_line(self) -> bool:
-        """See above."""
+        """Whether the source has a line at this offset."""
         return self._review_id is not None
 
     @property
     def is_labelled(self) -> bool:
-        """See above."""
+        """Whether the line has a label, even after a rejection."""
         return self._versions > 0
 
     @property
     def is_rejected(self) -> bool:
-        """See above."""
+        """Whether the line has a rejection and no label."""
         return not self._versions and (self._refusals > 0 or self._is_refused_later)
 
     @property
     def newer(self) -> int:
-        """See above."""
+        """Number of records with a newer version of the label than the first."""
         return max(0, self._versions - 1)
 
     def see(self, row: LineRow) -> Mismatch | None:
-        """Take a row, and return what is wrong with it by itself."""
+        """Add a row; return its mismatch if the row itself is wrong."""
         if row.about == About.SOURCE:
             self._review_id = row.review_id
             return None
@@ -157,7 +157,7 @@ class LineAudit:
         return None
 
     def end(self) -> Mismatch | None:
-        """Return what is wrong with the line, when all rows were seen."""
+        """Return the mismatch of the line after all rows were added, or None."""
         if not self.is_line:
             return None
         if not (self.is_labelled or self.is_rejected):
@@ -183,12 +183,12 @@ class LineAudit:
 
 
 class ReviewAudit:
-    """Sees all rows of one review id.
+    """An audit of all rows with one review id.
 
     Attributes:
-        is_in_source: A line has the id.
-        is_published: It has a record, and was not deleted after it.
-        documents: How many there are.
+        is_in_source: Whether a line has the id.
+        is_published: Whether the review has a record and was not deleted after it.
+        documents: Number of documents.
     """
 
     def __init__(self, review_id: str) -> None:
@@ -200,11 +200,11 @@ class ReviewAudit:
 
     @property
     def is_published(self) -> bool:
-        """See above."""
+        """Whether the review has a record and was not deleted after it."""
         return self._newest is not None
 
     def see(self, row: ReviewRow) -> None:
-        """Take a row."""
+        """Add a row."""
         if row.about == About.SOURCE:
             self.is_in_source = True
         elif row.about == About.DOCUMENT:
@@ -216,7 +216,7 @@ class ReviewAudit:
             self._newest = max(self._newest or 0, row.version)
 
     def end(self) -> Mismatch | None:
-        """Return what is wrong, when all rows were seen."""
+        """Return the mismatch after all rows were added, or None."""
         fault = self._fault()
         if fault is None:
             return None

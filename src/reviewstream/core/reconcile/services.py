@@ -1,4 +1,4 @@
-"""Reads source, topics and index, to compare them."""
+"""Readers of source, topics and index for reconciliation."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -42,7 +42,7 @@ _LINE, _REVIEW = len(LineRow._fields), len(ReviewRow._fields)
 
 
 class ReconcileServices(Struct, frozen=True, kw_only=True):
-    """Where records and documents are."""
+    """Services that store the records and the documents."""
 
     log: RecordLog
     registry: SchemaRegistry
@@ -51,15 +51,15 @@ class ReconcileServices(Struct, frozen=True, kw_only=True):
 
 
 class ReconcileRun:
-    """One comparison of a source with what became of it.
+    """One comparison of a source with its records and documents.
 
     Args:
-        stages: Where that is.
-        open_sorter: Makes a sorter of rows of so many values.
-        found: Told every finding.
-        tell: Told now and then what is done of a stage, and how much there is about.
-        wait: Asked before each look at an index that may lag behind: waits, and says whether to
-            look again.
+        stages: Services to read from.
+        open_sorter: Opens a sorter for rows of a given width.
+        found: Called with every mismatch.
+        tell: Called at intervals with a stage, the number of items done, and the estimated total.
+        wait: Called before each comparison with an index that may lag: waits, and says whether to
+            compare again.
     """
 
     def __init__(
@@ -78,15 +78,15 @@ class ReconcileRun:
         self._wait = wait
 
     def run(self, source: str, lines: Iterable[Line | Oversized]) -> Reconciliation:
-        """Read everything, and compare.
+        """Read all stages and compare them.
 
         Args:
-            source: Its name in every origin.
-            lines: All that it has.
+            source: Name of the source in every origin.
+            lines: All lines of the source.
 
         Raises:
-            PermanentError: a topic or the index is not there.
-            TransientError: the log, the registry or the index is away.
+            PermanentError: A topic or the index does not exist.
+            TransientError: The log, the registry or the index is unavailable.
         """
         with closing(self._open_sorter(_LINE)) as by_line, closing(self._open_sorter(_REVIEW)) as r:
             sums = Reconciler(source, by_line, r)

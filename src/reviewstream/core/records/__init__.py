@@ -1,1 +1,1 @@
-"""Reviews as typed records, and the total function from bytes to one of them or its rejection."""
+"""Reviews as typed records, and a total function from bytes to a review or a rejection."""

@@ -1,4 +1,4 @@
-"""Any number of items, a few at a time (`itertools.batched` is of Python 3.12)."""
+"""Batching of iterables (`itertools.batched` requires Python 3.12)."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Return the items in lists of `size`, the last one of what is left."""
+    """Yield the items in lists of `size`; the last list may be shorter."""
     rest = iter(items)
     while batch := list(islice(rest, size)):
         yield batch
@@ -17,13 +17,13 @@ def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
 def bounded(
     items: Iterable[T], weigh: Callable[[T], int], *, size: int, room: int
 ) -> Iterator[list[T]]:
-    """Return the items in lists that are as long as two bounds allow, in their order.
+    """Yield the items in lists that are as long as two bounds allow, in order.
 
     Args:
-        items: As many as there are; no more than one list of them is held at once.
-        weigh: Returns what an item takes of the room: tokens, bytes.
-        size: Items in a list, at most; at least 1.
-        room: For a list's items together. An item that is larger goes alone.
+        items: Items; may be unbounded: only one list is held at a time.
+        weigh: Returns the weight of an item: tokens, bytes.
+        size: Maximum number of items in a list; at least 1.
+        room: Maximum total weight of a list. A heavier item gets a list for itself.
     """
     batch: list[T] = []
     taken = 0

@@ -1,4 +1,4 @@
-"""What a file that holds no review seems to be, and what to do about it."""
+"""Detection of a file's kind when it contains no valid review, with advice."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,9 +7,9 @@ from typing import Any, Final
 from reviewstream.core.records.json_values import NOT_JSON, decoded
 from reviewstream.core.records.parsing import BOM, required_fields
 
-LOOKED_AT: Final = 64 << 10  # bytes of a file's beginning that are enough
+LOOKED_AT: Final = 64 << 10  # bytes of a file's beginning that are examined
 
-_SHOWN: Final = 8  # fields or columns that are named
+_SHOWN: Final = 8  # fields or columns listed
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 _MAGIC: Final = {
     b"\x1f\x8b": "gzip inside of what was unpacked: unpack it twice (gunzip)",
@@ -26,13 +26,13 @@ _CELL: Final = re.compile(r'[\w "\'.-]{1,40}')
 
 
 def seems_to_be(start: bytes) -> str:
-    """Say what a file seems to be that holds no review, and what to do.
+    """Describe the likely kind of a file without valid reviews, with advice.
 
     Args:
         start: The beginning of the file, unpacked; see `LOOKED_AT`.
 
     Returns:
-        The end of a sentence that begins with "it seems to be". Never raises.
+        The rest of a sentence that begins with "it seems to be". Never raises.
     """
     text = start.removeprefix(BOM).lstrip()
     if not text:
@@ -53,7 +53,7 @@ def _binary(start: bytes) -> str:
     try:
         start.decode()
     except UnicodeDecodeError as err:
-        if err.reason != "unexpected end of data":  # where the beginning was cut
+        if err.reason != "unexpected end of data":  # except where the beginning ends
             return "no text in UTF-8: convert it, as by `iconv -f ISO-8859-1 -t UTF-8 FILE`"
     return ""
 

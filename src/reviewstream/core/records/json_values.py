@@ -1,4 +1,4 @@
-"""Reads JSON of servers and models, generous where the meaning is certain.
+"""Lenient parsing of JSON from servers and models, where the meaning is certain.
 
 Accepted beyond the standard, because JavaScript, Lua and Python write it: a byte order mark, `NaN`,
 raw control characters in a string, a count as `200.0` or `"200"`.
@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-MAX_TOKENS: Final = 1 << 24  # more than any context holds; a larger count is nonsense
-MAX_DIGITS: Final = 32  # characters of a number that is written as a string
+MAX_TOKENS: Final = 1 << 24  # exceeds any context; larger counts are implausible
+MAX_DIGITS: Final = 32  # characters of a number in a string
 NOT_JSON: Final = object()
 
 _BLANKS: Final = " \t\r\n"
@@ -24,7 +24,7 @@ def decoded(body: bytes | str) -> Any:  # noqa: ANN401
     text = text.lstrip(_BLANKS + "\ufeff").rstrip(_BLANKS)
     try:
         return msgspec.json.decode(text)
-    except (msgspec.MsgspecError, ValueError, RecursionError):  # one kind since msgspec 0.21
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # one type since msgspec 0.21
         pass
     try:
         return json.loads(text, strict=False)
@@ -33,12 +33,12 @@ def decoded(body: bytes | str) -> Any:  # noqa: ANN401
 
 
 def as_mapping(value: object) -> Mapping[str, Any]:
-    """Return a JSON object, or an empty one if the value is something else."""
+    """Return a JSON object, or an empty mapping for other values."""
     return value if isinstance(value, dict) else {}
 
 
 def as_number(value: object) -> float | None:
-    """Return a finite number, also of a string that spells one; None if it is something else."""
+    """Return a finite number, also from a string; None for other values."""
     if isinstance(value, str) and (len(value) > MAX_DIGITS or "_" in value):
         return None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -51,7 +51,7 @@ def as_number(value: object) -> float | None:
 
 
 def as_count(value: object) -> int | None:
-    """Return a whole number of tokens, 0 to `MAX_TOKENS`; None if it is something else."""
+    """Return a whole number of tokens, 0 to `MAX_TOKENS`; None for other values."""
     number = as_number(value)
     if number is None or not 0 <= number <= MAX_TOKENS or number != int(number):
         return None
@@ -59,8 +59,8 @@ def as_count(value: object) -> int | None:
 
 
 def kept(words: str, most: int) -> str:
-    """Return a text cut to some characters, halves of surrogate pairs replaced.
+    """Return a text truncated to a number of characters, with lone surrogates replaced.
 
-    JSON may hold such a half; what no UTF-8 holds would fail whoever writes it, again and again.
+    JSON may contain lone surrogates; they cannot be encoded as UTF-8, so writing them always fails.
     """
     return words[:most].encode(errors="replace").decode()

@@ -1,4 +1,4 @@
-"""What a record was made from, if not from its line: one word in a header."""
+"""Lineage of records: a header with the cause of a record that was not made from its line."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -8,21 +8,21 @@ CAUSE_HEADER: Final = "reviewstream.cause"  # Kafka header: a `Cause`, a space, 
 
 
 class Cause(StrEnum):
-    """What a record was made from."""
+    """The cause of a record."""
 
-    LINE = ""  # of the source; such a record has no header
-    RELABELLED = "relabelled"  # from an older label
-    REPLAYED = "replayed"  # from a rejection
-    REPEATED = "repeated"  # from itself, as the index had not taken it
+    LINE = ""  # a line of the source; such a record has no header
+    RELABELLED = "relabelled"  # made from an older label
+    REPLAYED = "replayed"  # made from a rejection
+    REPEATED = "repeated"  # a copy of a record that the index refused
 
 
 _KNOWN: Final = {cause.value.encode(): cause for cause in Cause}
 
 
 def made_from(headers: Iterable[tuple[str, bytes]]) -> tuple[Cause, str]:
-    """Return what a record with these headers was made from, and the place of that.
+    """Return the cause of a record with these headers, and the place of the original record.
 
-    It is LINE if the header says a word of nobody's.
+    The cause is LINE if the header is missing or unknown.
     """
     for name, value in headers:
         if name == CAUSE_HEADER:
@@ -32,15 +32,15 @@ def made_from(headers: Iterable[tuple[str, bytes]]) -> tuple[Cause, str]:
 
 
 def cause_header(cause: Cause, place: str = "") -> tuple[str, bytes]:
-    """Return the header that says so.
+    """Return the header for a cause.
 
     Args:
-        cause: Not LINE.
-        place: Of the record that it was made from, as `place_of` names it.
+        cause: Any cause except LINE.
+        place: Place of the original record, from `place_of`.
     """
     return CAUSE_HEADER, f"{cause} {place}".strip().encode()
 
 
 def place_of(topic: str, partition: int, offset: int) -> str:
-    """Return what a record is called."""
+    """Return the place of a record as text."""
     return f"{topic}/{partition}@{offset}"

@@ -1,4 +1,4 @@
-"""What a transform returns: a value, or a rejection that is itself data."""
+"""Results of a transform: a value, or a rejection as data."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,22 +9,22 @@ from reviewstream.core.records.timestamps import to_millisecond
 
 T_co = TypeVar("T_co", covariant=True)
 
-RAW_LIMIT: Final = 64 << 10  # bytes of the input that a dead letter keeps
+RAW_LIMIT: Final = 64 << 10  # bytes of the input kept in a dead letter
 
 
 @dataclass(frozen=True, slots=True)
 class Ok(Generic[T_co]):
-    """The transform's value."""
+    """A successful result."""
 
     value: T_co
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """An input kept, with the reason it was refused.
+    """A rejected input, with the reason.
 
     Attributes:
-        detail: For a person: the field's path (`$.stars`) first, then what is wrong with it.
+        detail: Message: the field's path (`$.stars`) first, then what is wrong with it.
         raw: The input.
     """
 
@@ -43,16 +43,16 @@ class Rejected:
         completion_tokens: int = 0,
         cost_micro_usd: int = 0,
     ) -> RejectedReview:
-        """Return the record that says so; it keeps the first `RAW_LIMIT` bytes of the input.
+        """Return the rejection as a record, with the first `RAW_LIMIT` bytes of the input.
 
         Args:
-            stage: Where the input was refused.
-            origin: Where it came from.
+            stage: Stage that refused the input.
+            origin: Origin of the input.
             rejected_at: UTC.
             attempts: Requests made to the model.
             prompt_tokens: The input's share of the requests.
-            completion_tokens: Its share of the answers.
-            cost_micro_usd: Its share of the cost, in millionths of a US dollar.
+            completion_tokens: The input's share of the answers.
+            cost_micro_usd: The input's share of the cost, in millionths of a US dollar.
         """
         return RejectedReview(
             stage=stage,

@@ -1,4 +1,4 @@
-"""Bytes in, reviews out. What is accepted is written down in `docs/reference/input.md`."""
+"""Parser from bytes to reviews. `docs/reference/input.md` specifies the accepted input."""
 
 import re
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from reviewstream.core.records.reviews import Reason, Review
 MAX_LINE: Final = 1 << 20  # bytes, without the newline
 MAX_TEXT: Final = 64 << 10  # bytes of UTF-8
 MAX_ID: Final = 64  # characters
-MAX_COUNT: Final = (1 << 63) - 1  # what an Avro long holds
+MAX_COUNT: Final = (1 << 63) - 1  # maximum of an Avro long
 MAX_DEPTH: Final = 64  # nested arrays and objects, the review itself included
 SHOWN: Final = 80  # characters of an offending value in a rejection's detail
 
@@ -22,13 +22,13 @@ BOM: Final = "\ufeff".encode()
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-# The closing quote is optional: an open string is then read once, not once for every quote in it.
+# The closing quote is optional, so that an open string is scanned once, not once per quote in it.
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _NO_BRACKET = re.compile(rb"[^\[\]{}]+")
 
 
 class _Line(Struct, frozen=True):
-    """A line with its types checked and its ranges not."""
+    """A line with checked types and unchecked ranges."""
 
     review_id: str
     user_id: str
@@ -41,7 +41,7 @@ class _Line(Struct, frozen=True):
     cool: int | float = 0
 
 
-_KINDS: Final = {  # by a JSON value's first byte; every other one begins a number
+_KINDS: Final = {  # by the first byte of a JSON value; all other bytes begin a number
     b'"': "a string",
     b"{": "an object",
     b"[": "an array",
@@ -55,12 +55,12 @@ _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 
 
 def required_fields() -> tuple[str, ...]:
-    """Return the names of the fields that every review has."""
+    """Return the names of the required fields."""
     return tuple(field.name for field in _LINE_FIELDS if field.required)
 
 
 def is_blank(line: bytes) -> bool:
-    """Say whether a line holds nothing but spaces, tabs and carriage returns."""
+    """Say whether a line contains only spaces, tabs and carriage returns."""
     return not line.strip(b" \t\r")
 
 
@@ -68,10 +68,10 @@ def parse_review(line: bytes) -> Ok[Review] | Rejected:
     """Parse one line of `review.json`.
 
     Args:
-        line: A UTF-8 JSON object without its newline; a trailing carriage return is fine.
+        line: A UTF-8 JSON object without its newline; a trailing carriage return is accepted.
 
     Returns:
-        The review, or the first thing wrong with the line. Never raises.
+        The review, or the first error in the line. Never raises.
 
     Source: Yelp Open Dataset, "review.json".
     """
@@ -92,7 +92,7 @@ def parse_review(line: bytes) -> Ok[Review] | Rejected:
 
 
 def to_line(review: Review) -> bytes:
-    """Return a line that parses to the same review; a lone surrogate is a question mark."""
+    """Return a line that parses to the same review; lone surrogates become question marks."""
     fields = msgspec.structs.asdict(review)
     fields["text"] = review.text.encode(errors="replace").decode()
     written_at = fields.pop("written_at")
@@ -122,7 +122,7 @@ def _unreadable(line: bytes) -> tuple[Reason, str] | None:
     if len(line) > MAX_LINE:
         return Reason.LINE_TOO_LONG, f"$: {len(line)} bytes (limit {MAX_LINE})"
     try:
-        line.decode()  # the decoder below does not look into fields that it skips
+        line.decode()  # the decoder below does not check skipped fields
     except UnicodeDecodeError as err:
         return Reason.NOT_UTF8, f"$: byte {err.start} is not UTF-8"
     if line.startswith(BOM):
@@ -133,7 +133,7 @@ def _unreadable(line: bytes) -> tuple[Reason, str] | None:
 
 
 def _is_too_deep(line: bytes) -> bool:
-    """Decide by the line alone; a decoder's own limit would depend on the caller's stack."""
+    """Check the nesting from the bytes, because a decoder's limit depends on the caller's stack."""
     if line.count(b"[") + line.count(b"{") <= MAX_DEPTH:
         return False
     depth = 0
@@ -148,18 +148,18 @@ def _typed(line: bytes) -> _Line:
     try:
         return _TYPED.decode(line)
     except msgspec.ValidationError:
-        # Of a key given twice the last counts, even where the first has the wrong type.
+        # The last of several equal keys counts, even if the first has a wrong type.
         return _TYPED.decode(msgspec.json.encode(_FIELDS.decode(line)))
 
 
 def _mistyped(line: bytes) -> tuple[Reason, str]:
-    """Name the first field that made the typed decoder refuse."""
+    """Return the error of the first field that the typed decoder refuses."""
     try:
         fields = _FIELDS.decode(line)
     except msgspec.ValidationError:
         return Reason.NOT_AN_OBJECT, f"$: expected one JSON object a line, got {_kind(line)}"
     wrong = (_field_mistyped(field, fields.get(field.name)) for field in _LINE_FIELDS)
-    return next(filter(None, wrong))  # there is one: the typed decoder refused these very values
+    return next(filter(None, wrong))  # not empty: the typed decoder refused these values
 
 
 def _field_mistyped(

@@ -1,4 +1,4 @@
-"""Outside systems of every room: a sorter of more rows than fit into memory."""
+"""Port for sorting more rows than fit into memory."""
 
 from collections.abc import Iterable, Iterator
 from typing import Protocol
@@ -7,20 +7,20 @@ Row = tuple[int | str, ...]
 
 
 class Sorter(Protocol):
-    """Sorts rows of one width, maybe more of them than memory holds."""
+    """A sorter of rows of equal width that may exceed memory."""
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Take rows; a column holds numbers alone (below 2^63), or texts alone.
+        """Add rows; a column holds only numbers (below 2^63), or only texts.
 
         Raises:
-            ConfigError: there is no more room on the disk.
+            ConfigError: The disk is full.
         """
         ...
 
     def rows(self) -> Iterator[Row]:
-        """Return all rows so far, in ascending order; may be called again."""
+        """Yield all rows added so far in ascending order; may be called again."""
         ...
 
     def close(self) -> None:
-        """Forget everything."""
+        """Delete all rows and free the resources."""
         ...

@@ -1,4 +1,4 @@
-"""The records that flow through the pipeline; `schemas/*.avsc` is their contract."""
+"""Records of the pipeline; `schemas/*.avsc` define their format."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -16,14 +16,14 @@ class Sentiment(StrEnum):
 
 
 class Stage(StrEnum):
-    """Where a review was refused."""
+    """The stage that refused a review."""
 
     PARSE = "PARSE"
     LABEL = "LABEL"
 
 
 class Reason(StrEnum):
-    """Why a review was refused; OTHER is what an older reader sees of a newer reason."""
+    """The reason of a rejection; older readers decode newer reasons as OTHER."""
 
     OTHER = "OTHER"
     NOT_UTF8 = "NOT_UTF8"
@@ -40,10 +40,10 @@ class Reason(StrEnum):
 
 
 class Origin(Struct, frozen=True, kw_only=True):
-    """Where a line came from.
+    """The origin of a line.
 
     Attributes:
-        source: The name that the server gives the file.
+        source: The server's name of the file.
         offset: Bytes from the start of the (unpacked) file to the start of the line.
     """
 
@@ -78,19 +78,19 @@ class Review(Struct, frozen=True, kw_only=True):
 
 
 class Provenance(Struct, frozen=True, kw_only=True):
-    """Who said so, and for how much.
+    """Provenance and cost of a label.
 
     Attributes:
-        model: As the endpoint names it in its answer.
-        prompt_version: Number in `core.prompts`.
+        model: Name of the model in the endpoint's answer.
+        prompt_version: Version number in `core.labelling.prompts`.
         generation: 0 to 999; raised by a new prompt version or by a relabelling.
-        request_id: The endpoint's id of the request, if it gave one.
+        request_id: The endpoint's id of the request, or None.
         attempts: Requests made for this review, at least 1.
         prompt_tokens: This review's share of the request.
         completion_tokens: This review's share of the answer.
         cost_micro_usd: Millionths of a US dollar.
-        from_ledger: The label was bought earlier; tokens and cost are then those of that purchase.
-        truncated: The model saw only the beginning of the text.
+        from_ledger: Whether the label was paid for earlier; tokens and cost are those of that time.
+        truncated: Whether the text was sent truncated.
         labelled_at: UTC, to the millisecond.
     """
 
@@ -111,7 +111,7 @@ class LabelledReview(Review, frozen=True, kw_only=True):
     """A review with its sentiment.
 
     Attributes:
-        confidence: 0.0 to 1.0, as the model says; None if it does not say.
+        confidence: The model's confidence, 0.0 to 1.0; None if the answer has none.
     """
 
     sentiment: Sentiment
@@ -129,7 +129,7 @@ class LabelledReview(Review, frozen=True, kw_only=True):
         provenance: Provenance,
         origin: Origin,
     ) -> Self:
-        """Join a review with its label."""
+        """Return a review with its label."""
         return cls(
             **structs.asdict(review),
             sentiment=sentiment,
@@ -143,14 +143,14 @@ class RejectedReview(Struct, frozen=True, kw_only=True):
     """A line that could not be parsed, or a review that could not be labelled.
 
     Attributes:
-        detail: The field's path (`$.stars`) and what is wrong with it, for a person.
-        raw: The line, without its newline: its first 64 KiB. For stage LABEL a line that parses
-            to the same review.
+        detail: Message: the field's path (`$.stars`) and what is wrong with it.
+        raw: First 64 KiB of the line, without its newline. For stage LABEL a line that parses to
+            the same review.
         attempts: Requests made to the model; 0 for stage PARSE.
         prompt_tokens: This review's share of the requests that were answered.
         completion_tokens: This review's share of the answers.
-        cost_micro_usd: Millionths of a US dollar, paid although there is no label. 0 if the same
-            text was rejected beside it: then that record has the cost.
+        cost_micro_usd: Cost of the failed label in millionths of a US dollar. 0 if another record
+            with the same text was rejected with it and has the cost.
         rejected_at: UTC, to the millisecond.
     """
 

@@ -1,8 +1,8 @@
-"""Moments as our schemas keep them."""
+"""Timestamps in the precision of the schemas."""
 
 from datetime import datetime
 
 
 def to_millisecond(moment: datetime) -> datetime:
-    """Return the moment without what is less than a millisecond."""
+    """Return the time truncated to milliseconds."""
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -1,1 +1,1 @@
-"""Rejected lines and dead letters: listing, patching, sending again."""
+"""Rejected lines and dead letters: listing, repair and replay."""

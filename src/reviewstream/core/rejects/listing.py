@@ -1,4 +1,4 @@
-"""What did not get through: lines that were rejected, and records that the index did not take."""
+"""Rejects: rejected lines, and records that the index refused (dead letters)."""
 
 from collections.abc import Container, Iterator, Mapping
 from datetime import datetime
@@ -15,29 +15,29 @@ from reviewstream.core.schemas.ports import SchemaRegistry
 from reviewstream.errors import PermanentError
 from reviewstream.settings import KafkaSettings
 
-CONNECT: Final = "__connect.errors."  # begins the headers that Connect adds to a dead letter
+CONNECT: Final = "__connect.errors."  # prefix of the headers that Connect adds to a dead letter
 INDEX: Final = "INDEX"  # stage of a dead letter
-SHOWN: Final = 10  # ids in a message
+SHOWN: Final = 10  # ids in an error message
 
 
 class Reject(Struct, frozen=True, kw_only=True):
-    """One thing that did not get through.
+    """A rejected line, or a record that the index refused.
 
     Attributes:
         id: `SOURCE@OFFSET` of the line, or `TOPIC/PARTITION@OFFSET` of the record that the index
-            did not take.
-        place: `TOPIC/PARTITION@OFFSET` of the record that says so.
+            refused.
+        place: `TOPIC/PARTITION@OFFSET` of the rejection or dead letter.
         stage: PARSE, LABEL or INDEX.
         reason: A `Reason`, or the class of the connector's exception.
-        detail: For a person.
-        rejected_at: UTC; None if nobody said.
+        detail: Message of the rejection.
+        rejected_at: UTC; None if unknown.
         attempts: Requests made to the model.
-        prompt_tokens: Its share of these requests.
-        completion_tokens: Its share of the answers.
-        cost_micro_usd: Millionths of a US dollar, paid although there is no label. All of these are
-            0 for a record that the index did not take: that has a label, with its own cost.
-        raw: The line, its first 64 KiB; or the record's value, as it was.
-        record: The record that says so.
+        prompt_tokens: Share of these requests.
+        completion_tokens: Share of the answers.
+        cost_micro_usd: Cost of the failed label in millionths of a US dollar. Attempts, tokens and
+            cost are 0 for a record that the index refused: its label has its own cost.
+        raw: First 64 KiB of the line; or the unchanged value of the record.
+        record: The rejection or dead letter.
     """
 
     id: str
@@ -60,34 +60,34 @@ class Reject(Struct, frozen=True, kw_only=True):
 
     @property
     def is_cut(self) -> bool:
-        """Say whether the line may have been longer than what was kept of it."""
+        """Say whether the stored line may be truncated."""
         return self.stage != INDEX and len(self.raw) >= RAW_LIMIT
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """Which rejects are meant; empty: all.
+    """A filter for rejects; an empty field matches all.
 
     Attributes:
         ids: See `Reject.id`.
-        reasons: In any case of letters.
+        reasons: Reasons, compared without case.
     """
 
     ids: frozenset[str] = frozenset()
     reasons: frozenset[str] = frozenset()
 
     def takes(self, reject: Reject) -> bool:
-        """Say whether this one is meant."""
+        """Say whether a reject matches."""
         if self.ids and reject.id not in self.ids:
             return False
         return not self.reasons or reject.reason.upper() in {each.upper() for each in self.reasons}
 
 
 class Remaining(Struct, frozen=True, kw_only=True):
-    """What there is of the rejects that are meant.
+    """Open and resolved rejects among those that match.
 
     Attributes:
-        places: Of those that have not got through since.
-        through: How many have.
+        places: Places of the open rejects.
+        through: Number of rejects resolved since.
     """
 
     places: frozenset[str]
@@ -95,14 +95,14 @@ class Remaining(Struct, frozen=True, kw_only=True):
 
 
 class Rejects:
-    """The rejects of one pipeline, of one kind.
+    """The rejects of one kind in one pipeline.
 
     Args:
-        log: Where they are.
-        registry: Knows the schemas that they were written with.
+        log: Log with the rejects.
+        registry: Registry with the schemas that they were written with.
         topics: Names of the topics.
-        letters: What the index did not take (the connector's dead letters); otherwise lines that
-            were rejected. Records that are none of ours are passed over.
+        letters: True for the connector's dead letters, False for rejected lines. Records that
+            cannot be decoded are skipped.
     """
 
     def __init__(
@@ -120,30 +120,30 @@ class Rejects:
         self._labelled = labelled_reader(registry)
 
     def all(self, wanted: Wanted) -> Iterator[Reject]:
-        """Read those that are meant, whatever became of them since.
+        """Yield all matching rejects, resolved ones included.
 
         Raises:
-            PermanentError: no such topic.
-            TransientError: the log or the registry is away.
+            PermanentError: There is no such topic.
+            TransientError: The log or the registry is unavailable.
         """
         return (reject for reject in self._read() if wanted.takes(reject))
 
     def open(self, wanted: Wanted) -> Iterator[Reject]:
-        """Read those that are meant and did not get through since, each once."""
+        """Yield the matching rejects that are still open, each once."""
         return self.at(self.remaining(wanted).places)
 
     def remaining(self, wanted: Wanted) -> Remaining:
-        """Find those that are meant and did not get through since.
+        """Find the matching rejects that are still open.
 
-        Holds the name of each in memory, and reads the topic of labels once.
+        Keeps the key of each in memory, and reads the topic of labels once.
 
         Raises:
-            PermanentError: an id is nobody's.
+            PermanentError: An id does not exist.
         """
         found: dict[str, str] = {}
         absent = set(wanted.ids)
         for reject in self.all(wanted):
-            found[self._key(reject)] = reject.place  # of several the last
+            found[self._key(reject)] = reject.place  # the last of several wins
             absent.discard(reject.id)
         if absent:
             names = ", ".join(sorted(absent)[:SHOWN])
@@ -154,11 +154,11 @@ class Rejects:
         return Remaining(places=frozenset(found.values()), through=known - len(found))
 
     def at(self, places: Container[str]) -> Iterator[Reject]:
-        """Read those whose records are at these places."""
+        """Yield the rejects at these places."""
         return (reject for reject in self._read() if reject.place in places)
 
     def labelled(self, reject: Reject) -> LabelledReview | None:
-        """Return the labelled review that the index did not take; None if it is none."""
+        """Return the labelled review of a dead letter; None if it cannot be decoded."""
         return self._labelled.read(reject.record, _ignored)
 
     def _read(self) -> Iterator[Reject]:
@@ -172,11 +172,11 @@ class Rejects:
                 yield rejection_of(record, rejection)
 
     def _key(self, reject: Reject) -> str:
-        """Return what a reject is known by: a letter by itself, lines have one outcome."""
+        """Return the key of a reject: the place of a dead letter, the id of a line."""
         return reject.place if self._letters else reject.id
 
     def _answered(self, record: StoredRecord) -> str:
-        """Return the key of the reject that a labelled record has put right."""
+        """Return the key of the reject that a labelled record resolves."""
         if self._letters:
             cause, place = made_from(record.headers)
             return place if cause is Cause.REPEATED else ""
@@ -185,12 +185,12 @@ class Rejects:
 
 
 def line_id(source: str, offset: int) -> str:
-    """Return what a line is called."""
+    """Return the id of a line."""
     return f"{source}@{offset}"
 
 
 def rejection_of(record: StoredRecord, rejection: RejectedReview) -> Reject:
-    """Return a line that was rejected."""
+    """Return the reject of a rejected line."""
     return Reject(
         id=line_id(rejection.origin.source, rejection.origin.offset),
         place=place_of(record.topic, record.partition, record.offset),
@@ -208,7 +208,7 @@ def rejection_of(record: StoredRecord, rejection: RejectedReview) -> Reject:
 
 
 def letter_of(record: StoredRecord) -> Reject:
-    """Return a record that the connector could not bring into the index.
+    """Return the reject of a dead letter.
 
     Source: Apache Kafka, KIP-298, "Error Handling in Connect": headers of the dead letter queue.
     """
@@ -236,4 +236,4 @@ def _said(record: StoredRecord) -> Mapping[str, str]:
 
 
 def _ignored(_: StoredRecord) -> None:
-    """Pass over a record that is none of ours: `reconcile` names those."""
+    """Skip a record that cannot be decoded; `reconcile` reports it."""

@@ -1,4 +1,4 @@
-"""Reads repaired lines, each by the id of the reject that it takes the place of."""
+"""Reader of repaired lines, each with the id of the reject that it replaces."""
 
 import base64
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from reviewstream.errors import ConfigError
 
 
 class _Repair(Struct, frozen=True, kw_only=True):
-    """A line of a file of repairs; what else `rejects list --out` writes is ignored."""
+    """A line of a file of repairs; other fields from `rejects list --out` are ignored."""
 
     id: str
     line: str | None = None
@@ -18,10 +18,10 @@ class _Repair(Struct, frozen=True, kw_only=True):
 
 
 def repairs(lines: Iterable[bytes], where: str) -> dict[str, bytes]:
-    """Read repaired lines by the id of the reject that each takes the place of.
+    """Return repaired lines by the id of the reject that each replaces.
 
     Raises:
-        ConfigError: one of them is no repair, or a second one of the same line.
+        ConfigError: A line is not a repair, or is a second repair for the same reject.
     """
     found: dict[str, bytes] = {}
     for number, text in enumerate(lines, 1):
@@ -36,7 +36,7 @@ def repairs(lines: Iterable[bytes], where: str) -> dict[str, bytes]:
 
 def _repair(text: bytes, where: str) -> tuple[str, bytes]:
     try:
-        text.decode()  # the decoder below does not look into fields that it skips
+        text.decode()  # the decoder below does not check skipped fields
         repair = msgspec.json.decode(text, type=_Repair)
     except UnicodeDecodeError as err:
         raise ConfigError(f"{where}: byte {err.start} is not UTF-8") from err

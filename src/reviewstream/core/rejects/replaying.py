@@ -1,7 +1,7 @@
-"""Sends what did not get through once more, with its lineage; nothing is sent twice.
+"""Replay of rejects, with lineage; no reject is replayed twice.
 
-What is sent is on its topic before the next slice is begun. So whenever this ends, the next start
-finds what got through by its record, and what was paid for in the ledger.
+Each slice is on its topic before the next one begins. After an interruption the next run finds
+replayed rejects by their records, and paid labels in the ledger.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -22,13 +22,13 @@ Label = Callable[[Sequence[tuple[Review, Origin]]], Awaitable[list[Outcome]]]
 
 
 class Replayed(Struct, frozen=True, kw_only=True):
-    """What was done so far.
+    """Counts of a replay.
 
     Attributes:
-        sent: Got through.
-        refused: Did not, again: they stay as they are.
-        from_ledger: Of those sent, the ones whose label had been paid for before.
-        cost_micro_usd: Millionths of a US dollar paid just now, for labels and for none.
+        sent: Replayed successfully.
+        refused: Refused again; they remain rejects.
+        from_ledger: Sent rejects with a label that had been paid for before.
+        cost_micro_usd: Millionths of a US dollar paid in this run, failed labels included.
     """
 
     sent: int = 0
@@ -37,13 +37,13 @@ class Replayed(Struct, frozen=True, kw_only=True):
     cost_micro_usd: int = 0
 
     def plus(self, other: "Replayed") -> "Replayed":
-        """Return the sum of two."""
+        """Return the sum of two counts."""
         mine, its = structs.asdict(self), structs.asdict(other)
         return Replayed(**{name: mine[name] + its[name] for name in mine})
 
 
 class ReplayRefusal(Struct, frozen=True, kw_only=True):
-    """Why a reject did not get through this time either."""
+    """The reason why a reject was refused again."""
 
     id: str
     reason: str
@@ -51,13 +51,13 @@ class ReplayRefusal(Struct, frozen=True, kw_only=True):
 
 
 class Replayer:
-    """Parses and labels lines again.
+    """A replay of rejected lines: parses and labels them again.
 
     Args:
         label: `Labeller.label`.
-        publisher: What it has flushed is on the topic for certain.
-        refused: Told what does not get through.
-        repaired: Lines that take the place of those that were rejected, by their id.
+        publisher: Publisher; its records are durable after `flush`.
+        refused: Called with each reject that is refused again.
+        repaired: Repaired lines by the id of the reject.
     """
 
     def __init__(
@@ -73,11 +73,11 @@ class Replayer:
         self._repaired = repaired or {}
 
     async def replay(self, rejects: Sequence[Reject]) -> Replayed:
-        """Send some; on return those that get through are on their topic.
+        """Replay some rejects; the new records are on their topic when this returns.
 
         Raises:
-            FatalError: nobody can be labelled until a person acts; so much as for `Labeller.label`.
-            TransientError: the ledger or the log is away.
+            FatalError: No review can be labelled until an operator acts; see `Labeller.label`.
+            TransientError: The ledger or the log is unavailable.
         """
         parsed = [(one, review) for one in rejects if (review := self._parsed(one)) is not None]
         outcomes = await self._label([(review, origin_of(one)) for one, review in parsed])
@@ -113,13 +113,13 @@ class Replayer:
 
 
 class Repeater:
-    """Puts records that the index did not take on their topic once more, as they were.
+    """A replay of records that the index refused: writes them unchanged to their topic.
 
     Args:
-        sink: What it has flushed is on the topic for certain.
-        topic: Of labelled reviews.
-        labelled: Reads what the index did not take; None: it is no labelled review.
-        refused: Told what is none.
+        sink: Sink; its records are durable after `flush`.
+        topic: Topic of labelled reviews.
+        labelled: Decodes a dead letter; returns None if it is not a labelled review.
+        refused: Called with each reject that is not a labelled review.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Repeater:
         self._refused = refused
 
     async def replay(self, rejects: Sequence[Reject]) -> Replayed:
-        """Send some; see `Replayer.replay`."""
+        """Replay some rejects; see `Replayer.replay`."""
         done = Replayed()
         for reject in rejects:
             review = self._labelled(reject)
@@ -150,7 +150,7 @@ class Repeater:
         return done
 
     def _record(self, reject: Reject, review: LabelledReview) -> OutgoingRecord:
-        """Return the record with its version, which it may have lacked, and its lineage."""
+        """Return the record with its lineage and its version, which may have been missing."""
         version = external_version(review.written_at, review.provenance.generation)
         others = (
             (name, value)
@@ -170,6 +170,6 @@ class Repeater:
 
 
 def origin_of(reject: Reject) -> Origin:
-    """Return where the line came from: what is made of it keeps that."""
+    """Return the origin of the rejected line, which its new record keeps."""
     source, _, offset = reject.id.rpartition("@")
     return Origin(source=source, offset=int(offset))

@@ -1,1 +1,1 @@
-"""Labels published reviews again: selection, scan, publication."""
+"""Relabelling of published reviews: selection, scan, publication."""

@@ -1,4 +1,4 @@
-"""The newest version of each review, as a scan keeps it."""
+"""Port for the newest version of each review in a scan."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
@@ -7,11 +7,11 @@ from msgspec import Struct
 
 
 class VersionSeen(Struct, frozen=True, kw_only=True):
-    """A version of a review, and where it was seen.
+    """A version of a review, and its position.
 
     Attributes:
-        version: `core.versions.external_version`; None where the review was deleted.
-        mark: One word of whoever counts.
+        version: `core.records.versions.external_version`; None if the review was deleted.
+        mark: One word by which versions are counted.
     """
 
     review_id: str
@@ -22,27 +22,27 @@ class VersionSeen(Struct, frozen=True, kw_only=True):
 
 
 class NewestVersions(Protocol):
-    """Knows the newest version of each review, and may know more of them than memory holds."""
+    """The newest version of each review; may hold more of them than fit into memory."""
 
     def see(self, sightings: Iterable[VersionSeen]) -> None:
-        """Take note of versions, in the order in which they were written.
+        """Add versions in the order in which they were written.
 
-        Of two versions of a review the higher one is the newest, of equal ones the later; after
-        a deletion there is none, until the next one comes.
+        The highest version of a review is the newest, the later one of equal versions. A deletion
+        removes it until the next version.
 
         Raises:
-            ConfigError: there is no more room on the disk.
+            ConfigError: The disk is full.
         """
         ...
 
     def newest(self, review_ids: Collection[str]) -> Mapping[str, VersionSeen]:
-        """Return the newest versions of some reviews; of unknown and deleted ones, nothing."""
+        """Return the newest versions of some reviews, without unknown and deleted ones."""
         ...
 
     def count(self) -> Mapping[str, int]:
-        """Return how many of the newest versions bear each mark."""
+        """Return the number of newest versions by mark."""
         ...
 
     def close(self) -> None:
-        """Forget everything."""
+        """Delete all versions and free the resources."""
         ...

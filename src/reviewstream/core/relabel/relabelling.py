@@ -1,7 +1,7 @@
-"""Labels reviews again that a survey found, and publishes the newer versions.
+"""Relabelling of the reviews that a scan found, and publication of the newer versions.
 
-Whatever happens in between, the next start goes on: what has its new label already is known by its
-record on the topic, and what was paid for and not yet published by the ledger.
+After an interruption the next run continues: it finds new labels by their records on the topic, and
+paid but unpublished labels in the ledger.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -22,14 +22,14 @@ Label = Callable[[Sequence[tuple[Review, Origin]]], Awaitable[list[Outcome]]]
 
 
 class Progress(Struct, frozen=True, kw_only=True):
-    """What was done so far.
+    """Counts of a relabelling.
 
     Attributes:
         labelled: Published with a new label.
-        rejected: Could not be labelled, and stay as they are; see the topic of rejections.
-        from_ledger: Of the labelled, those that had been paid for before.
-        changed: Of the labelled, those whose sentiment is another one now.
-        cost_micro_usd: Millionths of a US dollar paid just now, for labels and for none.
+        rejected: Could not be labelled and keep the old label; see the topic of rejections.
+        from_ledger: Labelled reviews with a label that had been paid for before.
+        changed: Labelled reviews with a new sentiment.
+        cost_micro_usd: Millionths of a US dollar paid in this run, failed labels included.
     """
 
     labelled: int = 0
@@ -40,7 +40,7 @@ class Progress(Struct, frozen=True, kw_only=True):
 
 
 class Estimate(Struct, frozen=True, kw_only=True):
-    """About what it takes to label some reviews, if none of them is in the ledger.
+    """Estimated usage of labelling some reviews, if no label is in the ledger.
 
     Attributes:
         cost_micro_usd: Millionths of a US dollar.
@@ -53,12 +53,12 @@ class Estimate(Struct, frozen=True, kw_only=True):
 
 
 class Relabeller:
-    """Labels and publishes, batch by batch.
+    """A relabelling that labels and publishes batch by batch.
 
     Args:
-        label: `Labeller.label`, with the prompt version of the order.
-        publisher: What it has flushed is on the topic for certain.
-        order: What the new generations are.
+        label: `Labeller.label`, with the prompt version of `order`.
+        publisher: Publisher; its records are durable after `flush`.
+        order: Specification with the generation of the new labels.
     """
 
     def __init__(self, label: Label, publisher: Publisher, order: RelabelSpec) -> None:
@@ -67,14 +67,14 @@ class Relabeller:
         self._order = order
 
     async def relabel(self, reviews: Sequence[LabelledReview], so_far: Progress) -> Progress:
-        """Label some reviews and publish them; on return they are on their topics.
+        """Label some reviews and publish them; the records are on their topics when this returns.
 
         Returns:
-            `so_far` and what was done here.
+            `so_far` plus the counts of these reviews.
 
         Raises:
-            FatalError: nobody can be labelled until a person acts; so much as for `Labeller.label`.
-            TransientError: the ledger, the log or the registry is away.
+            FatalError: No review can be labelled until an operator acts; see `Labeller.label`.
+            TransientError: The ledger, the log or the registry is unavailable.
         """
         outcomes = await self._label([(_review(one), one.origin) for one in reviews])
         for old, outcome in zip(reviews, outcomes, strict=True):
@@ -92,7 +92,7 @@ class Relabeller:
 
 
 def estimate(reviews: Iterable[LabelledReview], settings: OpenAISettings) -> Estimate:
-    """Return about what it takes to label reviews in packs, with the prompt of the settings."""
+    """Return the estimated usage of labelling reviews in packs, with the prompt of the settings."""
     policy = LabelPolicy.of(settings)
     requests = asked = answered = 0
     for pack in policy.packs((review.text for review in reviews), str):

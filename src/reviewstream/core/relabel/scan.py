@@ -1,4 +1,4 @@
-"""Which reviews are to be labelled again: the newest version of each, as its topic has it."""
+"""Scan for the reviews to be labelled again: the newest version of each on its topic."""
 
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
@@ -15,26 +15,26 @@ from reviewstream.core.relabel.ports import NewestVersions, VersionSeen
 from reviewstream.core.relabel.selection import Condition
 from reviewstream.core.schemas.ports import SchemaRegistry
 
-BATCH: Final = 1_000  # records between two looks at what was seen
+BATCH: Final = 1_000  # records per step
 
 
 class RelabelStatus(StrEnum):
-    """What is to happen to the newest version of a review."""
+    """Status of the newest version of a review."""
 
     OTHER = "other"  # not selected
-    DONE = "done"  # has its new label
-    SPENT = "spent"  # there is no higher generation
+    DONE = "done"  # has the new label
+    SPENT = "spent"  # has the highest generation
     DUE = "due"
 
 
 class RelabelSpec(Struct, frozen=True, kw_only=True):
-    """What is to be labelled again.
+    """A specification of the reviews to be labelled again.
 
     Attributes:
-        prompt_version: To label with.
-        generation: Of the new labels. None: one above that of the label which is replaced, unless
-            that is of this prompt version already.
-        conditions: All of them hold for a review that is selected.
+        prompt_version: Prompt version of the new labels.
+        generation: Generation of the new labels. None: one above that of the replaced label, unless
+            that has this prompt version already.
+        conditions: Conditions that a selected review fulfils, all of them.
     """
 
     prompt_version: int
@@ -42,7 +42,7 @@ class RelabelSpec(Struct, frozen=True, kw_only=True):
     conditions: tuple[Condition, ...] = ()
 
     def standing(self, review: LabelledReview) -> RelabelStatus:
-        """Say what is to happen to a review of which this is the newest version."""
+        """Return the status of a review, given its newest version."""
         if not all(condition.takes(review) for condition in self.conditions):
             return RelabelStatus.OTHER
         if self._is_done(review):
@@ -62,17 +62,17 @@ class RelabelSpec(Struct, frozen=True, kw_only=True):
 
 
 class ScanResult(Struct, frozen=True, kw_only=True):
-    """What the topic holds.
+    """Counts of a scan.
 
     Attributes:
-        records: All that were read.
-        unreadable: Of them, those that are no labelled reviews.
-        places: `partition@offset` of the first of the unreadable ones.
-        reviews: Different reviews, without those that were deleted.
-        selected: Of them, those for which all conditions hold.
-        done: Of the selected, those that have the new label.
-        spent: Of the selected, those that have the highest generation there is.
-        due: Of the selected, those to be labelled.
+        records: All records read.
+        unreadable: Records that cannot be decoded as labelled reviews.
+        places: `partition@offset` of the first unreadable records.
+        reviews: Distinct reviews, without deleted ones.
+        selected: Reviews that fulfil all conditions.
+        done: Selected reviews that have the new label.
+        spent: Selected reviews that have the highest possible generation.
+        due: Selected reviews to be labelled.
     """
 
     records: int
@@ -85,12 +85,12 @@ class ScanResult(Struct, frozen=True, kw_only=True):
 
     @property
     def selected(self) -> int:
-        """See above."""
+        """Number of reviews that fulfil all conditions."""
         return self.done + self.spent + self.due
 
 
 class RelabelScan:
-    """Sees what one order means for one topic."""
+    """A scan of one topic for one specification."""
 
     def __init__(
         self,
@@ -110,11 +110,11 @@ class RelabelScan:
         """Read the topic once and find the newest version of each review.
 
         Args:
-            tell: Called now and then with the records read and those there are about.
+            tell: Called at intervals with the records read and the estimated total.
 
         Raises:
-            PermanentError: no such topic.
-            TransientError: the log or the registry is away.
+            PermanentError: There is no such topic.
+            TransientError: The log or the registry is unavailable.
         """
         total = sum(self._log.end_offsets(self._topic).values())
         records, places = 0, Places()
@@ -136,7 +136,7 @@ class RelabelScan:
         )
 
     def due(self) -> Iterator[LabelledReview]:
-        """Read the topic once more, after `survey`: the reviews that are to be labelled."""
+        """Read the topic again after `survey`, and yield the reviews to be labelled."""
         places = Places()
         for batch in batches(self._log.read_all(self._topic), BATCH):
             found = [(record, self._reader.read(record, places.add)) for record in batch]

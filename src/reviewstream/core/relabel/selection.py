@@ -1,4 +1,4 @@
-"""Conditions on labelled reviews, as a person types them: `stars<=2`, `written_at>=2020-01`."""
+"""Conditions on labelled reviews in text form: `stars<=2`, `written_at>=2020-01`."""
 
 import math
 import operator
@@ -15,7 +15,7 @@ from reviewstream.errors import ConfigError
 
 _CONDITION: Final = re.compile(r"\s*(\w+)\s*(<=|>=|!=|==?|<|>)\s*(.*?)\s*", re.DOTALL)
 _DATE: Final = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d:\d\d:\d\d)?)?)?", re.ASCII)
-_FIRST: Final = "0001-01-01T00:00:00"  # what is not said of a date is this
+_FIRST: Final = "0001-01-01T00:00:00"  # completes a partial date
 _END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
 _OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = MappingProxyType(
@@ -32,11 +32,11 @@ _EQUALITY: Final = ("=", "!=")
 
 
 class Period(Struct, frozen=True):
-    """A second, day, month or year, of which a time is before, in or after.
+    """A second, day, month or year that a time is before, in or after.
 
     Attributes:
-        start: Its first moment, UTC.
-        end: The first moment after it.
+        start: First moment of the period, UTC.
+        end: First moment after it.
     """
 
     start: datetime
@@ -48,12 +48,12 @@ class Period(Struct, frozen=True):
 
 
 class Condition(Struct, frozen=True, kw_only=True):
-    """One comparison; `parse_condition` makes it.
+    """One comparison, from `parse_condition`.
 
     Attributes:
         field: A key of `FIELDS`.
         operator: `=`, `!=`, `<`, `<=`, `>` or `>=`.
-        value: Of the field's type; a `Period` where that is a time.
+        value: Value of the field's type; a `Period` for times.
     """
 
     field: str
@@ -61,7 +61,7 @@ class Condition(Struct, frozen=True, kw_only=True):
     value: str | float | bool | Period
 
     def takes(self, review: LabelledReview) -> bool:
-        """Say whether the condition holds; of what a review does not have, none does."""
+        """Say whether the condition holds; False if the review has no value in the field."""
         path, _ = _FIELDS[self.field]
         found = operator.attrgetter(path)(review)
         if found is None:
@@ -73,14 +73,15 @@ class Condition(Struct, frozen=True, kw_only=True):
 
 
 def parse_condition(text: str) -> Condition:
-    """Read a condition.
+    """Parse a condition.
 
     Args:
-        text: `field operator value`. A time is `YYYY`, `YYYY-MM`, `YYYY-MM-DD` or
-            `YYYY-MM-DD HH:MM:SS`, and means all of that year, month, day or second.
+        text: `field operator value`. A time is `YYYY`, `YYYY-MM`, `YYYY-MM-DD` or `YYYY-MM-DD
+            HH:MM:SS`, and means all of that year, month, day or second.
 
     Raises:
-        ConfigError: it is none; says which fields, operators or values there are.
+        ConfigError: The text is not a condition; the message lists the valid fields, operators or
+            values.
     """
     match = _CONDITION.fullmatch(text)
     if match is None:
@@ -102,11 +103,11 @@ def parse_condition(text: str) -> Condition:
 
 
 class _Kind(Struct, frozen=True, kw_only=True):
-    """How values of one kind are typed and compared.
+    """Parsing and comparison of one kind of value.
 
     Attributes:
-        read: Returns the value that a person typed, or None if it is none.
-        wanted: What `read` takes, for a person.
+        read: Parses a value; returns None if it is invalid.
+        wanted: Description of valid values, for errors.
     """
 
     read: Callable[[str], str | float | bool | Period | None]
@@ -139,7 +140,7 @@ def _end(start: datetime, *, precision: int) -> datetime:
     """Return the end of a year, month, day or second, by the length of its text."""
     match precision:
         case 4:
-            return (start + timedelta(days=366)).replace(day=1)  # in January
+            return (start + timedelta(days=366)).replace(day=1)  # in January of the next year
         case 7:
             return (start + timedelta(days=31)).replace(day=1)
         case 10:
@@ -161,7 +162,7 @@ _SENTIMENT: Final = _Kind(
     wanted=", ".join(Sentiment),
     operators=_EQUALITY,
 )
-# A field's name -> where it is in a review, and its kind.
+# Field name -> path in a review, and kind of its value.
 _FIELDS: Final[Mapping[str, tuple[str, _Kind]]] = MappingProxyType(
     {
         "review_id": ("review_id", _TEXT),

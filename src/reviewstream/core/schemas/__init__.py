@@ -1,1 +1,1 @@
-"""The Avro schemas: files, compatibility, differences, and the registry's view of them."""
+"""Avro schemas: files, compatibility, differences, and their state in the registry."""

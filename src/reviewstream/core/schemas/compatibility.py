@@ -1,4 +1,4 @@
-"""Avro schema resolution, asked beforehand: can data of one schema be read with another?
+"""Avro schema resolution as a check: whether data of one schema can be read with another.
 
 Source: Apache Avro 1.12 specification, "Schema Resolution".
 """
@@ -16,7 +16,7 @@ from reviewstream.core.schemas.definitions import (
     short_name,
 )
 
-_PROMOTED: Final[Mapping[str, frozenset[str]]] = {  # writer -> readers beside itself
+_PROMOTED: Final[Mapping[str, frozenset[str]]] = {  # writer -> other readers
     "int": frozenset({"long", "float", "double"}),
     "long": frozenset({"float", "double"}),
     "float": frozenset({"double"}),
@@ -26,14 +26,14 @@ _PROMOTED: Final[Mapping[str, frozenset[str]]] = {  # writer -> readers beside i
 
 
 def incompatibilities(*, reader: str, writer: str) -> tuple[str, ...]:
-    """Return what keeps data written with one schema from being read with the other.
+    """Return the reasons why data written with one schema cannot be read with another.
 
     Args:
         reader: A valid Avro schema in JSON, as is `writer`.
         writer: The schema of the data.
 
     Returns:
-        One line for each problem, the field's path (`$.stars`) first; empty if there is none.
+        One line for each problem, the field's path (`$.stars`) first; empty if compatible.
     """
     check = _Check(definitions(json.loads(reader)), definitions(json.loads(writer)))
     return tuple(check.problems(json.loads(reader), json.loads(writer), "$"))
@@ -52,10 +52,10 @@ class _Check:
             "map": self._map,
             "record": self._record,
         }
-        self._open: set[tuple[str, str]] = set()  # records being compared: they may be recursive
+        self._open: set[tuple[str, str]] = set()  # records being compared, which may be recursive
 
     def problems(self, reader: AvroType, writer: AvroType, path: str) -> Iterator[str]:
-        """Yield what is wrong at `path` and below."""
+        """Yield the problems at `path` and below."""
         reader = resolved(reader, self._reader_names)
         writer = resolved(writer, self._writer_names)
         if isinstance(writer, list):

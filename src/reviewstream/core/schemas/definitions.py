@@ -1,4 +1,4 @@
-"""Avro schemas as JSON: the types in them, and what their names stand for."""
+"""Types in Avro schemas as JSON, and their definitions by name."""
 
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
@@ -12,14 +12,14 @@ _PRIMITIVES: Final = frozenset(
 
 
 def kind_of(schema: AvroType) -> str:
-    """Return `long`, `record`, ... whatever the logical type."""
+    """Return the kind of a type, such as `long` or `record`, without its logical type."""
     if isinstance(schema, str):
         return schema
     return "union" if isinstance(schema, list) else kind_of(schema["type"])
 
 
 def resolved(schema: AvroType, names: Definitions) -> AvroType:
-    """Return the definition behind a name, and the type inside `{"type": {...}}`."""
+    """Return the definition of a name, or the type inside `{"type": {...}}`."""
     if isinstance(schema, str):
         return names.get(short_name(schema), schema)
     while isinstance(schema, Mapping) and not isinstance(schema["type"], str):
@@ -28,7 +28,7 @@ def resolved(schema: AvroType, names: Definitions) -> AvroType:
 
 
 def definitions(schema: AvroType) -> Definitions:
-    """Return every named type that is defined inside a schema."""
+    """Return every named type that is defined inside a schema, by its short name."""
     if isinstance(schema, str):
         return {}
     if isinstance(schema, list):
@@ -47,9 +47,9 @@ def short_name(name: str) -> str:
 
 
 def is_finite(schema: AvroType) -> bool:
-    """Say whether a value has no more parts than its schema: none of them can come twice.
+    """Say whether the size of a value is bounded by its schema.
 
-    There is no array then, no map, and no type by its name: that may be the one that it is in.
+    This excludes arrays, maps, and types by name, which may be recursive.
     """
     if isinstance(schema, str):
         return schema in _PRIMITIVES

@@ -1,4 +1,4 @@
-"""What changed between two Avro schemas, in plain words, and whom it breaks.
+"""Differences between two Avro schemas in words, and the readers that they break.
 
 Source: Apache Avro 1.12 specification, "Schema Resolution"; Confluent, "Compatibility Types".
 """
@@ -23,7 +23,7 @@ ChangeKind: TypeAlias = Literal[
     "added", "removed", "renamed", "type", "default", "symbols", "order", "doc", "other"
 ]
 _Fields: TypeAlias = Sequence[Mapping[str, Any]]
-_COMPARED: Final = frozenset(  # apart; every other attribute is compared as it stands
+_COMPARED: Final = frozenset(  # compared separately; other attributes are compared by equality
     {"fields", "items", "logicalType", "name", "size", "symbols", "type", "values"}
 )
 _MISSING: Final = object()
@@ -33,8 +33,8 @@ class Change(Struct, frozen=True, kw_only=True):
     """One difference.
 
     Attributes:
-        path: Of the field, such as `$.stars`; `$` is the whole schema.
-        what: In plain words.
+        path: Path of the field, such as `$.stars`; `$` is the whole schema.
+        what: Description in words.
     """
 
     path: str
@@ -43,12 +43,12 @@ class Change(Struct, frozen=True, kw_only=True):
 
 
 class SchemaDiff(Struct, frozen=True, kw_only=True):
-    """Two schemas, compared.
+    """The comparison of two schemas.
 
     Attributes:
-        changes: Empty if both say the same.
-        old_readers: What keeps readers with the old schema from reading new data.
-        new_readers: What keeps readers with the new schema from reading old data.
+        changes: Empty if both are equivalent.
+        old_readers: Reasons why readers with the old schema cannot read new data.
+        new_readers: Reasons why readers with the new schema cannot read old data.
     """
 
     changes: tuple[Change, ...]
@@ -70,7 +70,7 @@ class SchemaDiff(Struct, frozen=True, kw_only=True):
 
 
 def compare_schemas(old: str, new: str) -> SchemaDiff:
-    """Return what changed from one valid Avro schema to another."""
+    """Return the differences from one valid Avro schema to another."""
     before, after = json.loads(old), json.loads(new)
     comparison = _Comparison(definitions(before), definitions(after))
     return SchemaDiff(
@@ -81,7 +81,7 @@ def compare_schemas(old: str, new: str) -> SchemaDiff:
 
 
 class _Comparison:
-    """One comparison. A type that is used twice is compared where it comes first."""
+    """One comparison. A type that occurs twice is compared at its first occurrence."""
 
     def __init__(self, old_names: Definitions, new_names: Definitions) -> None:
         self._old_names = old_names
@@ -96,7 +96,7 @@ class _Comparison:
         }
 
     def changes(self, old: AvroType, new: AvroType, path: str) -> Iterator[Change]:
-        """Yield what changed at `path` and below."""
+        """Yield the changes at `path` and below."""
         old, new = resolved(old, self._old_names), resolved(new, self._new_names)
         if isinstance(old, list) or isinstance(new, list):
             yield from self._union(old, new, path)
@@ -165,7 +165,7 @@ class _Comparison:
 
 
 def _renamed_fields(removed: _Fields, added: _Fields) -> Mapping[str, str]:
-    """Return new name -> old name of fields that an alias joins, or that look alike."""
+    """Return new name -> old name for fields joined by an alias, or equal except for the name."""
     found: dict[str, str] = {}
     for is_same in (_joined, _alike):
         for field in added:
@@ -181,7 +181,7 @@ def _joined(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 
 
 def _alike(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether nothing but the name differs."""
+    """Say whether only the name differs."""
     return {**old, "name": ""} == {**new, "name": ""}
 
 
@@ -226,7 +226,7 @@ def _order(old: Sequence[str], new: Sequence[str], things: str, path: str) -> It
 
 
 def _attributes(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterator[Change]:
-    """Yield changes of the doc, the default, the aliases and whatever else stands there."""
+    """Yield changes of the doc, the default, the aliases and all other attributes."""
     for key in dict.fromkeys((*old, *new)):
         before, after = old.get(key, _MISSING), new.get(key, _MISSING)
         if key not in _COMPARED and before != after:
@@ -254,7 +254,7 @@ def _summary(field: Mapping[str, Any], names: Definitions) -> str:
 
 
 def _described(schema: AvroType, names: Definitions) -> str:
-    """Return a type in a few words: `null or string`, `enum Sentiment`, `array of long`."""
+    """Return a short description of a type: `null or string`, `enum Sentiment`, `array of long`."""
     schema = resolved(schema, names)
     if isinstance(schema, str):
         return schema

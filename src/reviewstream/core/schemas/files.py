@@ -1,4 +1,4 @@
-"""The Avro schemas, as text: today's and every released one."""
+"""Texts of the Avro schemas: the current and every released version."""
 
 import json
 from importlib import resources
@@ -16,13 +16,13 @@ SCHEMA_NAMES: Final[tuple[SchemaName, ...]] = get_args(SchemaName)
 
 
 def schemas_directory(package: Traversable | None = None) -> Traversable:
-    """Return the folder of schemas: inside the installed package, or in a checkout beside `src`."""
+    """Return the folder of schemas: in the installed package, or beside `src` in a checkout."""
     installed = (package or resources.files("reviewstream")) / "schemas"
     return installed if installed.is_dir() else Path(__file__).parents[4] / "schemas"
 
 
 def schema_text(name: SchemaName, *, directory: Traversable | None = None) -> str:
-    """Return today's schema called `name`."""
+    """Return the current schema with a name."""
     return ((directory or schemas_directory()) / f"{name}.avsc").read_text(encoding="utf-8")
 
 
@@ -36,19 +36,19 @@ def released_schemas(
 
 
 def checked_schema(text: str, where: str) -> str:
-    """Return a schema that comes from outside.
+    """Return an untrusted schema after checking it.
 
     Raises:
-        ConfigError: It is not valid Avro; names `where` it comes from.
+        ConfigError: It is not valid Avro; the message contains `where`.
     """
     try:
         fastavro.parse_schema(json.loads(text))
-        incompatibilities(reader=text, writer=text)  # finds what fastavro forgives
-    except Exception as err:  # JSON from outside makes fastavro raise half a dozen types
+        incompatibilities(reader=text, writer=text)  # finds errors that fastavro accepts
+    except Exception as err:  # fastavro raises many types for untrusted JSON
         raise ConfigError(f"{where} is not an Avro schema: {type(err).__name__}: {err}") from err
     return text
 
 
 def _version(filename: str) -> int:
-    """Return 12 for `labelled_review.v12.avsc`."""
+    """Return the version in a file name: 12 for `labelled_review.v12.avsc`."""
     return int(filename.split(".")[-2].removeprefix("v"))

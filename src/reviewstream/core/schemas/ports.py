@@ -1,11 +1,11 @@
-"""The Schema Registry."""
+"""Port of the Schema Registry."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
 
 class SchemaRegistry(Protocol):
-    """Keeps schemas by subject (the Confluent Schema Registry's API)."""
+    """A registry of schemas by subject (the Confluent Schema Registry's API)."""
 
     def subjects(self) -> Sequence[str]:
         """Return all subjects, sorted."""
@@ -15,7 +15,7 @@ class SchemaRegistry(Protocol):
         """Register an Avro schema (idempotent) and return its id.
 
         Raises:
-            IncompatibleSchemaError: it breaks the subject's level; the message names the subject.
+            IncompatibleSchemaError: It violates the subject's level; the message names the subject.
         """
         ...
 
@@ -24,21 +24,21 @@ class SchemaRegistry(Protocol):
         ...
 
     def schema(self, schema_id: int) -> str:
-        """Return a schema's text.
+        """Return the text of a schema.
 
         Raises:
-            PermanentError: no such id.
+            PermanentError: There is no such id.
         """
         ...
 
     def versions(self, subject: str) -> Sequence[tuple[int, str]]:
-        """Return (version, schema) of every version, oldest first; empty if there is no subject."""
+        """Return (version, schema) of every version, oldest first; empty for an unknown subject."""
         ...
 
     def compatibility(self, subject: str) -> str:
-        """Return the level in force for the subject."""
+        """Return the compatibility level in force for the subject."""
         ...
 
     def set_compatibility(self, subject: str, level: str) -> None:
-        """Set the subject's own level, such as FULL_TRANSITIVE."""
+        """Set the compatibility level of the subject, such as FULL_TRANSITIVE."""
         ...

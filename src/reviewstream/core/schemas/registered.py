@@ -1,4 +1,4 @@
-"""Today's schemas against the registry and against every version ever released."""
+"""Checks of the current schemas against the registry and every released version."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources.abc import Traversable
@@ -18,11 +18,11 @@ from reviewstream.core.schemas.ports import SchemaRegistry
 from reviewstream.errors import ConfigError, IncompatibleSchemaError
 from reviewstream.settings import KafkaSettings
 
-LEVEL: Final = "FULL_TRANSITIVE"  # every version reads every other one
+LEVEL: Final = "FULL_TRANSITIVE"  # every version can read every other one
 
 
 class RegisteredSchema(Struct, frozen=True, kw_only=True):
-    """A schema as the registry knows it."""
+    """A schema in the registry."""
 
     subject: str
     version: int
@@ -30,11 +30,11 @@ class RegisteredSchema(Struct, frozen=True, kw_only=True):
 
 
 class SchemaFinding(Struct, frozen=True, kw_only=True):
-    """Something that does not fit.
+    """An incompatible or unregistered schema.
 
     Attributes:
         where: A subject, or a schema's name.
-        problem: For a person: what is wrong, and the fix.
+        problem: Message with the problem and the fix.
     """
 
     where: str
@@ -52,10 +52,11 @@ def subjects(settings: KafkaSettings) -> Mapping[str, SchemaName]:
 def register_schemas(
     registry: SchemaRegistry, settings: KafkaSettings
 ) -> tuple[RegisteredSchema, ...]:
-    """Set our compatibility level on our subjects, then register today's schemas. Idempotent.
+    """Set our compatibility level on our subjects, then register the current schemas. Idempotent.
 
     Raises:
-        IncompatibleSchemaError: A schema does not fit an older version; the message names both.
+        IncompatibleSchemaError: A schema is incompatible with an older version; the message names
+            both.
     """
     wanted = subjects(settings)
     for subject in wanted:
@@ -67,7 +68,7 @@ def register_schemas(
 def registered_schemas(
     registry: SchemaRegistry, settings: KafkaSettings
 ) -> tuple[RegisteredSchema, ...]:
-    """Return what our subjects hold, oldest version first; nothing of a subject there is not."""
+    """Return the versions of our subjects, oldest first; unknown subjects have none."""
     return tuple(
         RegisteredSchema(subject=subject, version=version, id=schema_id)
         for subject in subjects(settings)
@@ -77,13 +78,13 @@ def registered_schemas(
 
 
 def own_schema(reference: str) -> str | None:
-    """Return our schema by its name, or `name@N` as version N of it was released.
+    """Return our schema by its name, or the released version N of it by `name@N`.
 
     Returns:
         None if we have no schema of this name.
 
     Raises:
-        ConfigError: There is no such version; names those there are.
+        ConfigError: There is no such version; the message lists the known ones.
     """
     called, at, version = reference.partition("@")
     name = next((each for each in SCHEMA_NAMES if each == called), None)
@@ -93,7 +94,7 @@ def own_schema(reference: str) -> str | None:
 
 
 def registered_schema(registry: SchemaRegistry, reference: str) -> str:
-    """Return the latest schema of a `SUBJECT`, or that of a `SUBJECT@VERSION`.
+    """Return the schema of a `SUBJECT@VERSION`, or the latest one of a `SUBJECT`.
 
     Raises:
         ConfigError: There is no such version, or it is not Avro.
@@ -117,12 +118,12 @@ def _version_of(where: str, wanted: str, versions: Sequence[tuple[int, str]]) ->
 def check_schemas(
     registry: SchemaRegistry, settings: KafkaSettings, *, directory: Traversable | None = None
 ) -> tuple[SchemaFinding, ...]:
-    """Compare today's schemas with the released ones, then with what the registry holds.
+    """Compare the current schemas with the released ones, then with those in the registry.
 
     Args:
-        registry: Only asked, never changed.
-        settings: Names the topics, and so the subjects.
-        directory: Folder of the schemas, if it is not the package's own.
+        registry: Registry; it is only read.
+        settings: Settings with the topics, which determine the subjects.
+        directory: Folder of the schemas; None means that of the package.
     """
     return tuple(
         finding
@@ -141,7 +142,7 @@ def _register(registry: SchemaRegistry, subject: str, name: SchemaName) -> Regis
         for version, older in registry.versions(subject)
         for problem in misfits(text, older)
     ]
-    if problems:  # a registry whose level was changed by someone else would take it
+    if problems:  # the registry would accept it if its level was changed elsewhere
         raise IncompatibleSchemaError(
             f"subject {subject}: today's {name} does not fit {'; '.join(problems)}"
         )
@@ -180,7 +181,7 @@ def _in_registry(
 
 
 def misfits(new: str, old: str) -> Iterator[str]:
-    """Yield why one of two schemas cannot read what was written with the other."""
+    """Yield the reasons why records of one schema cannot be read with the other, both ways."""
     for problem in incompatibilities(reader=new, writer=old):
         yield f"{problem} (the new one reading old records)"
     for problem in incompatibilities(reader=old, writer=new):

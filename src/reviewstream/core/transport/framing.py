@@ -1,4 +1,4 @@
-"""Bytes to lines, each with the offset where it starts."""
+"""Framing: bytes to lines, each with the offset of its start."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ class Line(Struct, frozen=True, gc=False):
 
     Attributes:
         offset: Bytes from the start of the file to the line's first byte.
-        data: Without the newline; a carriage return before it stays.
+        data: Content without the newline; a carriage return before it is kept.
     """
 
     offset: int
@@ -28,7 +28,7 @@ class Oversized(Struct, frozen=True, gc=False):
     Attributes:
         offset: Bytes from the start of the file to the line's first byte.
         size: Bytes of the whole line, without the newline.
-        head: Its first bytes, at most 64 KiB.
+        head: First bytes of the line, at most 64 KiB.
     """
 
     offset: int
@@ -37,15 +37,14 @@ class Oversized(Struct, frozen=True, gc=False):
 
 
 class LineFramer:
-    r"""Splits bytes into lines.
+    r"""An incremental splitter of bytes into lines.
 
-    Hand `feed` whatever `recv` returned; how the stream was cut never matters. Lines end with
-    `\n`. A line over `max_line` bytes comes out as `Oversized`, and the next is read as usual.
-    A byte order mark at the start of the file belongs to no line: `data` is without it, and the
-    line's offset stays 0.
+    Pass the result of each `recv` to `feed`; chunk boundaries do not matter. Lines end with `\n`. A
+    line over `max_line` bytes becomes `Oversized`, and the next line is read as usual. A byte order
+    mark at the start of the file is dropped from `data`; the offset of that line is 0.
 
     Attributes:
-        offset: Where the line that is still unfinished begins: resume here.
+        offset: Start of the unfinished line; resume from here.
     """
 
     def __init__(self, *, base: int = 0, max_line: int = MAX_LINE) -> None:
@@ -57,18 +56,18 @@ class LineFramer:
 
     @property
     def held(self) -> int:
-        """Bytes kept of the unfinished line, at most `max_line`."""
+        """Bytes held of the unfinished line, at most `max_line`."""
         return len(self._start)
 
     def feed(self, data: bytes) -> list[Line | Oversized]:
-        """Take the next bytes and return the lines that they finish."""
+        """Add bytes and return the lines that they complete."""
         *finished, rest = data.split(NEWLINE)
         lines = [self._finish(part) for part in finished]
         self._hold(rest)
         return lines
 
     def close(self) -> Line | Oversized | None:
-        """Return the last line if the bytes ended without a newline."""
+        """Return the last line if the bytes ended without a newline, else None."""
         if not self._size:
             return None
         last = self._line(bytes(self._start), self._size)

@@ -1,10 +1,10 @@
-"""Which names and addresses are of this machine."""
+"""Loopback names and addresses."""
 
 import ipaddress
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether an address is of this machine alone."""
+    """Say whether an address is a loopback address."""
     try:
         return ipaddress.ip_address(numeric(host)).is_loopback
     except ValueError:
@@ -12,5 +12,5 @@ def is_loopback(host: str) -> bool:
 
 
 def numeric(host: str) -> str:
-    """Return the one address that is meant: `localhost` has two, and so two ports."""
+    """Return one address for a host: `localhost` has two, and a port would be bound for each."""
     return "127.0.0.1" if host == "localhost" else host

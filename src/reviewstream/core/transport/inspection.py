@@ -1,4 +1,4 @@
-"""Lines on their way: which are no reviews, and what their file seems to be if none is one."""
+"""Inspection of lines: counts invalid ones, and describes a file without valid reviews."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -11,15 +11,15 @@ from reviewstream.core.records.parsing import MAX_LINE, is_blank, parse_review
 from reviewstream.core.records.reviews import Reason
 from reviewstream.core.transport.framing import NEWLINE, Line, Oversized
 
-MOST: Final = 3  # reasons that a sentence names
+MOST: Final = 3  # reasons in a sentence
 
 
 class BadLines(Struct, frozen=True, kw_only=True):
-    """Lines that are no review for one reason.
+    """Lines that are invalid for one reason.
 
     Attributes:
         line: Number of the first of them, from 1.
-        detail: What is wrong with it.
+        detail: Error of the first of them.
     """
 
     reason: Reason
@@ -29,11 +29,11 @@ class BadLines(Struct, frozen=True, kw_only=True):
 
 
 class Inspection:
-    """Counts lines and those that are no review, by reason.
+    """A counter of lines, and of invalid lines by reason.
 
     Attributes:
-        lines: That are not blank.
-        reviews: Of them.
+        lines: Lines that are not blank.
+        reviews: Lines that are valid reviews.
     """
 
     def __init__(self) -> None:
@@ -43,17 +43,17 @@ class Inspection:
         self._start = bytearray()
 
     def watched(self, lines: Iterable[Line | Oversized]) -> Iterator[Line | Oversized]:
-        """Hand lines on, each after a look at it."""
+        """Yield the lines unchanged, and count each."""
         for number, line in enumerate(lines, 1):
             self._take(number, line)
             yield line
 
     def has_review(self, lines: Iterable[Line | Oversized]) -> bool:
-        """Look at lines up to the first review, and say whether there is one."""
+        """Read lines up to the first review, and say whether there is one."""
         return any(self.reviews for _ in self.watched(lines))
 
     def bad_lines(self) -> list[BadLines]:
-        """Return what is wrong, the most frequent first."""
+        """Return the invalid lines by reason, the most frequent first."""
         return sorted(self._bad.values(), key=lambda bad: (-bad.count, bad.line))
 
     def reasons(self) -> str:
@@ -66,7 +66,7 @@ class Inspection:
         return "; ".join(named)
 
     def verdict(self, name: str) -> str:
-        """Return one sentence about a file of which no line is a review."""
+        """Return a message about a file without valid reviews."""
         reasons = f" {self.reasons()}." if self._bad else ""
         return f"{name} holds no review: it seems to be {seems_to_be(bytes(self._start))}.{reasons}"
 

@@ -1,4 +1,4 @@
-"""The review server, as its readers need it."""
+"""Port of the review server, for its readers."""
 
 from collections.abc import Iterator
 from types import TracebackType
@@ -9,24 +9,24 @@ from reviewstream.core.transport.protocol import Hello, Latest
 
 
 class LineReader(Protocol):
-    """Reads a review server's file by offset; connects when it is first asked."""
+    """A reader of a review server's file by offset; connects on first use."""
 
     def hello(self, fingerprint: str | None = None) -> Hello:
-        """Return what is served.
+        """Return the description of the served file.
 
         Args:
-            fingerprint: Of the file that is meant; None for any.
+            fingerprint: Fingerprint of the expected file; None accepts any file.
 
         Raises:
-            TransientError: The server is away; so for every method here.
-            SourceReplacedError: It has another file.
+            TransientError: The server is unavailable; so for every method here.
+            SourceReplacedError: The server has another file.
         """
         ...
 
     def latest(
         self, start: int, *, max_rows: int | None = None, max_bytes: int | None = None
     ) -> Latest:
-        """Return how far a reader at `start` may go, never backwards.
+        """Return how far a reader at `start` may read; never before `start`.
 
         Raises:
             ProtocolError: The server's answer is not at or after `start`.
@@ -34,10 +34,10 @@ class LineReader(Protocol):
         ...
 
     def read(self, start: int, end: int) -> Iterator[list[Line | Oversized]]:
-        """Read every line whose first byte lies in [start, end), in order.
+        """Yield every line that starts in [start, end), in order.
 
         Raises:
-            ProtocolError: The server sends what is not in the range.
+            ProtocolError: The server sends data outside the range.
         """
         ...
 

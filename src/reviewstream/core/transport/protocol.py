@@ -1,7 +1,7 @@
-"""The resumable TCP protocol, without the sockets: `docs/reference/protocol.md` describes it.
+"""The resumable TCP protocol, without sockets; `docs/reference/protocol.md` specifies it.
 
-A frame is a type (1 byte), the payload's size (4 bytes, big-endian) and the payload: JSON, but
-for DATA, which is an offset (8 bytes, big-endian) and raw bytes of the file.
+A frame is a type (1 byte), the payload's size (4 bytes, big-endian) and the payload. The payload is
+JSON, except for DATA, which has an offset (8 bytes, big-endian) and raw bytes of the file.
 """
 
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ Checksum: TypeAlias = Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
 
 
 class ErrorCode(StrEnum):
-    """Why a request was refused."""
+    """The reason of a refused request."""
 
     BAD_REQUEST = "BAD_REQUEST"
     VERSION = "VERSION"
@@ -52,10 +52,10 @@ class _Message(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def decode(cls, payload: memoryview) -> Self:
-        """Read a payload.
+        """Decode a payload.
 
         Raises:
-            ProtocolError: it is not one of this type.
+            ProtocolError: The payload is malformed.
         """
         try:
             return msgspec.json.decode(payload, type=cls)
@@ -64,11 +64,11 @@ class _Message(Struct, frozen=True, kw_only=True):
 
 
 class HelloRequest(_Message, frozen=True, kw_only=True):
-    """Opens a connection.
+    """A request to open a session.
 
     Attributes:
-        fingerprint: Of the file that the client began with; None if it has none yet.
-        token: What lets the client in, where the server asks for one.
+        fingerprint: Fingerprint of the file that the client began with; None if it has none yet.
+        token: Access token, if the server requires one.
     """
 
     TYPE: ClassVar = b"h"
@@ -77,12 +77,12 @@ class HelloRequest(_Message, frozen=True, kw_only=True):
     token: str | None = None
 
     def __repr__(self) -> str:
-        """Leave the token out: it must not get into a log."""
+        """Omit the token, which must not get into a log."""
         return f"HelloRequest(version={self.version}, fingerprint={self.fingerprint!r})"
 
 
 class LatestRequest(_Message, frozen=True, kw_only=True):
-    """How far may a reader go that stands at `start`, by at most so many lines and bytes?"""
+    """A request for the end of the lines that a reader at `start` may read, within the limits."""
 
     TYPE: ClassVar = b"l"
     start: Offset
@@ -91,7 +91,7 @@ class LatestRequest(_Message, frozen=True, kw_only=True):
 
 
 class ReadRequest(_Message, frozen=True, kw_only=True):
-    """Send every line whose first byte lies in [start, end)."""
+    """A request for every line that starts in [start, end)."""
 
     TYPE: ClassVar = b"r"
     start: Offset
@@ -99,20 +99,20 @@ class ReadRequest(_Message, frozen=True, kw_only=True):
 
 
 class TailRequest(_Message, frozen=True, kw_only=True):
-    """Send every line whose first byte is at or after `start`, and those to come."""
+    """A request for every line that starts at or after `start`, future lines included."""
 
     TYPE: ClassVar = b"t"
     start: Offset
 
 
 class Hello(_Message, frozen=True, kw_only=True):
-    """Describes the file.
+    """A description of the file.
 
     Attributes:
-        source: The file's name.
-        size: Bytes of complete lines now.
-        fingerprint: Of the file's beginning; survives growth.
-        follow: The file may grow.
+        source: Name of the file.
+        size: Bytes of the complete lines at present.
+        fingerprint: Fingerprint of the file's beginning; unchanged when the file grows.
+        follow: Whether the file may grow.
     """
 
     TYPE: ClassVar = b"H"
@@ -124,15 +124,15 @@ class Hello(_Message, frozen=True, kw_only=True):
 
 
 class Latest(_Message, frozen=True, kw_only=True):
-    """How far the reader may go.
+    """The range that the reader may read.
 
     Attributes:
-        offset: End of the admitted lines: where a line starts, or the end of the file.
-        start: Where they begin: before the reader if the last line that it was given has grown
-            since. None: an older server, which does not say.
-        head: End of everything that can be read now.
-        fingerprint: Of the file's beginning, and of what is before `offset`: whoever goes on from
-            there sends it in its next HELLO.
+        offset: End of the admitted lines: the start of a line, or the end of the file.
+        start: Start of the admitted lines: before the reader's offset if its last line has grown
+            since. None: an older server, which does not send it.
+        head: End of the data available at present.
+        fingerprint: Fingerprint of the file's beginning and of the data before `offset`; a client
+            that resumes there sends it in its next HELLO.
     """
 
     TYPE: ClassVar = b"L"
@@ -143,7 +143,7 @@ class Latest(_Message, frozen=True, kw_only=True):
 
 
 class Data(Struct, frozen=True, kw_only=True):
-    """A piece of the file, cut anywhere.
+    """A piece of the file, cut at any byte.
 
     Attributes:
         offset: Bytes from the start of the file to `data`.
@@ -159,10 +159,10 @@ class Data(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def decode(cls, payload: memoryview) -> Self:
-        """Read a payload.
+        """Decode a payload.
 
         Raises:
-            ProtocolError: it has no offset.
+            ProtocolError: The payload is too short for an offset.
         """
         if len(payload) < OFFSET:
             raise ProtocolError(f"malformed Data: {len(payload)} bytes (at least {OFFSET})")
@@ -170,11 +170,11 @@ class Data(Struct, frozen=True, kw_only=True):
 
 
 class End(_Message, frozen=True, kw_only=True):
-    """Ends the answer to a READ, and to a TAIL of a file that does not grow.
+    """The end of the reply to a READ, or to a TAIL of a file that does not grow.
 
     Attributes:
-        lines: Sent since the request.
-        crc32: Of the bytes sent since the request.
+        lines: Lines sent since the request.
+        crc32: CRC-32 of the bytes sent since the request.
     """
 
     TYPE: ClassVar = b"E"
@@ -183,14 +183,14 @@ class End(_Message, frozen=True, kw_only=True):
 
 
 class Heartbeat(_Message, frozen=True, kw_only=True):
-    """Nothing new, but the server is there. `head`: end of everything that can be read now."""
+    """A sign of life without new data. `head` is the end of the data available at present."""
 
     TYPE: ClassVar = b"B"
     head: Offset
 
 
 class Error(_Message, frozen=True, kw_only=True):
-    """Answers a request that was refused. `message`: one sentence for a person."""
+    """The reply to a refused request. `message` is one sentence for display."""
 
     TYPE: ClassVar = b"X"
     code: ErrorCode
@@ -203,15 +203,15 @@ MessageT = TypeVar("MessageT", Request, Reply)
 
 
 def data_header(offset: int, size: int) -> bytes:
-    """Return what goes before `size` raw bytes, so that these need not be copied."""
+    """Return the header for `size` raw bytes, so that they need not be copied."""
     return Data.TYPE + (OFFSET + size).to_bytes(HEADER - 1, "big") + offset.to_bytes(OFFSET, "big")
 
 
 class MessageDecoder(Generic[MessageT]):
-    """Turns one connection's bytes into messages.
+    """An incremental decoder of one connection's bytes into messages.
 
-    Hand `feed` whatever `recv` returned, then take `next_message` until it is None: then at most
-    one unfinished frame is held, of a size that was checked before its payload came.
+    Pass the result of each `recv` to `feed`, then call `next_message` until it returns None. After
+    that at most one unfinished frame is held; its size is checked before its payload arrives.
     """
 
     def __init__(self, types: Iterable[type[MessageT]], *, max_payload: int) -> None:
@@ -221,18 +221,18 @@ class MessageDecoder(Generic[MessageT]):
 
     @property
     def held(self) -> int:
-        """Bytes kept."""
+        """Number of bytes held."""
         return len(self._buffer)
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Add received bytes."""
         self._buffer += data
 
     def next_message(self) -> MessageT | None:
-        """Return the next message, or None if its bytes are not all here.
+        """Return the next message, or None if it is incomplete.
 
         Raises:
-            ProtocolError: these bytes are no message, and none that follows will be found.
+            ProtocolError: The bytes are not a message; the connection cannot be decoded further.
         """
         if not self._buffer:
             return None
@@ -253,12 +253,12 @@ class MessageDecoder(Generic[MessageT]):
 
 
 def request_decoder() -> MessageDecoder[Request]:
-    """Return what a server reads with."""
+    """Return the decoder of a server."""
     types = (HelloRequest, LatestRequest, ReadRequest, TailRequest)
     return MessageDecoder(types, max_payload=MAX_REQUEST)
 
 
 def reply_decoder() -> MessageDecoder[Reply]:
-    """Return what a client reads with."""
+    """Return the decoder of a client."""
     types = (Hello, Latest, Data, End, Heartbeat, Error)
     return MessageDecoder(types, max_payload=MAX_REPLY)

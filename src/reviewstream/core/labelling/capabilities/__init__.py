@@ -1,1 +1,1 @@
-"""Finds out by a few small questions what an endpoint supports."""
+"""Capabilities of an endpoint, found by a few small requests."""

@@ -1,4 +1,4 @@
-"""Puts into words what an endpoint can: one line for each thing that was looked at."""
+"""Report of an endpoint's capabilities: one line per finding."""
 
 import re
 from collections.abc import Iterator
@@ -21,8 +21,8 @@ from reviewstream.core.labelling.endpoint.dialects import dialect_of
 from reviewstream.core.labelling.policy import LabelPolicy, shown
 from reviewstream.settings import OpenAISettings
 
-SHORT: Final = 160  # characters of an endpoint's words beside a finding that is no failure
-MUCH_DEARER: Final = 1.05  # ratio of the reported cost to the one by the prices
+SHORT: Final = 160  # characters of an endpoint's message in a finding that is not a failure
+MUCH_DEARER: Final = 1.05  # ratio of the reported cost to the cost by the prices
 
 State = Literal["ok", "beware", "failed", "unknown"]
 
@@ -31,7 +31,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     """One line of the report.
 
     Attributes:
-        fix: What to do; empty: nothing, or `detail` says it.
+        fix: Suggested action; empty if no action is needed, or if `detail` contains it.
     """
 
     name: str
@@ -41,12 +41,12 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 def report(found: Capabilities, settings: OpenAISettings, price: Finding) -> list[Finding]:
-    """Return what is known of an endpoint, one finding for each thing that was looked at.
+    """Return the findings about an endpoint, one per item checked.
 
     Args:
         found: Result of the check.
-        settings: With the listed prices.
-        price: Whether the price of the model is known.
+        settings: Settings with the listed prices.
+        price: Finding about the price of the model.
     """
     dialect = dialect_of(settings.base_url, settings.dialect).name
     chosen = "by the address" if settings.dialect == "auto" else "as set"
@@ -62,27 +62,27 @@ def report(found: Capabilities, settings: OpenAISettings, price: Finding) -> lis
     return [*lines, price, Finding(name="dialect", state="ok", detail=f"{dialect}, {chosen}")]
 
 
-# --- whether there is an answer at all ---
+# --- access ---
 
 _STEPS: Final = ("reachable", "key", "credit", "model", "request", "labels")
-_OF_STOPS: Final = (  # words of `adapters.openai`, which end a run, and the step that they are of
+_OF_STOPS: Final = (  # phrases of fatal errors of `adapters.openai`, and their step
     ("refuses the API key", "key"),
     ("openai.api_key", "key"),
     ("does not serve", "model"),
 )
 
-_NO_MODEL: Final = re.compile(r"\(HTTP 40[04]:")  # other statuses are of the path, or of a proxy
+_NO_MODEL: Final = re.compile(r"\(HTTP 40[04]:")  # other statuses concern the path or a proxy
 _STEP_OF: Final = {Outcome.SPENT: "credit", Outcome.UNREADABLE: "labels", Outcome.CUT: "labels"}
 
 
 def _access(found: Capabilities, settings: OpenAISettings) -> Iterator[Finding]:
-    """Yield the steps to an answer, up to the one that fails, and the others as unknown."""
+    """Yield the steps up to the one that fails; later steps are unknown."""
     base, culprit = found.base, found.spent
     if base is None:
         culprit = found.trials[-1]
     failed = "" if culprit is None else _failed_step(culprit)
     proven = _STEPS if base is not None else _STEPS[: _STEPS.index(failed)]
-    if failed == "request":  # whatever refuses a request may do so before it looks at the rest
+    if failed == "request":  # a request may be refused before the other steps are checked
         proven = ("reachable",)
     details = _details(settings, base.answer.model if base and base.answer else "")
     for step in _STEPS:
@@ -95,7 +95,7 @@ def _access(found: Capabilities, settings: OpenAISettings) -> Iterator[Finding]:
 
 
 def _details(settings: OpenAISettings, called: str) -> dict[str, str]:
-    """Return what is said of each step that was taken."""
+    """Return the detail of each step that succeeded."""
     has_key = settings.api_key is not None or settings.api_key_command is not None
     is_other = called not in {"", settings.model}
     also = f", which the endpoint calls {called}" if is_other else ""
@@ -108,7 +108,7 @@ def _details(settings: OpenAISettings, called: str) -> dict[str, str]:
 
 
 def _failed_step(last: Trial) -> str:
-    is_told = last.words.startswith("HTTP")  # otherwise it is our own sentence
+    is_told = last.words.startswith("HTTP")  # otherwise the message is our own
     if last.outcome is Outcome.DENIED and not is_told:
         found = next((step for said, step in _OF_STOPS if said in last.words), "reachable")
         return "request" if found == "model" and _NO_MODEL.search(last.words) is None else found
@@ -122,7 +122,7 @@ def _failed_step(last: Trial) -> str:
 
 
 def _fix(failed: str, last: Trial) -> str:
-    """Return what to do about a step that fails; empty: its words say it."""
+    """Return the suggested action for a failed step; empty if its message contains it."""
     if last.outcome in {Outcome.SPENT, Outcome.DENIED} and not last.words.startswith("HTTP"):
         return ""
     if failed == "request" and last.outcome not in {Outcome.REFUSED, Outcome.DENIED}:
@@ -135,7 +135,7 @@ def _fix(failed: str, last: Trial) -> str:
     }.get(failed, "see the words: a setting of openai, or what the key may do")
 
 
-# --- what it takes ---
+# --- accepted options ---
 
 
 def _manners(found: Capabilities, base: Trial, settings: OpenAISettings) -> Iterator[Finding]:
@@ -222,7 +222,7 @@ def _efforts(found: Capabilities) -> Finding:
 
 
 def _hidden_words(trial: Trial) -> str:
-    """Return how many hidden tokens an answer has; empty: none, or it was cut before the end."""
+    """Return the number of hidden tokens as words; empty for 0, or if the answer is cut."""
     if trial.answer is None or trial.outcome is Outcome.CUT:
         return ""
     tokens = hidden_tokens(trial.answer)

@@ -1,9 +1,9 @@
-"""Finds out what an endpoint can, by a few small questions.
+"""Check of an endpoint's capabilities, by a few small requests.
 
 First the options of the first request are tried, and changed as a run would change them, until the
-endpoint answers so that labels can be read. A setting of the user that is refused, which a run
-would not change, is left out, so that it does not hide the rest. From there on each question
-differs in one option from the one that was answered.
+endpoint returns a label that can be parsed. A setting of the user that is refused, and that a run
+would not change, is left out, so that it does not hide other findings. From then on each request
+differs in one option from the one that succeeded.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,15 +34,15 @@ from reviewstream.core.labelling.policy import LabelPolicy
 from reviewstream.core.labelling.ports import ChatModel, Clock
 from reviewstream.core.labelling.probe import PROBE_TEXT
 
-MAX_QUESTIONS: Final = 12  # requests in all; about eight are the rule
-MAX_FIRST: Final = 8  # of them until one is answered
-RETRIES: Final = 2  # of requests that failed for a passing reason
-WAIT: Final = 2.0  # seconds before such a retry, unless the endpoint names its own
-MAX_WAIT: Final = 20.0  # seconds; an endpoint that asks for more is not asked again
-UNREADABLE: Final = 2  # answers that cannot be read before a weaker format is tried
-EFFORTS: Final = ("none", "minimal", "low", "medium", "high")  # from the least on
-DEAR: Final = ("medium", "high")  # of them: an answer that is cut shows that they are taken, too
-NOTHING: Final[dict[str, Any]] = {  # options that need not be sent, and their value then
+MAX_QUESTIONS: Final = 12  # requests in all; usually about eight
+MAX_FIRST: Final = 8  # requests until the first success
+RETRIES: Final = 2  # of requests that failed transiently
+WAIT: Final = 2.0  # seconds before a retry without Retry-After
+MAX_WAIT: Final = 20.0  # seconds; a longer Retry-After ends the retries
+UNREADABLE: Final = 2  # unparsable answers before a weaker format is tried
+EFFORTS: Final = ("none", "minimal", "low", "medium", "high")  # from the least
+DEAR: Final = ("medium", "high")  # a truncated answer suffices to show that they are accepted
+NOTHING: Final[dict[str, Any]] = {  # options that may be omitted, and their value then
     "temperature": None,
     "service_tier": None,
     "reasoning_effort": None,
@@ -51,11 +51,11 @@ NOTHING: Final[dict[str, Any]] = {  # options that need not be sent, and their v
 
 
 class CapabilityCheck:
-    """Asks an endpoint what it can. To be used once.
+    """A check of an endpoint's capabilities. An instance can be used once.
 
     Args:
         model: The endpoint.
-        policy: How reviews are labelled, by the settings.
+        policy: Policy from the settings.
         clock: Measures latencies, and waits before a retry.
     """
 
@@ -68,10 +68,10 @@ class CapabilityCheck:
         self._retries = RETRIES
 
     async def run(self) -> Capabilities:
-        """Ask, one question after the other.
+        """Send the requests one after the other.
 
         Raises:
-            ConfigError: A setting is at fault; nothing was asked.
+            ConfigError: A setting is invalid; nothing was sent.
         """
         base = await self._first_answer()
         if base is not None:
@@ -80,7 +80,7 @@ class CapabilityCheck:
         return Capabilities(base=base, trials=tuple(self._trials), dropped=tuple(self._dropped))
 
     async def _first_answer(self) -> Trial | None:
-        """Return the first trial that is answered well, or None if there is none."""
+        """Return the first trial with a label, or None if there is no such trial."""
         negotiation: Negotiation | None = Negotiation(self._policy.options, self._policy.auto)
         unreadable = 0
         while negotiation is not None and len(self._trials) < MAX_FIRST:
@@ -94,7 +94,7 @@ class CapabilityCheck:
         return None
 
     def _changed(self, negotiation: Negotiation, trial: Trial) -> Negotiation | None:
-        """Return the negotiation with other options, or None if nothing is left to try."""
+        """Return the negotiation with other options, or None if there are no more to try."""
         match trial.outcome:
             case Outcome.CUT:
                 changed = negotiation.make_room()
@@ -112,7 +112,7 @@ class CapabilityCheck:
         """Return a negotiation without the settings that the endpoint refuses."""
         auto, now = self._policy.auto, trial.options
         names: tuple[str, ...] = (setting_of(trial.field).removeprefix("openai."),)
-        if not trial.field:  # all that are set, and what was weakened in vain is as at first
+        if not trial.field:  # all that are set; restore weakened options
             names, now = _set_options(now, auto), self._policy.options
         left_out = {*names, *self._left_out()}
         options = structs.replace(
@@ -126,15 +126,16 @@ class CapabilityCheck:
         return negotiation
 
     def _left_out(self) -> set[str]:
-        """Return the names of the options that were left out before."""
+        """Return the names of the options left out so far."""
         return {
             setting.removeprefix("openai.") for one in self._dropped for setting in one.settings
         }
 
     async def _strictest(self, base: Trial) -> Trial:
-        """Return the trial with the strictest form: it may have been weakened in vain.
+        """Return the trial with the strictest response format that the endpoint accepts.
 
-        It was, if another option was at fault, and the endpoint did not name it.
+        The format may have been weakened needlessly, if another option was at fault and the
+        endpoint did not name it.
         """
         weaker = FORMATS.index(base.options.response_format)
         if "response_format" not in self._policy.auto:
@@ -149,7 +150,7 @@ class CapabilityCheck:
         return base
 
     def _is_known(self, form: str) -> bool:
-        """Say whether a form was refused by its name, or gave an answer that cannot be read."""
+        """Say whether a format was refused by name or gave an unparsable answer."""
         return any(
             one.options.response_format == form
             and (
@@ -160,7 +161,7 @@ class CapabilityCheck:
         )
 
     async def _vary(self, base: Trial) -> None:
-        """Ask with one option changed each time, until the endpoint answers no more."""
+        """Send requests with one option changed each, until the endpoint stops answering."""
         for question in self._variants(base):
             trial = await self._ask(question)
             while await self._may_retry(trial):
@@ -179,7 +180,7 @@ class CapabilityCheck:
             yield Question(options=structs.replace(options, temperature=0.0))
         is_hidden = base.answer is not None and hidden_tokens(base.answer) > 0
         reasons = manners_of(self._policy.model).reasons or is_hidden
-        for effort in EFFORTS if reasons else ("low",):  # one tells whether the field is taken
+        for effort in EFFORTS if reasons else ("low",):  # one shows whether the field is accepted
             if of_effort(self._trials, effort) is None:
                 room = 0 if effort in DEAR else options.hidden_tokens_per_label
                 yield Question(
@@ -189,7 +190,7 @@ class CapabilityCheck:
                 )
 
     async def _may_retry(self, trial: Trial) -> bool:
-        """Wait before a retry; False: there is to be none."""
+        """Wait before a retry; return False if there is to be none."""
         wait = WAIT if trial.retry_after is None else trial.retry_after
         is_passing = trial.outcome in {Outcome.BUSY, Outcome.FAILED}
         is_full = len(self._trials) >= MAX_QUESTIONS
@@ -206,7 +207,7 @@ class CapabilityCheck:
 
 
 def most_tokens(policy: LabelPolicy) -> tuple[ChatRequest, int]:
-    """Return the longest request of a check, and the most tokens that its answer may have."""
+    """Return the longest request of a check, and the maximum tokens of its answer."""
     room = policy.options.hidden_tokens_per_label
     if "hidden_tokens_per_label" in policy.auto:
         room = HIDDEN_ROOMS[-1]
@@ -216,14 +217,14 @@ def most_tokens(policy: LabelPolicy) -> tuple[ChatRequest, int]:
 
 
 def bill_of(found: Capabilities, policy: LabelPolicy) -> tuple[int, int]:
-    """Return the tokens of all answers, and their cost in micro-dollars, as far as it is known."""
+    """Return the tokens of all answers, and their cost in micro-dollars as far as it is known."""
     answers = [one.answer for one in found.trials if one.answer is not None]
     tokens = sum(one.prompt_tokens + one.completion_tokens for one in answers)
     return tokens, sum(map(policy.cost_of, answers))
 
 
 def of_effort(trials: Sequence[Trial], effort: str) -> Trial | None:
-    """Return the last trial that tells whether an effort is taken, or None."""
+    """Return the last trial that shows whether an effort is accepted, or None."""
     is_answered, found = False, None
     for trial in trials:
         is_asked = trial.options.reasoning_effort == effort and trial.outcome in TELLING
@@ -237,15 +238,15 @@ def of_effort(trials: Sequence[Trial], effort: str) -> Trial | None:
 
 
 def is_of_key(trial: Trial) -> bool:
-    """Say whether a refusal that names no field speaks of the key."""
+    """Say whether a refusal without a field is about the API key."""
     words = trial.words.lower()
     return not trial.field and any(said in words for said in ("api key", "api_key", "apikey"))
 
 
 def _is_blamed(trial: Trial, *, is_answered: bool) -> bool:
-    """Say whether a refusal is that of the effort.
+    """Say whether a refusal is due to the effort.
 
-    One that names no field is, if there was an answer before: then nothing else is different.
+    A refusal without a field is, if an earlier request succeeded: they differ in the effort only.
     """
     if not trial.field:
         return is_answered

@@ -1,4 +1,4 @@
-"""Turns what an endpoint can into the settings that make the first request right."""
+"""Suggested settings, derived from an endpoint's capabilities."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -18,14 +18,14 @@ from reviewstream.core.labelling.endpoint.negotiation import HIDDEN_ROOMS
 from reviewstream.core.labelling.policy import first_options
 from reviewstream.settings import OpenAISettings
 
-VERSION_QUERY: Final = "api-version="  # may be shown; other parts of a query may be a key
-SMALL: Final = 32  # hidden tokens for which the usual room of a label suffices
+VERSION_QUERY: Final = "api-version="  # not a secret; other parts of a query may be a key
+SMALL: Final = 32  # hidden tokens that fit into the default ceiling of a label
 
 
 def suggested(found: Capabilities, settings: OpenAISettings) -> dict[str, Any]:
-    """Return the settings of section `openai` that make the first request right.
+    """Return settings of section `openai` with which the first request succeeds.
 
-    Empty if the endpoint has not answered. Keys, prices and whatever else is set stay as they are.
+    Empty if the endpoint has not answered. Keys, prices and other settings are not included.
     """
     if found.base is None:
         return {}
@@ -52,13 +52,13 @@ def suggested(found: Capabilities, settings: OpenAISettings) -> dict[str, Any]:
 
 
 def as_toml(section: str, values: Mapping[str, Any]) -> str:
-    """Return a table of TOML; the values are any JSON, and TOML has no null."""
+    """Return a TOML table; values may be any JSON value, but null is omitted inside values."""
     lines = [f"{name} = {_quoted(value)}" for name, value in values.items()]
     return "\n".join([f"[{section}]", *lines])
 
 
 def _best_effort(found: Capabilities, base: Trial, settings: OpenAISettings) -> Trial:
-    """Return the trial with the effort to ask for: the user's, or the one that hides the least."""
+    """Return the trial with the best effort: the user's, or that with the fewest hidden tokens."""
     is_dropped = any("openai.reasoning_effort" in one.settings for one in found.dropped)
     if settings.reasoning_effort != "auto" and not is_dropped:
         return base
@@ -72,11 +72,11 @@ def _hidden(trial: Trial) -> int:
 
 
 def _room(needed: int, settings: OpenAISettings) -> dict[str, Any]:
-    """Return what gives hidden tokens the room that they need, where the default has less.
+    """Return the settings that make room for hidden tokens, where the default is too small.
 
     Args:
-        needed: Tokens for each label.
-        settings: With all other suggestions.
+        needed: Tokens per label.
+        settings: Settings with all other suggestions.
     """
     if "max_output_tokens_per_label" in settings.model_fields_set or (
         first_options(settings).hidden_tokens_per_label >= needed
@@ -94,4 +94,4 @@ def _quoted(value: object) -> str:
         return f"{{{', '.join(pairs)}}}"
     if isinstance(value, list):
         return f"[{', '.join(_quoted(one) for one in value if one is not None)}]"
-    return msgspec.json.encode(value).decode()  # JSON's texts and numbers are TOML's too
+    return msgspec.json.encode(value).decode()  # JSON strings and numbers are valid TOML

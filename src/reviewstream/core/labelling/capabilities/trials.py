@@ -1,4 +1,4 @@
-"""Questions to an endpoint about our own text, and their outcomes as values."""
+"""Trials: requests about a fixed text, and their outcomes as values."""
 
 from enum import StrEnum
 from typing import Final
@@ -27,15 +27,16 @@ from reviewstream.errors import (
     UnknownOutcomeError,
 )
 
-PROSE: Final = "Answer in one plain English sentence. Do not use JSON."  # against the schema
+PROSE: Final = "Answer in one plain English sentence. Do not use JSON."  # contradicts the schema
 
 
 class Question(Struct, frozen=True, kw_only=True):
-    """One request about our own text.
+    """One request about a fixed text.
 
     Attributes:
-        options: How it is made.
-        is_against_schema: It asks for prose, so that the answer shows whether a schema is enforced.
+        options: Options of the request.
+        is_against_schema: Whether it asks for prose, so that the answer shows whether the schema is
+            enforced.
     """
 
     options: ChatOptions
@@ -43,18 +44,18 @@ class Question(Struct, frozen=True, kw_only=True):
 
 
 class Outcome(StrEnum):
-    """Result of a question.
+    """Outcome of a question.
 
     Attributes:
-        ANSWERED: A label can be read.
-        UNREADABLE: There is an answer, and no label can be read.
-        CUT: The answer was cut at its ceiling.
-        REFUSED: This request was refused; another one may be taken.
+        ANSWERED: The answer contains a label.
+        UNREADABLE: The answer cannot be parsed.
+        CUT: The answer was truncated at its ceiling.
+        REFUSED: This request was refused; another one may be accepted.
         DENIED: Every request is refused: key, model, address or permission.
         SPENT: A quota or a budget at the endpoint is spent.
         BUSY: Too many requests, or no capacity.
         FAILED: The endpoint failed, or there is no connection.
-        UNANSWERED: No answer in time, or none that is whole.
+        UNANSWERED: No complete answer arrived in time.
     """
 
     ANSWERED = "ANSWERED"
@@ -69,8 +70,8 @@ class Outcome(StrEnum):
 
 
 TELLING: Final = frozenset({Outcome.ANSWERED, Outcome.UNREADABLE, Outcome.CUT, Outcome.REFUSED})
-TAKEN: Final = TELLING - {Outcome.REFUSED}  # the request was accepted as it was made
-_OUTCOMES: Final = (  # the first that fits decides
+TAKEN: Final = TELLING - {Outcome.REFUSED}  # the request was accepted as sent
+_OUTCOMES: Final = (  # the first match decides
     (BudgetExceededError, Outcome.SPENT),
     (FatalError, Outcome.DENIED),
     ((RateLimitError, CapacityError), Outcome.BUSY),
@@ -84,8 +85,8 @@ class Trial(Struct, frozen=True, kw_only=True):
     """One question and its outcome.
 
     Attributes:
-        words: The endpoint's own, or what is wrong with its answer.
-        field: Field of the request that the endpoint refuses; empty: it names none.
+        words: The endpoint's message, or the error in its answer.
+        field: Request field that the endpoint refuses; empty if it names none.
         seconds: From the request to its answer.
         retry_after: Seconds that the endpoint asks us to wait, or None if it does not say.
     """
@@ -109,7 +110,7 @@ class Dropped(Struct, frozen=True, kw_only=True):
 
     Attributes:
         settings: Names, such as `openai.temperature`; several if the endpoint names no field.
-        words: The endpoint's own.
+        words: The endpoint's message.
     """
 
     settings: tuple[str, ...]
@@ -120,9 +121,9 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     """Result of a check.
 
     Attributes:
-        base: A question that was answered so that a label can be read, with the strictest form of
-            answer that is taken; None: there is none.
-        trials: All questions, in their order.
+        base: The successful trial with the strictest response format, or None if no trial
+            succeeded.
+        trials: All trials in order.
         dropped: Settings that had to be left out.
     """
 
@@ -132,7 +133,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
 
     @property
     def spent(self) -> Trial | None:
-        """The question that met a spent quota, or None."""
+        """The trial that met a spent quota, or None."""
         return next((one for one in self.trials if one.outcome is Outcome.SPENT), None)
 
     @property
@@ -142,10 +143,10 @@ class Capabilities(Struct, frozen=True, kw_only=True):
 
 
 async def try_out(question: Question, model: ChatModel, policy: LabelPolicy, clock: Clock) -> Trial:
-    """Make one request.
+    """Send one request.
 
     Raises:
-        ConfigError: A setting is at fault; nothing was asked.
+        ConfigError: A setting is invalid; nothing was sent.
     """
     prompt = policy.prompt([PROBE_TEXT], question.options)
     request = prompt.request
@@ -164,9 +165,9 @@ async def try_out(question: Question, model: ChatModel, policy: LabelPolicy, clo
 
 
 def hidden_tokens(answer: ChatAnswer) -> int:
-    """Return the tokens of an answer that it does not show.
+    """Return the hidden tokens of an answer.
 
-    They are reported, or the answer has more tokens than its text has bytes.
+    They are the reported ones, or the excess of the answer's tokens over the bytes of its text.
     """
     shown = len(answer.text.encode(errors="replace"))
     return max(answer.reasoning_tokens, answer.completion_tokens - shown, 0)
@@ -183,7 +184,7 @@ def _answered(question: Question, answer: ChatAnswer, prompt: Prompt) -> Trial:
 
 
 def _failed(question: Question, err: ReviewStreamError) -> Trial:
-    """Return the trial of a request that was not answered."""
+    """Return the trial of a request that failed."""
     return Trial(
         question=question,
         outcome=_outcome(err),
@@ -197,7 +198,7 @@ def _outcome(err: ReviewStreamError) -> Outcome:
     for kinds, outcome in _OUTCOMES:
         if isinstance(err, kinds):
             return outcome
-    # A text of ours that a filter or a permission refuses is refused under all options.
+    # A fixed text that a filter or a permission refuses is refused with any options.
     is_barred = isinstance(err, RefusedError) and (
         err.blame == Blame.MODERATED or err.status == 403
     )

@@ -1,1 +1,1 @@
-"""The differences between endpoints that speak OpenAI's chat completions."""
+"""Endpoints that speak OpenAI's chat completions, and their differences."""

@@ -1,4 +1,4 @@
-"""Reads what an endpoint bills for an answer, out of the `usage` of a completion."""
+"""Parser for the `usage` of a completion: tokens and cost that an endpoint bills."""
 
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
@@ -9,19 +9,19 @@ from msgspec import Struct
 from reviewstream.core.labelling.costs import MILLION
 from reviewstream.core.records.json_values import as_count, as_mapping, as_number
 
-MAX_COST_USD: Final = 100.0  # of one request; more is nonsense, and must not drain a budget
+MAX_COST_USD: Final = 100.0  # of one request; higher reports are ignored to protect a budget
 
 
 class Billed(Struct, frozen=True, kw_only=True):
-    """What an endpoint reports of one request.
+    """Usage that an endpoint reports for one request.
 
     Attributes:
-        prompt_tokens: The cached ones included.
-        completion_tokens: The reasoning included.
-        cached_tokens: At most `prompt_tokens`.
+        prompt_tokens: Prompt tokens, cached ones included.
+        completion_tokens: Completion tokens, reasoning included.
+        cached_tokens: Read from the cache, at most `prompt_tokens`.
         written_tokens: Written to the cache, at most `prompt_tokens`.
         reasoning_tokens: At most `completion_tokens`.
-        is_known: The tokens are reported; if not, the counts mean nothing.
+        is_known: Whether token counts are reported; if False, the counts are meaningless.
         cost_micro_usd: Millionths of a US dollar, rounded up; None: not reported.
     """
 
@@ -35,14 +35,14 @@ class Billed(Struct, frozen=True, kw_only=True):
 
 
 def read_usage(value: object, *, has_text: bool) -> Billed:
-    """Return what was billed. Never raises.
+    """Return the billed usage. Never raises.
 
-    A count that is missing, negative or absurd follows from the other two, or is unknown. So is a
-    completion of no tokens that has a text.
+    A count that is missing, negative or implausible is computed from the other two, or else
+    unknown. A completion of 0 tokens for an answer with text is unknown, too.
 
     Args:
         value: `usage` of a completion.
-        has_text: The answer holds a text.
+        has_text: Whether the answer has text.
     """
     usage = as_mapping(value)
     prompt, completion = (
@@ -53,7 +53,7 @@ def read_usage(value: object, *, has_text: bool) -> Billed:
     reasoning = _detail(usage, "completion_tokens_details", "reasoning_tokens")
     if prompt is None and total is not None and completion is not None:
         prompt = max(total - completion, 0)
-    if completion is not None and reasoning > completion:  # then it is counted beside it
+    if completion is not None and reasoning > completion:  # then reasoning is counted separately
         completion += reasoning
     if prompt is not None and total is not None:
         completion = max(completion or 0, total - prompt)
@@ -75,16 +75,16 @@ def _detail(usage: Mapping[str, Any], group: str, name: str) -> int:
 
 
 def _cached(usage: Mapping[str, Any]) -> int:
-    """Return the cached tokens, by OpenAI's name or by DeepSeek's."""
+    """Return the cached tokens, by OpenAI's field name or by DeepSeek's."""
     told = _detail(usage, "prompt_tokens_details", "cached_tokens")
     return told or as_count(usage.get("prompt_cache_hit_tokens")) or 0
 
 
 def _cost(usage: Mapping[str, Any]) -> int | None:
-    """Return the cost that an endpoint reports, in micro-dollars.
+    """Return the reported cost in micro-dollars.
 
-    With a key of the user at the provider behind a gateway (`is_byok`), that provider sends a bill
-    of its own, which is added.
+    If the user's own key for the provider behind a gateway is used (`is_byok`), that provider bills
+    separately, and its cost is added.
     """
     cost = as_number(usage.get("cost"))
     if cost is not None and usage.get("is_byok") is True:

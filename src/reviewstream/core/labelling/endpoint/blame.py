@@ -1,9 +1,9 @@
-"""Decides whose fault a refused request is: one table, by names first, then by status.
+"""Classification of refused requests: one table, by error names first, then by status.
 
-Names (`code`, `type`, `reason`) win over the status, as gateways send them under any status. What
-the status leaves open is `UNCLEAR`: then the probe, a text of our own, decides. An endpoint's free
-words are looked at for a spent quota alone, under the statuses that may mean one, as a text of a
-review may be repeated in them.
+Names (`code`, `type`, `reason`) take precedence over the status, because gateways send them with
+any status. If the status is ambiguous, the result is `UNCLEAR`, and the probe decides. An
+endpoint's message is searched only for a spent quota, and only with statuses that may mean one,
+because it may quote a review.
 """
 
 from collections.abc import Mapping
@@ -20,22 +20,22 @@ from reviewstream.core.labelling.endpoint.dialects import (
 )
 from reviewstream.core.labelling.endpoint.refusals import Refused
 
-HOPELESS_WAIT: Final = 3600.0  # seconds: a limit that lifts later than this is a quota
+HOPELESS_WAIT: Final = 3600.0  # seconds; a limit that lifts later is a quota
 
 
 class Blame(StrEnum):
-    """Whose fault a refused request is.
+    """The cause of a refused request.
 
     Attributes:
         TEXT: This text: split the pack, then reject the text.
-        MODERATED: This text, as a content filter says.
-        ANSWER: The model's answer was bad, and the endpoint says so instead of sending it.
-        REQUEST: A setting: no other text will fare better.
-        ACCOUNT: The key, or what it may do.
+        MODERATED: This text, refused by a content filter.
+        ANSWER: The model's answer was invalid; the endpoint sends an error instead of it.
+        REQUEST: A setting: other texts are refused as well.
+        ACCOUNT: The key or its permissions.
         QUOTA: Credit, a budget or a quota is spent.
-        RATE: Too many requests or tokens just now.
-        CAPACITY: No capacity for the service tier just now; no rate limit is met.
-        ENDPOINT: The endpoint, just now.
+        RATE: Too many requests or tokens at present.
+        CAPACITY: No capacity for the service tier at present; not a rate limit.
+        ENDPOINT: A temporary failure of the endpoint.
         UNCLEAR: The probe decides.
     """
 
@@ -51,8 +51,8 @@ class Blame(StrEnum):
     UNCLEAR = "UNCLEAR"
 
 
-# The first that holds a name of the error decides. Quota comes before the rest, as it is what the
-# others are told with; the filter before the key, as 403 may mean both.
+# The first entry that contains a name of the error decides. Quota comes first, because its errors
+# carry names of the others, too; the filter precedes the key, because 403 may mean both.
 _BY_NAME: Final = (
     (QUOTA_NAMES, Blame.QUOTA),
     (MODERATION_NAMES, Blame.MODERATED),
@@ -66,14 +66,14 @@ _BY_STATUS: Final[Mapping[int, Blame]] = {
     401: Blame.ACCOUNT,
     402: Blame.QUOTA,
     404: Blame.REQUEST,  # every request has the same path and the same model
-    405: Blame.REQUEST,  # likewise
-    407: Blame.REQUEST,  # a proxy wants a password
+    405: Blame.REQUEST,  # the same
+    407: Blame.REQUEST,  # a proxy requires a password
     408: Blame.ENDPOINT,
     409: Blame.ENDPOINT,
     413: Blame.TEXT,
     421: Blame.ENDPOINT,
     423: Blame.ENDPOINT,
-    424: Blame.ENDPOINT,  # Groq: what it depends on has failed
+    424: Blame.ENDPOINT,  # Groq: a dependency has failed
     425: Blame.ENDPOINT,
     426: Blame.REQUEST,
     429: Blame.RATE,
@@ -81,12 +81,12 @@ _BY_STATUS: Final[Mapping[int, Blame]] = {
     499: Blame.ENDPOINT,
 }
 
-# A day's quota of Google's, e.g. `GenerateRequestsPerDayPerProjectPerModel-FreeTier`: the wait that
-# comes with it is shorter than a day, and wrong.
+# A daily quota of Google, e.g. `GenerateRequestsPerDayPerProjectPerModel-FreeTier`: the wait in
+# its error is shorter than a day, and wrong.
 _DAILY: Final = "perday"
 
-# What spent quotas are told with by endpoints that have no name for them. On 429 they count only
-# where no shorter wait is told, and not from Google, which says the same of a minute's limit.
+# Phrases for spent quotas of endpoints without an error name for them. With 429 they count only
+# without a shorter wait, and not from Google, whose per-minute limits have the same message.
 QUOTA_WORDS: Final = (
     "add credits",
     "available credits",
@@ -118,11 +118,11 @@ _IF_REFUSED: Final[Mapping[Blame, Blame]] = {
 
 
 def blame(refused: Refused) -> Blame:
-    """Return whose fault a refusal is, as far as it says. Never raises.
+    """Return the cause of a refusal from its contents alone. Never raises.
 
     Args:
-        refused: Its `words` without what they repeat of the request: a review that speaks of a
-            spent quota must not end a run.
+        refused: Refusal; its `words` must not include text of the request, because a review that
+            mentions a spent quota must not end a run.
     """
     named = next((found for names, found in _BY_NAME if names & refused.names), None)
     if named is not None and refused.status < 500:
@@ -133,12 +133,12 @@ def blame(refused: Refused) -> Blame:
 
 
 def settled(found: Blame, *, is_probe_answered: bool) -> Blame:
-    """Return whose fault it is once the probe was asked. Never returns `UNCLEAR`.
+    """Return the cause of a refusal after a probe. Never returns `UNCLEAR`.
 
     Args:
-        found: Of the refusal.
-        is_probe_answered: False: the endpoint refuses the probe too. A probe that fails otherwise
-            (an outage) decides nothing: ask it again.
+        found: Cause found by `blame`.
+        is_probe_answered: False if the endpoint refuses the probe, too. A probe that fails for
+            another reason (an outage) decides nothing: send it again.
     """
     return (_IF_ANSWERED if is_probe_answered else _IF_REFUSED).get(found, found)
 

@@ -1,8 +1,8 @@
-"""Reads the answers of a chat-completions endpoint.
+"""Parser for the responses of a chat-completions endpoint.
 
-Total, strict about the answer itself and lenient about what is beside it: a whole answer was paid
-for, whatever its `usage` looks like. Read from the bytes and not through a client's models: those
-pass a page of HTML, a choice without a message or a number as text on unnoticed.
+It never raises. It is strict about the answer and lenient about other fields, because a complete
+answer is paid for even if its `usage` is malformed. It parses the bytes instead of using a client's
+models, because those accept an HTML page, a choice without a message, or a number as text.
 """
 
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ from reviewstream.core.labelling.endpoint.http_limits import lower_case, rate_li
 from reviewstream.core.labelling.endpoint.refusals import MAX_WORDS, Refused, error_of, refusal
 from reviewstream.core.records.json_values import NOT_JSON, as_mapping, decoded, kept
 
-MAX_NAME: Final = 200  # characters of the endpoint's name of a model or a request
+MAX_NAME: Final = 200  # characters of a model's name or a request id
 NO_CHOICE: Final = "the endpoint returned no choice"
 
-# Fields that hold the reasoning. If they hold a text and `content` holds none, `finish_reason` of
-# the answer is the field's name: the text is no answer, but a rejection can say where it is.
+# Fields for the reasoning. If one has text and `content` has none, its name becomes the answer's
+# `finish_reason`: the text is not an answer, but a rejection can name the field.
 REASONING_FIELDS: Final = ("reasoning_content", "reasoning")
 
 _REQUEST_IDS: Final = ("x-request-id", "request-id", "apim-request-id")
@@ -39,7 +39,7 @@ _FINISHES: Final = {
     }.items()
     for name in names.split()
 }
-_FAILED: Final = {  # the endpoint broke off
+_FAILED: Final = {  # the endpoint aborted the answer
     "abort": 502,
     "aborted": 502,
     "error": 502,
@@ -49,12 +49,12 @@ _FAILED: Final = {  # the endpoint broke off
 
 
 class NotACompletion(Struct, frozen=True, kw_only=True):
-    """A body of HTTP 200 that is no completion.
+    """A body of HTTP 200 that is not a completion.
 
     Attributes:
-        why: What is wrong with it, and how it begins.
-        is_json: It is whole JSON: a bad answer. Otherwise (cut short, HTML) it is an outage, and
-            the request may have been billed.
+        why: The error, and the beginning of the body.
+        is_json: Whether the body is complete JSON, and so a bad answer. Otherwise (truncated, HTML)
+            it is an outage, and the request may have been billed.
     """
 
     why: str
@@ -70,7 +70,7 @@ class _Said(Struct, frozen=True, kw_only=True):
 def read_completion(
     body: bytes, headers: Mapping[str, str], dialect: Dialect
 ) -> ChatAnswer | Refused | NotACompletion:
-    """Read the body of HTTP 200. Never raises."""
+    """Parse the body of HTTP 200. Never raises."""
     value = decoded(body)
     if value is NOT_JSON:
         return _no_completion("the body is not JSON", body)
@@ -89,13 +89,13 @@ def read_completion(
 def _billed(
     top: Mapping[str, Any], headers: Mapping[str, str], dialect: Dialect
 ) -> ChatAnswer | None:
-    """Return what a failed completion reports to have used, or None if it reports nothing."""
+    """Return the usage reported by a failed completion, or None if it reports none."""
     answer = _answer(_Said(text="", refusal=None, finish="error"), top, headers, dialect)
     return answer if answer.has_usage or answer.cost_micro_usd is not None else None
 
 
 def _failure(top: Mapping[str, Any], choice: Mapping[str, Any]) -> object:
-    """Return the error inside a body, or None if the endpoint has not failed."""
+    """Return the error inside a body, or None if there is no error."""
     raw = choice.get("finish_reason")
     status = _FAILED.get(raw.lower()) if isinstance(raw, str) else None
     if choice.get("error"):
@@ -107,7 +107,7 @@ def _failure(top: Mapping[str, Any], choice: Mapping[str, Any]) -> object:
 
 
 def _said(top: Mapping[str, Any], choice: Mapping[str, Any]) -> _Said | str:
-    """Return what the model says, or what is wrong with the completion."""
+    """Return the model's message, or the error in the completion."""
     finish, message = _finish(choice), choice.get("message")
     if not choice and _is_without_choice(top):
         return _Said(text="", refusal=NO_CHOICE, finish=finish)
@@ -155,19 +155,19 @@ def _no_completion(why: str, body: bytes, *, is_json: bool = False) -> NotACompl
 
 
 def _first_object(value: object) -> Mapping[str, Any]:
-    """Return the first of a list of objects, or the object itself; else an empty one."""
+    """Return the first item of a list of objects, or the object itself; else an empty mapping."""
     return as_mapping(value[0] if isinstance(value, list) and value else value)
 
 
 def _is_without_choice(top: Mapping[str, Any]) -> bool:
-    """Say whether a completion is whole, and holds nothing: Gemini blocks prompts that way."""
+    """Say whether a completion is complete but has no choice; Gemini blocks prompts this way."""
     choices = top.get("choices")
     is_completion = "choices" in top or top.get("object") == "chat.completion"
     return is_completion and (choices is None or choices == [])
 
 
 def _finish(choice: Mapping[str, Any]) -> str:
-    """Return why the model ended, in OpenAI's words where they are known."""
+    """Return the finish reason, mapped to OpenAI's values where known."""
     raw = choice.get("finish_reason")
     if not isinstance(raw, str) or not raw.strip():
         return "stop"
@@ -175,7 +175,7 @@ def _finish(choice: Mapping[str, Any]) -> str:
 
 
 def _refusal(message: Mapping[str, Any]) -> str | None:
-    """Return why the model would not answer: a field of its own, or a part of the content."""
+    """Return the model's refusal, from the field `refusal` or from a part of the content."""
     declined = message.get("refusal")
     content = message.get("content")
     for part in content if isinstance(content, list) else []:
@@ -189,10 +189,10 @@ def _is_text(value: object) -> bool:
 
 
 def _text(content: object) -> str | None:
-    """Return the text of a `content`: text, parts, or JSON that a gateway has read already.
+    """Return the text of a `content`: text, parts, or JSON that a gateway has decoded.
 
     Returns:
-        Empty if there is none; None if it is something that we do not know.
+        Empty if there is no text; None if the type is unknown.
     """
     if content is None or isinstance(content, str):
         return content or ""
@@ -208,7 +208,7 @@ def _is_part(part: object) -> bool:
 
 
 def _part_text(part: object) -> str:
-    """Return the text of a part; a part that thinks or refuses has none."""
+    """Return the text of a part; empty for a part with reasoning or a refusal."""
     if isinstance(part, str):
         return part
     inner = as_mapping(part)

@@ -1,11 +1,12 @@
-"""How endpoints that speak OpenAI's chat completions differ from OpenAI's, as data.
+"""Differences of endpoints from OpenAI's chat completions, as data.
 
 As of 30 November 2026. Sources: each provider's API reference (errors, rate limits, structured
-outputs), the error lists of OpenRouter and Groq, the documentation of vLLM, Ollama and LiteLLM,
-and public bug reports. No provider was asked: the recorded cases of the tests are from there.
+outputs), the error lists of OpenRouter and Groq, the documentation of vLLM, Ollama and LiteLLM, and
+public bug reports. Not verified with any provider: the recorded cases of the tests come from these
+sources.
 
-The names of errors of all dialects hold for every endpoint, as gateways pass them on; the rest is
-the endpoint's own. A header is listed only where its window is known.
+The error names of all dialects apply to every endpoint, because gateways pass them on; the rest
+applies to its endpoint only. A header is listed only if its window is known.
 """
 
 from collections.abc import Iterable, Mapping
@@ -42,9 +43,9 @@ class LimitHeader(Struct, frozen=True):
     """A response header that holds a rate limit.
 
     Attributes:
-        name: In lower case.
-        of: What is limited.
-        window_seconds: Period that the limit is for.
+        name: Name in lower case.
+        of: Unit of the limit.
+        window_seconds: Period of the limit.
     """
 
     name: str
@@ -53,24 +54,24 @@ class LimitHeader(Struct, frozen=True):
 
 
 class Dialect(Struct, frozen=True, kw_only=True):
-    """What an endpoint takes, and how it reports errors and limits.
+    """Request options, error names and limit headers of an endpoint.
 
     Attributes:
-        hosts: Suffixes of host names, or `:port` of local servers, that choose the dialect.
-        provider: Id that genai-prices uses for the endpoint, or None.
-        max_tokens_field: Name of the field that holds the ceiling of the answer.
-        response_formats: What it takes, strictest first.
-        reasoning_efforts: Values of `reasoning_effort` that it takes: True: those of the model;
-            False: none, the field is refused.
-        limit_headers: Its rate limits.
-        quota: Names of errors: credit, a budget or a quota is spent.
-        account: The key. Names such as `permission_denied` are not here: a text may be what is
-            denied.
-        moderation: A content filter.
-        too_long: The request does not fit the model's context.
-        bad_answer: The model's answer did not follow the schema.
-        capacity: No capacity for the service tier just now.
-        flex_factor: Price of the flex tier in proportion to the standard one.
+        hosts: Suffixes of host names, or `:port` of local servers, that select the dialect.
+        provider: Id of the endpoint in genai-prices, or None.
+        max_tokens_field: Name of the field for the answer's token ceiling.
+        response_formats: Accepted formats, strictest first.
+        reasoning_efforts: Accepted values of `reasoning_effort`; True: those of the model; False:
+            the field is refused.
+        limit_headers: Rate-limit headers.
+        quota: Error names: credit, a budget or a quota is spent.
+        account: Error names: the key. Without names such as `permission_denied`, which may be about
+            a text.
+        moderation: Error names: a content filter.
+        too_long: Error names: the request does not fit the model's context.
+        bad_answer: Error names: the model's answer did not follow the schema.
+        capacity: Error names: no capacity for the service tier at present.
+        flex_factor: Price of the flex tier relative to the standard tier.
     """
 
     name: str
@@ -114,7 +115,7 @@ _ALL: Final = (
             " mismatched_organization mismatched_project ip_not_authorized"
             " unsupported_country_region_territory"
         ),
-        # `invalid_prompt`: a model that reasons found the text to be against the usage policy.
+        # `invalid_prompt`: a reasoning model found that the text violates the usage policy.
         moderation=_named("content_policy_violation invalid_prompt"),
         too_long=_named("context_length_exceeded string_above_max_length"),
         capacity=_named("resource_unavailable"),
@@ -209,8 +210,8 @@ _ALL: Final = (
             LimitHeader("x-tokenlimit-limit", "tokens", 1),
         ),
     ),
-    # Its names are those of endpoints without a dialect of their own: Moonshot, Alibaba's
-    # DashScope, ByteDance's Ark, gateways such as One API, Anthropic's.
+    # Its error names are those of endpoints without a dialect: Moonshot, Alibaba's DashScope,
+    # ByteDance's Ark, gateways such as One API, Anthropic.
     Dialect(
         name="generic",
         max_tokens_field="max_completion_tokens",
@@ -252,10 +253,10 @@ KNOWN_NAMES: Final = _union(
 
 
 def dialect_of(base_url: str, name: str = "auto") -> Dialect:
-    """Return a dialect by its name, or by the address if the name is `auto`.
+    """Return a dialect by name, or by the address if the name is `auto`.
 
     Raises:
-        ConfigError: there is no such dialect; names those that there are.
+        ConfigError: There is no such dialect; the message lists the known ones.
     """
     if name == "auto":
         host, port = _host_and_port(base_url)
@@ -270,7 +271,7 @@ def dialect_of(base_url: str, name: str = "auto") -> Dialect:
 
 
 def least_effort(model: str, dialect: Dialect) -> str | None:
-    """Return the least `reasoning_effort` that a model takes at an endpoint; None: send none."""
+    """Return the least `reasoning_effort` that a model accepts at an endpoint; None: send none."""
     least, taken = manners_of(model).least_effort, dialect.reasoning_efforts
     if least is None or isinstance(taken, bool):
         return least if taken else None
@@ -284,7 +285,7 @@ def _is_of(host: str, port: str, suffix: str) -> bool:
 
 
 def _host_and_port(url: str) -> tuple[str, str]:
-    """Return the host and the port of a URL, empty where it has none."""
+    """Return the host and the port of a URL, empty if absent."""
     authority = url.strip().lower().partition("://")[2] or url.strip().lower()
     for end in "/?#":
         authority = authority.partition(end)[0]

@@ -1,4 +1,4 @@
-"""Reads how long an endpoint asks to wait, and what it allows in a minute, out of HTTP headers."""
+"""Parser for HTTP headers: requested waits and rate limits."""
 
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -8,23 +8,23 @@ from reviewstream.core.labelling.chat import RateLimits
 from reviewstream.core.labelling.endpoint.dialects import MINUTE, Dialect
 from reviewstream.core.records.json_values import as_number
 
-UNLIMITED: Final = 1e12  # in a minute: some gateways write 2**63 - 1 for "no limit"
+UNLIMITED: Final = 1e12  # per minute; some gateways write 2**63 - 1 for "no limit"
 
 
 def lower_case(headers: Mapping[str, str]) -> Mapping[str, str]:
-    """Return headers by their names in lower case."""
+    """Return headers with their names in lower case."""
     return {name.lower(): value for name, value in headers.items()}
 
 
 def rate_limits(headers: Mapping[str, str], dialect: Dialect) -> RateLimits | None:
-    """Return what an endpoint allows in a minute, or None if it does not say.
+    """Return the rate limits per minute that headers report, or None.
 
-    A limit for more than a minute is no rate: most of a day's requests may be made in an hour.
-    Zero and less is not a limit either, but an endpoint that does not know (or a closed door).
+    A limit for more than a minute is not a rate: most of a day's requests may be sent in an hour.
+    Values of 0 or less are ignored: the endpoint does not know its limit, or access is blocked.
 
     Args:
-        headers: Names in lower case.
-        dialect: Names the headers and their windows.
+        headers: Headers with names in lower case.
+        dialect: Dialect with the header names and their windows.
     """
     found: dict[str, float] = {}
     for header in dialect.limit_headers:
@@ -42,10 +42,10 @@ def rate_limits(headers: Mapping[str, str], dialect: Dialect) -> RateLimits | No
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that an answer asks us to wait, or None if it does not say.
+    """Return the seconds that a response asks us to wait, or None if it does not say.
 
     Args:
-        headers: Names in lower case.
+        headers: Headers with names in lower case.
     """
     milliseconds = as_number(headers.get("retry-after-ms"))
     if milliseconds is not None:
@@ -56,7 +56,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _until(moment: str | None, now: str | None) -> float | None:
-    """Return the seconds between two HTTP dates, both by the endpoint's clock: ours may be off."""
+    """Return the seconds between two HTTP dates, both by the endpoint's clock: ours may differ."""
     try:
         wait = parsedate_to_datetime(moment or "") - parsedate_to_datetime(now or "")
     except (TypeError, ValueError, IndexError, OverflowError):  # TypeError: one date has no zone

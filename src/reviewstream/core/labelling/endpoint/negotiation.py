@@ -1,9 +1,9 @@
-"""Finds out which optional fields of a request an endpoint takes.
+"""Negotiation of the optional request fields that an endpoint accepts.
 
-Endpoints that speak OpenAI's protocol differ in the fields that they take, and say so only by
-refusing a request. What the user set is never changed: a setting that is refused ends the run. What
-is `auto` is changed one step at a time, from the strictest to the weakest, after a refusal of the
-probe, a request of ours that no text of a user can spoil.
+Endpoints that speak OpenAI's protocol differ in the fields that they accept, and report it only by
+refusing a request. Settings of the user are never changed: if one is refused, the run ends.
+Settings that are `auto` are changed one step at a time, from the strictest to the weakest, after
+the endpoint refused the probe, which contains no text of a user.
 """
 
 import re
@@ -14,10 +14,10 @@ from msgspec import structs
 
 from reviewstream.core.labelling.chat import ChatOptions, MaxTokensField
 
-HIDDEN_ROOMS: Final = (0, 1_500, 6_000)  # tokens a label; a cut answer takes the next
-EFFORTS: Final = ("none", "minimal", "low", None)  # from the least on; None: not sent
-FORMATS: Final = ("json_schema", "json_object", "text")  # from the strictest on
-FIELDS: Final = ("response_format", "max_tokens_field", "reasoning_effort")  # what `auto` is for
+HIDDEN_ROOMS: Final = (0, 1_500, 6_000)  # tokens per label; a truncated answer selects the next
+EFFORTS: Final = ("none", "minimal", "low", None)  # from the least; None: not sent
+FORMATS: Final = ("json_schema", "json_object", "text")  # from the strictest
+FIELDS: Final = ("response_format", "max_tokens_field", "reasoning_effort")  # may be `auto`
 
 _OTHER: Final[Mapping[MaxTokensField, MaxTokensField]] = {
     "max_completion_tokens": "max_tokens",
@@ -44,16 +44,16 @@ _SETTING_OF: Final = {
 
 
 class Negotiation:
-    """The options of all requests of a process, and what may still be tried.
+    """The request options of a process, and the options still to try.
 
     Args:
-        options: With which to begin.
+        options: Initial options.
         auto: Names of the options that may be changed: of `FIELDS`, and `hidden_tokens_per_label`.
 
     Attributes:
-        options: Of the next request.
+        options: Options of the next request.
         has_answered: Whether the endpoint has ever answered this process.
-        labels_controls: Whether the model labels control texts rightly; None: not tried yet.
+        labels_controls: Whether the model labels control texts correctly; None: not tried yet.
     """
 
     def __init__(self, options: ChatOptions, auto: frozenset[str] = frozenset()) -> None:
@@ -64,25 +64,25 @@ class Negotiation:
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Restore the initial options."""
         self.options = self._first
         self._tried = [self._first]
 
     @property
     def is_roomiest(self) -> bool:
-        """Whether there is no more room to give to hidden reasoning."""
+        """Whether the ceiling for hidden reasoning cannot be raised any more."""
         is_fixed = "hidden_tokens_per_label" not in self._auto
         return is_fixed or self.options.hidden_tokens_per_label >= HIDDEN_ROOMS[-1]
 
     def adapt(self, field: str, words: str) -> str | None:
-        """Change the options after a refusal of the probe.
+        """Change the options after the endpoint refused the probe.
 
         Args:
-            field: Field of the request that the endpoint names; empty: none.
-            words: The endpoint's own.
+            field: Request field that the endpoint names; empty if it names none.
+            words: The endpoint's message.
 
         Returns:
-            What was changed, as settings; None: nothing is left to try.
+            The changed settings with their values; None if nothing is left to try.
         """
         for options in self._steps(field, words):
             if options not in self._tried:
@@ -90,10 +90,10 @@ class Negotiation:
         return None
 
     def make_room(self) -> str | None:
-        """Give hidden reasoning more room, after an answer that was cut short by it.
+        """Raise the ceiling for hidden reasoning, after it truncated an answer.
 
         Returns:
-            As `adapt`.
+            See `adapt`.
         """
         if self.is_roomiest:
             return None
@@ -112,7 +112,7 @@ class Negotiation:
         )
 
     def _steps(self, field: str, words: str) -> Iterator[ChatOptions]:
-        """Yield what may be tried, most likely first: one thing, or all if none is named."""
+        """Yield options to try, most likely first: for the named field, or else for all."""
         named = _OPTION_OF.get(field)
         if field and named is None:
             return
@@ -143,5 +143,5 @@ class Negotiation:
 
 
 def setting_of(field: str) -> str:
-    """Return the setting that a field of a request comes from; empty if there is none."""
+    """Return the setting of a request field; empty if there is no such setting."""
     return _SETTING_OF.get(_OPTION_OF.get(field, field), "")

@@ -1,9 +1,9 @@
-"""How today's models reason, by their names.
+"""Reasoning of current models, by model name.
 
 As of 30 November 2026. Sources: the model pages and the reasoning guides of OpenAI, Google, xAI,
 DeepSeek and Mistral, the `reasoning_options` of models.dev, and the model list of genai-prices
-0.2.3. Measured on no real endpoint. A model that is not here is taken not to reason; where the
-table errs, `openai.reasoning_effort` and `openai.max_output_tokens_per_label` win over it.
+0.2.3. Not measured on a real endpoint. Models not listed are assumed not to reason; if the table is
+wrong, `openai.reasoning_effort` and `openai.max_output_tokens_per_label` override it.
 """
 
 import re
@@ -13,22 +13,22 @@ from msgspec import Struct
 
 
 class ModelManners(Struct, frozen=True, kw_only=True):
-    """How a model reasons.
+    """Reasoning of a model.
 
     Attributes:
-        reasons: It may spend tokens that the answer does not show.
-        least_effort: Least `reasoning_effort` that it takes (`none` switches reasoning off); None:
-            it takes none, or it is not known which.
+        reasons: Whether it may spend tokens that the answer does not show.
+        least_effort: Least `reasoning_effort` that it accepts (`none` disables reasoning); None: it
+            accepts none, or the value is unknown.
     """
 
     reasons: bool = False
     least_effort: str | None = None
 
 
-_PREFIX: Final = re.compile(r"^(?:.*/|ft:)")  # of a provider, or of a model that was tuned
+_PREFIX: Final = re.compile(r"^(?:.*/|ft:)")  # of a provider, or of a fine-tuned model
 _DATE: Final = re.compile(r"-(?:\d{4}-\d\d-\d\d|\d{8})(?![^:@])")
 
-# The first that fits the beginning of the name decides.
+# The first match at the beginning of the name decides.
 _MANNERS: Final = tuple(
     (re.compile(pattern), ModelManners(reasons=reasons, least_effort=least))
     for pattern, reasons, least in (
@@ -68,11 +68,10 @@ _MANNERS: Final = tuple(
 
 
 def manners_of(model: str) -> ModelManners:
-    """Return how a model reasons, by its name. Never raises.
+    """Return the reasoning of a model, by its name. Never raises.
 
     Args:
-        model: As it is asked for; a provider's prefix (`openai/`) and a date at the end do not
-            count.
+        model: Name in requests; a provider's prefix (`openai/`) and a date at the end are ignored.
     """
     name = _DATE.sub("", _PREFIX.sub("", model.strip().lower()))
     return next((found for pattern, found in _MANNERS if pattern.match(name)), ModelManners())

@@ -1,8 +1,8 @@
-"""Reads an endpoint's errors, whatever their shape.
+"""Parser for an endpoint's errors, in any known form.
 
-Shapes that are known: an object (`{"error": {"message", "code", "type", "param"}}`), an array of
-such objects (Gemini), `error` as text (TGI, xAI), `detail` as text or as a list of `loc` and `msg`
-(FastAPI), `message` at the top (Mistral, gateways), plain text, HTML of a proxy, and nothing.
+Known forms: an object (`{"error": {"message", "code", "type", "param"}}`), an array of such objects
+(Gemini), `error` as text (TGI, xAI), `detail` as text or as a list of `loc` and `msg` (FastAPI),
+`message` at the top (Mistral, gateways), plain text, HTML of a proxy, and an empty body.
 """
 
 import html
@@ -17,14 +17,14 @@ from reviewstream.core.labelling.endpoint.dialects import KNOWN_NAMES, Dialect
 from reviewstream.core.labelling.endpoint.http_limits import lower_case, rate_limits, retry_after
 from reviewstream.core.records.json_values import as_mapping, as_number, decoded, kept
 
-MAX_WORDS: Final = 300  # characters of the endpoint's own words that are kept
-MAX_NAME: Final = 100  # characters of the name of an error
-MAX_PARTS: Final = 50  # objects of an error body that are looked at
-MAX_READ: Final = 4096  # characters of a body without words that are looked at
-ECHO: Final = 8  # characters that are in the question too, and so may be a review's
+MAX_WORDS: Final = 300  # characters kept of the endpoint's message
+MAX_NAME: Final = 100  # characters of an error name
+MAX_PARTS: Final = 50  # objects of an error body that are read
+MAX_READ: Final = 4096  # characters read of a body without a message
+ECHO: Final = 8  # characters that also occur in the question and so may be a review's
 
-# Fields of a request that settings decide. `model` is a word of many errors that are about
-# something else: it counts where the endpoint names it as a field, not in its sentence.
+# Request fields that settings determine. `model` occurs in many messages about other errors, so it
+# counts only if the endpoint names it as a field.
 FIELDS: Final = (
     "response_format",
     "json_schema",
@@ -42,7 +42,7 @@ _SAYING: Final = ("message", "msg", "error", "detail", "error_description", "err
 _WAITING: Final = ("retrydelay", "retry_after", "retry_after_seconds")
 _OF_MODEL: Final = frozenset({"model_not_found", "deploymentnotfound", "invalid_model"})
 _SPELLED: Final = {"reasoning.effort": "reasoning_effort", "text.format": "response_format"}
-# Some endpoints name a field as their own code does: `reasoningEffort`.
+# Some endpoints use the name from their own code: `reasoningEffort`.
 _ALIKE: Final = {
     spelling: name
     for name in FIELDS
@@ -52,7 +52,7 @@ _ALIKE: Final = {
 _IN_WORDS: Final = re.compile(rf"(?<![a-z_])(?:{'|'.join(_ALIKE)})(?![a-z_])")
 _TITLE: Final = re.compile(r"<title[^<>]*>([^<]+)", re.IGNORECASE)
 _TAG: Final = re.compile(r"<[^<>]*>")
-_STATUS_OF: Final = {  # of an error inside HTTP 200 that has no number
+_STATUS_OF: Final = {  # of an error inside HTTP 200 without a numeric code
     "authentication": 401,
     "authentication_error": 401,
     "invalid_api_key": 401,
@@ -75,20 +75,18 @@ _STATUS_OF: Final = {  # of an error inside HTTP 200 that has no number
 
 
 class Refused(Struct, frozen=True, kw_only=True):
-    """An endpoint's error, as far as it can be read.
+    """An endpoint's error, parsed as far as possible.
 
     Attributes:
         status: HTTP status, or the numeric code of an error inside HTTP 200 or inside a choice.
-        names: Names that the endpoint gives the error (`code`, `type`, `status`, `reason`), in
-            lower case; `flagged_input` if it has flagged a text.
-        words: The endpoint's own words, or the beginning of its body; at most `MAX_WORDS`
-            characters.
-        field: The field of the request that the endpoint names, of `FIELDS`; empty: none.
-        retry_after: Seconds that it asks us to wait, or None if it does not say.
-        requests_per_minute: What it allows, or None if it does not say.
-        tokens_per_minute: The same for tokens.
-        billed: Answer that holds no more than the tokens that it reports to bill all the same, or
-            None.
+        names: Names of the error (`code`, `type`, `status`, `reason`) in lower case;
+            `flagged_input` if the endpoint flagged a text.
+        words: The endpoint's message, or the beginning of its body; at most `MAX_WORDS` characters.
+        field: Request field that the endpoint names, of `FIELDS`; empty if it names none.
+        retry_after: Seconds that the endpoint asks us to wait, or None if it does not say.
+        requests_per_minute: Reported limit of requests, or None.
+        tokens_per_minute: Reported limit of tokens, or None.
+        billed: Answer that contains only the usage billed for the failed request, or None.
     """
 
     status: int
@@ -102,7 +100,7 @@ class Refused(Struct, frozen=True, kw_only=True):
 
 
 def read_error(status: int, body: bytes, headers: Mapping[str, str], dialect: Dialect) -> Refused:
-    """Read an HTTP answer whose status is an error. Never raises."""
+    """Parse an HTTP response with an error status. Never raises."""
     return refusal(status, decoded(body), headers, dialect, body=body)
 
 
@@ -114,15 +112,14 @@ def refusal(
     *,
     body: bytes = b"",
 ) -> Refused:
-    """Return what a decoded error says. Never raises.
+    """Return the contents of a decoded error. Never raises.
 
     Args:
-        status: HTTP status; None: the error's own code, or else 502, as the endpoint has failed
-            in its own words inside HTTP 200.
+        status: HTTP status; None for an error inside HTTP 200: its own code, or else 502.
         value: JSON of the body, or of the part of it that is the error.
-        headers: Of the answer.
-        dialect: Names the headers of rate limits.
-        body: Shown where the error holds no words.
+        headers: Headers of the response.
+        dialect: Dialect with the names of the rate-limit headers.
+        body: Used if the error has no message.
     """
     parts = _parts(value)
     names = frozenset(_names(parts))
@@ -142,16 +139,16 @@ def refusal(
 
 
 def status_code(value: object) -> int | None:
-    """Return the HTTP status that a code is, as a number or as a string; None if it is none."""
+    """Return an error code as an HTTP status, from a number or a string; None for other values."""
     number = as_number(value)
     return int(number) if number is not None and 400 <= number < 600 else None
 
 
 def _parts(value: object) -> list[Mapping[str, Any]]:
-    """Return the objects of an error body, keys in lower case, mere envelopes last."""
+    """Return the objects of an error body, keys in lower case, envelopes last."""
     found: list[Mapping[str, Any]] = []
     waiting: list[object] = [{"error": value} if isinstance(value, str) else value]
-    for one in waiting:  # grows as it goes
+    for one in waiting:  # grows during the loop
         if len(found) == MAX_PARTS:
             break
         if isinstance(one, list):
@@ -185,13 +182,13 @@ def _words(parts: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _located(part: Mapping[str, Any], said: str) -> str:
-    """Return words with the place that FastAPI names beside them."""
+    """Return a message with the location that FastAPI puts beside it."""
     place = part.get("loc")
     return f"{'.'.join(map(str, place[:8]))}: {said}" if isinstance(place, list) else said
 
 
 def _upstream(parts: Sequence[Mapping[str, Any]]) -> str:
-    """Return the words of the provider behind a gateway, which OpenRouter puts beside its own."""
+    """Return the message of the provider behind a gateway, which OpenRouter adds to its own."""
     for part in parts:
         raw = part.get("raw")
         if isinstance(raw, str) and raw.strip():
@@ -237,7 +234,7 @@ def _asked_wait(parts: Sequence[Mapping[str, Any]]) -> float | None:
 
 
 def _beginning(body: bytes) -> str:
-    """Return the beginning of a body without words, of a page its title or its text."""
+    """Return the beginning of a body without a message; for a page its title or its text."""
     text = body[: 4 * MAX_READ].decode(errors="replace")[:MAX_READ]
     if text.lstrip("\ufeff \t\r\n").startswith("<"):
         title = _TITLE.search(text)
@@ -260,7 +257,7 @@ def without_echo(said: str, question: str) -> str:
 
 
 def error_of(value: object) -> object:
-    """Return the error that a decoded body of HTTP 200 holds, or None."""
+    """Return the error in a decoded body of HTTP 200, or None."""
     body = as_mapping(value)
     if body.get("error"):
         return body

@@ -1,1 +1,1 @@
-"""The ledger of labels: retried access, and its maintenance."""
+"""The ledger of labels: retried access and maintenance."""

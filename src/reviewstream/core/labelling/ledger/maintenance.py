@@ -1,4 +1,4 @@
-"""Looking through a ledger: what is in it, taking it elsewhere, and forgetting."""
+"""Maintenance of a ledger: summary, export, import and pruning."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -12,22 +12,22 @@ from reviewstream.core.records.batches import batches
 from reviewstream.core.records.reviews import Sentiment
 from reviewstream.errors import PermanentError
 
-BATCH: Final = 500  # entries written or forgotten at once: others that write wait for no more
+BATCH: Final = 500  # entries written or removed at once; limits the wait of other writers
 DIGEST: Final = 32  # bytes of a SHA-256
 
-# What records can hold, by their schema: a label that is taken over gets into records.
+# Ranges of the records' schema: imported labels become records.
 Int: TypeAlias = Annotated[int, Meta(ge=0, le=(1 << 31) - 1)]
 Long: TypeAlias = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 
 
 class Holding(Struct, frozen=True, kw_only=True):
-    """What a ledger has of one model and prompt.
+    """Summary of a ledger's labels for one model and prompt version.
 
     Attributes:
-        model: The name of the ledger's keys.
-        cost_micro_usd: Millionths of a US dollar that the labels cost when they were bought.
-        oldest: When the first of them was bought, UTC.
-        newest: When the last of them was bought, UTC.
+        model: Name of the model in ledger keys.
+        cost_micro_usd: Total cost of the labels in millionths of a US dollar.
+        oldest: Time of the oldest label, UTC.
+        newest: Time of the newest label, UTC.
     """
 
     model: str
@@ -40,7 +40,7 @@ class Holding(Struct, frozen=True, kw_only=True):
     newest: datetime
 
     def plus(self, other: "Holding") -> "Holding":
-        """Return the sum of two of the same model and prompt."""
+        """Return the sum of two summaries of the same model and prompt version."""
         return Holding(
             model=self.model,
             prompt_version=self.prompt_version,
@@ -54,12 +54,12 @@ class Holding(Struct, frozen=True, kw_only=True):
 
 
 class Selection(Struct, frozen=True, kw_only=True):
-    """Some entries of a ledger: those for which everything that is given holds.
+    """A filter for ledger entries: every given condition must hold.
 
     Attributes:
-        before: Bought before this moment.
-        model: As `Holding` names it.
-        request_id: Of the request that they were bought with: all of one pack.
+        before: Labelled before this time.
+        model: Name of the model in ledger keys.
+        request_id: Id of the request: selects all labels of one pack.
     """
 
     before: datetime | None = None
@@ -78,7 +78,7 @@ class Selection(Struct, frozen=True, kw_only=True):
 
 
 class _Line(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One entry in an export; `answered_by` is the model as the endpoint names it."""
+    """One entry of an export; `answered_by` is the model as the endpoint names it."""
 
     model: str
     prompt_version: Int
@@ -97,7 +97,7 @@ _decoder = msgspec.json.Decoder(_Line)
 
 
 def holdings(ledger: LedgerArchive) -> tuple[Holding, ...]:
-    """Sum a ledger up by model and prompt, sorted."""
+    """Return a summary per model and prompt version, sorted."""
     sums: dict[tuple[str, int], Holding] = {}
     for key, entry in ledger.entries():
         name = (key.model, key.prompt_version)
@@ -107,13 +107,13 @@ def holdings(ledger: LedgerArchive) -> tuple[Holding, ...]:
 
 
 def prune(ledger: LedgerArchive, selection: Selection) -> int:
-    """Forget the selected entries, and return how many there were."""
+    """Remove the selected entries and return their number."""
     chosen = (key for key, entry in ledger.entries() if selection.takes(key, entry))
     return sum(ledger.forget(batch) for batch in batches(chosen, BATCH))
 
 
 def export(ledger: LedgerArchive) -> Iterator[bytes]:
-    """Return every entry as a line of JSON, without its newline."""
+    """Yield every entry as a line of JSON, without its newline."""
     for key, entry in ledger.entries():
         line = _Line(
             model=key.model,
@@ -132,18 +132,18 @@ def export(ledger: LedgerArchive) -> Iterator[bytes]:
 
 
 def restore(ledger: LedgerArchive, lines: Iterable[bytes], name: str) -> int:
-    """Record the lines of an export; what the ledger has already stays as it is.
+    """Record the lines of an export; existing entries are not overwritten.
 
     Args:
-        ledger: To record in.
-        lines: Of the export.
-        name: Of its file, for errors.
+        ledger: Ledger to write to.
+        lines: Lines of the export.
+        name: Name of the export's file, for errors.
 
     Returns:
-        How many lines there were.
+        Number of lines.
 
     Raises:
-        PermanentError: a line is not of an export; those before it may be recorded.
+        PermanentError: A line is not a valid entry; those before it may be recorded.
     """
     numbered = enumerate(lines, 1)
     read = (_read(f"{name}, line {number}", line) for number, line in numbered if line.strip())
@@ -158,7 +158,7 @@ def _read(place: str, line: bytes) -> tuple[LedgerKey, LedgerEntry]:
     try:
         one = _decoder.decode(line)
         key, labelled_at = _key(one), one.labelled_at.astimezone(UTC)
-    # OverflowError: of a date that is none in UTC. The others are one kind since msgspec 0.21.
+    # OverflowError: the date does not exist in UTC. msgspec 0.21 and later raise one kind only.
     except (msgspec.MsgspecError, OverflowError, ValueError) as err:
         raise PermanentError(f"{place} is not of an exported ledger: {err}") from err
     entry = LedgerEntry(

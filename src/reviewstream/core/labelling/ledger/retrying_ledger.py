@@ -1,4 +1,4 @@
-"""A ledger as the labeller uses it: patient with failures that pass, and with other buyers."""
+"""Ledger access for the labeller: retries transient failures and waits for other claims."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -11,21 +11,22 @@ from reviewstream.core.labelling.shutdown import Shutdown
 from reviewstream.errors import TransientError
 from reviewstream.settings import OpenAISettings
 
-CLAIM_POLL: Final = 0.1  # seconds between two looks at what another is buying
-CLAIM_PATIENCE: Final = 300.0  # seconds; then we ask whether the model answers anybody
-# In a row, one patience apart. Then a label bought twice is better than a stream that hangs.
+CLAIM_POLL: Final = 0.1  # seconds between two attempts to claim
+CLAIM_PATIENCE: Final = 300.0  # seconds until the model is probed
+# Answered probes in a row, one patience apart, until texts are labelled in spite of claims: a
+# duplicate request is better than a stream that hangs.
 CLAIM_ANSWERS: Final = 2
 
 OPENAI: Final = "api.openai.com"
 
 T = TypeVar("T")
 
-# What is claimed, and what was bought of it before it was.
+# Claimed keys, and their entries if they were recorded before the claim.
 _Claim: TypeAlias = tuple[set[LedgerKey], Mapping[LedgerKey, LedgerEntry]]
 
 
 def ledger_name(settings: OpenAISettings) -> str:
-    """Return what the ledger calls the model; see `OpenAISettings.ledger_name`."""
+    """Return the model's name in the ledger; see `OpenAISettings.ledger_name`."""
     if settings.ledger_name is not None:
         return settings.ledger_name
     address = settings.base_url.partition("://")[2].partition("?")[0].rstrip("/")
@@ -37,19 +38,19 @@ def ledger_name(settings: OpenAISettings) -> str:
 
 
 class RetryingLedger:
-    """Asks a ledger again after a failure that passes, `attempts` times at most in all.
+    """A ledger whose calls are retried after transient failures, with `attempts` calls at most.
 
     Args:
-        ledger: To ask.
-        clock: To wait.
-        is_answering: Says whether the model answers just now.
-        attempts: See above.
-        patience: Seconds to wait for what another worker has claimed, before the model is asked
-            whether it answers; more than one request may take.
+        ledger: The ledger.
+        clock: Clock for the waits.
+        is_answering: Probes the model and says whether it answers.
+        attempts: Maximum number of calls.
+        patience: Seconds to wait for claims of other workers before the model is probed; must
+            exceed the duration of a request.
         offload: Runs the ledger's calls.
     """
 
-    def __init__(  # noqa: PLR0913 - what it works with
+    def __init__(  # noqa: PLR0913 - its collaborators
         self,
         ledger: LabelLedger,
         clock: Clock,
@@ -68,7 +69,7 @@ class RetryingLedger:
         self._is_proven = False
 
     async def prove(self) -> None:
-        """See that labels can be written, once: before the first is paid for."""
+        """Check once that labels can be written, before the first request."""
         if not self._is_proven:
             await self._call_with_retry(self._ledger.prove)
             self._is_proven = True
@@ -85,13 +86,14 @@ class RetryingLedger:
     async def alone(
         self, keys: Collection[LedgerKey], shutdown: Shutdown
     ) -> AsyncIterator[tuple[Mapping[LedgerKey, LedgerEntry], list[LedgerKey]]]:
-        """Claim the labels that nobody else buys; where others buy them all, wait.
+        """Claim unclaimed keys; wait while all of them are claimed elsewhere.
 
-        Nothing is claimed while we wait, so that two who want each other's labels both get on.
+        Nothing is claimed during the wait, so that two workers that want each other's labels do not
+        deadlock.
 
         Yields:
-            What was bought in the meantime, and what is for the caller to buy, in the order of the
-            keys. The keys that are in neither are being bought by others.
+            Entries recorded meanwhile, and the keys for the caller to label, in the order of
+                `keys`. All other keys are claimed elsewhere.
         """
         claimed, known = await self._claim(keys, shutdown)
         free = claimed or keys
@@ -101,9 +103,10 @@ class RetryingLedger:
             self._offload.submit(lambda: self._ledger.release(claimed))
 
     async def _claim(self, keys: Collection[LedgerKey], shutdown: Shutdown) -> _Claim:
-        """Claim what is free; nothing, if others hold it though the model answers.
+        """Claim free keys; claim nothing if others hold all keys although the model answers.
 
-        In an outage, and behind a limit, they wait for the model as we should: nobody buys twice.
+        During an outage or behind a rate limit the holders wait for the model like the caller does,
+        so waiting longer avoids duplicate requests.
         """
         answers = 0
         while answers < CLAIM_ANSWERS:
@@ -123,12 +126,12 @@ class RetryingLedger:
         return claim
 
     def _claim_once(self, keys: Collection[LedgerKey]) -> _Claim:
-        """Claim, and look what was bought of it in the meantime, in one piece of work."""
+        """Claim keys and find their recorded entries, as one unit of work."""
         claimed = self._ledger.claim(keys)
         try:
             return claimed, self._ledger.find(claimed) if claimed else {}
         except BaseException:
-            self._ledger.release(claimed)  # it is asked for again
+            self._ledger.release(claimed)  # the claim is retried
             raise
 
     async def _call_with_retry(self, ask: Callable[[], T]) -> T:

@@ -1,1 +1,1 @@
-"""The rate limit and the budget that all tasks share."""
+"""The rate limit and the budget shared by all tasks."""

@@ -1,11 +1,11 @@
-"""What a person is told of a budget: what is spent, what is reserved, and what comes next."""
+"""Messages about a budget: spent, reserved, and the cost of the next request."""
 
 from reviewstream.core.labelling.costs import MILLION
 from reviewstream.core.labelling.limits.operations import LimitKey, Reply
 
 
 def spent_sentence(terms: LimitKey, reply: Reply, micro_usd: int) -> str:
-    """Return what a person is told when the budget does not hold the next request."""
+    """Return the message for a budget that does not cover the next request."""
     return (
         f"the budget is spent: {_state_phrase(terms, reply, micro_usd)}; raise --budget-usd"
         " (limits.budget_usd) and start again: nothing is lost"
@@ -13,12 +13,12 @@ def spent_sentence(terms: LimitKey, reply: Reply, micro_usd: int) -> str:
 
 
 def pending_sentence(terms: LimitKey, reply: Reply, micro_usd: int) -> str:
-    """Return what a person is told while the budget may or may not hold the next request."""
+    """Return the message while it is open whether the budget covers the next request."""
     return f"waiting until requests in flight are settled: {_state_phrase(terms, reply, micro_usd)}"
 
 
 def _state_phrase(terms: LimitKey, reply: Reply, micro_usd: int) -> str:
-    """Return what is spent, what is reserved, and what the next request may cost."""
+    """Return the spent and the reserved amount, and the maximum cost of the next request."""
     settled, budget = _usd(reply.spent - reply.reserved), _usd(terms.budget_micro_usd or 0)
     flight = f" (${_usd(reply.reserved)} more is reserved for requests in flight)"
     return (
@@ -28,6 +28,6 @@ def _state_phrase(terms: LimitKey, reply: Reply, micro_usd: int) -> str:
 
 
 def _usd(micro_usd: int) -> str:
-    """Return micro-dollars as dollars, with every digit that counts and two at least."""
+    """Return micro-dollars as dollars with at least two decimals and no further trailing zeros."""
     whole, rest = divmod(micro_usd, MILLION)
     return f"{whole}.{f'{rest:06}'.rstrip('0'):0<2}"

@@ -1,6 +1,6 @@
-"""What is shared by everyone who asks a model: its pace, and a budget; and what can be done to it.
+"""State shared by all clients of a model (pace and budget), and operations on it.
 
-Whoever keeps it applies one operation at a time, and keeps what comes out.
+The store applies one operation at a time and keeps the resulting state.
 """
 
 from typing import Annotated, Final, TypeAlias
@@ -27,14 +27,14 @@ MicroUsd: TypeAlias = Annotated[int, Meta(ge=0)]
 
 
 class LimitKey(Struct, frozen=True, kw_only=True):
-    """What is shared with whom, and how much of it there is.
+    """Scope and size of a rate limit and a budget.
 
     Attributes:
-        model: Everyone who asks it shares its rate.
-        account: Everyone who pays from it shares the budget.
-        limits: Our own, beside those of the endpoint; the same for all.
-        budget_micro_usd: Of the account; None: as much as it takes.
-        run: Of all tasks that end together; empty: nobody else's end is ours.
+        model: All clients of this model share its rate.
+        account: All clients of this account share its budget.
+        limits: Our own limits, in addition to the endpoint's; the same for all clients.
+        budget_micro_usd: Budget of the account; None: unlimited.
+        run: Id shared by tasks that end together; empty: the end of a run is ignored.
     """
 
     model: str
@@ -45,20 +45,20 @@ class LimitKey(Struct, frozen=True, kw_only=True):
 
 
 class Amount(Struct, frozen=True, kw_only=True):
-    """What one request takes, or may take at most."""
+    """Actual or maximum usage of one request."""
 
     tokens: int = 0
     micro_usd: int = 0
 
 
 class Reserved(Struct, frozen=True, kw_only=True):
-    """The part of what an account has spent that requests in flight may give back.
+    """The part of an account's spending that is reserved for requests in flight.
 
     Attributes:
-        micro_usd: Of all requests in flight together.
-        at: Seconds since 1970: when `lease` was true.
-        lease: Seconds until no request is in flight any more, if no other one is made: what a
-            process that was killed had reserved stays charged, and is waited for no longer.
+        micro_usd: Total of all requests in flight.
+        at: Seconds since 1970 at which `lease` was updated.
+        lease: Seconds until all requests in flight have ended, if no new one starts. The
+            reservation of a killed process stays charged, but is not waited for after this time.
     """
 
     micro_usd: MicroUsd = 0
@@ -67,18 +67,18 @@ class Reserved(Struct, frozen=True, kw_only=True):
 
 
 class Ended(Struct, frozen=True, kw_only=True):
-    """The run of an account that was ended last, and what a person is told of it."""
+    """The last run of an account that was ended, and the message about it."""
 
     run: str = ""
     why: str = ""
 
 
 class Shared(Struct, frozen=True, kw_only=True):
-    """What is kept.
+    """The stored state.
 
     Attributes:
-        spent: Micro-dollars of the account, those reserved included.
-        reserved: Absent in what earlier versions kept.
+        spent: Micro-dollars of the account, reserved ones included.
+        reserved: Absent in the state of earlier versions.
     """
 
     pace: Pace = Pace()
@@ -88,10 +88,10 @@ class Shared(Struct, frozen=True, kw_only=True):
 
 
 class Reserve(Struct, frozen=True, kw_only=True):
-    """Reserve what one request may take, and a place in the queue.
+    """Reserve the maximum usage of one request, and a place in the queue.
 
     Attributes:
-        lease: Seconds from its turn on, after which the request has ended or its process is dead.
+        lease: Seconds after its turn until the request has ended or its process is dead.
     """
 
     tokens: int
@@ -100,10 +100,10 @@ class Reserve(Struct, frozen=True, kw_only=True):
 
 
 class Poll(Struct, frozen=True, kw_only=True):
-    """See whether the turn of a place has come: the pace may have changed.
+    """Check whether the turn of a place has come; the pace may have changed.
 
     Attributes:
-        lease: As of the `Reserve` that the place was given for.
+        lease: Lease of the `Reserve` that issued the place.
     """
 
     place: Ticket
@@ -111,10 +111,10 @@ class Poll(Struct, frozen=True, kw_only=True):
 
 
 class Release(Struct, frozen=True, kw_only=True):
-    """Give back what was reserved and not used; a negative number: more was used.
+    """Return unused parts of a reservation; a negative number means that more was used.
 
     Attributes:
-        reserved: Micro-dollars of the reservation that ends with it.
+        reserved: Micro-dollars of the reservation, which ends with this operation.
     """
 
     requests: int = 0
@@ -124,23 +124,23 @@ class Release(Struct, frozen=True, kw_only=True):
 
 
 class Throttled(Struct, frozen=True, kw_only=True):
-    """The endpoint refused a request for its rate.
+    """Report that the endpoint refused a request for its rate.
 
     Attributes:
-        retry_after: Seconds for which it wants nobody to ask; 0 if it does not say.
+        retry_after: Seconds to send no request; 0 if the endpoint does not say.
     """
 
     retry_after: float
 
 
 class Observe(Struct, frozen=True, kw_only=True):
-    """The endpoint has answered, and says what it allows, or nothing of it."""
+    """Report that the endpoint answered, with its limits as far as it reports them."""
 
     limits: RateLimits
 
 
 class Abort(Struct, frozen=True, kw_only=True):
-    """End the run, for a reason; without one: only see whether it was ended."""
+    """End the run with a reason; with an empty reason, only check whether it was ended."""
 
     why: str = ""
 
@@ -149,19 +149,20 @@ Operation: TypeAlias = Reserve | Poll | Release | Throttled | Observe | Abort
 
 
 class Reply(Struct, frozen=True, kw_only=True):
-    """What whoever did an operation is told.
+    """Result of an operation.
 
     Attributes:
-        place: That was taken, or looked at; all zero otherwise.
+        place: The issued or polled place; all zero for other operations.
         wait: Seconds until its turn.
         spacing: Seconds between two turns.
-        spent: Micro-dollars, those reserved included.
+        spent: Micro-dollars, reserved ones included.
         reserved: Micro-dollars of requests in flight.
-        is_spent: The budget does not hold what was to be taken, whatever the requests in flight
-            give back; nothing was taken.
-        is_pending: The budget may hold it when requests in flight are settled; nothing was taken.
-        tokens_per_minute: The smaller of our own limit and the endpoint's; 0: none is known.
-        ended: Why the run was ended; empty if it was not. Then nothing is taken either.
+        is_spent: Whether the budget cannot cover the reservation, even if the requests in flight
+            cost nothing; nothing was reserved.
+        is_pending: Whether the budget may cover it after requests in flight are settled; nothing
+            was reserved.
+        tokens_per_minute: The smaller of our own limit and the endpoint's; 0 if both are unknown.
+        ended: Why the run was ended, in which case nothing was reserved; empty if it was not ended.
     """
 
     place: Ticket = NOWHERE
@@ -178,13 +179,13 @@ class Reply(Struct, frozen=True, kw_only=True):
 def apply(
     shared: Shared, operation: Operation, terms: LimitKey, now: float
 ) -> tuple[Shared, Reply]:
-    """Return what is shared after an operation.
+    """Return the state after an operation, and its result.
 
     Args:
-        shared: As it was kept.
-        operation: What is done.
-        terms: Of whoever does it.
-        now: Seconds since 1970, by the clock of what keeps it.
+        shared: Stored state.
+        operation: Operation to apply.
+        terms: Key of the caller.
+        now: Seconds since 1970, by the store's clock.
     """
     if isinstance(operation, Abort):
         shared = _with_end(shared, operation, terms)
@@ -196,7 +197,7 @@ def apply(
 
 
 def _with_end(shared: Shared, operation: Abort, terms: LimitKey) -> Shared:
-    """Return what is shared with the end of a run; the first reason stays."""
+    """Return the state with the run ended; the first reason is kept."""
     if not (operation.why and terms.run) or _why_ended(shared, terms):
         return shared
     return structs.replace(shared, ended=Ended(run=terms.run, why=operation.why))
@@ -232,7 +233,7 @@ def _applied(
 def _changed(
     shared: Shared, operation: Reserve | Poll | Release | Throttled | Observe, own: RateLimits
 ) -> tuple[Shared, Ticket]:
-    """Return what is shared after an operation that the budget allows, and the place it is of."""
+    """Return the state after an operation that the budget allows, and the place it concerns."""
     pace, spent, reserved, place = shared.pace, shared.spent, shared.reserved.micro_usd, NOWHERE
     match operation:
         case Reserve(tokens=tokens, micro_usd=cost):
@@ -252,7 +253,7 @@ def _changed(
 
 
 def _denied(shared: Shared, operation: Reserve, terms: LimitKey) -> tuple[Shared, Reply]:
-    """Return what is shared and the reply if the budget does not hold a request just now."""
+    """Return the state and the result when the budget does not cover a request at present."""
     if shared.reserved.lease == 0:
         shared = structs.replace(shared, reserved=Reserved())
     settled = shared.spent - shared.reserved.micro_usd
@@ -271,13 +272,13 @@ def _reply(shared: Shared, terms: LimitKey) -> Reply:
 
 
 def _elapsed(reserved: Reserved, now: float) -> Reserved:
-    """Return what is reserved at another time."""
+    """Return the reservation at a later time."""
     lease = max(reserved.lease - max(now - reserved.at, 0.0), 0.0)
     return structs.replace(reserved, at=now, lease=lease)
 
 
 def _holding(reserved: Reserved, micro_usd: int) -> Reserved:
-    """Return what is reserved with another amount; without one no time is kept."""
+    """Return the reservation with another amount; an amount of 0 resets the lease."""
     return structs.replace(reserved, micro_usd=micro_usd) if micro_usd else Reserved()
 
 
@@ -288,5 +289,5 @@ def _renewed(reserved: Reserved, lease: float) -> Reserved:
 
 
 def is_overdrawn(spent: int, budget: int | None) -> bool:
-    """Say whether this much is more than there is."""
+    """Say whether an amount exceeds the budget."""
     return budget is not None and spent > budget

@@ -1,13 +1,14 @@
-"""How fast one model may be asked: the arithmetic of a rate that many processes share.
+"""Pace of one model: the arithmetic of a rate shared by many processes.
 
-Everybody who asks takes a place in one queue and is told how long to wait for his turn. The rate
-falls by a factor when the endpoint refuses, and grows back. Times are in seconds, and durations are
-kept rather than moments, so that a clock that is set back does no harm.
+Each request takes a place in one queue and gets the wait until its turn. The rate is multiplied by
+a factor below 1 when the endpoint refuses a request, and recovers over time. Times are in seconds;
+the state holds durations instead of timestamps where possible, so that a clock that is set back
+does no harm.
 
-Of an endpoint that nobody has heard of yet only one request at a time is made: its answer may say
-what is allowed.
+An endpoint with unknown limits gets one request at a time until it has answered, because its answer
+may contain its limits.
 
-The Lua script of `adapters.limits_redis` says the same once more; a test holds them together.
+The Lua script of `adapters.limits_redis` implements the same arithmetic; a test compares the two.
 """
 
 from math import sqrt
@@ -18,32 +19,32 @@ from msgspec import Struct, structs
 from reviewstream.core.labelling.chat import RateLimits
 
 MINUTE: Final = 60.0  # seconds
-MARGIN: Final = 0.97  # of a limit is used: a strict minute at the endpoint sees no overshoot
-BURST: Final = 0.25  # seconds' worth that may be asked at once, and one request at least
-CUT: Final = 0.7  # of the rate is left after a refusal
-CALM: Final = 1.0  # seconds after a cut in which other refusals change nothing: they come in bursts
-RECOVERY: Final = 60.0  # seconds in which the factor grows by one
-LOWEST: Final = 1 / 32  # of a limit; the rate never falls below
-HIGHEST: Final = 1_000.0  # times what was guessed: as good as no limit
-GUESS: Final = 0.5  # of the rate seen lately is tried after the first refusal, if no limit is known
-SEEN: Final = 10.0  # seconds, at least, over which that rate is taken
+MARGIN: Final = 0.97  # share of a limit in use, to stay within a strict minute window
+BURST: Final = 0.25  # seconds of the rate allowed at once; at least one request
+CUT: Final = 0.7  # factor applied to the rate by a refusal
+CALM: Final = 1.0  # seconds after a cut in which refusals are ignored, because they come in bursts
+RECOVERY: Final = 60.0  # seconds in which the factor grows by 1
+LOWEST: Final = 1 / 32  # lower bound of the factor
+HIGHEST: Final = 1_000.0  # upper bound of the factor for an estimated rate; practically unlimited
+GUESS: Final = 0.5  # share of the recent rate after the first refusal, if no limit is known
+SEEN: Final = 10.0  # minimum seconds over which that rate is measured
 LOWEST_GUESS: Final = 0.1  # requests per second
 LONGEST_PAUSE: Final = 3600.0  # seconds
-STALE: Final = 600.0  # seconds without a word, after which guesses and cuts are forgotten
-STEP_BACK: Final = 1.0  # seconds; a clock that is set back by less is waited for
-NEAR: Final = 0.001  # seconds; who would have to wait for less is let go
-HEARING: Final = 10.0  # seconds for the very first answer; then another one asks beside it
-LISTEN: Final = 0.25  # seconds between two looks whether the first answer has come
+STALE: Final = 600.0  # seconds without activity after which estimates and cuts are discarded
+STEP_BACK: Final = 1.0  # seconds; a clock set back by less than this is waited for
+NEAR: Final = 0.001  # seconds; shorter waits are skipped
+HEARING: Final = 10.0  # seconds to wait for the first answer before another request is sent
+LISTEN: Final = 0.25  # seconds between two polls for the first answer
 
 
 class Queue(Struct, frozen=True, kw_only=True):
-    """Places that were given out, and how many of them have had their turn.
+    """Counters of issued and released places, in requests or tokens.
 
     Attributes:
-        issued: Requests or tokens, since the beginning.
-        released: At most `issued` and a burst; less if there is a debt.
-        recent: Issued since the window began.
-        before: Issued in the window before that.
+        issued: Total issued.
+        released: Total released; exceeds `issued` by at most a burst; lower if there is a debt.
+        recent: Issued in the current window.
+        before: Issued in the previous window.
     """
 
     issued: float = 0.0
@@ -53,22 +54,22 @@ class Queue(Struct, frozen=True, kw_only=True):
 
 
 class Pace(Struct, frozen=True, kw_only=True):
-    """The rate of one model, as it was when it was last used.
+    """The pace of one model at the time of its last use.
 
     Attributes:
         at: Seconds since 1970.
-        factor: Of the limit that is used just now.
-        pause: Seconds for which nobody may ask.
-        calm: Seconds for which a refusal changes nothing.
-        guess: Requests per second if no limit is known but that there is one; 0 before.
-        requests_limit: Per minute, as the endpoint says; 0 if it does not.
-        tokens_limit: The same.
-        window: Seconds since the window for `Queue.recent` began.
-        window_before: Seconds that the window before took; 0 if there was none.
-        is_heard: The endpoint has answered, be it without a word of limits.
-        hearing: Seconds for which others wait for the first answer; 0 if nobody has asked.
-        returned: Tokens that one request gave back since the last one took its place: the next one
-            may have them at once.
+        factor: Factor applied to the limit, or to the estimated rate.
+        pause: Seconds in which no request may be sent.
+        calm: Seconds in which refusals are ignored.
+        guess: Estimated requests per second after a refusal without known limits; 0 before.
+        requests_limit: Reported limit per minute; 0 if not reported.
+        tokens_limit: Reported limit of tokens per minute; 0 if not reported.
+        window: Seconds since the start of the window of `Queue.recent`.
+        window_before: Duration of the previous window in seconds; 0 if there was none.
+        is_heard: Whether the endpoint has answered, with or without limits.
+        hearing: Seconds to wait for the first answer; 0 if no request was sent.
+        returned: Tokens that one request gave back since a place was last issued; the next request
+            may use them at once.
     """
 
     at: float = 0.0
@@ -88,19 +89,19 @@ class Pace(Struct, frozen=True, kw_only=True):
 
 
 class Ticket(Struct, frozen=True, kw_only=True):
-    """A place in the queue: the turn comes when this much is released."""
+    """A place in the queue: its turn comes when this much is released."""
 
     requests: float
     tokens: float
 
 
 class Rates(Struct, frozen=True, kw_only=True):
-    """What the factor is applied to.
+    """Rates to which the factor is applied.
 
     Attributes:
-        requests: Per second; 0: no limit.
-        tokens: The same.
-        cap: The highest factor.
+        requests: Requests per second; 0: no limit.
+        tokens: Tokens per second; 0: no limit.
+        cap: Upper bound of the factor.
     """
 
     requests: float
@@ -109,7 +110,7 @@ class Rates(Struct, frozen=True, kw_only=True):
 
 
 def rates(pace: Pace, own: RateLimits) -> Rates:
-    """Return the rates in force: the smaller of our own limit and the endpoint's, or a guess."""
+    """Return the rates in force: the smaller of our and the endpoint's limit, or an estimate."""
     requests = _smaller(own.requests_per_minute or 0.0, pace.requests_limit) * MARGIN / MINUTE
     tokens = _smaller(own.tokens_per_minute or 0.0, pace.tokens_limit) * MARGIN / MINUTE
     if requests == 0 and tokens == 0:
@@ -118,17 +119,17 @@ def rates(pace: Pace, own: RateLimits) -> Rates:
 
 
 def is_unknown(pace: Pace, own: RateLimits) -> bool:
-    """Say whether an endpoint without a limit might only not have told it yet."""
+    """Say whether no limit is known and the endpoint may still report one."""
     return not pace.is_heard and _is_free(rates(pace, own))
 
 
 def advanced(pace: Pace, own: RateLimits, now: float) -> Pace:
-    """Return the pace at another time: what was released meanwhile, and what was forgotten."""
+    """Return the pace at a later time: release places, and discard what is stale."""
     passed = max(now - pace.at, 0.0)
     is_behind = pace.at - STEP_BACK <= now < pace.at
     if passed > STALE:
         pace = structs.replace(pace, guess=0.0, factor=1.0)
-    if passed > HEARING and is_unknown(pace, own):  # whoever waited would have looked
+    if passed > HEARING and is_unknown(pace, own):  # every waiting request would have polled by now
         pace = structs.replace(pace, requests=_all(pace.requests), tokens=_all(pace.tokens))
     rate = rates(pace, own)
     active = max(passed - pace.pause, 0.0)
@@ -148,13 +149,13 @@ def advanced(pace: Pace, own: RateLimits, now: float) -> Pace:
 
 
 def gain(factor: float, seconds: float, cap: float) -> float:
-    """Return how many seconds at the full rate a time is worth while the factor grows to `cap`."""
+    """Return the equivalent in seconds at the full rate, while the factor grows to `cap`."""
     growing = min((cap - factor) * RECOVERY, seconds)
     return factor * growing + growing * growing / (2 * RECOVERY) + cap * (seconds - growing)
 
 
 def time_for(worth: float, factor: float, cap: float) -> float:
-    """Return the seconds in which `gain` comes to this much."""
+    """Return the seconds after which `gain` reaches a value."""
     growing = (cap - factor) * RECOVERY
     most = factor * growing + growing * growing / (2 * RECOVERY)
     if worth > most:
@@ -163,7 +164,7 @@ def time_for(worth: float, factor: float, cap: float) -> float:
 
 
 def capped(pace: Pace, own: RateLimits) -> Pace:
-    """Return the pace with no more released than is allowed at once; all, where nothing limits."""
+    """Return the pace with releases limited to a burst; without limits all is released."""
     if is_unknown(pace, own):
         return pace
     rate = rates(pace, own)
@@ -175,7 +176,7 @@ def capped(pace: Pace, own: RateLimits) -> Pace:
 
 
 def queued(pace: Pace, own: RateLimits, tokens: float) -> tuple[Pace, Ticket]:
-    """Return the pace with one more request in the queue, and its place."""
+    """Return the pace with one more request in the queue, and the place of it."""
     after = structs.replace(
         pace,
         requests=_issue(pace.requests, 1.0),
@@ -187,9 +188,9 @@ def queued(pace: Pace, own: RateLimits, tokens: float) -> tuple[Pace, Ticket]:
 
 
 def wait_for(pace: Pace, own: RateLimits, place: Ticket) -> float:
-    """Return the seconds until the turn comes, as things are; 0: now.
+    """Return the estimated seconds until a place has its turn; 0: now.
 
-    A place that was never given out here, as what was shared is lost, waits for no turn.
+    A place that this state never issued, because the shared state was lost, does not wait.
     """
     rate = rates(pace, own)
     worth = max(
@@ -201,9 +202,9 @@ def wait_for(pace: Pace, own: RateLimits, place: Ticket) -> float:
 
 
 def called(pace: Pace, own: RateLimits, place: Ticket) -> tuple[Pace, float]:
-    """Return the seconds until the turn comes, as `wait_for`, or until one must look again.
+    """Return the pace, and the seconds until the turn (see `wait_for`) or until the next poll.
 
-    Of an unknown endpoint one who asks is let go, in no order, and the pace remembers it.
+    With an unknown endpoint one caller may send, in no particular order, and the pace records it.
     """
     wait = wait_for(pace, own, place)
     if not is_unknown(pace, own):
@@ -214,15 +215,15 @@ def called(pace: Pace, own: RateLimits, place: Ticket) -> tuple[Pace, float]:
 
 
 def spacing(pace: Pace, own: RateLimits) -> float:
-    """Return the seconds between two turns; 0 where nothing limits."""
+    """Return the seconds between two turns; 0 without limits."""
     rate = rates(pace, own)
     return 1 / (rate.requests * pace.factor) if rate.requests > 0 else 0.0
 
 
 def given_back(pace: Pace, own: RateLimits, *, requests: float, tokens: float) -> Pace:
-    """Return the pace after some of what was taken was not used; a negative number: more was.
+    """Return the pace after unused amounts are given back; negative amounts mean excess usage.
 
-    Whoever gives back no request has made it, and is heard no more.
+    If no request is given back, the request was sent, and the wait for the first answer ends.
     """
     after = structs.replace(
         pace,
@@ -251,9 +252,9 @@ def refused(pace: Pace, own: RateLimits, retry_after: float) -> Pace:
 
 
 def learned(pace: Pace, own: RateLimits, told: RateLimits) -> Pace:
-    """Return the pace with the endpoint's limits; what was asked without one is a debt.
+    """Return the pace with the endpoint's limits; requests sent without a limit become a debt.
 
-    That it tells none is something to have heard, too.
+    Call it for answers without limits, too: they also count as a first answer.
     """
     after = structs.replace(
         pace,
@@ -263,7 +264,7 @@ def learned(pace: Pace, own: RateLimits, told: RateLimits) -> Pace:
     )
     old, new = rates(pace, own), rates(after, own)
     after = structs.replace(after, factor=min(pace.factor, new.cap))
-    if not is_unknown(pace, own):  # those who wait for the first answer have not asked
+    if not is_unknown(pace, own):  # requests that wait for the first answer were not sent
         after = structs.replace(
             after,
             requests=_indebted(pace.requests, old.requests),
@@ -277,7 +278,7 @@ def _is_free(rate: Rates) -> bool:
 
 
 def _smaller(one: float, other: float) -> float:
-    """Return the smaller limit; 0 is none."""
+    """Return the smaller limit; 0 means no limit."""
     return min(one, other) if one and other else one or other
 
 
@@ -286,7 +287,7 @@ def _add(queue: Queue, released: float) -> Queue:
 
 
 def _returned(queue: Queue, count: float) -> Queue:
-    """Return the queue after some of what was issued was not asked for: it is no debt later."""
+    """Return the queue without amounts that were issued but not used; they cause no debt."""
     after = _add(queue, count)
     return structs.replace(after, recent=max(queue.recent - count, 0.0))
 
@@ -320,7 +321,7 @@ def _indebted(queue: Queue, old: float) -> Queue:
 
 
 def _turned(pace: Pace, passed: float) -> Pace:
-    """Return the pace with its window moved on."""
+    """Return the pace with its window advanced."""
     window = pace.window + passed
     if window < SEEN:
         return structs.replace(pace, window=window)

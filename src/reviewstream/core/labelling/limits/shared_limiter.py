@@ -1,4 +1,4 @@
-"""One limit and one budget for everyone, over what they share."""
+"""Rate limiter and budget over a shared store."""
 
 import asyncio
 from collections.abc import Callable
@@ -32,19 +32,19 @@ from reviewstream.core.labelling.wait_log import WaitLog
 from reviewstream.errors import BudgetExceededError, ConfigError, FatalError, TransientError
 from reviewstream.settings import LimitsSettings, OpenAISettings
 
-JITTER: Final = 0.5  # seconds; less than the margin of a minute, so that no minute has too many
-NAP: Final = 1.0  # seconds; who waits longer looks whether another task has ended the run
-RELEARN: Final = timedelta(seconds=60)  # what everybody knows is not told with every answer
-SETTLING: Final = 0.25  # seconds between two looks whether requests in flight were settled
-OUTAGE: Final = timedelta(seconds=90)  # a store may be away: Redis elects another one meanwhile
-RETRY_CAP: Final = 5.0  # seconds; the longest wait between two tries to reach the store
+JITTER: Final = 0.5  # seconds; below a minute's margin, so that no minute exceeds its limit
+NAP: Final = 1.0  # seconds; longer waits are interrupted to check whether the run was ended
+RELEARN: Final = timedelta(seconds=60)  # unchanged limits are not stored more often
+SETTLING: Final = 0.25  # seconds between two checks for settled requests
+OUTAGE: Final = timedelta(seconds=90)  # maximum outage of the store; enough for a Redis failover
+RETRY_CAP: Final = 5.0  # seconds; maximum wait between two attempts to reach the store
 # Kinds of wait, for `WaitLog`.
 BUDGET, STORE, RATE = "budget", "store of the limits", "rate"
-LONG: Final = 10.0  # seconds; a longer wait for the rate is said
+LONG: Final = 10.0  # seconds; longer waits for the rate are logged
 
 
 def no_price(model: OpenAISettings) -> str:
-    """Return the sentence that says what to do about a model without a price."""
+    """Return the message for a model without a price."""
     return (
         f"no price of {model.model} is known: set openai.input_usd_per_million and"
         " openai.output_usd_per_million, to 0 if it costs nothing"
@@ -52,10 +52,10 @@ def no_price(model: OpenAISettings) -> str:
 
 
 def terms_of(model: OpenAISettings, limits: LimitsSettings) -> LimitKey:
-    """Return the terms that the settings describe.
+    """Return the limit key that the settings describe.
 
     Raises:
-        ConfigError: there is a budget, and nobody knows what the model costs.
+        ConfigError: There is a budget, but the model's price is unknown.
     """
     budget = limits.budget_usd
     if budget is not None and known_prices(model) is None:
@@ -72,23 +72,24 @@ def terms_of(model: OpenAISettings, limits: LimitsSettings) -> LimitKey:
 
 
 def spent_micro_usd(store: LimitStore, terms: LimitKey) -> int:
-    """Return what the account has spent, what is reserved just now included."""
+    """Return the amount that the account has spent, current reservations included."""
     return store.apply(Release(), terms).spent
 
 
 class SharedLimiter:
-    """`RateLimiter` for all who share a store.
+    """`RateLimiter` over a shared store.
 
-    Whoever must wait takes a place in one queue, which costs one trip to the store, sleeps until
-    his turn should come, and looks whether it has: a pause or a slower rate may have come between.
+    A request that must wait takes a place in one queue, which costs one call to the store. It
+    sleeps until its expected turn and then polls, because a pause or a slower rate may have
+    intervened.
 
     Args:
-        store: Shared with everybody.
-        terms: The same for everybody.
-        clock: To wait.
-        patience: Seconds from the turn of a request on, after which it has ended or its process
-            is dead: its reservation stays charged, and is not waited for any longer.
-        offload: Makes the trips to the store; None: this thread does, and blocks.
+        store: Store shared by all clients.
+        terms: Limit key; the same for all clients.
+        clock: Clock for the waits.
+        patience: Seconds after a request's turn until it has ended or its process is dead: its
+            reservation stays charged, but is not waited for any longer.
+        offload: Runs the calls to the store; None: they block this thread.
     """
 
     def __init__(
@@ -108,7 +109,7 @@ class SharedLimiter:
         self._told: tuple[RateLimits, datetime] | None = None
         self._tokens = terms.limits.tokens_per_minute
         self._fault: Exception | None = None
-        self._pending = asyncio.Lock()  # one of those who wait for the budget asks for all
+        self._pending = asyncio.Lock()  # one waiter for the budget polls for all
         self._log = WaitLog(clock)
 
     @property
@@ -120,8 +121,9 @@ class SharedLimiter:
         """See `RateLimiter.acquire`.
 
         Raises:
-            BudgetExceededError: It would overdraw the budget, or another task has ended the run.
-            FatalError: The store stays away.
+            BudgetExceededError: The request would overdraw the budget, or another task has ended
+                the run.
+            FatalError: The store remains unavailable.
             ConfigError: The store is damaged, now or when an earlier request was settled.
         """
         reply = await self._reserve(most)
@@ -143,7 +145,7 @@ class SharedLimiter:
     def give_up(self, reserved: Amount) -> None:
         """See `RateLimiter.give_up`."""
         self._tell(_everything(reserved))
-        if self._told is None:  # others wait for the first answer, which will not come
+        if self._told is None:  # others wait for the first answer, which will not arrive
             self._tell(Release())
 
     def end(self, why: str) -> None:
@@ -159,7 +161,7 @@ class SharedLimiter:
             ConfigError: The store is damaged.
         """
         if self._terms.run:
-            with suppress(TransientError):  # an end that the store does not tell is none
+            with suppress(TransientError):  # an unreachable store cannot report an end
                 _pass(await self._offload.run(partial(self._apply, Abort())))
         self._raise_fault()
 
@@ -186,7 +188,7 @@ class SharedLimiter:
         self._tell(Observe(limits=limits))
 
     def _say(self, reply: Reply) -> None:
-        """Log a long wait for the rate, with where its limit may come from."""
+        """Log a long wait for the rate, with the possible sources of its limit."""
         if reply.wait >= LONG:
             self._log.wait(
                 RATE,
@@ -206,7 +208,7 @@ class SharedLimiter:
         return limits == RateLimits() or (limits == told and now < at + RELEARN)
 
     async def _reserve(self, most: Amount) -> Reply:
-        """Take what a request may take, when it is known whether the budget holds it."""
+        """Reserve a request's maximum usage once it is certain whether the budget covers it."""
         reply = await self._take(most)
         if not reply.is_pending:
             return reply
@@ -231,12 +233,12 @@ class SharedLimiter:
 
         try:
             return await self._call_with_retry(work)
-        except asyncio.CancelledError:  # the store may be at it all the same
+        except asyncio.CancelledError:  # the store may still apply the reservation
             self._submit(undo)
             raise
 
     async def _call_with_retry(self, work: Callable[[], Reply]) -> Reply:
-        """Do what cannot be done without; it is asked for again while the store is away."""
+        """Apply an indispensable operation; retry while the store is unavailable."""
         began, attempt = self._clock.now(), 0
         while True:
             self._raise_fault()
@@ -258,11 +260,11 @@ class SharedLimiter:
             await self._clock.sleep(backoff(attempt, jitter=jitter, cap=RETRY_CAP))
 
     def _tell(self, operation: Operation) -> None:
-        """Do what can wait for the next time; what is not given back stays charged."""
+        """Submit an operation without waiting; an amount that is not released stays charged."""
         self._submit(partial(self._do, operation))
 
     def _submit(self, work: Callable[[], None]) -> None:
-        """Have work done, and never raise: an answer that was paid for would be lost."""
+        """Submit work without raising, because an answer that was paid for would be lost."""
         try:
             self._offload.submit(work)
         except RuntimeError as err:  # closed
@@ -273,7 +275,7 @@ class SharedLimiter:
             self._apply(operation)
         except TransientError:
             pass
-        except Exception as err:  # noqa: BLE001 - nobody waits for it: it is raised later
+        except Exception as err:  # noqa: BLE001 - no caller waits: raised later
             self._fault = self._fault or err
 
     def _apply(self, operation: Operation) -> Reply:
@@ -282,7 +284,7 @@ class SharedLimiter:
         return reply
 
     def _raise_fault(self) -> None:
-        """Raise what the store said when nobody waited for it."""
+        """Raise the error of an operation that was submitted without waiting."""
         if self._fault is not None:
             raise self._fault
 

@@ -1,4 +1,4 @@
-"""Turns at the limiter, given up as soon as a request could not be made any more."""
+"""Turns at the limiter, abandoned as soon as a request cannot be sent any more."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,13 +9,14 @@ from reviewstream.core.labelling.shutdown import Shutdown
 
 
 class NoLongerFitsError(Exception):
-    """While a request waited for its turn it became known that it is never let in."""
+    """Raised when limits that arrive during the wait make a request too large to ever be sent."""
 
 
 class Turns:
-    """Waits for turns at a limiter; what waits is looked at again when something is learned.
+    """A set of requests that wait for the limiter; each is checked again when limits change.
 
-    A request that no longer fits would keep its place for minutes, and all behind it with it.
+    Otherwise a request that no longer fits would block its place, and all requests behind it, for
+    minutes.
     """
 
     def __init__(self, limiter: RateLimiter, shutdown: Shutdown) -> None:
@@ -27,20 +28,20 @@ class Turns:
         """Wait for a turn.
 
         Args:
-            most: What the request takes at most.
-            fits: Says whether it could be made at all, as things are.
+            most: Maximum usage of the request.
+            fits: Says whether the request fits the known limits.
 
         Raises:
-            NoLongerFitsError: It could not.
-            Cancelled: The wait was given up.
-            ReviewStreamError: As of `RateLimiter.acquire`.
+            NoLongerFitsError: The request does not fit any more.
+            Cancelled: Shutdown interrupted the wait.
+            ReviewStreamError: See `RateLimiter.acquire`.
         """
         turn = asyncio.ensure_future(self._limiter.acquire(most))
         self._waiting[turn] = fits
         try:
             await self._shutdown.run_until_shutdown(turn)
         except asyncio.CancelledError:
-            if turn in self._waiting:  # not by `look`: whoever asked is cancelled
+            if turn in self._waiting:  # not cancelled by `look`: the caller is cancelled
                 raise
             raise NoLongerFitsError from None
         finally:
@@ -50,7 +51,7 @@ class Turns:
             raise NoLongerFitsError
 
     def look(self) -> None:
-        """Give up the turns of requests that do not fit any more."""
+        """Cancel the waits of requests that no longer fit."""
         for turn, fits in [*self._waiting.items()]:
             if not fits():
                 del self._waiting[turn]
