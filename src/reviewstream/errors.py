@@ -72,7 +72,8 @@ class RefusedError(PermanentError):
     """The endpoint refused one request, because of its text or because of the settings.
 
     Attributes:
-        blame: The cause, as far as the endpoint names it: a value of `core.blame.Blame`.
+        blame: The cause, as far as the endpoint names it: a value of
+            `core.labelling.endpoint.blame.Blame`.
         status: HTTP status.
         field: Field of the request that the endpoint names; empty if it names none.
     """

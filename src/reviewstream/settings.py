@@ -198,7 +198,8 @@ class OpenAISettings(_Section):
             `auto`: the strictest that the endpoint takes.
         extra_body: Any other fields of the request, verbatim.
         extra_headers: Any other headers, verbatim; never shown.
-        prompt_version: Of `core.prompts`; version 2 takes fewer tokens and asks for no confidence.
+        prompt_version: Of `core.labelling.prompts`; version 2 takes fewer tokens and asks for no
+            confidence.
         max_output_tokens_per_label: Of an answer, for each review. Unless set, a model that reasons
             gets room for its hidden tokens beside it.
         pack: Reviews in one request, at most.

@@ -140,7 +140,7 @@ def _finished(
 
 
 async def _ended(tasks: Sequence[asyncio.Task[list[Outcome]]]) -> None:
-    """Wait for slices whose results are not needed, after a failure or a `LIMIT`."""
+    """Wait for slices with unneeded results, after a failure or a `LIMIT`."""
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
