@@ -11,7 +11,7 @@ from reviewstream.adapters.redis_client import RedisClient
 from reviewstream.core.labelling.ports import LedgerEntry, LedgerKey
 
 LABELS: Final = "reviewstream:labels"  # a hash: key of a label -> label, both as JSON
-PROOF: Final = CLAIM + b"proof"  # a key with a claim's prefix, to test the permission to write
+PROOF: Final = CLAIM + b"proof"  # an empty key with the prefix, and so the permission, of claims
 PROOF_LEASE: Final = 1_000  # milliseconds
 SCAN: Final = 1_000  # fields of the hash that are read at once
 

@@ -212,7 +212,7 @@ class ReviewLog:
         Args:
             reader: Offset of the reader.
             head: End of all lines.
-            known: Fingerprint of the reader; each sample ends where the reader has been.
+            known: Fingerprint of the reader; samples end at offsets that it was sent to.
         """
         if not 0 < reader < head or self.read(reader - 1, 1) == NEWLINE:
             return reader

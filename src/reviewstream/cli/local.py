@@ -81,7 +81,7 @@ class Stack:
     Attributes:
         bed: The testbed that runs them.
         starting: One future per server.
-        kept: Settings of all that is not a server of the testbed.
+        kept: Settings of everything but the testbed's servers.
         is_cluster: Whether there is a Spark cluster.
     """
 

@@ -123,7 +123,7 @@ def interpreter() -> str:
     for the content of a zip, so each of the dozen processes that a query starts, one after the
     other, would compile its imports of pyspark again: two thirds of its time.
 
-    Not for a user's own Spark, whose version may differ from the installed pyspark's.
+    Not for a user's own Spark: its version may differ from the installed pyspark's.
     """
     if os.name != "posix" or SPARK_HOME in os.environ:
         return sys.executable
