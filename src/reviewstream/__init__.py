@@ -32,7 +32,7 @@ else:
     def __getattr__(name: str) -> str:
         if name != "__version__":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from importlib.metadata import version  # noqa: PLC0415 - it takes long, and few ask
+        from importlib.metadata import version  # noqa: PLC0415 - slow, and rarely needed
 
         return version("reviewstream")
 

@@ -1,4 +1,4 @@
-"""`python -m reviewstream`, and the program `reviewstream`."""
+"""The entry point of `python -m reviewstream` and of the program `reviewstream`."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ from types import FrameType
 
 
 def main() -> None:
-    """Run the command line. It takes the signals over from here, and hands them back at its end."""
+    """Run the command line, which replaces the signal handlers and restores them at its end."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     from reviewstream.cli import main as command_line  # noqa: PLC0415 - it takes a moment
@@ -15,7 +15,7 @@ def main() -> None:
 
 
 def _leave(number: int, _: FrameType | None) -> None:
-    """Exit at once: no verb runs yet, or none any more."""
+    """Exit at once: no command is running yet, or the last one has ended."""
     name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
     os.write(2, f"reviewstream: stopped by {name}\n".encode())
     os._exit(128 + number)

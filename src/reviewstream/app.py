@@ -53,7 +53,7 @@ from reviewstream.settings import (
 )
 
 if TYPE_CHECKING:
-    # Whoever is given one may name its type.
+    # Exported, so that callers can annotate the returned objects.
     from reviewstream.adapters.review_log import ReviewLog as ReviewLog  # noqa: PLC0414 - exported
     from reviewstream.adapters.tcp_server import ReviewServer as ReviewServer  # noqa: PLC0414
     from reviewstream.adapters.tcp_server import ServerAddress as ServerAddress  # noqa: PLC0414
@@ -70,12 +70,12 @@ VENDORS = (
 )  # adapters that a Spark task may need
 PANDAS: Final = "pandas"  # Arrow imports it with the first array: a second for each new worker
 
-# By address, model and first options: what an endpoint takes is learned once in a process.
+# By address, model and first options: options are negotiated with an endpoint once per process.
 _negotiations: dict[tuple[str, str, str], Negotiation] = {}
 
 
 def preload() -> None:
-    """Import every vendor that a Spark task may need and that is installed."""
+    """Import every installed vendor package that a Spark task may need."""
     for name in (*(f"reviewstream.adapters.{vendor}" for vendor in VENDORS), PANDAS):
         with suppress(ImportError):
             import_module(name)
@@ -102,10 +102,10 @@ def review_server(
     token: SecretStr | None,
     **options: Any,  # noqa: ANN401 - the fields of `ServeOptions`, which checks them
 ) -> Callable[["ReviewLog"], "ReviewServer"]:
-    """Return what makes the review server of a log; wrong options are refused before there is one.
+    """Return a factory of the log's review server; options are validated before it is called.
 
     Raises:
-        ConfigError: Says which option to correct.
+        ConfigError: An option is wrong; the message says how to correct it.
     """
     from reviewstream.adapters.access import ServerAuth
     from reviewstream.adapters.tcp_server import ReviewServer, ServeOptions
@@ -122,7 +122,7 @@ def serving(file: Path) -> AbstractContextManager["ServerAddress"]:
 
 
 def open_reader(settings: SourceSettings, *, timeout: float) -> LineReader:
-    """Return a reader of the review server; it connects when it is first asked."""
+    """Return a reader of the review server; it connects on first use."""
     from reviewstream.adapters.access import ClientAuth
     from reviewstream.adapters.tcp_client import ReviewClient
 
@@ -134,13 +134,14 @@ def open_reader(settings: SourceSettings, *, timeout: float) -> LineReader:
 async def open_labeller(
     settings: OpenAISettings, ledger: LedgerSettings, limits: LimitsSettings, *, run: str = ""
 ) -> AsyncIterator[Labeller]:
-    """Return a labeller on the running event loop; its connections end with the context.
+    """Open a labeller on the running event loop; its connections are closed with the context.
 
     Args:
-        settings: Of the model.
-        ledger: Where the labels are.
-        limits: Of everyone who asks, with the ledger or without it.
-        run: Of all who end together when a budget or a quota is spent; empty: this one ends alone.
+        settings: Settings of the model.
+        ledger: Settings of the label ledger.
+        limits: Limits shared by all requests to the model, with or without a ledger.
+        run: Name of the run: labellers of one run end together when a budget or a quota is spent.
+            Empty: this labeller ends alone.
     """
     from reviewstream.adapters.clock import SystemClock
     from reviewstream.adapters.openai import OpenAIChat, timeout_of
@@ -171,10 +172,10 @@ async def open_labeller(
 
 @asynccontextmanager
 async def open_model(settings: OpenAISettings) -> AsyncIterator[ChatModel]:
-    """Return the model alone, on the running event loop; nothing is limited or remembered.
+    """Open the model alone on the running event loop, without limits or a ledger.
 
     Raises:
-        ConfigError: There is no key, or the address or the certificates cannot be used.
+        ConfigError: The key is missing, or the address or the certificates cannot be used.
     """
     from reviewstream.adapters.openai import OpenAIChat
 
@@ -193,7 +194,7 @@ def system_clock() -> Clock:
 
 
 def open_price_list() -> PriceList | None:
-    """Return the installed price list, or None if there is none."""
+    """Return the installed price list, or None if no list is installed."""
     from reviewstream.adapters.prices import open_price_list
 
     return open_price_list()
@@ -214,7 +215,7 @@ def priced(settings: OpenAISettings) -> OpenAISettings:
 
 
 def negotiation_of(policy: LabelPolicy) -> Negotiation:
-    """Return what this process has learned of an endpoint and model."""
+    """Return this process's negotiation state of an endpoint and model."""
     key = policy.endpoint, policy.model, repr((policy.options, sorted(policy.auto)))
     return _negotiations.setdefault(key, Negotiation(policy.options, policy.auto))
 
@@ -222,7 +223,7 @@ def negotiation_of(policy: LabelPolicy) -> Negotiation:
 def absolute(
     ledger: LedgerSettings, limits: LimitsSettings
 ) -> tuple[LedgerSettings, LimitsSettings]:
-    """Return settings that mean the same ledger and limits in every process of this machine."""
+    """Return settings that name the same ledger and limits in every process of this machine."""
     if ledger.file is None:
         from reviewstream.adapters.ledger_sqlite import default_file
 
@@ -244,15 +245,15 @@ def _absolute(file: str) -> str:
 
 
 def open_ledger(settings: LedgerSettings) -> LabelLedger:
-    """Return the ledger, or one that remembers nothing if it is switched off."""
+    """Return the ledger, or an empty one that stores nothing if the ledger is disabled."""
     return open_archive(settings) if settings.enabled else NoLedger()
 
 
 def open_archive(settings: LedgerSettings) -> LedgerArchive:
-    """Return the ledger, to be looked through.
+    """Return the ledger, for reading all of its entries.
 
     Raises:
-        ConfigError: It is switched off.
+        ConfigError: The ledger is disabled.
     """
     if not settings.enabled:
         raise ConfigError(
@@ -271,10 +272,10 @@ def open_archive(settings: LedgerSettings) -> LedgerArchive:
 
 
 def eviction(settings: LedgerSettings) -> str:
-    """Return the complaint if the Redis of ledger and limits may drop them; empty: it does not.
+    """Return a warning if the Redis of ledger and limits may evict keys; empty: it does not.
 
     Raises:
-        ReviewStreamError: Redis is away, or refuses us.
+        ReviewStreamError: Redis is unavailable, or refuses the request.
     """
     if settings.url is None:
         return ""
@@ -286,7 +287,7 @@ def eviction(settings: LedgerSettings) -> str:
 
 
 def open_limits(limits: LimitsSettings, ledger: LedgerSettings) -> LimitStore:
-    """Return what is shared by everyone who asks a model, or pays from the same account."""
+    """Return the store of the rate limits of each model and the budget of each account."""
     if ledger.url is not None:
         from reviewstream.adapters.limits_redis import RedisLimits
 
@@ -298,21 +299,21 @@ def open_limits(limits: LimitsSettings, ledger: LedgerSettings) -> LimitStore:
 
 
 def open_record_sink(settings: KafkaSettings) -> RecordSink:
-    """Return a sink with a producer of its own."""
+    """Return a sink with a separate producer."""
     from reviewstream.adapters.kafka import KafkaRecordSink
 
     return KafkaRecordSink(settings)
 
 
 def open_transactional_sink(settings: KafkaSettings, name: str) -> TransactionalSink:
-    """Return a sink with a producer of its own, of which one of each name can write."""
+    """Return a sink with a separate producer; only one sink per name can be active."""
     from reviewstream.adapters.kafka_transactions import KafkaTransactionalSink
 
     return KafkaTransactionalSink(settings, name)
 
 
 def find_marker(settings: KafkaSettings, name: str) -> Marker | None:
-    """Return the newest marker of a name, or None, without shutting anyone out."""
+    """Return the newest marker of a name, or None, without fencing other sinks."""
     from reviewstream.adapters.kafka_transactions import find_marker
 
     return find_marker(settings, name)
@@ -320,9 +321,9 @@ def find_marker(settings: KafkaSettings, name: str) -> Marker | None:
 
 @contextmanager
 def open_only_sink(settings: KafkaSettings, name: str) -> Iterator[RecordSink]:
-    """Return a sink that shuts out every earlier one of the name.
+    """Open a sink that fences all earlier sinks of the name.
 
-    With `at_least_once` there are no transactions, and nobody is shut out.
+    With `at_least_once` there are no transactions, and no sink is fenced.
     """
     from reviewstream.core.delivery.fencing import FencedSink
 
@@ -341,21 +342,21 @@ def open_registry(settings: RegistrySettings) -> SchemaRegistry:
 
 
 def open_log(settings: KafkaSettings) -> RecordLog:
-    """Return the topics, to create them and to read them back."""
+    """Return the topics, to create them and to read their records."""
     from reviewstream.adapters.kafka import KafkaLog
 
     return KafkaLog(settings)
 
 
 def open_versions() -> NewestVersions:
-    """Return a list of the newest versions that ends with this process."""
+    """Return a temporary store of the newest versions; it ends with this process."""
     from reviewstream.adapters.versions_sqlite import SqliteVersions
 
     return SqliteVersions()
 
 
 def open_sorter(width: int) -> Sorter:
-    """Return a sorter of rows of so many values that ends with this process."""
+    """Return a temporary sorter of rows of `width` values; it ends with this process."""
     from reviewstream.adapters.sorter_sqlite import SqliteSorter
 
     return SqliteSorter(width)
@@ -392,7 +393,7 @@ def open_index(settings: Settings) -> SearchIndex:
 
 
 def prepare(settings: Settings) -> tuple[str, ...]:
-    """Create what is missing before the first review flows; see `pipeline.setup`."""
+    """Create the missing topics, schemas, index and connector; see `core.index.setup`."""
     from reviewstream.core.index.setup import Services, set_up
 
     services = Services(

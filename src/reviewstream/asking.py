@@ -1,6 +1,6 @@
-"""The servers that are being asked at this moment.
+"""A register of the calls to servers that are open now.
 
-Adapters say so around each call. The command line reads it, to tell a person what takes so long.
+Adapters register each call. The command line reads the register, to show a user what it waits for.
 """
 
 from collections.abc import Callable
@@ -16,12 +16,12 @@ _ended: "dict[str, Call]" = {}  # the last one of each kind
 
 
 class Call:
-    """One call to a server, or another wait, open until the block ends.
+    """One call to a server, or another wait, registered until the block ends.
 
     A class, not a generator: it is entered for every record.
 
     Attributes:
-        what: For a person; calls that follow one another and say the same are a series.
+        what: Text for a user; consecutive calls with the same text are a series.
         began: When the call began, by the monotonic clock.
         ended: When it ended; 0 before that.
         since: When the first call of its series began.
@@ -53,7 +53,7 @@ class Call:
             on_end(self.what)
 
     def show(self, begin: Callable[[str, float], object], end: Callable[[str], object]) -> None:
-        """Tell `begin` what is done, and since when, if the call is open; `end` is told later."""
+        """Call `begin` with the text and the start if the call is open, and later call `end`."""
         with _lock:
             if id(self) in _open and self._on_end is None:
                 begin(self.what, self.since)
@@ -61,11 +61,11 @@ class Call:
 
 
 def asking(who: str, *, is_series: bool = True) -> Call:
-    """Return a context manager: the server is being asked while its block runs.
+    """Return a context manager that registers a call to a server while its block runs.
 
     Args:
         who: The server, with its address and without secrets.
-        is_series: Calls that follow one another at once count as one wait.
+        is_series: Consecutive calls count as one wait.
     """
     return Call(f"asking {who}", is_series=is_series)
 

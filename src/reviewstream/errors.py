@@ -1,11 +1,11 @@
-"""Errors, split by the one question a caller asks: is it worth trying again?"""
+"""Errors, classified by whether the same call may succeed later."""
 
 
 class ReviewStreamError(Exception):
-    """Base of every error this package raises.
+    """Base class of all errors that this package raises.
 
     Attributes:
-        billed: `ChatAnswer` whose tokens the endpoint reports to bill though it failed, or None.
+        billed: `ChatAnswer` with the tokens that the endpoint billed for a failed call, or None.
     """
 
     billed: object = None
@@ -15,7 +15,7 @@ class TransientError(ReviewStreamError):
     """The same call may succeed later.
 
     Attributes:
-        retry_after: Seconds the other side asked us to wait, or None if it did not say.
+        retry_after: Seconds the server asked us to wait, or None if it did not say.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
@@ -24,10 +24,10 @@ class TransientError(ReviewStreamError):
 
 
 class RateLimitError(TransientError):
-    """The other side takes requests, but not this many.
+    """The server accepts requests, but at a lower rate.
 
     Attributes:
-        requests_per_minute: What it says that it allows, or None if it does not say.
+        requests_per_minute: The limit that the server reports, or None if it reports none.
         tokens_per_minute: The same for tokens.
     """
 
@@ -45,7 +45,7 @@ class RateLimitError(TransientError):
 
 
 class CapacityError(TransientError):
-    """The endpoint has no capacity for the service tier just now; its rate limits are not met."""
+    """The endpoint has no capacity for the service tier now; the rate limits are not exceeded."""
 
 
 class UnknownOutcomeError(TransientError):
@@ -57,10 +57,10 @@ class PermanentError(ReviewStreamError):
 
 
 class BadAnswerError(PermanentError):
-    """The model's answer was unusable, and the endpoint sent something else in its place.
+    """The model's answer was unusable, and the endpoint returned something else in its place.
 
     Attributes:
-        may_be_billed: The endpoint does not report an error: it may bill the request.
+        may_be_billed: The endpoint reported no error, so it may bill the request.
     """
 
     def __init__(self, message: str, *, may_be_billed: bool = False) -> None:
@@ -69,12 +69,13 @@ class BadAnswerError(PermanentError):
 
 
 class RefusedError(PermanentError):
-    """The endpoint refused one request; whether its text or the settings are at fault is open.
+    """The endpoint refused one request, because of its text or because of the settings.
 
     Attributes:
-        blame: Whose fault it is as far as the endpoint says: a value of `core.blame.Blame`.
+        blame: The cause, as far as the endpoint names it: a value of
+            `core.labelling.endpoint.blame.Blame`.
         status: HTTP status.
-        field: Field of the request that the endpoint names; empty: none.
+        field: Field of the request that the endpoint names; empty if it names none.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class RefusedError(PermanentError):
 
 
 class FatalError(PermanentError):
-    """No call of this kind will succeed until a person acts: credentials, quota, money."""
+    """No call of this kind succeeds until a user changes credentials, quota or budget."""
 
 
 class BudgetExceededError(FatalError):
@@ -95,15 +96,15 @@ class BudgetExceededError(FatalError):
 
 
 class ConfigError(PermanentError):
-    """A setting is missing or malformed; the message names it and the places looked in."""
+    """A setting is missing or malformed; the message names it and the places searched."""
 
 
 class SourceReplacedError(PermanentError):
-    """The file behind the TCP server is not the one that the checkpoint began with."""
+    """The TCP server serves another file than the one that the checkpoint began with."""
 
 
 class ProtocolError(PermanentError):
-    """The other side of a connection does not speak our protocol."""
+    """The peer of a connection does not speak our protocol."""
 
 
 class IncompatibleSchemaError(PermanentError):

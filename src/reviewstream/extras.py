@@ -1,4 +1,4 @@
-"""Extras: which package comes with which, and the command that installs one here."""
+"""Extras: the packages that each one installs, and the command that installs one."""
 
 import json
 import shlex
@@ -27,10 +27,10 @@ NAME: Final = "reviewstream"
 
 
 def install_command(extra: str) -> str:
-    """Return the command that installs an extra from where this package was installed.
+    """Return the command that installs an extra from the origin of this installation.
 
-    A folder, a file or a repository is written down beside an installed package (PEP 610); without
-    it the package came from an index.
+    PEP 610 records a folder, a file or a repository next to an installed package; without that
+    record the package came from an index.
     """
     try:
         text = distribution(NAME).read_text("direct_url.json")
@@ -52,7 +52,7 @@ def _requirement(origin: dict[str, dict[str, object]], extra: str) -> str:
 
 
 def missing(error: ModuleNotFoundError) -> str:
-    """Return one sentence about a package that an extra brings; empty if it is another one."""
+    """Return one sentence that names the extra of a missing package; empty: it is in no extra."""
     name = error.name or ""
     extra = EXTRAS.get(name.partition(".")[0])
     return f"{name} is not installed: {install_command(extra)}" if extra else ""
@@ -60,7 +60,7 @@ def missing(error: ModuleNotFoundError) -> str:
 
 @contextmanager
 def named_extras() -> Iterator[None]:
-    """Have an import that fails for want of an extra say which, and how to install it."""
+    """Raise a failed import of an extra's package again with the command that installs it."""
     try:
         yield
     except ModuleNotFoundError as err:

@@ -1,9 +1,9 @@
 """Settings: frozen values, built once at the edge and passed down.
 
-Order of precedence: argument, environment, env file, `reviewstream.toml`, default. The names in
-the environment are `REVIEWSTREAM_<SECTION>__<NAME>`; `OPENAI_API_KEY`, `OPENAI_BASE_URL` and
-`REVIEWSTREAM_LEDGER_URL` are read too. Any of these that holds a secret may have `_FILE` at its
-end: then it names a file that holds it.
+Order of precedence: argument, environment, env file, `reviewstream.toml`, default. Environment
+variables are named `REVIEWSTREAM_<SECTION>__<NAME>`; `OPENAI_API_KEY`, `OPENAI_BASE_URL` and
+`REVIEWSTREAM_LEDGER_URL` are also read. A variable for a secret may end in `_FILE`: it then names
+a file that contains the secret.
 """
 
 import json
@@ -34,9 +34,9 @@ from pydantic_settings import (
 from reviewstream.errors import ConfigError
 
 SETTINGS_FILE = "reviewstream.toml"
-IDENTITY: Final = "reviewstream.json"  # in a checkpoint's folder: whose it is, and who pays
+IDENTITY: Final = "reviewstream.json"  # in a checkpoint's folder: its query, stream and account
 Delivery: TypeAlias = Literal["exactly_once", "at_least_once"]
-SECRET_WORDS: Final = (  # in the names of settings whose values nobody may see
+SECRET_WORDS: Final = (  # parts of the names of settings with secret values
     "password",
     "secret",
     "passphrase",
@@ -46,12 +46,12 @@ SECRET_WORDS: Final = (  # in the names of settings whose values nobody may see
     "key.pem",
     "keystore.key",
 )
-SHORT_NAMES: Final = (  # variables that are read too, in lower case as pydantic has them
+SHORT_NAMES: Final = (  # additional variables, in lower case, as in pydantic
     ("openai_api_key", "openai", "api_key"),
     ("openai_base_url", "openai", "base_url"),
     ("reviewstream_ledger_url", "ledger", "url"),
 )
-_LOGINS: Final = (  # settings of a section that take what a URL must not have
+_LOGINS: Final = (  # settings for credentials, which a URL must not contain
     "username",
     "password",
     "token",
@@ -60,7 +60,7 @@ _LOGINS: Final = (  # settings of a section that take what a URL must not have
     "oauth_client_secret",
 )
 _ZONE: Final = re.compile(r"%25[^]]*]")  # browsers refuse it in an IPv6 address, clients do not
-_OWNED: Final = frozenset(  # fields of a request that `openai.*` or the program itself makes
+_OWNED: Final = frozenset(  # request fields set by `openai.*` or by the program
     {"model", "messages", "response_format", "stream", "stream_options", "n", "max_tokens"}
     | {"max_completion_tokens", "temperature", "reasoning_effort", "service_tier"}
 )
@@ -69,7 +69,7 @@ _FRAMING: Final = frozenset({"content-length", "transfer-encoding", "host", "con
 _SENDABLE: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _COMPLETIONS: Final = "/chat/completions"
 _WEB: Final = re.compile(r"https?://[^/?#]", re.IGNORECASE)
-_NUMBER: Final = re.compile(r"(?<=\.)\d+")  # nor a name that ends in a number
+_NUMBER: Final = re.compile(r"(?<=\.)\d+")  # browsers also refuse a name that ends in a number
 _LOCAL: Final = re.compile(r"file:(///|/(?!/))(?P<path>.*)")  # its path is not percent-encoded
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")  # `dbfs:/x` is one, too
 _OURS: Final = "reviewstream_"  # at the beginning of our variables
@@ -77,22 +77,22 @@ _FILE: Final = "_file"  # at the end of a variable: it names a file that holds t
 
 
 def is_secret(name: str) -> bool:
-    """Say whether a setting of librdkafka, Connect or a connector holds a secret, by its name."""
+    """Say whether a setting of librdkafka, Connect or a connector is secret, by its name."""
     dotted = re.sub("[-_]", ".", name.lower())
-    # Only at its end: `sasl.oauthbearer.token.endpoint.url` says where tokens are, and is none.
+    # Only at the end: `sasl.oauthbearer.token.endpoint.url` is an address, not a secret.
     return dotted.endswith("token") or any(word in dotted for word in SECRET_WORDS)
 
 
 def _is_readable(url: str) -> bool:
     try:
         Url(_NUMBER.sub("n", _ZONE.sub("]", url)))
-    except ValueError:  # a port that is no number, half an IPv6 address, a host that none can have
+    except ValueError:  # not a port number, half an IPv6 address, an invalid host
         return False
     return url.isprintable()
 
 
 def _each(urls: str) -> list[str]:
-    """Return the URLs of a list; a comma may be part of a path, too."""
+    """Return the URLs of a list; a path may contain a comma, too."""
     parts = urls.split(",")
     return parts if all("://" in part for part in parts) else [urls]
 
@@ -103,7 +103,7 @@ def _named(name: str) -> str:
     return name
 
 
-# Bounds beyond which a number is a slip, and which clocks, clients and SQLite can still hold.
+# Bounds that catch typing errors, and that clocks, clients and SQLite can represent.
 Name: TypeAlias = Annotated[str, AfterValidator(_named)]
 Count: TypeAlias = Annotated[int, Field(ge=1, le=10**9)]
 Bytes: TypeAlias = Annotated[int, Field(ge=1, le=1 << 50)]
@@ -114,7 +114,7 @@ PerMinute: TypeAlias = Annotated[float, Field(ge=0.001, le=10**12)]
 
 
 def secret_value(secret: SecretStr | None) -> str | None:
-    """Return a secret as it is sent."""
+    """Return the text of a secret, or None."""
     return None if secret is None else secret.get_secret_value()
 
 
@@ -122,15 +122,15 @@ class _Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
     )
-    takes_urls: ClassVar[bool] = False  # several, with commas between them
+    takes_urls: ClassVar[bool] = False  # several, separated by commas
 
     @field_validator("url", "base_url", "oauth_token_url", check_fields=False)
     @classmethod
     def _can_be_shown(cls, url: object) -> object:
-        """Refuse a URL that may have a password in it, but for one that is a secret as a whole.
+        """Refuse a URL that may contain a password, unless the whole URL is a secret.
 
-        Wherever an `@` is, some client would take what is before it for a password, and it is in
-        messages.
+        Some clients read the text before an `@`, anywhere in the URL, as a password, and messages
+        show the URL.
         """
         if isinstance(url, str) and "@" in url:
             own = ", ".join(name for name in _LOGINS if name in cls.model_fields)
@@ -198,7 +198,8 @@ class OpenAISettings(_Section):
             `auto`: the strictest that the endpoint takes.
         extra_body: Any other fields of the request, verbatim.
         extra_headers: Any other headers, verbatim; never shown.
-        prompt_version: Of `core.prompts`; version 2 takes fewer tokens and asks for no confidence.
+        prompt_version: Of `core.labelling.prompts`; version 2 takes fewer tokens and asks for no
+            confidence.
         max_output_tokens_per_label: Of an answer, for each review. Unless set, a model that reasons
             gets room for its hidden tokens beside it.
         pack: Reviews in one request, at most.
@@ -253,7 +254,7 @@ class OpenAISettings(_Section):
     @field_validator("extra_body")
     @classmethod
     def _adds_fields(cls, body: dict[str, Any]) -> dict[str, Any]:
-        """Refuse fields that other settings make, and values that JSON does not have."""
+        """Refuse fields that other settings control, and values that JSON cannot represent."""
         if owned := sorted(body.keys() & _OWNED):
             raise ValueError(
                 f"{owned[0]} has a setting of its own, or is not for users: leave it out"
@@ -299,13 +300,13 @@ class LedgerSettings(_Section):
 
 
 class LimitsSettings(_Section):
-    """What the model may be asked and cost.
+    """Rate limits and budget of the model.
 
     Attributes:
-        file: SQLite file of what all processes of a machine share of it. By default beside the
-            ledger's, as `<ledger.file>-limits`; where `ledger.url` is set, all is in Redis.
-        requests_per_minute: Of all who ask the same model; the endpoint's own limit, if it tells
-            one, holds too.
+        file: SQLite file of the limits that all processes of a machine share. By default beside the
+            ledger's, as `<ledger.file>-limits`; where `ledger.url` is set, the limits are in Redis.
+        requests_per_minute: Shared by all clients of the same model; the endpoint's own limit, if
+            it reports one, applies too.
         tokens_per_minute: Likewise.
         budget_usd: US dollars that the account may spend in all; None: as much as it takes.
         account: Account that pays; each has its own budget. By default, for a query, the path of
@@ -320,7 +321,7 @@ class LimitsSettings(_Section):
 
 
 class KafkaSettings(_Section):
-    """Kafka and the topics.
+    """Connection to Kafka, and the topics.
 
     Attributes:
         security_protocol: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.
@@ -337,7 +338,7 @@ class KafkaSettings(_Section):
             of its checkpoint.
         delivery_timeout: Seconds until an unacknowledged record is an error.
         client: Any other librdkafka setting, verbatim.
-        client_secrets: The same for what nobody may see, such as `ssl.key.password`.
+        client_secrets: The same for secret values, such as `ssl.key.password`.
     """
 
     bootstrap_servers: Name = "127.0.0.1:9092"
@@ -408,7 +409,7 @@ class ConnectSettings(_Section):
     name: Name = "reviews-elasticsearch"
     connector_class: Name = "io.confluent.connect.elasticsearch.ElasticsearchSinkConnector"
     value_converter: Name = "io.confluent.connect.avro.AvroConverter"
-    # Both may hold secrets, and are sent as they are: a representation leaves them out.
+    # Both may hold secrets, and are sent unchanged, so `repr` omits them.
     value_converter_config: dict[str, str] = Field(default_factory=dict, repr=False)
     connector: dict[str, str] = Field(default_factory=dict, repr=False)
 
@@ -441,13 +442,13 @@ class SparkSettings(_Section):
 
 
 def accounted(settings: "Settings") -> "Settings":
-    """Return settings whose budget is that of the checkpoint, unless it is another account's.
+    """Return settings with the checkpoint's account, unless `limits.account` is set.
 
-    So a query that is started again, for whatever reason, has the same budget and no new one: the
-    account is written down beside the checkpoint, and follows it when it is moved.
+    So a restarted query continues with the same budget: the account is recorded beside the
+    checkpoint, and moves with it.
 
     Raises:
-        ConfigError: What is beside the checkpoint cannot be read.
+        ConfigError: The record beside the checkpoint cannot be read.
     """
     if settings.limits.account is not None:
         return settings
@@ -457,7 +458,7 @@ def accounted(settings: "Settings") -> "Settings":
 
 
 def account_of(checkpoint: str) -> str:
-    """Return the account that a checkpoint began with, or will begin with."""
+    """Return the recorded account of a checkpoint, or the default one of a new checkpoint."""
     folder = local_folder(checkpoint)
     if folder is None:
         return checkpoint
@@ -465,13 +466,13 @@ def account_of(checkpoint: str) -> str:
     if account := kept.get("account"):
         return str(account)
     stream = str(kept.get("stream") or "")
-    # From before accounts were kept: unless it was given a name, both were called by the path.
+    # Before accounts were recorded, the path named both, unless the stream was given a name.
     is_path = Path(stream).is_absolute() or _URL.match(stream)
     return stream if is_path else str(folder)
 
 
 def _kept_beside(folder: Path) -> dict[str, Any]:
-    """Return what is written down of a checkpoint; see `pipeline.identity`."""
+    """Return the metadata recorded beside a checkpoint; see `core.delivery.checkpoint_metadata`."""
     file = folder / IDENTITY
     try:
         kept = json.loads(file.read_bytes())
@@ -487,25 +488,25 @@ def _kept_beside(folder: Path) -> dict[str, Any]:
 
 
 def absolute(checkpoint: str) -> str:
-    """Return the one name of a checkpoint, however it is spelled and from whatever folder."""
+    """Return the canonical name of a checkpoint, independent of spelling and current folder."""
     folder = local_folder(checkpoint)
     return checkpoint if folder is None else str(folder)
 
 
 def local_folder(checkpoint: str) -> Path | None:
-    """Return the folder of a path or URL without links, if it is in this machine's file system.
+    """Return the folder of a path or URL without links, or None if it is not on this machine.
 
-    As in Hadoop, ".." takes away what stands before it, though that is a link.
+    As in Hadoop, ".." removes the preceding part, even if that is a link.
     """
     local = _LOCAL.fullmatch(checkpoint)
     if local is None and _URL.match(checkpoint):
         return None
     path = Path("/", local["path"]) if local else Path(checkpoint)
-    return Path(normpath(Path(path).absolute())).resolve()  # `Path` leaves ".." for links
+    return Path(normpath(Path(path).absolute())).resolve()  # `Path` keeps "..", because of links
 
 
 class Settings(BaseSettings):
-    """Everything the pipeline can be told."""
+    """All settings of the pipeline."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -535,7 +536,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - their signature
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put the sources in order."""
+        """Return the sources in the order of precedence."""
         environ = _read_files(settings_cls, getattr(env_settings, "env_vars", {}))
         env_file = _read_files(settings_cls, getattr(dotenv_settings, "env_vars", {}))
         return (
@@ -549,14 +550,14 @@ class Settings(BaseSettings):
 
 
 class _Variables(EnvSettingsSource):
-    """Our names in a mapping; an env file may hold other programs' names too."""
+    """The variables of a mapping that name our settings; others are ignored, as in an env file."""
 
     def __init__(self, settings: type[BaseSettings], variables: Mapping[str, str | None]) -> None:
         super().__init__(settings)
         self.env_vars = variables
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:  # noqa: ANN401 - its signature
-        """Read a table, or a whole section, in JSON."""
+        """Parse a table, or a whole section, from JSON."""
         try:
             return super().decode_complex_value(field_name, field, value)
         except (ValueError, RecursionError) as err:
@@ -571,7 +572,7 @@ class _Variables(EnvSettingsSource):
 
 
 class _ShortNames(_Variables):
-    """Names that every OpenAI client reads, and one of ours that is shorter than its section."""
+    """The variables that every OpenAI client reads, and the short name of `ledger.url`."""
 
     def __call__(self) -> dict[str, Any]:
         given: dict[str, Any] = {}
@@ -584,10 +585,10 @@ class _ShortNames(_Variables):
 def _read_files(
     settings: type[BaseSettings], variables: Mapping[str, str | None]
 ) -> dict[str, str | None]:
-    """Replace the names of files that hold a secret by the secret; who has both is told one thing.
+    """Replace each `_FILE` variable by the secret in its file; the variable itself wins.
 
     Raises:
-        ConfigError: A file cannot be read, or holds nothing.
+        ConfigError: A file cannot be read, or is empty.
     """
     secrets = {*_secret_names(settings)}
     found = {name: value for name, value in variables.items() if not _names_file(name, secrets)}
@@ -601,11 +602,11 @@ def _names_file(variable: str, secrets: set[str]) -> bool:
 
 
 def _secret_names(settings: type[BaseSettings]) -> Iterator[str]:
-    """Give the variables that hold a secret, in lower case as pydantic has them."""
+    """Yield the variables of secrets, in lower case, as in pydantic."""
     yield from (variable for variable, _, _ in SHORT_NAMES)
     for section, field in settings.model_fields.items():
         model = field.annotation
-        assert isinstance(model, type)  # noqa: S101 - every field is a section
+        assert isinstance(model, type)  # noqa: S101 - all fields are sections
         assert issubclass(model, BaseModel)  # noqa: S101 - likewise
         for name, inner in model.model_fields.items():
             if SecretStr in {inner.annotation, *get_args(inner.annotation)}:

@@ -1,1 +1,1 @@
-"""One module per outside system: the only importers of their vendor."""
+"""Adapters: one module per outside system, the only one that imports its vendor's package."""

@@ -1,4 +1,4 @@
-"""Who may talk to a review server: loopback addresses, TLS, and a token."""
+"""Access control of a review server: loopback addresses, TLS, and a token."""
 
 import hmac
 import socket
@@ -14,18 +14,18 @@ from reviewstream.core.transport.hosts import is_loopback
 from reviewstream.errors import ConfigError
 from reviewstream.settings import secret_value
 
-MIN_TOKEN: Final = 16  # characters: what nobody guesses
+MIN_TOKEN: Final = 16  # characters: too long to guess
 MAX_TOKEN: Final = 1024  # characters: it must fit into a request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientAuth:
-    """How a client gets in.
+    """TLS and token of a client.
 
     Attributes:
-        tls: Speak TLS, and check the server's certificate.
-        ca_location: File of the certificates that are trusted; None: those of the system.
-        token: What the server asks for.
+        tls: Use TLS, and verify the server's certificate.
+        ca_location: File of the trusted certificates; None: those of the system.
+        token: Token that the server requires.
     """
 
     tls: bool = False
@@ -34,20 +34,20 @@ class ClientAuth:
 
     @property
     def secret_value(self) -> str | None:
-        """The token as it is sent."""
+        """The token as text."""
         return secret_value(self.token)
 
     def open(self, host: str, port: int, timeout: float) -> socket.socket:
-        """Connect.
+        """Connect to a server.
 
         Args:
-            host: Of the server; its certificate must be for this name.
-            port: Of the server.
+            host: Host of the server; its certificate must be for this name.
+            port: Port of the server.
             timeout: Seconds.
 
         Raises:
-            ConfigError: the server is not the one that we trust, or speaks no TLS.
-            OSError: it is away.
+            ConfigError: The server is not trusted, or does not speak TLS.
+            OSError: It is unavailable.
         """
         if self.token is not None and not self.tls and not is_loopback(host):
             raise ConfigError(
@@ -59,7 +59,7 @@ class ClientAuth:
             return connected
         try:
             return context.wrap_socket(connected, server_hostname=host)
-        except ssl.SSLEOFError:  # it hung up
+        except ssl.SSLEOFError:  # the server closed the connection
             raise
         except ssl.SSLCertVerificationError as err:
             raise untrusted(err, f"{host}:{port}", setting="source.ca_location") from err
@@ -72,12 +72,12 @@ class ClientAuth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerAuth:
-    """Whom a server lets in.
+    """TLS and token of a server.
 
     Attributes:
-        tls_cert: File of the certificate, and of those between it and the authority; None: no TLS.
+        tls_cert: File of the certificate and its intermediates; None: no TLS.
         tls_key: File of its key; None: it is in the same file.
-        token: What a client must know; None: nothing.
+        token: Token that clients must send; None: none is required.
     """
 
     tls_cert: Path | None = None
@@ -95,34 +95,34 @@ class ServerAuth:
 
     @property
     def is_locked(self) -> bool:
-        """Whether it may be seen from outside: nobody listens in, and nobody unknown gets in."""
+        """Whether it may accept other machines: connections are encrypted and need a token."""
         return self.tls_cert is not None and self.token is not None
 
     def authorize(self, token: str | None) -> bool:
-        """Compare a token; how long it takes does not tell how much of it was right."""
+        """Compare a token in constant time."""
         if self.token is None:
             return True
         return hmac.compare_digest((token or "").encode(), self.token.get_secret_value().encode())
 
     def context(self) -> ssl.SSLContext | None:
-        """Return what TLS is spoken with, if it is.
+        """Return the TLS context; None without TLS.
 
         Raises:
-            ConfigError: certificate and key cannot be used.
+            ConfigError: The certificate or the key cannot be used.
         """
         return server_context(self.tls_cert, self.tls_key) if self.tls_cert else None
 
 
 def server_context(cert: Path, key: Path | None) -> ssl.SSLContext:
-    """Return what shows a certificate.
+    """Return a TLS context with a certificate.
 
     Raises:
-        ConfigError: the files cannot be used.
+        ConfigError: The files cannot be used.
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)  # TLS 1.2 at least
     names = f"--tls-cert {cert}" + (f", --tls-key {key}" if key else "")
     try:
-        # Without a password of ours, OpenSSL would ask for one at the terminal.
+        # Without this callback OpenSSL would prompt for a password on the terminal.
         context.load_cert_chain(cert, key, password=lambda: "")
     except ssl.SSLError as err:
         raise ConfigError(

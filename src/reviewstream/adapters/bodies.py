@@ -1,7 +1,7 @@
-"""A ceiling on the body of an HTTP answer, packed and unpacked.
+"""A limit on the size of an HTTP response's body, compressed and decompressed.
 
-A response hook of httpx and httpx2 alike. The body is unpacked here, a piece at a time: the
-libraries unpack whatever arrives at once, and a few hundred kilobytes of gzip become a gigabyte.
+A response hook for both httpx and httpx2. The body is decompressed here in pieces, because the
+libraries decompress all received bytes at once: a few hundred kB of gzip can become a gigabyte.
 """
 
 import zlib
@@ -9,26 +9,26 @@ from collections.abc import AsyncIterator
 from importlib import import_module
 from typing import Any, Final
 
-MAX_BODY: Final = 4 << 20  # bytes of an answer, unpacked; a long one has some ten thousand
+MAX_BODY: Final = 4 << 20  # bytes of a decompressed answer; a long one has about ten thousand
 _TOO_LARGE: Final = f"the body is larger than {MAX_BODY:,} bytes"
-_GZIP: Final = 32 + zlib.MAX_WBITS  # zlib finds out by itself whether it is gzip or deflate
+_GZIP: Final = 32 + zlib.MAX_WBITS  # zlib detects gzip or deflate
 
 
 class UnreadBodyError(Exception):
-    """A body is larger than `MAX_BODY`, packed in a way that was not asked for, or damaged."""
+    """A body is larger than `MAX_BODY`, has an encoding that was not requested, or is damaged."""
 
 
 async def bound_body(response: Any) -> None:  # noqa: ANN401 - of httpx or httpx2
-    """Let the body of a response raise where it becomes too large, or is packed in another way."""
+    """Make a response's body raise if it is too large, or has another encoding."""
     packing = response.headers.pop("content-encoding", "identity").lower()
     library = import_module(type(response).__module__.partition(".")[0])
     response.stream = _bounded(library.AsyncByteStream)(response.stream, packing)
 
 
 def _bounded(base: type[Any]) -> type[Any]:
-    """Return the class of bounded streams; httpx looks whether a stream is one of its own."""
+    """Return the class of bounded streams, as a subclass: httpx checks the type of a stream."""
 
-    class Bounded(base):  # type: ignore[misc] # known when the library is
+    class Bounded(base):  # type: ignore[misc] # known only at run time
         def __init__(self, stream: Any, packing: str) -> None:  # noqa: ANN401 - see above
             self._stream = stream
             self._packing = packing
@@ -48,10 +48,10 @@ def _bounded(base: type[Any]) -> type[Any]:
 
 
 async def unpacked(parts: AsyncIterator[bytes], packing: str) -> AsyncIterator[bytes]:
-    """Unpack a body, no more than a little over `MAX_BODY` of it.
+    """Decompress a body, up to slightly more than `MAX_BODY`.
 
     Raises:
-        UnreadBodyError: There is more; or it is packed in another way, or damaged.
+        UnreadBodyError: It is larger, has another encoding, or is damaged.
     """
     if packing in {"identity", ""}:
         async for part in parts:

@@ -1,4 +1,4 @@
-"""The bytes of one client, plain or by TLS, with back-pressure: nothing is kept for a slow one."""
+"""The bytes of one client, plain or by TLS, with back-pressure: output is not buffered."""
 
 import asyncio
 import socket
@@ -9,7 +9,7 @@ from typing import Final, Protocol, TypeVar
 
 RECEIVED: Final = 16 << 10  # bytes taken from a socket at once
 ENCRYPTED: Final = 16 << 10  # bytes encrypted at once: a record of TLS
-HANDSHAKE: Final = 0x16  # the first byte of everyone who begins to speak TLS
+HANDSHAKE: Final = 0x16  # the first byte of a TLS connection
 
 T = TypeVar("T")
 
@@ -19,34 +19,34 @@ class NotTls(ConnectionError):
 
 
 class Channel(Protocol):
-    """A client."""
+    """A bidirectional byte channel to one client."""
 
     async def receive(self) -> bytes:
-        """Return what comes next; nothing when the client has said all."""
+        """Return the next bytes; empty at the end of the client's data."""
         ...
 
     async def send(self, data: bytes | memoryview) -> None:
-        """Wait until the socket has taken everything."""
+        """Wait until the socket has accepted all bytes."""
         ...
 
 
 class PlainChannel:
-    """Bytes as they are."""
+    """An unencrypted channel."""
 
     def __init__(self, client: socket.socket) -> None:
         self._client = client
 
     async def receive(self) -> bytes:
-        """Return what comes next; nothing when the client has said all."""
+        """Return the next bytes; empty at the end of the client's data."""
         return await asyncio.get_running_loop().sock_recv(self._client, RECEIVED)
 
     async def send(self, data: bytes | memoryview) -> None:
-        """Wait until the socket has taken everything."""
+        """Wait until the socket has accepted all bytes."""
         await asyncio.get_running_loop().sock_sendall(self._client, data)
 
 
 class TlsChannel:
-    """Bytes inside TLS: a machine without a socket, between two buffers in memory."""
+    """A TLS channel: OpenSSL's state machine between two memory buffers, without a socket."""
 
     def __init__(self, client: socket.socket, context: ssl.SSLContext) -> None:
         self._wire = PlainChannel(client)
@@ -56,11 +56,11 @@ class TlsChannel:
         self._first: int | None = None
 
     async def handshake(self) -> None:
-        """Agree on keys.
+        """Do the TLS handshake.
 
         Raises:
-            NotTls: the client began with something else.
-            ConnectionError: the client does not trust us, or is gone.
+            NotTls: The client's first byte is not TLS.
+            ConnectionError: The client does not trust the certificate, or has disconnected.
         """
         try:
             await self._step(self._tls.do_handshake)
@@ -70,17 +70,17 @@ class TlsChannel:
             raise
 
     async def receive(self) -> bytes:
-        """Return what comes next; nothing when the client has said all."""
+        """Return the next bytes; empty at the end of the client's data."""
         return await self._step(lambda: self._tls.read(RECEIVED))
 
     async def send(self, data: bytes | memoryview) -> None:
-        """Wait until the socket has taken everything; little is encrypted before it is taken."""
+        """Wait until the socket has accepted all bytes; encrypts them in small pieces."""
         view = memoryview(data)
         for begin in range(0, len(view), ENCRYPTED):
             await self._step(partial(self._tls.write, view[begin : begin + ENCRYPTED]))
 
     async def _step(self, step: Callable[[], T]) -> T:
-        """Do it as soon as the bytes that it needs are here, and send what it says."""
+        """Run a TLS step as soon as its input has arrived, and send its output."""
         while True:
             try:
                 done = step()
@@ -88,7 +88,7 @@ class TlsChannel:
                 await self._flush()
                 await self._fill()
             except ssl.SSLError as err:
-                await self._flush()  # the reason, in TLS's own words
+                await self._flush()  # the TLS alert with the reason
                 raise ConnectionAbortedError(f"TLS failed: {err.reason or err}") from err
             else:
                 await self._flush()

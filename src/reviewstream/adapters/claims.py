@@ -1,7 +1,7 @@
-"""Claims among the processes of one machine, that end with the process that holds them.
+"""Claims among the processes of one machine, which end with the process that holds them.
 
-Each key is one byte of an empty file, and a claim is the kernel's lock on that byte. A process that
-is killed, in whatever way, holds no locks: nothing has to be waited for, and nothing tidied up.
+Each key is one byte of an empty file, and a claim is the kernel's lock on that byte. A killed
+process holds no locks, so there is no timeout and no cleanup.
 """
 
 import fcntl
@@ -13,13 +13,13 @@ from typing import Final
 
 from reviewstream.core.labelling.ports import LedgerKey
 
-# `struct flock` of Linux: type, whence, start, length, process. Locks of this kind belong to an
-# open file, not to a process: two ledgers in one process keep each other out too.
+# `struct flock` of Linux: type, whence, start, length, process. These locks belong to an open file,
+# not to a process: two ledgers in one process exclude each other too.
 _FLOCK: Final = "hhqqi4x"
 
 
 class FileClaims:
-    """Claims of one ledger. `file` is made when it is first needed; nothing is written to it."""
+    """Claims of one ledger. `file` is created on first use, and stays empty."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -28,7 +28,7 @@ class FileClaims:
         self._owner = os.getpid()
 
     def take(self, key: LedgerKey) -> bool:
-        """Claim a key; False if it is claimed, be it by ourselves."""
+        """Claim a key; return False if it is claimed, also by this process."""
         if self._owner != os.getpid():  # a fork's claims are its parent's
             self.close()
         if key in self._held:
@@ -43,13 +43,13 @@ class FileClaims:
         return True
 
     def give_back(self, key: LedgerKey) -> None:
-        """End a claim; one that is not ours stays."""
+        """Release a claim, if this process holds it."""
         if self._owner == os.getpid() and self._descriptor is not None and key in self._held:
             self._held.remove(key)
             self._lock(self._descriptor, fcntl.F_UNLCK, key)
 
     def close(self) -> None:
-        """End every claim of this process."""
+        """Release all claims of this process."""
         if self._descriptor is not None:
             os.close(self._descriptor)
         self._descriptor = None
@@ -57,7 +57,7 @@ class FileClaims:
         self._owner = os.getpid()
 
     def _lock(self, descriptor: int, kind: int, key: LedgerKey) -> None:
-        if not hasattr(fcntl, "F_OFD_SETLK"):  # macOS: there the locks are a whole process's
+        if not hasattr(fcntl, "F_OFD_SETLK"):  # macOS: its locks belong to a process
             how = fcntl.LOCK_UN if kind == fcntl.F_UNLCK else fcntl.LOCK_EX | fcntl.LOCK_NB
             fcntl.lockf(descriptor, how, 1, _place(key))
             return
@@ -66,6 +66,6 @@ class FileClaims:
 
 
 def _place(key: LedgerKey) -> int:
-    """Return a key's byte, 0 to 2^62 - 1. Two keys that share one only wait for each other."""
+    """Return a key's byte, 0 to 2^62 - 1. Two keys with the same byte only wait for each other."""
     name = f"{key.prompt_version} {key.model}".encode(errors="surrogatepass") + key.text_sha256
     return int.from_bytes(blake2b(name, digest_size=8).digest()) >> 2

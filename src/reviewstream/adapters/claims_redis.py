@@ -1,4 +1,4 @@
-"""Claims among machines that share a Redis, which end soon after the process that holds them."""
+"""Claims among machines that share a Redis, which expire soon after their process has died."""
 
 from collections.abc import Collection
 from contextlib import suppress
@@ -8,13 +8,13 @@ from uuid import uuid4
 
 import redis
 
-CLAIM: Final = b"reviewstream:buying:"  # what the key of a claim begins with
-RENEWALS: Final = 3  # in the time of a lease
-PATIENCE: Final = 1.0  # seconds to wait at the end for a renewal that is under way
+CLAIM: Final = b"reviewstream:buying:"  # prefix of the keys of claims
+RENEWALS: Final = 3  # per lease
+PATIENCE: Final = 1.0  # seconds that `close` waits for a running renewal
 
-_FAILS: Final = (redis.RedisError, ValueError)  # the second where it is no Redis
+_FAILS: Final = (redis.RedisError, ValueError)  # ValueError: the server is not a Redis
 
-# A claim that has run out may be another's by now: only its holder's is removed, or renewed.
+# An expired claim may belong to another process: only its holder removes or renews a claim.
 _RELEASE: Final = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 """
@@ -24,13 +24,13 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[
 
 
 class RedisClaims:
-    """Claims of one ledger: keys that Redis itself removes after `lease`.
+    """Claims of one ledger: Redis keys that expire after `lease`.
 
-    A process that is killed gives nothing back. One that lives renews what it holds, in a thread:
-    a pack may be split and asked about for minutes, and may wait for its turn for longer.
+    A killed process releases nothing. A live one renews its claims in a thread, because a batch
+    may be split and retried for minutes, and may wait for its turn for longer.
 
     Args:
-        client: Whose errors are the caller's.
+        client: Client of Redis; its errors are raised unchanged.
         lease: Seconds.
     """
 
@@ -44,7 +44,7 @@ class RedisClaims:
         self._renewing: Thread | None = None
 
     def take(self, names: Collection[bytes]) -> set[bytes]:
-        """Claim what nobody has claimed, ourselves included, and return it."""
+        """Claim those names that no process has claimed, including this one, and return them."""
         with self._client.pipeline(transaction=False) as batch:
             for name in names:
                 batch.set(CLAIM + name, self._holder, nx=True, px=self._lease)
@@ -55,7 +55,7 @@ class RedisClaims:
         return taken
 
     def give_back(self, names: Collection[bytes]) -> None:
-        """End claims; where Redis is away, they run out by themselves."""
+        """Release claims; if Redis is unavailable, they expire."""
         with self._lock:
             self._held -= set(names)
         with suppress(*_FAILS), self._client.pipeline(transaction=False) as batch:
@@ -64,7 +64,7 @@ class RedisClaims:
             batch.execute()
 
     def close(self) -> None:
-        """Renew nothing any more; claims that were not given back run out."""
+        """Stop the renewal; claims that were not released expire."""
         self._ended.set()
         if self._renewing is not None:
             self._renewing.join(PATIENCE)

@@ -1,4 +1,4 @@
-"""`Clock` over the machine's own time and chance."""
+"""`Clock` over the machine's time and random numbers."""
 
 import asyncio
 import random
@@ -14,7 +14,7 @@ class SystemClock:
 
     def jitter(self) -> float:
         """See `Clock.jitter`."""
-        return random.random()  # noqa: S311 - spreads retries in time; nothing secret
+        return random.random()  # noqa: S311 - spreads retries in time; not security
 
     async def sleep(self, seconds: float) -> None:
         """See `Clock.sleep`."""

@@ -1,4 +1,4 @@
-"""Kafka Connect by its REST interface.
+"""Kafka Connect over its REST interface.
 
 Source: Apache Kafka, "Kafka Connect: REST API".
 """
@@ -65,7 +65,7 @@ class _Validation(Struct):
 
 
 class KafkaConnectCluster:
-    """`ConnectCluster` over REST. A rebalance (409) is waited for: it is how Connect says busy."""
+    """`ConnectCluster` over REST. It retries HTTP 409, Connect's answer during a rebalance."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class KafkaConnectCluster:
         self.close()
 
     def close(self) -> None:
-        """Free the connections; this happens too when nobody holds the object any more."""
+        """Close the connections; this also happens when the object is garbage-collected."""
         self._closing()
 
     def apply(self, name: str, config: Mapping[str, str]) -> None:
@@ -110,7 +110,7 @@ class KafkaConnectCluster:
             self._await_running(name, len(self._read(answer, _Applied).tasks) or 1)
 
     def validate(self, config: Mapping[str, str]) -> Mapping[str, str]:
-        """Return setting -> error; empty if the configuration is valid."""
+        """Return the error of each invalid setting; empty if the configuration is valid."""
         kind = config.get(_CLASS, "")
         if not kind:
             return {_CLASS: "is missing"}
@@ -123,7 +123,7 @@ class KafkaConnectCluster:
         return {value.name: " ".join(value.errors) for value in values if value.errors}
 
     def status(self, name: str) -> ConnectorStatus | None:
-        """Return the status, or None if there is no such connector."""
+        """Return the status, or None if the connector does not exist."""
         answer = self._ask("GET", f"{_path(name)}/status", expected={404})
         if answer.status_code == 404:
             return None
@@ -137,11 +137,11 @@ class KafkaConnectCluster:
         )
 
     def pause(self, name: str) -> None:
-        """Pause."""
+        """Pause a connector."""
         self._ask("PUT", f"{_path(name)}/pause")
 
     def resume(self, name: str) -> None:
-        """Resume."""
+        """Resume a connector."""
         self._ask("PUT", f"{_path(name)}/resume")
 
     def restart(self, name: str) -> None:
@@ -149,11 +149,11 @@ class KafkaConnectCluster:
         self._ask("POST", f"{_path(name)}/restart?includeTasks=true&onlyFailed=true")
 
     def delete(self, name: str) -> None:
-        """Delete; no such connector is fine."""
+        """Delete a connector, if it exists."""
         self._ask("DELETE", _path(name), expected={404})
 
     def _await_running(self, name: str, tasks: int) -> None:
-        """Wait; one that is paused or stopped stays so, a failed one is an error at once."""
+        """Wait until a connector runs, is paused or is stopped; raise at once if it failed."""
         deadline = time.monotonic() + self._start_timeout
         while True:
             status = self.status(name)
@@ -173,7 +173,7 @@ class KafkaConnectCluster:
     def _ask(
         self, method: str, path: str, *, json: object = None, expected: set[int] | None = None
     ) -> httpx2.Response:
-        """Send a request, again while the workers rebalance; errors but `expected` are raised."""
+        """Send a request, and repeat it during a rebalance; raise all errors but `expected`."""
         deadline = time.monotonic() + self._start_timeout
         while True:
             try:
@@ -224,7 +224,7 @@ def _settled(status: ConnectorStatus, tasks: int) -> bool:
 
 
 def _cause(trace: str) -> str:
-    """Return the line of a Java stack trace that says why: the last `Caused by`, or the first."""
+    """Return the cause in a Java stack trace: the last `Caused by` line, or the first line."""
     lines = trace.splitlines()
     causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
     return (causes or lines)[-1 if causes else 0].strip()

@@ -1,4 +1,4 @@
-"""Elasticsearch by the official client, 8.19 and 9."""
+"""Elasticsearch 8.19 and 9, over the official client."""
 
 import logging
 import weakref
@@ -60,7 +60,7 @@ class _Version(Struct):
     version: int = field(name="_version")
 
 
-# A node that does not answer is our error's one sentence, not a warning beside it.
+# An unavailable node is reported by our error, so the client's warning is suppressed.
 logging.getLogger("elastic_transport.node_pool").setLevel(logging.ERROR)
 
 
@@ -90,14 +90,14 @@ class ElasticsearchIndex:
         self.close()
 
     def close(self) -> None:
-        """Free the connections; this happens too when nobody holds the object any more."""
+        """Close the connections; this also happens when the object is garbage-collected."""
         self._closing()
 
     def setup(self, mapping: Mapping[str, Any]) -> None:
-        """Create template, first index and alias; fields that an index lacks are added.
+        """Create template, first index and alias, and add the missing fields to an index.
 
         Raises:
-            ConfigError: an index behind the alias maps a field otherwise; names each.
+            ConfigError: An index behind the alias maps fields differently; the message names them.
         """
         with self._translated(f"set up {self._alias}"):
             self._put_template(mapping)
@@ -111,7 +111,7 @@ class ElasticsearchIndex:
                 self._align(name, mapping, index.mappings)
 
     def refresh(self) -> None:
-        """Make everything written so far visible to searches."""
+        """Make all documents written so far visible to searches."""
         with self._translated(f"refresh {self._alias}"):
             self._client.indices.refresh(index=self._alias)
 
@@ -121,7 +121,7 @@ class ElasticsearchIndex:
             return self._read(self._client.count(index=self._alias).body, _Count).count
 
     def versions(self) -> Iterator[tuple[str, int]]:
-        """Return the id and the version of every document, in no order."""
+        """Yield the id and the version of every document, in any order."""
         query = {"_source": False, "version": True}
         with self._translated(f"list the documents of {self._alias}"):
             try:
@@ -132,7 +132,7 @@ class ElasticsearchIndex:
                 raise foreign(self._who, repr(err), setting=_SETTING) from err
 
     def search(self, body: Mapping[str, Any], kind: type[T]) -> T:
-        """Run a search request and return the answer's body as what it must be."""
+        """Run a search request and return the body of the response, validated as `kind`."""
         with self._translated(f"search {self._alias}"):
             return self._read(self._client.search(index=self._alias, body=dict(body)).body, kind)
 
@@ -164,7 +164,7 @@ class ElasticsearchIndex:
         self._read(answer.body, _Done)
 
     def _align(self, index: str, wanted: Mapping[str, Any], actual: Mapping[str, Any]) -> None:
-        """Add the fields that an index lacks. Fields of a newer schema are left alone."""
+        """Add the missing fields to an index. Fields of a newer schema are kept."""
         drift = mapping_drift(wanted, actual)
         if not drift:
             return
@@ -204,7 +204,7 @@ class ElasticsearchIndex:
         return f"Elasticsearch at {self._url}"
 
     def _away(self, err: TransportError) -> ReviewStreamError:
-        for cause in (err, *err.errors):  # the client keeps what it met, not as its cause
+        for cause in (err, *err.errors):  # the client stores the causes in a list
             if distrusted := tls_failure(cause, self._who, section="elasticsearch"):
                 return distrusted
         return TransientError(
@@ -213,12 +213,12 @@ class ElasticsearchIndex:
         )
 
     def _refused(self, what: str, err: ApiError) -> ReviewStreamError:
-        """Return our error for a refusal: another product does not take our content types."""
+        """Return our error for a refusal: another product does not accept our content types."""
         is_other = err.status_code in _OTHER_TYPES and _PRODUCT not in err.meta.headers
         return (self._other_product() if is_other else None) or self._error(what, err)
 
     def _other_product(self) -> ConfigError | None:
-        """Return our error if the server says that it is OpenSearch, as its first page does."""
+        """Return our error if the server's info says that it is OpenSearch."""
         try:
             self._client.info()
         except UnsupportedProductError as err:
@@ -247,7 +247,7 @@ class ElasticsearchIndex:
 
 
 def _with_port(url: str) -> str:
-    """Return a URL with the port that its scheme stands for: the client wants one beside a path."""
+    """Return a URL with its scheme's default port: the client requires one if there is a path."""
     parts = urlsplit(url)
     if parts.port is not None or parts.scheme not in _PORTS:
         return url
@@ -270,7 +270,7 @@ def _credentials(settings: ElasticsearchSettings) -> dict[str, Any]:
 
 
 def _reason(err: ApiError) -> str:
-    """Return Elasticsearch's own sentence: the root cause, where there is one."""
+    """Return the reason that Elasticsearch reports: the root cause, where there is one."""
     try:
         error = err.body["error"]
         if error["type"] == _OTHER_VERSION:

@@ -1,8 +1,8 @@
-"""Opens what people keep reviews in: .json, .jsonl, .gz, .zst, and tar archives of these.
+"""Open review files: .json, .jsonl, .gz, .zst, and tar archives of these.
 
-A file is known by its first bytes, not by its name: the Yelp archive has been published as a
-`.tar` that was gzipped. What is packed is unpacked once, into a file without a name, so nothing
-is left behind however the process ends.
+The format is detected from the first bytes, not from the name: the Yelp archive has been published
+as a gzipped file named `.tar`. A compressed file is decompressed once into an unnamed temporary
+file, so nothing is left behind however the process ends.
 """
 
 import gzip
@@ -22,14 +22,14 @@ from reviewstream.adapters.review_log import ReviewLog
 from reviewstream.errors import ConfigError
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""Called with the bytes of the packed file that are done, and all."""
+"""Called with the number of compressed bytes that are done, and the total."""
 
 GZIP: Final = b"\x1f\x8b"
 ZSTD: Final = b"\x28\xb5\x2f\xfd"
 FOREIGN: Final = {b"PK\x03\x04": "zip", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2"}
 PACKED_SUFFIXES: Final = {".gz", ".zst", ".tgz", ".tzst"}
-PIECE: Final = 1 << 20  # bytes unpacked at once
-ZSTD_PIECE: Final = 512  # packed bytes taken at once: zstd unpacks 4 of them to 128 KiB at most
+PIECE: Final = 1 << 20  # bytes decompressed at once
+ZSTD_PIECE: Final = 512  # compressed bytes taken at once: 4 of them expand to 128 KiB at most
 CORRUPT: Final = (tarfile.TarError, zlib.error, zstandard.ZstdError, EOFError, gzip.BadGzipFile)
 
 
@@ -45,14 +45,14 @@ def open_log(
 
     Args:
         path: The file, or `ARCHIVE:MEMBER`.
-        member: Which file of a tar archive.
-        name: The source's name; None for the file's own, without `.gz` or `.zst`.
+        member: Name of the file in a tar archive.
+        name: Name of the source; None for the file's name without `.gz` or `.zst`.
         follow: The file may grow.
-        progress: Told how far the unpacking is.
+        progress: Called with the progress of the decompression.
 
     Raises:
-        ConfigError: there is no such file, it cannot be read, or no record can hold its name; says
-            what to do.
+        ConfigError: The file does not exist, cannot be read, or its name cannot be recorded; the
+            message says what to do.
     """
     path, member = _split(Path(path), member)
     with ExitStack() as opened:
@@ -105,7 +105,7 @@ def _open(path: Path) -> IO[bytes]:
 def _source(name: str) -> str:
     try:
         name.encode()
-    except UnicodeEncodeError as err:  # Python's way to keep the bytes of a file's name
+    except UnicodeEncodeError as err:  # a file name with bytes that are not UTF-8
         raise ConfigError(
             f"the name {name!r} is not UTF-8: rename the file, or serve it with --name NAME"
         ) from err
@@ -179,7 +179,7 @@ def _spool(
 
 @contextmanager
 def _unpacked(file: IO[bytes]) -> Iterator[io.BufferedIOBase]:
-    """Give the file's unpacked bytes, from the start."""
+    """Open the file's decompressed bytes, from the start."""
     file.seek(0)
     is_gzip = file.read(len(GZIP)) == GZIP
     file.seek(0)
@@ -188,7 +188,7 @@ def _unpacked(file: IO[bytes]) -> Iterator[io.BufferedIOBase]:
 
 
 class _ZstdFile(io.RawIOBase):
-    """Unpacks; unlike zstandard's own reader it does not take a file cut short for a whole one."""
+    """A zstd reader that, unlike zstandard's, reports a truncated file."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._pieces = self._unpack(file)
@@ -233,7 +233,7 @@ def _spool_member(
 
 
 def _copied(source: _Readable, report: Callable[[], None]) -> IO[bytes]:
-    spooled = tempfile.TemporaryFile()  # noqa: SIM115 - the log closes it, and it is gone then
+    spooled = tempfile.TemporaryFile()  # noqa: SIM115 - the log closes it, which deletes it
     try:
         while piece := source.read(PIECE):
             spooled.write(piece)

@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001 - confluent-kafka names librdkafka's own error codes with an underscore
-"""Kafka by confluent-kafka (librdkafka): writing records, and reading them back to check."""
+"""Kafka over confluent-kafka (librdkafka): writes records, and reads them back for checks."""
 
 import logging
 import time
@@ -26,25 +26,25 @@ from reviewstream.core.delivery.ports import OutgoingRecord, StoredRecord
 from reviewstream.errors import FatalError, PermanentError, ReviewStreamError, TransientError
 from reviewstream.settings import KafkaSettings, secret_value
 
-REQUEST_TIMEOUT: Final = 10.0  # seconds for one question to the brokers
-SLICE: Final = 0.1  # seconds of a longer wait, between which we look how things are
+REQUEST_TIMEOUT: Final = 10.0  # seconds for one request to the brokers
+SLICE: Final = 0.1  # seconds between status checks during a longer wait
 QUEUE_SIZE: Final = 64 << 10  # KiB of records waiting in one sink
-CONNECT: Final = 1.0  # seconds; whoever waits longer waits for what comes after, and is told why
-EXPIRY: Final = 10.0  # seconds between two looks of a broker for transactions whose time is over
-QUIET: Final = 3.0  # seconds of waiting for transactions, before we say so
-_ASKS: Final = 3  # for a connection; the second one is answered by it
-_DEFAULT_LIMIT: Final = "1000000"  # librdkafka's own `message.max.bytes`
-_DEFAULT_TRANSACTION: Final = "60000"  # its own `transaction.timeout.ms`, and our sinks'
+CONNECT: Final = 1.0  # seconds; after that the next call waits, and reports why
+EXPIRY: Final = 10.0  # seconds between a broker's checks for expired transactions
+QUIET: Final = 3.0  # seconds of waiting for transactions before a warning
+_ASKS: Final = 3  # for a connection; it answers the second request
+_DEFAULT_LIMIT: Final = "1000000"  # librdkafka's default of `message.max.bytes`
+_DEFAULT_TRANSACTION: Final = "60000"  # default of `transaction.timeout.ms`, and our sinks' value
 
 _log = logging.getLogger(__name__)
 
 
 def client_config(settings: KafkaSettings) -> dict[str, Any]:
-    """Return librdkafka's configuration; what `settings.client` says wins."""
+    """Return librdkafka's configuration; `settings.client` overrides the rest."""
     ours = {
         "bootstrap.servers": settings.bootstrap_servers,
         "client.id": "reviewstream",
-        # Each task has a client of its own: librdkafka's 100 ms are longer than it writes.
+        # Each task has a separate client: librdkafka's 100 ms are longer than a task's writing.
         "reconnect.backoff.ms": 10,
         "retry.backoff.ms": 10,
         "security.protocol": settings.security_protocol,
@@ -72,15 +72,15 @@ def producer_config(settings: KafkaSettings) -> dict[str, Any]:
 
 
 class KafkaRecordSink:
-    """`RecordSink` over an idempotent producer. Records of one key keep their order.
+    """`RecordSink` over an idempotent producer. Records with the same key keep their order.
 
     Args:
-        settings: Of Kafka.
-        config: librdkafka's, instead of `producer_config`.
+        settings: Settings of Kafka.
+        config: librdkafka's configuration, instead of `producer_config`.
 
     Attributes:
-        producer: librdkafka's.
-        problems: What it has told of the brokers.
+        producer: librdkafka's producer.
+        problems: Maps its errors to ours.
     """
 
     def __init__(self, settings: KafkaSettings, config: Mapping[str, Any] | None = None) -> None:
@@ -95,12 +95,12 @@ class KafkaRecordSink:
             self.producer = Producer({**config, **self.problems.hooks})
 
     def connect(self, topic: str) -> None:
-        """Wait a moment for a broker: without one, librdkafka looks again half a second later.
+        """Wait up to 3 s for a broker; otherwise librdkafka checks again half a second later.
 
-        The first answer comes by the bootstrap connection, which then ends. So it asks again, until
-        one of the cluster's own connections has answered.
+        The first answer comes over the bootstrap connection, which then closes. So it asks again
+        until one of the cluster's connections has answered.
         """
-        # Whatever is wrong, what comes after will say it.
+        # The next call reports any error.
         with suppress(KafkaException), self.problems.asking():
             for _ in range(_ASKS):
                 if self.producer.list_topics(topic, CONNECT).orig_broker_id >= 0:
@@ -108,7 +108,7 @@ class KafkaRecordSink:
         self._is_connected = True
 
     def write(self, record: OutgoingRecord) -> None:
-        """Queue a record; waits while the queue is full."""
+        """Queue a record; block while the queue is full."""
         if not self._is_connected:
             self.connect(record.topic)
         with self.problems.asking():
@@ -122,11 +122,11 @@ class KafkaRecordSink:
                 raise self.problems.away(f"{len(self.producer)} records wait")
             self._poll(SLICE)
             self.problems.check("write records")
-            if self._failed:  # the queue empties because nobody takes the records
+            if self._failed:  # the queue empties because the records are refused
                 raise self._failure()
 
     def flush(self) -> int:
-        """Wait until everything queued is acknowledged, and return how many records were."""
+        """Wait until all queued records are acknowledged, and return their number."""
         with self.problems.translated("write records"):
             left = self._flushed(self._timeout + REQUEST_TIMEOUT)
         acknowledged, self._acknowledged = self._acknowledged, 0
@@ -137,14 +137,14 @@ class KafkaRecordSink:
         return acknowledged
 
     def _flushed(self, timeout: float) -> int:
-        """Wait for the queue to empty, and return how many records are left."""
+        """Wait for the queue to empty, and return the number of records left."""
         deadline = time.monotonic() + timeout
         while (left := self.producer.flush(SLICE)) and time.monotonic() < deadline:
             self.problems.check(f"{left} records are not acknowledged")
         return left
 
     def forget(self) -> None:
-        """Forget what became of the records so far: their transaction was aborted."""
+        """Discard the results of all records so far: their transaction was aborted."""
         with self.problems.translated("abort"):
             self.producer.flush(REQUEST_TIMEOUT)
         self._failed, self._acknowledged = [], 0
@@ -154,7 +154,7 @@ class KafkaRecordSink:
             self.producer.poll(timeout)
 
     def _failure(self) -> ReviewStreamError:
-        """Return the error for the records that were not written; each is named once."""
+        """Return one error for all records that were not written."""
         failed, self._failed = self._failed, []
         worst = next((e for e in failed if not isinstance(e, TransientError)), failed[0])
         return type(worst)(f"{len(failed)} records were not written; {worst}")
@@ -175,7 +175,7 @@ class KafkaRecordSink:
         return True
 
     def _refusal(self, record: OutgoingRecord, error: KafkaError) -> ReviewStreamError:
-        """Return the error for a record that cannot be queued; the producer may be to blame."""
+        """Return the error of a record that cannot be queued; the producer may be the cause."""
         if error.code() == KafkaError._FATAL:
             self._poll(SLICE)  # raises the cause: librdkafka reports it as an event
             return self.problems.error("write records", error)
@@ -196,7 +196,7 @@ class KafkaRecordSink:
 
 
 class KafkaLog:
-    """`RecordLog`: topics, and their committed records, asked of the brokers each time."""
+    """`RecordLog` of topics and their committed records, without a cache."""
 
     def __init__(self, settings: KafkaSettings, *, timeout: float = REQUEST_TIMEOUT) -> None:
         self._settings = settings
@@ -204,7 +204,7 @@ class KafkaLog:
         self._problems = ErrorMapper(settings)
 
     def ensure(self, topics: Sequence[str]) -> Sequence[str]:
-        """Create the topics that do not exist, and return those."""
+        """Create the missing topics, and return their names."""
         admin = self._admin()
         existing = self._partitions(admin)
         missing = [topic for topic in dict.fromkeys(topics) if topic not in existing]
@@ -220,7 +220,7 @@ class KafkaLog:
             return {part: end for part, (_, end) in self._bounds(consumer, topic).items()}
 
     def read_all(self, topic: str) -> Iterator[StoredRecord]:
-        """Read every committed record that was there at the start of the call."""
+        """Yield every record that was committed when the call began."""
         self._settle(topic)
         with closing(self._consumer()) as consumer:
             bounds = self._bounds(consumer, topic)
@@ -240,10 +240,10 @@ class KafkaLog:
                         del unread[part]
 
     def _settle(self, topic: str) -> None:
-        """Wait until no transaction hides a record that is there now, though it is committed.
+        """Wait until no open transaction hides a record that is committed now.
 
-        One that is being committed takes brokers a moment. One of a dead process stays open until
-        the brokers end it, and what others have committed behind it is not read before that.
+        Committing a transaction takes the brokers a moment. A dead process's transaction stays open
+        until the brokers abort it, and hides all records that others have committed behind it.
         """
         with closing(self._consumer(isolation="read_uncommitted")) as consumer:
             ends = {part: end for part, (_, end) in self._bounds(consumer, topic).items()}
@@ -257,7 +257,7 @@ class KafkaLog:
         )
 
     def _while_it_may_be_open(self, topic: str) -> Iterator[None]:
-        """Return now and then for as long as a transaction may stay open; say once what for."""
+        """Yield repeatedly for as long as a transaction may stay open; log a warning once."""
         config = client_config(self._settings)
         transaction = int(config.get("transaction.timeout.ms", _DEFAULT_TRANSACTION)) / 1000
         longest = transaction + EXPIRY + self._timeout
@@ -268,7 +268,7 @@ class KafkaLog:
         yield from _now_and_then(longest - QUIET, pause=SLICE)
 
     def _next(self, consumer: Consumer, topic: str) -> Message:
-        """Return the next record, or the event that a partition has no more."""
+        """Return the next record, or the event of a partition's end."""
         with self._problems.translated(f"read topic {topic}"):
             message = consumer.poll(self._timeout)
         if message is None:
@@ -294,7 +294,7 @@ class KafkaLog:
             }
 
     def _partitions(self, client: AdminClient | Consumer) -> dict[str, list[int]]:
-        """Return the partitions of every topic."""
+        """Return the partitions of each topic."""
         with self._problems.translated("list topics", client):
             topics = client.list_topics(timeout=self._timeout).topics
         return {name: sorted(topic.partitions) for name, topic in topics.items()}
@@ -314,7 +314,7 @@ class KafkaLog:
                     raise
 
     def _await(self, topics: Sequence[str]) -> None:
-        """Wait until clients are told of the topics, and every partition has a leader."""
+        """Wait until the metadata has the topics, and every partition has a leader."""
         deadline = time.monotonic() + self._timeout
         while absent := [topic for topic in topics if not self._is_ready(topic)]:
             if time.monotonic() > deadline:
@@ -371,5 +371,5 @@ def _moment(kind: int, milliseconds: int) -> datetime | None:
         return None
     try:
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)
-    except OverflowError:  # whoever wrote the record said when, and may have said anything
+    except OverflowError:  # the record's producer chose the time, which may be any number
         return None

@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001 - confluent-kafka names librdkafka's own error codes with an underscore
-"""librdkafka's errors as ours."""
+"""Mapping of librdkafka's errors to ours."""
 
 import logging
 import time
@@ -23,7 +23,7 @@ from reviewstream.settings import KafkaSettings
 
 _log = logging.getLogger("reviewstream.kafka")
 _log.addHandler(logging.NullHandler())  # or Python prints librdkafka's warnings to stderr
-# librdkafka repeats every second that a broker is away; our errors say it once.
+# librdkafka repeats every second that a broker is unavailable; our errors report it once.
 _log.addFilter(lambda _: _log.isEnabledFor(logging.DEBUG))
 
 _AWAY: Final = frozenset(
@@ -35,7 +35,7 @@ _AWAY: Final = frozenset(
         KafkaError._TRANSPORT,
     }
 )
-_BUSY: Final = frozenset(  # Kafka calls them retriable, and librdkafka does not always say so
+_BUSY: Final = frozenset(  # retriable by Kafka's definition; librdkafka does not always flag them
     {
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
         KafkaError.COORDINATOR_NOT_AVAILABLE,
@@ -56,7 +56,7 @@ _BUSY: Final = frozenset(  # Kafka calls them retriable, and librdkafka does not
         KafkaError.UNSTABLE_OFFSET_COMMIT,
     }
 )
-_SUPERSEDED: Final = frozenset(  # this producer is done for; another one may succeed
+_SUPERSEDED: Final = frozenset(  # this producer is unusable; another one may succeed
     {
         KafkaError._FATAL,
         KafkaError._FENCED,
@@ -83,16 +83,16 @@ _REFUSED: Final = frozenset(
         KafkaError.UNSUPPORTED_SASL_MECHANISM,
     }
 )
-GRACE: Final = 3.0  # seconds for librdkafka to try again: a broker may have ended in a handshake
+GRACE: Final = 3.0  # seconds for librdkafka to retry: a broker may have stopped during a handshake
 
 
 class ErrorMapper:
-    """Turns librdkafka's errors into ours, with what it told the side channel about the cause."""
+    """Maps librdkafka's errors to ours, with the cause that its error callback reported."""
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._servers = settings.bootstrap_servers
         self._last: KafkaError | None = None
-        # The issuer of tokens may be away for a while, and librdkafka calls that by the same name.
+        # The token issuer may be unavailable, which librdkafka reports with the same code.
         self._grace = inf if settings.oauth_token_url else GRACE
         self._refused_at = inf
         self.hooks: dict[str, Any] = {"error_cb": self._note, "logger": _log}
@@ -104,25 +104,25 @@ class ErrorMapper:
                 self._refused_at = time.monotonic()
 
     def asking(self) -> Call:
-        """Return a context manager: the brokers are being asked while its block runs."""
+        """Return a context manager that registers a call to the brokers while its block runs."""
         return asking(f"Kafka at {self._servers}")
 
     def let_in(self) -> None:
-        """Forget a refusal: a broker has done what it was asked for."""
+        """Forget a refusal: a broker has accepted a request."""
         self._last, self._refused_at = None, inf
 
     def check(self, what: str) -> None:
-        """See that no broker has refused us for good: waiting does not mend a password.
+        """Raise if the brokers refuse us permanently: waiting does not correct a password.
 
         Raises:
-            FatalError: One has, and none has let us in since.
+            FatalError: A broker refused us, and none has accepted a request since.
         """
         if time.monotonic() - self._refused_at >= self._grace:
             raise self.away(what)
 
     @contextmanager
     def translated(self, what: str, client: AdminClient | Consumer | None = None) -> Iterator[None]:
-        """Translate what is raised inside; `client`, which nobody polls, is asked for the cause."""
+        """Map the errors of the block; poll `client`, if any, to get the cause."""
         try:
             with self.asking():
                 yield
@@ -131,7 +131,7 @@ class ErrorMapper:
                 client.poll(0)
             raise self.error(what, error_in(err)) from err
         except SystemError as err:
-            # What confluent-kafka raises in a callback, for a producer that was fenced, comes so.
+            # confluent-kafka raises this in a callback of a fenced producer.
             if not isinstance(err.__cause__, KafkaException):
                 raise
             raise self.error(what, error_in(err.__cause__)) from err
@@ -141,7 +141,7 @@ class ErrorMapper:
             raise ConfigError(f"cannot {what} for Kafka: {err}; see kafka.client") from err
 
     def error(self, what: str, error: KafkaError) -> ReviewStreamError:
-        """Return our error for theirs."""
+        """Return our error for a `KafkaError`."""
         code = error.code()
         if code in _AWAY:
             return self.away(what)
@@ -155,7 +155,7 @@ class ErrorMapper:
         return TransientError(text) if passes else PermanentError(text)
 
     def away(self, what: str) -> ReviewStreamError:
-        """Return the error of brokers that do not answer, or refused us on the way."""
+        """Return the error for brokers that do not answer, or refused us before."""
         cause = _words(self._last) if self._last else "no answer"
         if self._last and self._last.code() in _REFUSED:
             return FatalError(f"Kafka at {self._servers} refuses us ({what}): {cause}")
@@ -166,10 +166,10 @@ class ErrorMapper:
 
 
 def _words(error: KafkaError) -> str:
-    """Return what librdkafka says, which may be several lines or end with one, as one line."""
+    """Return librdkafka's message on one line."""
     return " ".join(error.str().split())
 
 
 def error_in(err: KafkaException) -> KafkaError:
-    """Return what a librdkafka exception says."""
+    """Return the `KafkaError` of an exception."""
     return cast("KafkaError", err.args[0])

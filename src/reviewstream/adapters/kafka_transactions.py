@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001 - confluent-kafka names librdkafka's own error codes with an underscore
-"""Kafka's transactions: records, and in the same transaction an offset that says so."""
+"""Kafka's transactions: records, and in the same transaction an offset as their marker."""
 
 import time
 from contextlib import AbstractContextManager, closing
@@ -19,39 +19,39 @@ from reviewstream.core.delivery.markers import Marker
 from reviewstream.core.delivery.ports import OutgoingRecord
 from reviewstream.settings import KafkaSettings
 
-FENCE_TIMEOUT: Final = 30.0  # seconds: undoing a dead attempt's transaction takes a moment
-FENCE_SLICE: Final = 1.0  # seconds of it, between which librdkafka's errors are looked at
+FENCE_TIMEOUT: Final = 30.0  # seconds: aborting a dead attempt's transaction takes time
+FENCE_SLICE: Final = 1.0  # seconds between checks of librdkafka's errors
 TRANSACTION_TIMEOUT: Final = 60_000  # milliseconds
-_MARKER_PARTITION: Final = 0  # of the labelled topic: any will do, and every topic has this one
+_MARKER_PARTITION: Final = 0  # of the labelled topic: every topic has it
 
 
 def transaction_config(settings: KafkaSettings, name: str) -> dict[str, Any]:
-    """Return the configuration of a producer of transactions; one of each name can write."""
+    """Return the configuration of a transactional producer; one per name can be active."""
     config: dict[str, Any] = {
         "transaction.timeout.ms": TRANSACTION_TIMEOUT,
         **producer_config(settings),
         "transactional.id": name,
     }
-    # A record that is not acknowledged by then cannot be committed any more.
+    # A record that is acknowledged later than that cannot be committed.
     longest = min(int(config["delivery.timeout.ms"]), int(config["transaction.timeout.ms"]))
     return config | {"delivery.timeout.ms": longest}
 
 
 def find_marker(settings: KafkaSettings, name: str) -> Marker | None:
-    """Return the marker that was committed last under a name, or None, without shutting anyone out.
+    """Return the last committed marker of a name, or None, without fencing other sinks.
 
-    It waits for no transaction: what is open may end either way.
+    It does not wait for an open transaction, which may be committed or aborted.
     """
-    # A token that does not come in time is a refusal: so whoever issues it has as long as a fence.
+    # A late token counts as a refusal, so its issuer gets the time of a fence.
     timeout = FENCE_TIMEOUT if settings.oauth_token_url else REQUEST_TIMEOUT
     with closing(_Markers(settings, name, ErrorMapper(settings), "read_uncommitted")) as markers:
         return markers.newest(timeout)
 
 
 class KafkaTransactionalSink:
-    """`TransactionalSink`: the marker is the offset that a group of the same name commits.
+    """`TransactionalSink` with its marker in an offset of the consumer group of the sink's name.
 
-    It is kept with the labelled topic, and goes with it.
+    The marker is stored for the labelled topic, and is deleted with it.
     """
 
     def __init__(self, settings: KafkaSettings, name: str) -> None:
@@ -65,7 +65,7 @@ class KafkaTransactionalSink:
         self._markers = _Markers(settings, name, self._problems, "read_committed")
 
     def fence(self) -> None:
-        """Shut out every other sink of this name, and undo what it has not committed."""
+        """Fence all other sinks of this name, and abort their open transactions."""
         deadline = time.monotonic() + FENCE_TIMEOUT
         with self._translated("fence"):
             self._sink.connect(self._settings.labelled_topic)
@@ -73,7 +73,7 @@ class KafkaTransactionalSink:
                 self._problems.check(f"fence for {self._name}")
 
     def _is_fenced(self, deadline: float) -> bool:
-        """Wait a moment for the fence; the next call waits on for the same one."""
+        """Wait one slice for the fence; the next call continues the same request."""
         try:
             self._producer.init_transactions(FENCE_SLICE)
         except KafkaException as err:
@@ -84,7 +84,7 @@ class KafkaTransactionalSink:
         return True
 
     def marker(self) -> Marker | None:
-        """Return the marker that was committed last under this name, or None."""
+        """Return the last committed marker of this name, or None."""
         return self._markers.newest()
 
     def begin(self) -> None:
@@ -97,23 +97,23 @@ class KafkaTransactionalSink:
         self._sink.write(record)
 
     def commit(self, marker: Marker) -> None:
-        """Make the records and the marker visible, all at once."""
-        self._sink.flush()  # it names the record that was refused; a commit would not
+        """Commit the records and the marker atomically."""
+        self._sink.flush()  # names a refused record; a commit would not
         with self._translated("commit"):
             place, group = self._markers.place_of(marker), self._markers.group()
             self._producer.send_offsets_to_transaction([place], group, REQUEST_TIMEOUT)
             self._producer.commit_transaction(FENCE_TIMEOUT)
 
     def abort(self) -> None:
-        """End the transaction without a trace."""
+        """Abort the transaction, and discard its records."""
         with self._translated("abort"):
             self._producer.abort_transaction(REQUEST_TIMEOUT)
         self._sink.forget()
 
     def close(self) -> None:
-        """Free the consumer's connections; the producer's end with this object.
+        """Close the consumer's connections; the producer's close with this object.
 
-        Its own `close` raises a `SystemError` after it was fenced (confluent-kafka 2.16).
+        The producer's `close` raises a `SystemError` after a fence (confluent-kafka 2.16).
         """
         self._markers.close()
 
@@ -122,7 +122,7 @@ class KafkaTransactionalSink:
 
 
 class _Markers:
-    """The offset of a group that nobody joins, with the newest marker of its name beside it."""
+    """Reads the newest marker: the offset and metadata of a consumer group without members."""
 
     def __init__(
         self, settings: KafkaSettings, name: str, problems: ErrorMapper, isolation: str
@@ -135,7 +135,7 @@ class _Markers:
         self._what = f"look for the marker of {name}"
 
     def newest(self, timeout: float = REQUEST_TIMEOUT) -> Marker | None:
-        """Return the marker that was committed last, or None."""
+        """Return the last committed marker, or None."""
         place = TopicPartition(self._topic, _MARKER_PARTITION)
         with self._problems.translated(self._what, self._consumer):
             [found] = self._consumer.committed([place], timeout=timeout)
@@ -144,22 +144,22 @@ class _Markers:
         return None if found.offset < 0 else marker_of(found.metadata or "")
 
     def place_of(self, marker: Marker) -> TopicPartition:
-        """Return the offset that says it."""
+        """Return the offset that stores the marker."""
         text = marker_text(marker)
         return TopicPartition(self._topic, _MARKER_PARTITION, marker.batch + 1, metadata=text)
 
     def group(self) -> Any:  # noqa: ANN401 - librdkafka's own, without a type
-        """Return whose offset it is."""
+        """Return the metadata of the consumer group that commits the offset."""
         return self._consumer.consumer_group_metadata()
 
     def close(self) -> None:
-        """Free the connections."""
+        """Close the connections."""
         self._consumer.close()
 
 
 def _may_pass(error: KafkaError) -> bool:
-    """Say whether a fence goes on: at the end of a slice it has the latest answer of the brokers.
+    """Say whether the fence may still succeed: a slice ends with the brokers' latest answer.
 
-    The coordinator may be loading, or be busy with what the dead attempt has left.
+    The coordinator may be loading, or be busy with the dead attempt's transaction.
     """
     return bool(error.code() == KafkaError._TIMED_OUT or error.retriable())

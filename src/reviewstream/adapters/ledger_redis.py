@@ -1,4 +1,4 @@
-"""`LedgerArchive` in a Redis: for all machines of a cluster."""
+"""`LedgerArchive` in a Redis, shared by all machines of a cluster."""
 
 import logging
 from collections.abc import Collection, Iterator, Mapping
@@ -11,7 +11,7 @@ from reviewstream.adapters.redis_client import RedisClient
 from reviewstream.core.labelling.ports import LedgerEntry, LedgerKey
 
 LABELS: Final = "reviewstream:labels"  # a hash: key of a label -> label, both as JSON
-PROOF: Final = CLAIM + b"proof"  # a claim of nothing: who may claim may write it
+PROOF: Final = CLAIM + b"proof"  # an empty key with the prefix, and so the permission, of claims
 PROOF_LEASE: Final = 1_000  # milliseconds
 SCAN: Final = 1_000  # fields of the hash that are read at once
 
@@ -22,12 +22,12 @@ _entries: Final = msgspec.json.Decoder(LedgerEntry)
 
 
 class RedisLedger:
-    """`LedgerArchive` in one hash; it connects when it is first asked.
+    """`LedgerArchive` in one hash; it connects on first use.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`; never shown, since it may hold a password.
+        url: `redis://`, `rediss://` or `unix://`; never shown, as it may contain a password.
         timeout: Seconds to wait for an answer.
-        lease: Seconds after which a dead process' claims end.
+        lease: Seconds after which a dead process's claims expire.
 
     Raises:
         ConfigError: The URL is malformed.
@@ -66,7 +66,7 @@ class RedisLedger:
         self._claims.give_back([_field(key) for key in keys])
 
     def prove(self) -> None:
-        """See `LabelLedger.prove`: where memory is short, Redis refuses every write."""
+        """See `LabelLedger.prove`: a Redis without free memory refuses every write."""
         with self._redis.plain_errors(LABELS):
             self._client.set(PROOF, b"", px=PROOF_LEASE)
         if not self._is_proven and (complaint := self._redis.eviction()):
@@ -74,13 +74,13 @@ class RedisLedger:
         self._is_proven = True
 
     def close(self) -> None:
-        """See `LabelLedger.close`; claims that were not given back run out."""
+        """See `LabelLedger.close`; claims that were not released expire."""
         self._claims.close()
         self._client.close()
 
     def entries(self) -> Iterator[tuple[LedgerKey, LedgerEntry]]:
         """See `LedgerArchive.entries`."""
-        seen: set[int] = set()  # Redis may tell of a field twice while the hash grows
+        seen: set[int] = set()  # Redis may return a field twice while the hash grows
         with self._redis.plain_errors(LABELS):
             for field, value in self._client.hscan_iter(LABELS, count=SCAN):
                 if hash(field) not in seen:

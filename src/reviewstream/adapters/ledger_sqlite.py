@@ -1,4 +1,4 @@
-"""`LedgerArchive` in a SQLite file: for every process of one machine."""
+"""`LedgerArchive` in a SQLite file, shared by all processes of one machine."""
 
 import os
 import shutil
@@ -18,11 +18,11 @@ from reviewstream.errors import ConfigError
 
 VERSION: Final = 1  # of the table
 SETTING: Final = "ledger.file"
-ROOM: Final = 256 << 10  # bytes: a thousand labels, which is more than is in flight
-AMPLE: Final = 64 << 20  # bytes free on the disk, with which one proof is enough
-PAGE: Final = 1_000  # rows read at once: a long read would keep SQLite from emptying its log
+ROOM: Final = 256 << 10  # bytes: a thousand labels, more than are in flight
+AMPLE: Final = 64 << 20  # free bytes of the disk that make a second proof unnecessary
+PAGE: Final = 1_000  # rows read at once: a long read would block SQLite's checkpoint
 
-# No text of a review is kept: its SHA-256 is all that is needed to know it again.
+# No text of a review is stored: its SHA-256 identifies it.
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS labels (
     text_sha256 BLOB NOT NULL,
@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS labels (
     PRIMARY KEY (text_sha256, prompt_version, model)
 ) WITHOUT ROWID
 """
-# Many keys in one statement: between any two of them another thread may take its turn.
+# Many keys in one statement: between two statements another thread may run.
 _FIND: Final = """
 WITH wanted (digest, version, name) AS (VALUES {keys})
 SELECT labels.* FROM wanted CROSS JOIN labels
@@ -47,7 +47,7 @@ ON text_sha256 = digest AND prompt_version = version AND model = name
 """
 _FORGET: Final = "DELETE FROM labels WHERE text_sha256 = ? AND prompt_version = ? AND model = ?"
 _RECORD: Final = "INSERT OR IGNORE INTO labels VALUES {rows}"
-BATCH: Final = 80  # keys or rows of a statement: older SQLites take 999 values in one
+BATCH: Final = 80  # keys or rows of a statement: older SQLites accept 999 values
 _PAGE: Final = """
 SELECT * FROM labels WHERE (text_sha256, prompt_version, model) > (?, ?, ?)
 ORDER BY text_sha256, prompt_version, model LIMIT ?
@@ -62,7 +62,7 @@ def default_file() -> Path:
     """Return the file in the user's state folder (XDG Base Directory Specification).
 
     Raises:
-        ConfigError: The user has no home.
+        ConfigError: The user has no home folder.
     """
     try:
         state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
@@ -78,7 +78,7 @@ class SqliteLedger:
     """`LedgerArchive` in one file.
 
     Args:
-        file: Beside it are `-wal` and `-shm` of SQLite, and `-claims`, which stays empty.
+        file: SQLite adds `-wal` and `-shm` beside it, and the claims `-claims`, which stays empty.
         timeout: Seconds to wait for another process that writes.
     """
 
@@ -107,14 +107,14 @@ class SqliteLedger:
         try:
             self._keep(rows)
         except ConfigError:
-            # Perhaps the disk is full by now: what was bought goes into the room that was proven.
+            # The disk may be full by now: paid labels then use the space that `prove` has reserved.
             _proven.discard((os.getpid(), self._path))
             self._file.empty_log()
             self._keep(rows)
 
     def claim(self, keys: Collection[LedgerKey]) -> set[LedgerKey]:
         """See `LabelLedger.claim`."""
-        with self._file.reading():  # makes the folder
+        with self._file.reading():  # creates the folder
             return {key for key in keys if self._claims.take(key)}
 
     def release(self, keys: Collection[LedgerKey]) -> None:
@@ -123,7 +123,7 @@ class SqliteLedger:
             self._claims.give_back(key)
 
     def prove(self) -> None:
-        """See `LabelLedger.prove`: once for a process and a file, while the disk has ample room."""
+        """See `LabelLedger.prove`: once per process and file, while the disk has enough space."""
         proof = (os.getpid(), self._path)
         if proof in _proven and _has_ample_room(self._path.parent):
             return
@@ -173,7 +173,7 @@ def _has_ample_room(folder: Path) -> bool:
 
 
 def _places(rows: Sequence[tuple[Any, ...]]) -> str:
-    """Return a place for each value of some rows: `(?, ?), (?, ?)`."""
+    """Return SQL placeholders for each value of some rows: `(?, ?), (?, ?)`."""
     row = f"({', '.join('?' * len(rows[0]))})"
     return ", ".join([row] * len(rows))
 
@@ -197,10 +197,10 @@ def _row(key: LedgerKey, entry: LedgerEntry) -> tuple[Any, ...]:
 
 
 def _entry(row: tuple[Any, ...]) -> tuple[LedgerKey, LedgerEntry]:
-    """Read a row.
+    """Convert a row.
 
     Raises:
-        ValueError: A value of it is none that we write.
+        ValueError: A value is out of range, or of the wrong type.
     """
     digest, version, model, sentiment, confidence, answered_by, prompt, completion, *rest = row
     cost, request_id, labelled_at = rest

@@ -1,13 +1,13 @@
--- `reviewstream.core.limits.apply` inside of Redis; the constants before this come from
--- `reviewstream.core.pace`, where every function of the same name is explained.
+-- `reviewstream.core.labelling.limits.operations.apply` inside Redis; the constants before this
+-- come from `reviewstream.core.labelling.limits.pace`, which documents functions of the same name.
 --
--- KEYS: the hash. ARGV: the time, or nothing for Redis' own; the fields of the pace, of the account
--- and of what is reserved; our own limits per minute, 0 for none; the budget, or nothing; the
+-- KEYS: the hash. ARGV: the time, or empty for the clock of Redis; the fields of the pace, of the
+-- account and of its reservations; our own limits per minute, 0 for none; the budget, or empty; the
 -- operation and its four numbers; the fields of the end and of its reason, the run, and the reason
 -- to end it.
--- Returns the place (two numbers), the wait, the spacing, what is spent, what is reserved, 1 if the
--- budget is spent, 1 if what is in flight decides that, the tokens per minute, and why the run was
--- ended.
+-- Returns the place (two numbers), the wait, the spacing, the spent and the reserved amount, 1 if
+-- the budget is spent, 1 if reservations decide that, the tokens per minute, and the reason for the
+-- end of the run.
 
 local FIELDS = {
   'at', 'factor', 'pause', 'calm', 'guess', 'requests_limit', 'tokens_limit',
@@ -212,7 +212,7 @@ local kept = redis.call('HGET', KEYS[1], ARGV[2])
 if kept then read(kept) else begin() end
 local spent = tonumber(redis.call('HGET', KEYS[1], ARGV[3]) or 0)
 assert(spent and spent >= 0, 'not an account of reviewstream')
--- What is reserved, when `lease` was true, and the seconds until it is taken for spent.
+-- The reservations, the time at which `lease` was set, and its seconds until they count as spent.
 local held, held_at, lease = string.match(
   redis.call('HGET', KEYS[1], ARGV[4]) or '0 0 0', '^(%S+) (%S+) (%S+)$'
 )

@@ -1,4 +1,4 @@
-"""`LimitStore` in a Redis: for all machines of a cluster."""
+"""`LimitStore` in a Redis, shared by all machines of a cluster."""
 
 from collections.abc import Callable, Sequence
 from importlib.resources import files
@@ -18,7 +18,7 @@ from reviewstream.core.labelling.limits.operations import (
     Throttled,
 )
 
-LIMITS: Final = "reviewstream:limits"  # a hash; limits.lua says what is in it
+LIMITS: Final = "reviewstream:limits"  # a hash; limits.lua documents its fields
 SCRIPT: Final = "limits.lua"
 _CONSTANTS: Final = (
     *("BURST", "CALM", "CUT", "GUESS", "HEARING", "HIGHEST", "LISTEN", "LONGEST_PAUSE", "LOWEST"),
@@ -27,12 +27,12 @@ _CONSTANTS: Final = (
 
 
 class RedisLimits:
-    """`LimitStore` in one hash, changed by one script: what it reads nobody else changes.
+    """`LimitStore` in one hash, which one atomic script changes.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`; never shown, since it may hold a password.
+        url: `redis://`, `rediss://` or `unix://`; never shown, as it may contain a password.
         timeout: Seconds to wait for an answer.
-        now: Returns seconds since 1970; None: it is what Redis says, the same for all.
+        now: Returns seconds since 1970; None: the clock of Redis, the same for all machines.
 
     Raises:
         ConfigError: The URL is malformed.
@@ -71,7 +71,7 @@ class RedisLimits:
 
 
 def script() -> str:
-    """Return the script, with the constants that are ours."""
+    """Return the script with our constants."""
     lines = [f"local {name} = {getattr(pace, name)!r}" for name in _CONSTANTS]
     text = files(__package__).joinpath(SCRIPT).read_text(encoding="utf-8")
     return "\n".join([*lines, text])
@@ -96,7 +96,7 @@ def _reply(found: Sequence[bytes]) -> Reply:
 
 
 def _spelled(operation: Operation) -> tuple[str | float, ...]:
-    """Return the name of an operation for the script, and its four numbers."""
+    """Return the script's name of an operation, and its four numbers."""
     match operation:
         case Reserve(tokens=tokens, micro_usd=cost, lease=lease):
             return "take", tokens, cost, repr(lease), 0

@@ -1,4 +1,4 @@
-"""`LimitStore` in a SQLite file: for every process of one machine."""
+"""`LimitStore` in a SQLite file, shared by all processes of one machine."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,8 +24,8 @@ from reviewstream.errors import ConfigError
 
 VERSION: Final = 1  # of the table
 
-# `kind` is pace, account, reserved or ended; `state` a JSON object, or whole micro-dollars of an
-# account. A file of an earlier version has no `reserved`, which such a version does not look for.
+# `kind` is pace, account, reserved or ended; `state` is a JSON object, or whole micro-dollars of an
+# account. Earlier versions wrote no `reserved`, and ignore it.
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS limits (
     kind TEXT NOT NULL,
@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS limits (
     PRIMARY KEY (kind, name)
 ) WITHOUT ROWID
 """
-# One statement for all: between any two of them another thread may take its turn.
+# One statement for all rows: between two statements another thread may run.
 _FIND: Final = """
 SELECT kind, state FROM limits
 WHERE kind = 'pace' AND name = ? OR kind IN ('account', 'reserved', 'ended') AND name = ?
@@ -46,7 +46,7 @@ class SqliteLimits:
     """`LimitStore` in one file.
 
     Args:
-        file: Beside it are `-wal` and `-shm` of SQLite.
+        file: SQLite adds `-wal` and `-shm` beside it.
         timeout: Seconds to wait for another process that writes.
         now: Returns seconds since 1970.
     """
@@ -66,7 +66,7 @@ class SqliteLimits:
             kept = self._read(
                 dict(connection.execute(_FIND, (terms.model, terms.account)).fetchall())
             )
-            # The clock is read under the lock, so that times come in their order.
+            # The clock is read under the lock, so that times are in order.
             shared, reply = apply(kept, operation, terms, self._now())
             rows = [*_changes(kept, shared, terms)]
             places = ", ".join(["(?, ?, ?)"] * len(rows))
@@ -86,12 +86,12 @@ class SqliteLimits:
                 reserved=decode(states.get("reserved", "{}"), type=Reserved),
                 ended=decode(states.get("ended", "{}"), type=Ended),
             )
-        except (msgspec.MsgspecError, TypeError) as err:  # no object, or no text at all
+        except (msgspec.MsgspecError, TypeError) as err:  # not a JSON object, or not text
             raise ConfigError(f"{self._name}: {err}: move it away, and it is made anew") from err
 
 
 def _changes(kept: Shared, shared: Shared, terms: LimitKey) -> Iterator[tuple[str, str, Any]]:
-    """Yield the rows to write."""
+    """Yield the changed rows."""
     yield "pace", terms.model, _text(shared.pace)
     if shared.spent != kept.spent:
         yield "account", terms.account, shared.spent

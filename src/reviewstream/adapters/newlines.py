@@ -1,7 +1,7 @@
-"""Where the newlines of a file are.
+"""The positions of a file's newlines.
 
-A file of reviews only grows, so a block of it is counted once, whoever asks: many readers that ask
-how far they may go cost the server one pass through the file.
+A file of reviews only grows, so each block is counted once for all readers: many readers that ask
+for the readable end cost the server one pass over the file.
 """
 
 from collections.abc import Callable
@@ -13,21 +13,21 @@ BLOCK: Final = 256 << 10  # bytes
 
 
 class Newlines:
-    """Finds and counts newlines; may be used from any thread."""
+    """Finds and counts newlines; thread-safe."""
 
     def __init__(self, read: Callable[[int, int], bytes], *, block: int = BLOCK) -> None:
-        """Take a file.
+        """Create an index of a file.
 
         Args:
-            read: Returns the bytes at an offset, so many.
-            block: Bytes that are looked through at once.
+            read: Returns `size` bytes at an offset.
+            block: Bytes that are searched at once.
         """
         self._read = read
         self._block = block
-        self._counted: dict[int, int] = {}  # newlines in the whole block that starts there
+        self._counted: dict[int, int] = {}  # newlines of the whole block that starts there
 
     def skip(self, start: int, rows: int, end: int) -> int:
-        """Return the offset after so many lines, at most `end`."""
+        """Return the offset after `rows` lines, at most `end`."""
         offset = start
         while offset < end:
             stop = min(self._block_end(offset), end)
@@ -39,10 +39,10 @@ class Newlines:
         return end
 
     def line_start(self, offset: int, end: int) -> int:
-        """Return where the first line at or after `offset` starts, at most `end`."""
+        """Return the start of the first line at or after `offset`, at most `end`."""
         if offset == 0:
             return 0
-        offset -= 1  # a newline there says that a line starts at `offset` itself
+        offset -= 1  # a newline there means that a line starts at `offset`
         while offset < end:
             stop = min(self._block_end(offset), end)
             found = self._search(offset, stop, bytes.find)
@@ -65,17 +65,17 @@ class Newlines:
         return (offset // self._block + 1) * self._block
 
     def _count(self, start: int, stop: int) -> int:
-        """Return the newlines in a piece of a block."""
+        """Return the number of newlines in a piece of a block."""
         found = self._counted.get(start)
         if found is None or stop - start < self._block:
             piece = self._read(start, stop - start)
-            # Some times as fast as `count`, which looks at byte after byte.
+            # Several times as fast as `count`, which compares byte by byte.
             found = len(piece) - len(piece.replace(NEWLINE, b""))
             self._keep(start, stop, found)
         return found
 
     def _search(self, start: int, stop: int, find: Callable[[bytes, bytes], int]) -> int:
-        """Return where a newline is in a piece of a block, or -1."""
+        """Return the position of a newline in a piece of a block, or -1."""
         if self._counted.get(start) == 0:
             return -1
         found = find(self._read(start, stop - start), NEWLINE)

@@ -1,4 +1,4 @@
-"""`ChatModel` over any endpoint that speaks OpenAI's chat completions."""
+"""`ChatModel` over any endpoint with OpenAI's chat completions API."""
 
 import asyncio
 import json
@@ -34,11 +34,11 @@ from reviewstream.errors import (
 )
 from reviewstream.settings import OpenAISettings
 
-MAX_MESSAGE: Final = 300  # characters of the endpoint's own words that are kept
-NO_KEY: Final = "not-needed"  # sent to endpoints of one's own, which ask for none
-SECRET: Final = 4  # characters from which on a secret is cut out of the words of others
+MAX_MESSAGE: Final = 300  # characters of the endpoint's message that are kept
+NO_KEY: Final = "not-needed"  # sent to self-hosted endpoints, which require no key
+SECRET: Final = 4  # minimum length of a secret that is removed from messages
 CONNECT: Final = 10.0  # seconds for a connection; without one nothing was sent, or billed
-FLEX_TIMEOUT: Final = 900.0  # seconds; a flex request may wait that long for its turn
+FLEX_TIMEOUT: Final = 900.0  # seconds; a flex request may wait that long in a queue
 
 _OPENAI = "https://api.openai.com/"
 _NOT_FOUND: Final = 404
@@ -46,7 +46,7 @@ _HOUR: Final = 3_600  # seconds
 
 
 class OpenAIChat:
-    """`ChatModel` over the official client, which is told never to retry.
+    """`ChatModel` over the official client, without the client's retries.
 
     Args:
         client: Its `max_retries` must be 0.
@@ -69,11 +69,11 @@ class OpenAIChat:
 
     @classmethod
     def connect(cls, settings: OpenAISettings) -> Self:
-        """Return a model with a client of its own.
+        """Return a model with a new client.
 
         Raises:
-            ConfigError: OpenAI's own endpoint is meant and there is no key for it; or the file of
-                certificates, or the proxy that the environment names, cannot be used.
+            ConfigError: The key for OpenAI's own endpoint is missing; or the certificate file, or
+                the proxy that the environment names, cannot be used.
         """
         address = urlsplit(settings.base_url)
         client = openai.AsyncOpenAI(
@@ -89,11 +89,11 @@ class OpenAIChat:
         return cls(client, settings)
 
     async def _post(self, request: ChatRequest) -> openai.HttpxBinaryResponseContent:
-        # The client's own limit is for each read: a body that trickles would never meet it.
+        # The client's timeout applies to each read, so a slow body would never exceed it.
         async with asyncio.timeout(self._timeout):
             return await self._client.post(
                 "/chat/completions",
-                # Not `chat.completions.create`, which walks through every field, 5 ms long.
+                # Not `chat.completions.create`, which inspects every field, for 5 ms.
                 cast_to=openai.HttpxBinaryResponseContent,
                 body=self._fields(request),
                 options={"headers": self._headers},
@@ -105,7 +105,7 @@ class OpenAIChat:
             with asking(f"the model's endpoint at {self._where}", is_series=False):
                 response = await self._post(request)
         except openai.APIStatusError as err:
-            # Not `from err`: a traceback would show its whole body, which may repeat a review.
+            # Not `from err`: a traceback would show the whole body, which may repeat a review.
             raise self._status_error(err, request) from None
         except (openai.APITimeoutError, TimeoutError) as err:
             if _is_unsent(err):
@@ -119,7 +119,7 @@ class OpenAIChat:
             why = self._said(str(err.__cause__ or err), request)
             raise kind(f"the connection to {self._where} failed: {why}") from err
         except (UnreadBodyError, UnicodeError, AssertionError) as err:
-            # The last two: Python has codecs that are none for text.
+            # The last two: a charset may name a Python codec that does not decode to text.
             why = self._said(str(err), request)
             raise UnknownOutcomeError(
                 f"the answer of {self._where} cannot be decoded: {why}"
@@ -131,7 +131,7 @@ class OpenAIChat:
         await self._client.close()
 
     def _read(self, body: bytes, headers: Mapping[str, str], request: ChatRequest) -> ChatAnswer:
-        """Return the answer in the body of HTTP 200, or raise what it is instead."""
+        """Return the answer in the body of HTTP 200, or raise the error that the body contains."""
         match read_completion(body, headers, self._dialect):
             case Refused() as refused:
                 error = self._error(refused, request)
@@ -148,17 +148,15 @@ class OpenAIChat:
                 return answer
 
     def _said(self, words: str, request: ChatRequest) -> str:
-        """Return words of others, cut short, without secrets and what repeats the question."""
+        """Return a message shortened, without secrets and without repeated parts of the prompt."""
         for secret in (self._client.api_key, *self._headers.values()):
             if len(secret) >= SECRET:
                 words = words.replace(secret, "***")
-        question = (
-            f"{request.user}\n{json.dumps(request.user)}"  # it may be repeated as it was sent
-        )
+        question = f"{request.user}\n{json.dumps(request.user)}"  # an endpoint may repeat either
         return kept(without_echo(words, question), MAX_MESSAGE)
 
     def _fields(self, request: ChatRequest) -> dict[str, Any]:
-        """Return the fields of a request; one without a value is not sent."""
+        """Return the fields of a request; those without a value are omitted."""
         options = request.options
         optional = {
             "response_format": _response_format(request),
@@ -178,12 +176,12 @@ class OpenAIChat:
         }
 
     def _check_trust(self, err: openai.APIConnectionError) -> None:
-        """Raise if the certificate is at fault: no other review will fare better."""
+        """Raise if the certificate is the cause: no other review will succeed."""
         if distrusted := tls_failure(err, self._where, section="openai", url="base_url"):
             raise FatalError(str(distrusted)) from err
 
     def _status_error(self, err: openai.APIStatusError, request: ChatRequest) -> ReviewStreamError:
-        """Return our error for an answer that is not 200."""
+        """Return our error for a status other than 200."""
         status, headers = err.status_code, err.response.headers
         if 300 <= status < 400:  # not followed: reviews go where the settings say
             location = headers.get("location", "")[:MAX_MESSAGE]
@@ -197,10 +195,10 @@ class OpenAIChat:
         )
 
     def _error(self, refused: Refused, request: ChatRequest) -> ReviewStreamError:
-        """Return our error for what the endpoint says in place of an answer."""
+        """Return our error for an endpoint's refusal."""
         said = self._said(refused.words, request)
         words = f"HTTP {refused.status}: {said}"
-        # What the endpoint repeats of a review must not be taken for its own words.
+        # Text that the endpoint repeats from a review must not be taken for its own message.
         match blame(structs.replace(refused, words=said)):
             case Blame.RATE:
                 return RateLimitError(
@@ -221,7 +219,7 @@ class OpenAIChat:
                 return RefusedError(words, blame=found, status=refused.status, field=refused.field)
 
     def _stop(self, found: Blame, refused: Refused, words: str) -> ReviewStreamError:
-        """Return our error for what no other review will fare better with."""
+        """Return our error for a refusal that applies to all reviews."""
         model, where = self._settings.model, self._where
         if found is Blame.QUOTA:
             wait = refused.retry_after or 0.0
@@ -234,7 +232,7 @@ class OpenAIChat:
             return FatalError(
                 f"{where} refuses the API key ({words}): {self._key_hint} that may use {model}"
             )
-        if refused.field not in {"", "model"}:  # another value may be taken: the probe finds out
+        if refused.field not in {"", "model"}:  # another value may be accepted: the probe tests it
             return RefusedError(words, blame=found, status=refused.status, field=refused.field)
         if refused.status == _NOT_FOUND or refused.field:
             return FatalError(
@@ -248,20 +246,20 @@ class OpenAIChat:
 
 
 def timeout_of(settings: OpenAISettings) -> float:
-    """Return the seconds for one attempt: more for flex, unless they are set."""
+    """Return the seconds for one attempt: longer for flex, unless `timeout` is set."""
     if settings.service_tier == "flex" and "timeout" not in settings.model_fields_set:
         return FLEX_TIMEOUT
     return settings.timeout
 
 
 def _http_client(ca_location: str | None) -> openai.DefaultAsyncHttpxClient:
-    """Return what follows no redirect, and trusts the certificates in a file if there is one."""
+    """Return a client that follows no redirects, and trusts the certificates of a given file."""
     verify: ssl.SSLContext | bool = True
     if ca_location is not None:
         verify = ssl_context(ca_location, setting="openai.ca_location")
     try:
         client = openai.DefaultAsyncHttpxClient(follow_redirects=False, verify=verify)
-    except Exception as err:  # its HTTP library is one of two: each has errors of its own
+    except Exception as err:  # one of two HTTP libraries, with different errors
         raise client_failure(err, setting="openai.base_url") from err
     client.headers["accept-encoding"] = "identity"  # answers are short; see `bound_body`
     client.event_hooks["response"].append(bound_body)
@@ -269,15 +267,15 @@ def _http_client(ca_location: str | None) -> openai.DefaultAsyncHttpxClient:
 
 
 def _is_unsent(err: Exception) -> bool:
-    """Say whether there was no connection at all, by whichever HTTP library the client has."""
+    """Say whether no connection was made, by the error's name in either HTTP library."""
     return type(err.__cause__).__name__ in {"ConnectError", "ConnectTimeout", "PoolTimeout"}
 
 
 def _address(base_url: str) -> str:
-    """Return what may be shown of an address: no name or password of a user."""
+    """Return an address without user name, password and query, for messages."""
     try:
         parts = urlsplit(base_url)
-    except ValueError:  # of a server's: half an IPv6 address
+    except ValueError:  # a redirect to half an IPv6 address
         return ""
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 

@@ -1,4 +1,4 @@
-"""An evaluation as a picture, by matplotlib."""
+"""A plot of an evaluation, with matplotlib."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from reviewstream.core.records.reviews import Sentiment
 from reviewstream.errors import ConfigError
 
 DPI: Final = 120
-MAX_TICKS: Final = 12  # months that are named below the curve
+MAX_TICKS: Final = 12  # month labels below the curve
 
 
 def plot_evaluation(
@@ -22,12 +22,12 @@ def plot_evaluation(
 
     Args:
         path: `.png`, or another format that matplotlib writes.
-        title: What is compared with what.
-        cells: Of all months.
-        months: Their scores, in order.
+        title: Title of the plot.
+        cells: Confusion matrix of all months.
+        months: Scores of each month, in order.
 
     Raises:
-        ConfigError: it cannot be written there.
+        ConfigError: The file cannot be written.
     """
     figure = Figure(figsize=(11, 4.5), dpi=DPI, layout="constrained")
     matrix, curve = figure.subplots(1, 2)
@@ -36,7 +36,7 @@ def plot_evaluation(
     _draw_months(curve, months)
     try:
         figure.savefig(path)
-    except (OSError, ValueError) as err:  # ValueError: a format that it does not know
+    except (OSError, ValueError) as err:  # ValueError: an unknown format
         raise ConfigError(f"cannot write the plot to {path}: {err}") from err
 
 

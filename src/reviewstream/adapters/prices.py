@@ -1,8 +1,7 @@
-"""Prices of models, from the list in the package `genai-prices`; nothing is fetched.
+"""Prices of models, from the list in the package `genai-prices`; nothing is downloaded.
 
-The list is read where a command starts: `priced` writes what it finds into the settings, and the
-workers of Spark read it there. So the books of a run have one price for each model, the one in
-force when the run starts.
+The list is read where a command starts: `priced` writes the prices into the settings, from which
+Spark's workers read them. So a run counts one price per model, the one in force at its start.
 """
 
 from collections.abc import Iterator
@@ -22,16 +21,16 @@ if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot
     from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 
-OPENAI: Final = "openai"  # the provider whose names an unknown endpoint is expected to use
+OPENAI: Final = "openai"  # the provider of an unknown endpoint's model names
 
 
 class GenaiPrices:
-    """The list of genai-prices.
+    """The price list of genai-prices.
 
     Args:
         snapshot: The data.
         version: Version of the package.
-        now: Prices in force on this day are returned, the highest ones of the day.
+        now: Day of the returned prices; if they vary during the day, the highest is returned.
     """
 
     def __init__(self, snapshot: "DataSnapshot", version: str, now: datetime) -> None:
@@ -66,7 +65,7 @@ class GenaiPrices:
         )
 
     def _find(self, model: str, provider: str) -> "ModelInfo | None":
-        """Return the entry for the name of a model, or with that name."""
+        """Return the list's entry for a model's name, by its match rules or its id."""
         try:
             return self._snapshot.find_provider_model(model, None, provider, None)[1]
         except LookupError:
@@ -74,7 +73,7 @@ class GenaiPrices:
             return next((m for one in providers for m in one.models if m.id == model), None)
 
     def _listed(self, model: "ModelInfo") -> "Iterator[ModelPrice]":
-        """Return the prices that are in force at some time of the day."""
+        """Yield the prices that are in force at some time of the day."""
         yield model.get_prices(self._now)
         for one in model.prices if isinstance(model.prices, list) else []:
             for edge in ("start_time", "end_time"):
@@ -84,7 +83,7 @@ class GenaiPrices:
 
 
 def _micro_usd(price: "Decimal | TieredPrices", prompt_tokens: int | None) -> int:
-    """Return a price in micro-dollars, rounded up: the highest that a request may be charged."""
+    """Return the highest applicable price in micro-dollars, rounded up."""
     if not isinstance(price, Decimal):
         reached = (
             tier.price
@@ -99,7 +98,7 @@ def _micro_usd(price: "Decimal | TieredPrices", prompt_tokens: int | None) -> in
 def open_price_list() -> PriceList | None:
     """Return the installed price list, or None if genai-prices is not installed."""
     try:
-        import genai_prices  # noqa: PLC0415 - 0.4 s, for those who need it; and it is an extra
+        import genai_prices  # noqa: PLC0415 - takes 0.4 s, and is an extra
         from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415
     except ImportError:
         return None
@@ -124,8 +123,8 @@ def listed_prices(settings: OpenAISettings, prices: PriceList | None = None) -> 
 def priced(settings: OpenAISettings, prices: PriceList | None = None) -> OpenAISettings:
     """Return the settings with the listed prices where the user set none.
 
-    Each price that the user set wins. A cached token's price is taken from the list only together
-    with the prompt token's: a listed discount on a price that was set means nothing. The factor
+    Prices that the user set are kept. A cached token's price is taken from the list only together
+    with the prompt token's: a listed discount does not apply to a price of the user's. The factor
     of flex is that of the endpoint's dialect.
     """
     if settings.service_tier == "flex" and settings.tier_price_factor is None:
@@ -148,6 +147,6 @@ def priced(settings: OpenAISettings, prices: PriceList | None = None) -> OpenAIS
 
 
 def _longest(settings: OpenAISettings) -> int:
-    """Return the most tokens that a request can have: as many as it has bytes."""
+    """Return the most tokens that a request can have: its number of bytes."""
     alone = overhead(known_version(settings.prompt_version)) + MAX_TEXT_TOKENS
     return BYTES_PER_TOKEN * max(settings.max_pack_tokens, alone)

@@ -1,4 +1,4 @@
-"""A Redis of the user's, and its errors in one sentence."""
+"""A client of Redis that reports errors in one sentence."""
 
 import re
 from collections.abc import Iterator
@@ -17,19 +17,19 @@ from reviewstream.asking import asking
 from reviewstream.errors import ConfigError, ReviewStreamError, TransientError
 
 SETTING: Final = "ledger.url (REVIEWSTREAM_LEDGER_URL)"
-KEEPS: Final = "noeviction"  # the maxmemory-policy that drops nothing
+KEEPS: Final = "noeviction"  # the maxmemory-policy without eviction
 SHAPES: Final = (AttributeError, LookupError, OverflowError, RecursionError, TypeError, ValueError)
 _AUTHORITY: Final = "url with ?ssl_ca_certs=FILE at its end"
 
-# Said once more, as redis 5 looks at no name by itself; in the URL they would win over ours.
+# Set explicitly, because redis 5 does not verify names by default; the URL would override them.
 _CHECKS: Final = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
 _AS_OURS: Final = {"ssl_cert_reqs": {"required"}, "ssl_check_hostname": {"true", "True", "1"}}
 _REFUSED: Final = (
-    redis.AuthenticationError,  # a kind of connection error, though it will not pass
+    redis.AuthenticationError,  # a ConnectionError, but permanent
     redis.exceptions.AuthorizationError,
 )
 _PASSING: Final = (redis.ConnectionError, redis.TimeoutError)
-# Redis fails over, loads its data, or cannot write just now; the client is sent elsewhere soon.
+# Failover, loading, or temporarily not writable; the client is soon directed elsewhere.
 _RECOVERING: Final = frozenset(
     {
         *("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "READONLY"),
@@ -38,12 +38,12 @@ _RECOVERING: Final = frozenset(
 )
 _ELSEWHERE: Final = frozenset({"ASK", "MOVED"})
 _FULL: Final = "OOM"
-# redis-py has classes for some codes, and takes the code away from the message then. Errors inside
-# of a script have it in the middle, after a hyphen, before Redis 7.
+# redis-py removes the code from the message of errors that it has classes for. Before Redis 7, an
+# error inside a script has the code in the middle, after a hyphen.
 _CLASSES: Final = (
-    (redis.exceptions.MovedError, "MOVED"),  # a kind of AskError
+    (redis.exceptions.MovedError, "MOVED"),  # a subclass of AskError
     (redis.exceptions.AskError, "ASK"),
-    (redis.exceptions.MasterDownError, "MASTERDOWN"),  # a kind of ClusterDownError
+    (redis.exceptions.MasterDownError, "MASTERDOWN"),  # a subclass of ClusterDownError
     (redis.exceptions.ClusterDownError, "CLUSTERDOWN"),
     (redis.exceptions.ReadOnlyError, "READONLY"),
     (redis.exceptions.TryAgainError, "TRYAGAIN"),
@@ -53,17 +53,17 @@ _CODE: Final = re.compile(r"(?:^|: ?-)([A-Z]{3,})\b")
 
 
 class RedisClient:
-    """A client that connects when it is first asked, and never retries.
+    """A client that connects on first use, and never retries.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`; never shown, since it may hold a password.
+        url: `redis://`, `rediss://` or `unix://`; never shown, as it may contain a password.
         timeout: Seconds to wait for an answer.
 
     Attributes:
-        client: The vendor's.
+        client: redis-py's client.
 
     Raises:
-        ConfigError: The URL is malformed, or says how to check a certificate.
+        ConfigError: The URL is malformed, or changes the verification of certificates.
     """
 
     def __init__(self, url: str, *, timeout: float) -> None:
@@ -76,7 +76,7 @@ class RedisClient:
                 retry=Retry(NoBackoff(), 0),
                 **_checks(url),
             )
-            self.client.connection_pool.make_connection()  # takes the URL's options, or refuses one
+            self.client.connection_pool.make_connection()  # validates the URL's options
         except ValueError:
             raise ConfigError(
                 f"{SETTING}: expected redis://[user:password@]host[:port][/database], "
@@ -90,12 +90,12 @@ class RedisClient:
 
     @contextmanager
     def plain_errors(self, key: str) -> Iterator[None]:
-        """Turn the vendor's errors about what is kept under a key into ours.
+        """Map the errors of redis-py for the data under a key to ours.
 
         Raises:
-            TransientError: Redis is away, or fails over.
-            ConfigError: It refuses us, or is not the one that we trust, is a cluster or full,
-                something else is under the key, or it is no Redis.
+            TransientError: Redis is unavailable, or fails over.
+            ConfigError: It refuses access, is not trusted, is a cluster or full, has other data
+                under the key, or is not a Redis.
         """
         try:
             with asking(self._who):
@@ -110,13 +110,13 @@ class RedisClient:
             raise self._answered(err, key) from err
         except msgspec.MsgspecError as err:  # another program's data, perhaps
             raise self._unusable(err, key) from err
-        except SHAPES as err:  # the client takes every answer for one of a Redis
+        except SHAPES as err:  # the client assumes that every answer is from a Redis
             raise foreign(self._who, repr(err), setting=SETTING) from err
 
     def eviction(self) -> str:
-        """Return the complaint if Redis may drop what it was told to keep; empty: it does not.
+        """Return a warning if Redis may evict data; empty if it does not.
 
-        A Redis that does not say is taken for one that keeps everything.
+        A Redis that does not report its policy is assumed to evict nothing.
 
         Raises:
             ReviewStreamError: See `plain_errors`.
@@ -147,7 +147,7 @@ class RedisClient:
         return ConfigError(f"{self._where}, {key}: {err}: see {SETTING}")
 
     def _answered(self, err: redis.RedisError, key: str) -> ReviewStreamError:
-        """Return our error for what Redis answered instead of a result."""
+        """Return our error for an error reply of Redis."""
         code = _code(err)
         if code in _RECOVERING:
             return self._away(err)
@@ -165,7 +165,7 @@ class RedisClient:
 
 
 def _code(err: redis.RedisError) -> str:
-    """Return the code that Redis began an error with; empty: none is known."""
+    """Return the error code of Redis; empty if it is unknown."""
     for kind, code in _CLASSES:
         if isinstance(err, kind):
             return code
@@ -174,7 +174,7 @@ def _code(err: redis.RedisError) -> str:
 
 
 def _checks(url: str) -> dict[str, Any]:
-    """Return how certificates are checked: a URL cannot say otherwise."""
+    """Return the options that verify certificates; a URL that changes them is refused."""
     parts = urlsplit(url)
     query = parse_qs(parts.query, keep_blank_values=True)
     if said := [name for name in _CHECKS if set(query.get(name, ())) - _AS_OURS[name]]:
@@ -182,12 +182,12 @@ def _checks(url: str) -> dict[str, Any]:
             f"{SETTING}: leave {said[0]} out: certificates are checked, name included"
         )
     for file in query.get("ssl_ca_certs", ()):
-        ssl_context(file, setting=SETTING)  # a file that cannot be used would be tried again
+        ssl_context(file, setting=SETTING)  # an unusable file would be retried
     return _CHECKS if parts.scheme == "rediss" else {}
 
 
 def _address(url: str) -> str:
-    """Return a URL without user, password and query, to be shown."""
+    """Return a URL without user, password and query, for messages."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}"

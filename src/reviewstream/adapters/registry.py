@@ -1,4 +1,4 @@
-"""The Schema Registry by confluent-kafka's client: Confluent's, Apicurio's or Karapace's."""
+"""The Schema Registry over confluent-kafka's client: Confluent's, Apicurio's or Karapace's."""
 
 import weakref
 from collections.abc import Iterator, Sequence
@@ -24,13 +24,13 @@ from reviewstream.errors import (
 from reviewstream.settings import RegistrySettings
 
 REQUEST_TIMEOUT: Final = 10.0  # seconds
-_EXPLAINED: Final = 3  # differences that a message names
+_EXPLAINED: Final = 3  # number of differences in a message
 
 T = TypeVar("T")
 
 
 class ConfluentRegistry:
-    """`SchemaRegistry` over HTTP. The status decides, as the registries' own codes differ."""
+    """`SchemaRegistry` over HTTP. It uses the HTTP status, as the registries' codes differ."""
 
     def __init__(self, settings: RegistrySettings, *, timeout: float = REQUEST_TIMEOUT) -> None:
         self._url = settings.url
@@ -50,7 +50,7 @@ class ConfluentRegistry:
         self.close()
 
     def close(self) -> None:
-        """Free the connections; this happens too when nobody holds the object any more."""
+        """Close the connections; this also happens when the object is garbage-collected."""
         self._closing()
 
     def subjects(self) -> Sequence[str]:
@@ -86,7 +86,7 @@ class ConfluentRegistry:
             return self._read(self._client.get_schema(schema_id).schema_str, str)
 
     def versions(self, subject: str) -> Sequence[tuple[int, str]]:
-        """Return (version, schema) of every version, oldest first; empty if there is no subject."""
+        """Return (version, schema) of each version, oldest first; empty for an unknown subject."""
         with self._translated(f"give the versions of {subject}"):
             try:
                 found = self._client.get_versions(subject)
@@ -98,7 +98,7 @@ class ConfluentRegistry:
             return tuple((number, self._version(subject, number)) for number in numbers)
 
     def compatibility(self, subject: str) -> str:
-        """Return the level in force for the subject."""
+        """Return the compatibility level in force for the subject."""
         with self._translated(f"give the compatibility level of {subject}"):
             try:
                 return self._read(self._client.get_compatibility(subject), str)
@@ -108,7 +108,7 @@ class ConfluentRegistry:
             return self._read(self._client.get_compatibility(), str)
 
     def set_compatibility(self, subject: str, level: str) -> None:
-        """Set the subject's own level, such as FULL_TRANSITIVE."""
+        """Set the subject's compatibility level, such as FULL_TRANSITIVE."""
         with self._translated(f"set the compatibility level of {subject} to {level}"):
             self._client.set_compatibility(subject, level)
 
@@ -123,7 +123,7 @@ class ConfluentRegistry:
         return f"the schema registry at {self._url}"
 
     def _explained(self, subject: str, schema: str) -> str:
-        """Say what is incompatible: Apicurio does not, Confluent's does it at length."""
+        """Describe the incompatibility: Apicurio does not, and Confluent's is verbose."""
         found = [
             f"v{number} {direction} {problem}"
             for number, older in self.versions(subject)
@@ -149,11 +149,11 @@ class ConfluentRegistry:
             raise self._error(what, err) from err
         except httpx2.HTTPError as err:
             raise self._away(err) from err
-        except (httpx2.InvalidURL, OSError, UnicodeError) as err:  # a host that none can have
+        except (httpx2.InvalidURL, OSError, UnicodeError) as err:  # an invalid host name
             raise ConfigError(
                 f"{self._who} cannot {what}: {err}; see the settings under registry"
             ) from err
-        # The client takes every answer for one of a registry.
+        # The client assumes that every answer is from a registry.
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as err:
             raise foreign(self._who, f"asked to {what}: {err!r}", setting="registry.url") from err
 

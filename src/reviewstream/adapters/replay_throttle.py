@@ -1,4 +1,4 @@
-"""How far readers may go."""
+"""The offset up to which readers may read."""
 
 import threading
 import time
@@ -8,10 +8,10 @@ from reviewstream.adapters.review_log import ReviewLog
 
 
 class ReplayThrottle:
-    """The end of the lines that have arrived: all complete ones, or so many per second.
+    """The end of the lines that have arrived: all complete ones, or a number per second.
 
-    At a rate, one head is shared by all readers. It is never behind the furthest of them: after a
-    restart of the server it goes on from there.
+    With a rate, all readers share one head. It is never behind the furthest reader, so it continues
+    there after a restart of the server.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class ReplayThrottle:
         Args:
             log: The lines.
             rate: Lines per second; None for no limit.
-            clock: Seconds.
+            clock: Returns seconds.
         """
         self._log = log
         self._rate = rate
@@ -37,19 +37,19 @@ class ReplayThrottle:
         self._lock = threading.Lock()
 
     def head(self, reader: int = 0) -> int:
-        """Return the end of what has arrived.
+        """Return the end of the lines that have arrived.
 
         Args:
-            reader: Where the reader stands that asks.
+            reader: Offset of the asking reader.
 
         Raises:
-            SourceReplacedError: the file was cut short, or another is in its place.
+            SourceReplacedError: The file was truncated, or another is in its place.
         """
         complete = self._log.head()
         if self._rate is None:
             return complete
         with self._lock:
             due = int((self._clock() - self._started) * self._rate) - self._arrived
-            self._arrived += due  # what the file did not have in time is not made up for later
+            self._arrived += due  # lines that the file did not have in time are not added later
             self._head = self._log.skip(max(self._head, reader), due, complete)
             return self._head

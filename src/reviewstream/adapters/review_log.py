@@ -1,4 +1,4 @@
-"""A file as a log: an offset is a byte offset at the start of a line."""
+"""A review file as a log: an offset is the byte offset of a line's start."""
 
 import hashlib
 import os
@@ -15,23 +15,23 @@ from reviewstream.errors import SourceReplacedError
 
 FINGERPRINTED: Final = 64 << 10  # bytes from the start of the file
 SAMPLED: Final = 4 << 10  # bytes before an offset
-MAX_SAMPLES: Final = 4  # in the fingerprint of a client
-BLANK: Final = b" \t\r"  # what may follow a line before its newline without changing it
+MAX_SAMPLES: Final = 4  # in a client's fingerprint
+BLANK: Final = b" \t\r"  # bytes before a newline that do not change the line
 
 ANEW: Final = "with a new checkpoint and a name of its own (serve --name)"
 _RESTART: Final = f"restart the server, and read the new file {ANEW}"
 
 
 class ReviewLog:
-    """Reads an open file by offset, from any thread.
+    """Reads an open file by offset; thread-safe.
 
     Attributes:
-        source: The name that its lines' origins carry.
-        follow: The file may grow; a last line without its newline is then not complete yet.
+        source: Name of the source in the origins of its lines.
+        follow: The file may grow; a last line without a newline is then incomplete.
     """
 
     BLOCK: ClassVar = BLOCK
-    COUNTED: ClassVar = 64 << 20  # bytes in which lines are counted for one answer
+    COUNTED: ClassVar = 64 << 20  # bytes that are searched for lines in one answer
 
     def __init__(  # noqa: PLR0913 - facts about one file, all named
         self,
@@ -43,14 +43,14 @@ class ReviewLog:
         size: int | None = None,
         follow: bool = False,
     ) -> None:
-        """Take an open file.
+        """Create a log over an open file.
 
         Args:
             file: Closed with the log.
-            source: The name that its lines' origins carry.
-            path: Watched for another file in its place; None if nobody else has the file.
+            source: Name of the source in the origins of its lines.
+            path: Checked for replacement by another file; None if the file is private.
             base: Bytes before the log's first byte.
-            size: Bytes of the log; None for all that follow.
+            size: Bytes of the log; None for all bytes after `base`.
             follow: The file may grow.
         """
         self.source = source
@@ -77,16 +77,16 @@ class ReviewLog:
         self.close()
 
     def close(self) -> None:
-        """Close the file; a spooled copy is gone with it."""
+        """Close the file, which deletes a temporary copy."""
         self._file.close()
 
     def size(self) -> int:
-        """Return the bytes of the log now.
+        """Return the current number of bytes of the log.
 
         Raises:
-            SourceReplacedError: the file was cut short, or another is in its place.
+            SourceReplacedError: The file was truncated, or another is in its place.
         """
-        known = self._base + self._size  # before the look: another thread may see growth after it
+        known = self._base + self._size  # read first: another thread may see growth later
         found = os.fstat(self._file.fileno())
         if found.st_size < known:
             raise SourceReplacedError(
@@ -101,10 +101,10 @@ class ReviewLog:
         return self._size
 
     def head(self) -> int:
-        """Return the end of the complete lines now.
+        """Return the current end of the complete lines.
 
         Raises:
-            SourceReplacedError: see `size`.
+            SourceReplacedError: See `size`.
         """
         size = self.size()
         if not self.follow:
@@ -113,11 +113,11 @@ class ReviewLog:
             end = self._newlines.after_last(self._searched, size)
             if end > self._searched:
                 self._complete = end
-            self._searched = size  # a long line that is not finished is not looked through again
+            self._searched = size  # a long incomplete line is not searched again
             return self._complete
 
     def fingerprint(self, upto: int = 0) -> str:
-        """Return samples of the content: of the file's beginning, and of what is before `upto`.
+        """Return samples of the content: of the file's beginning, and of the bytes before `upto`.
 
         A sample is `N-HEX` or `OFFSET+N-HEX`: SHA-256 of the N bytes at the offset.
         """
@@ -128,13 +128,13 @@ class ReviewLog:
         return f"{beginning},{start}+{self._sample(start, upto - start)}"
 
     def check(self, fingerprint: str | None = None) -> None:
-        """Make sure that the file was not written over: its inode and size do not tell.
+        """Check that the file was not overwritten, which its inode and size do not show.
 
         Args:
-            fingerprint: Of what is known of it; by default of what was there when it was opened.
+            fingerprint: Expected fingerprint; by default the one from the time of opening.
 
         Raises:
-            SourceReplacedError: it was.
+            SourceReplacedError: It was overwritten.
         """
         if not self.matches(fingerprint or self._opened):
             raise SourceReplacedError(
@@ -142,15 +142,15 @@ class ReviewLog:
             )
 
     def matches(self, fingerprint: str) -> bool:
-        """Say whether the file has the samples of the one whose fingerprint this is.
+        """Say whether the file has the samples of a fingerprint.
 
         Raises:
-            ValueError: it is not a fingerprint.
+            ValueError: The fingerprint is malformed.
         """
         samples = fingerprint.split(",")
         if len(samples) > MAX_SAMPLES:
             raise ValueError(f"fingerprint of {len(samples)} samples (limit {MAX_SAMPLES})")
-        found = [self._has(sample) for sample in samples]  # all: a malformed one is refused
+        found = [self._has(sample) for sample in samples]  # checks all, to refuse malformed ones
         return all(found)
 
     def _has(self, sample: str) -> bool:
@@ -167,7 +167,7 @@ class ReviewLog:
         """Return bytes of the log.
 
         Raises:
-            SourceReplacedError: they are no longer there.
+            SourceReplacedError: They no longer exist.
         """
         pieces = []
         while size:
@@ -180,11 +180,11 @@ class ReviewLog:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def locate(self, offset: int) -> tuple[IO[bytes], int]:
-        """Return the open file and where a byte of the log is in it, for `sendfile`."""
+        """Return the open file and the position of a byte of the log in it, for `sendfile`."""
         return self._file, self._base + offset
 
     def lines(self, progress: Callable[[int, int], None]) -> Iterator[Line | Oversized]:
-        """Read all lines that there are now, and tell how many bytes are done, and all."""
+        """Yield all current lines, and call `progress` with the bytes done and the total."""
         framer, size = LineFramer(), self.size()
         for start in range(0, size, self.BLOCK):
             block = self.read(start, min(self.BLOCK, size - start))
@@ -195,44 +195,44 @@ class ReviewLog:
             yield last
 
     def lines_in(self, start: int, end: int) -> tuple[int, int]:
-        """Return the bytes of every line whose first byte lies in [start, end)."""
+        """Return the byte range of the lines that start in [start, end)."""
         size = self.size()
         end = min(end, size)
         first = self._newlines.line_start(
             start, end
-        )  # no further: a long line is asked about in many pieces
+        )  # not beyond `end`: a long line is requested in many pieces
         return (first, self._newlines.line_start(end, size)) if first < end else (end, end)
 
     def next_line(self, reader: int, head: int, known: str) -> int:
-        """Return where the next line of a reader starts: before it, if its last line has grown.
+        """Return the start of a reader's next line: before `reader` if its last line has grown.
 
-        The last line of a file that is not followed needs no newline. Whether it was written to its
-        end is known only when the file has grown.
+        The last line of a file that is not followed may lack a newline. It may have been read
+        incompletely, which shows only when the file has grown.
 
         Args:
-            reader: Where it stands.
-            head: End of all lines that there are.
-            known: Its fingerprint; it was sent to where a sample ends.
+            reader: Offset of the reader.
+            head: End of all lines.
+            known: Fingerprint of the reader; samples end at offsets that it was sent to.
         """
         if not 0 < reader < head or self.read(reader - 1, 1) == NEWLINE:
             return reader
         rest = self.read(reader, min(self.BLOCK, head - reader)).partition(NEWLINE)[0]
         if rest.strip(BLANK) and reader in map(_end_of, known.split(",")):
             begin = self._newlines.after_last(max(0, reader - MAX_LINE - 1), reader)
-            if reader - begin <= MAX_LINE:  # a longer one was rejected, and is not read again
+            if reader - begin <= MAX_LINE:  # a longer one was rejected already
                 return begin
         return self._newlines.line_start(reader, head)
 
     def latest(
         self, start: int, head: int, *, max_rows: int | None = None, max_bytes: int | None = None
     ) -> int:
-        """Return the end of the lines that a reader at `start` may have, at least one of them.
+        """Return the end of the lines that a reader at `start` may read, at least one line.
 
         Args:
-            start: Where the reader stands; in mid-line it goes on with the next line.
-            head: End of all lines that there are.
-            max_rows: Most lines.
-            max_bytes: Most bytes, if the first line is not longer.
+            start: Offset of the reader; within a line it continues with the next line.
+            head: End of all lines.
+            max_rows: Maximum number of lines.
+            max_bytes: Maximum number of bytes, unless the first line is longer.
         """
         if start >= head:
             return start
@@ -244,11 +244,11 @@ class ReviewLog:
         return end if max_rows is None else self.skip(first, max_rows, end)
 
     def skip(self, start: int, rows: int, end: int) -> int:
-        """Return the offset after so many lines, at most `end`."""
+        """Return the offset after `rows` lines, at most `end`."""
         return self._newlines.skip(start, rows, end)
 
     def _admitted(self, first: int, size: int, head: int) -> int:
-        """Return the end of the lines of so many bytes, or of the first line if it is longer."""
+        """Return the end of the lines in `size` bytes, or of the first line if it is longer."""
         if first + size >= head:
             return head
         end = self._newlines.after_last(first, first + size)
@@ -259,11 +259,11 @@ class ReviewLog:
         try:
             return not os.path.samestat(path.stat(), opened)
         except FileNotFoundError:
-            return False  # what was deleted is still ours to read
+            return False  # a deleted file that is open can still be read
 
 
 def _place_of(sample: str) -> tuple[int, int]:
-    """Return the offset and the number of the bytes of a sample."""
+    """Return the offset and the size of a sample."""
     place, plus, digest = sample.rpartition("+")
     return int(place) if plus else 0, int(digest.partition("-")[0])
 

@@ -1,4 +1,4 @@
-"""Scores of agreement, by scikit-learn."""
+"""Scores of agreement, with scikit-learn."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from reviewstream.core.labelling.agreement import Cells, Scores
 def score(cells: Cells) -> Scores:
     """Return the scores of a confusion matrix with at least one document.
 
-    A sentiment that neither is expected nor occurs as a label has no part in them.
+    A sentiment that is neither expected nor assigned does not count.
     """
     expected = [pair[0].value for pair in cells]
     labels = [pair[1].value for pair in cells]

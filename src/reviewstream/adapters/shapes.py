@@ -1,4 +1,4 @@
-"""Answers of servers that must have a certain shape: what answers may be another program."""
+"""Validation of servers' answers, which may come from another program."""
 
 from typing import Final, TypeVar
 
@@ -7,21 +7,21 @@ import msgspec
 from reviewstream.core.records.json_values import NOT_JSON, decoded, kept
 from reviewstream.errors import ConfigError
 
-SHOWN: Final = 300  # characters of a server's words in an error
+SHOWN: Final = 300  # characters of a server's message in an error
 T = TypeVar("T")
 
 
 def shaped(value: object, kind: type[T], *, who: str, setting: str) -> T:
-    """Return an answer as what it must be.
+    """Convert an answer to a type.
 
     Args:
-        value: JSON, decoded.
-        kind: Type that `msgspec` knows; fields of a struct that it lacks are ignored.
+        value: Decoded JSON.
+        kind: Type that `msgspec` supports; unknown fields of a struct are ignored.
         who: The server, with its address.
-        setting: That names the address.
+        setting: Setting with the address.
 
     Raises:
-        ConfigError: It is something else.
+        ConfigError: The answer has another shape.
     """
     if value is NOT_JSON:
         raise foreign(who, "it is no JSON", setting=setting)
@@ -32,12 +32,12 @@ def shaped(value: object, kind: type[T], *, who: str, setting: str) -> T:
 
 
 def shaped_body(body: bytes, kind: type[T], *, who: str, setting: str) -> T:
-    """Return the body of an answer as what it must be; see `shaped`."""
+    """Decode the body of an answer and convert it; see `shaped`."""
     return shaped(decoded(body), kind, who=who, setting=setting)
 
 
 def foreign(who: str, why: object, *, setting: str) -> ConfigError:
-    """Return our error for an answer that the server meant cannot have given."""
+    """Return our error for an answer that the expected server cannot have sent."""
     words = kept(str(why), SHOWN)
     return ConfigError(
         f"{who} gives an answer of some other program ({words}): does {setting} lead to a proxy,"

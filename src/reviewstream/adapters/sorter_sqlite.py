@@ -1,4 +1,4 @@
-"""`Sorter` by SQLite, which sorts in pieces on disk: memory stays the same however many rows."""
+"""`Sorter` over SQLite, which sorts on disk: memory does not grow with the number of rows."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 from reviewstream.adapters.sqlite_temporary import open_temporary, plain_errors
 from reviewstream.core.records.ports import Row
 
-CACHE: Final = 16 << 10  # KiB of it in memory
+CACHE: Final = 16 << 10  # KiB in memory
 _WHAT: Final = "what is to be sorted"
 
 
@@ -14,12 +14,12 @@ class SqliteSorter:
     """`Sorter` of rows of one width.
 
     Args:
-        width: Values in a row, at least 1.
+        width: Number of values in a row, at least 1.
     """
 
     def __init__(self, width: int) -> None:
         columns = [f"c{number}" for number in range(width)]
-        self._insert = f"INSERT INTO rows VALUES ({', '.join('?' * width)})"  # noqa: S608 - question marks alone
+        self._insert = f"INSERT INTO rows VALUES ({', '.join('?' * width)})"  # noqa: S608 - only question marks
         self._select = f"SELECT * FROM rows ORDER BY {', '.join(columns)}"  # noqa: S608 - numbered columns
         with plain_errors(_WHAT):
             table = f"CREATE TABLE rows ({', '.join(columns)})"

@@ -1,4 +1,4 @@
-"""A SQLite file of ours that every process of one machine may write to at once."""
+"""A SQLite file that all processes of one machine may write to concurrently."""
 
 import os
 import sqlite3
@@ -11,8 +11,8 @@ from typing import Final
 
 from reviewstream.errors import ConfigError, TransientError
 
-APPLICATION: Final = 0x52564C47  # in the file's header: it is ours
-RETRY: Final = 0.02  # seconds; SQLite itself does not wait where files are opened or become WAL
+APPLICATION: Final = 0x52564C47  # in the header of our files
+RETRY: Final = 0.02  # seconds; SQLite does not wait while a file is opened or switched to WAL
 
 _EMPTY_LOG: Final = "PRAGMA wal_checkpoint(PASSIVE)"
 _PROOF: Final = "CREATE TABLE IF NOT EXISTS proof (number INTEGER PRIMARY KEY, room BLOB)"
@@ -21,15 +21,15 @@ _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 class SqliteFile:
-    """One connection for each process, opened when it is first needed, in WAL mode.
+    """One connection per process, opened on first use, in WAL mode.
 
-    A process that was forked opens the file anew: SQLite's connections do not survive a fork.
+    A forked process opens the file again: SQLite's connections do not survive a fork.
 
     Args:
-        file: On a local disk; made, with its folder, where there is none.
-        setting: That names the file; for messages.
-        schema: Statement that makes the table, if it is not there.
-        version: Of the schema.
+        file: File on a local disk; created with its folder if missing.
+        setting: Setting that names the file; for messages.
+        schema: Statement that creates the table, if missing.
+        version: Version of the schema.
         timeout: Seconds to wait for another process that writes.
     """
 
@@ -42,17 +42,17 @@ class SqliteFile:
         self._version = version
         self._timeout = timeout
         self._connection: sqlite3.Connection | None = None
-        self._inherited: list[sqlite3.Connection] = []  # never closed: they are another process's
+        self._inherited: list[sqlite3.Connection] = []  # never closed: the parent's
         self._owner = os.getpid()
         self._lock = Lock()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Give the connection to one thread at a time.
+        """Provide the connection, to one thread at a time.
 
         Raises:
-            TransientError: others write for longer than the time-out.
-            ConfigError: the file is damaged, another program's, or cannot be written.
+            TransientError: Other processes write for longer than the timeout.
+            ConfigError: The file is damaged, belongs to another program, or cannot be written.
         """
         if self._owner != os.getpid():
             self._begin_anew()
@@ -63,46 +63,46 @@ class SqliteFile:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """Like `reading`, in a transaction that is kept only if the block ends well."""
+        """Like `reading`, in a transaction that is rolled back if the block raises."""
         with self.reading() as connection, _transaction(connection):
             yield connection
 
     def close(self) -> None:
-        """Close this process's connection; the next use opens another."""
+        """Close this process's connection; the next use opens a new one."""
         if self._owner == os.getpid() and self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def damaged(self, why: str) -> ConfigError:
-        """Return an error that says what to do with the file."""
+        """Return an error that says how to repair the file."""
         return ConfigError(f"{self._file}: {why}: move it away, or {self._elsewhere}")
 
     def empty_log(self) -> None:
-        """Move what is in SQLite's log into the file, so that the log's place is used again."""
+        """Checkpoint SQLite's log into the file, so that the log's space is reused."""
         with self.reading() as connection:
             connection.execute(_EMPTY_LOG).fetchone()
 
     def prove(self, room: int) -> None:
-        """See that the file can grow by `room` bytes, which it keeps as free pages.
+        """Check that the file can grow by `room` bytes, and reserve them as free pages.
 
         Raises:
-            TransientError: others write for longer than the time-out.
-            ConfigError: there is no room, or no permission.
+            TransientError: Other processes write for longer than the timeout.
+            ConfigError: There is no space, or no permission.
         """
         with self.reading() as connection:
             with _transaction(connection):
                 connection.execute(_PROOF)
-                # Not zeros, which some file systems do not store.
+                # Not zeros, which some file systems do not allocate.
                 connection.execute("REPLACE INTO proof VALUES (1, randomblob(?))", (room,))
             try:
-                connection.execute(_EMPTY_LOG).fetchone()  # the file itself grows by this alone
+                connection.execute(_EMPTY_LOG).fetchone()  # only this makes the file itself grow
             finally:
-                # In a transaction of its own, as SQLite does not write pages that are free again.
+                # In a separate transaction: SQLite does not write pages that are free again.
                 with _transaction(connection):
                     connection.execute("DELETE FROM proof")
 
     def _begin_anew(self) -> None:
-        """Forget the connection and the lock of the process that we were forked from."""
+        """Discard the connection and the lock of the parent process."""
         if self._connection is not None:
             self._inherited.append(self._connection)
         self._connection = None
@@ -110,7 +110,7 @@ class SqliteFile:
         self._lock = Lock()
 
     def _opened(self) -> sqlite3.Connection:
-        """Open the file, again and again while others open it too."""
+        """Open the file, and retry while other processes open it."""
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         deadline = time.monotonic() + self._timeout
         while True:
@@ -133,7 +133,7 @@ class SqliteFile:
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise ConfigError(f"{self._file}: not on a local disk: {self._elsewhere}")
-        # Nothing is lost when a process is killed; a power cut may cost the last moments.
+        # A killed process loses nothing; a power failure may lose the last transactions.
         connection.execute("PRAGMA synchronous = NORMAL")
         if _is_cut_short(connection, self._file):
             raise self.damaged("the file was cut short")
@@ -144,7 +144,7 @@ class SqliteFile:
                 connection.execute(f"PRAGMA user_version = {self._version}")
 
     def _inspect(self, connection: sqlite3.Connection) -> bool:
-        """Say whether the table is there, without changing what may be another program's."""
+        """Say whether the table exists, without changing another program's file."""
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -185,16 +185,16 @@ def _transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Ite
     try:
         yield
     except BaseException:
-        with suppress(sqlite3.Error):  # some errors have ended the transaction already
+        with suppress(sqlite3.Error):  # some errors end the transaction
             connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
 
 
 def _is_cut_short(connection: sqlite3.Connection, file: Path) -> bool:
-    """Say whether a file ends in mid-page: SQLite itself notices a cut only between two pages.
+    """Say whether a file ends within a page: SQLite only detects a cut between two pages.
 
-    The file is not opened for that, as closing it would end SQLite's locks on it.
+    The file is not opened here, because closing it would release SQLite's locks on it.
     """
     (page,) = connection.execute("PRAGMA page_size").fetchone()
     if file.stat().st_size % page == 0:
@@ -202,7 +202,7 @@ def _is_cut_short(connection: sqlite3.Connection, file: Path) -> bool:
     log = file.with_name(f"{file.name}-wal")
     if not log.exists() or log.stat().st_size == 0:
         return True
-    # A process that was killed may have left half a page, and the whole of it in the log.
+    # A killed process may have left half a page, which is complete in the log.
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     return bool(found != "ok")
 

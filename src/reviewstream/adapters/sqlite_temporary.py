@@ -1,4 +1,4 @@
-"""A nameless file that SQLite keeps: memory stays the same however much is in it."""
+"""An unnamed SQLite file: memory does not grow with its content."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ NAMELESS: Final = ""  # a file in SQLite's temporary folder that ends with the c
 
 
 def open_temporary(table: str, *, cache: int) -> sqlite3.Connection:
-    """Return a connection to a new file, of which nothing is left behind even by a kill.
+    """Return a connection to a new file, which is deleted even if the process is killed.
 
     Args:
-        table: Statement that makes its table.
-        cache: KiB of it in memory.
+        table: Statement that creates its table.
+        cache: KiB in memory.
     """
     connection = sqlite3.connect(NAMELESS, isolation_level=None)
     connection.execute(f"PRAGMA cache_size = -{cache}")
@@ -25,7 +25,7 @@ def open_temporary(table: str, *, cache: int) -> sqlite3.Connection:
 
 @contextmanager
 def plain_errors(what: str) -> Iterator[None]:
-    """Translate what is raised inside; `what` is in the file, for the message."""
+    """Map SQLite's errors to ours; `what` names the content of the file, for the message."""
     try:
         yield
     except sqlite3.Error as err:

@@ -1,4 +1,4 @@
-"""Reads a log of reviews from a server, by `wire.protocol`."""
+"""Reads a log of reviews from a server, with `transport.protocol`."""
 
 import socket
 import zlib
@@ -14,31 +14,31 @@ from reviewstream.core.transport.framing import Line, LineFramer, Oversized
 from reviewstream.core.transport.protocol import Data, End, ErrorCode, Heartbeat, Hello, Latest
 from reviewstream.errors import FatalError, ProtocolError, SourceReplacedError, TransientError
 
-RECEIVED: Final = 256 << 10  # bytes taken from the socket at once
-GROWN: Final = 1 << 20  # bytes by which a last line may have grown since the server said its size
-LONGEST: Final = 4 << 30  # bytes of a line after the range that was asked for
+RECEIVED: Final = 256 << 10  # bytes received at once
+GROWN: Final = 1 << 20  # bytes that a last line may have gained since the server reported its size
+LONGEST: Final = 4 << 30  # bytes of a line after the requested range
 Lines: TypeAlias = list[Line | Oversized]
 
 _UPGRADE: Final = "the server breaks the protocol; run `reviewstream serve` in the client's version"
 
 
 class ReviewClient:
-    """One connection to a server, opened when it is needed and again after it broke.
+    """One connection to a server, opened on demand and reopened after an error.
 
-    Once it has said hello, it goes on with the same file only. It may be pickled: the copy opens
-    a connection of its own.
+    After its first `hello` it continues only with the same file. It can be pickled: the copy opens
+    a new connection.
     """
 
     def __init__(
         self, host: str, port: int, *, timeout: float = 30.0, access: ClientAuth | None = None
     ) -> None:
-        """Remember the address.
+        """Store the address.
 
         Args:
-            host: Of the server.
-            port: Of the server's protocol, not of its plain lines.
-            timeout: Seconds without a sign from the server after which it counts as away.
-            access: How to get in; by default without TLS and token.
+            host: Host of the server.
+            port: Port of the server's protocol, not of its plain lines.
+            timeout: Seconds without data after which the server counts as unavailable.
+            access: TLS and token; by default neither.
         """
         self._access = access or ClientAuth()
         self._address = (host, port)
@@ -48,7 +48,7 @@ class ReviewClient:
         self._socket: socket.socket | None = None
         self._decoder = protocol.reply_decoder()
         self._is_answering = False
-        self._standing = (0, 0)  # where the last `latest` was asked from, and where lines begin
+        self._standing = (0, 0)  # start of the last `latest` request, and of the lines in its reply
 
     def __enter__(self) -> Self:
         return self
@@ -68,23 +68,23 @@ class ReviewClient:
         self.__dict__ = state | {"_decoder": protocol.reply_decoder()}
 
     def close(self) -> None:
-        """Hang up; the next call connects again."""
+        """Disconnect; the next call connects again."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
     def hello(self, fingerprint: str | None = None) -> Hello:
-        """Ask what the file is.
+        """Ask for the file's description.
 
         Args:
-            fingerprint: Of the file that was begun with, if there was one.
+            fingerprint: Fingerprint of the file that was begun with, if any.
 
         Raises:
-            SourceReplacedError: the server has another file now.
-            TransientError: the server is away.
-            FatalError: it asks for a token, or for another one.
-            ConfigError: TLS is not spoken, or the server's certificate is not trusted.
-            ProtocolError: it is no such server.
+            SourceReplacedError: The server serves another file now.
+            TransientError: The server is unavailable.
+            FatalError: It requires a token, or another one.
+            ConfigError: It does not speak TLS, or its certificate is not trusted.
+            ProtocolError: It is not a review server.
         """
         self._fingerprint = fingerprint or self._fingerprint
         self.close()
@@ -93,20 +93,20 @@ class ReviewClient:
     def latest(
         self, start: int, *, max_rows: int | None = None, max_bytes: int | None = None
     ) -> Latest:
-        """Ask how far a reader at `start` may go.
+        """Ask for the end up to which a reader at `start` may read.
 
-        `read` from the same `start` then begins where the reply says: before it, if the last line
-        before `start` has grown since it was given.
+        A `read` from the same `start` then begins at the reply's start, which is before it if the
+        last line before `start` has grown.
 
         Args:
-            start: Where the reader stands.
-            max_rows: Most lines.
-            max_bytes: Most bytes; one line is admitted even if it is longer.
+            start: Offset of the reader.
+            max_rows: Maximum number of lines.
+            max_bytes: Maximum number of bytes; one line is admitted even if it is longer.
 
         Raises:
-            SourceReplacedError: the file does not reach to `start`, or is another.
-            TransientError: the server is away.
-            ProtocolError: it is no such server, or its answer is behind `start`.
+            SourceReplacedError: The file ends before `start`, or is another.
+            TransientError: The server is unavailable.
+            ProtocolError: It is not a review server, or its answer is before `start`.
         """
         self._ask(protocol.LatestRequest(start=start, max_rows=max_rows, max_bytes=max_bytes))
         reply = self._reply()
@@ -123,31 +123,31 @@ class ReviewClient:
         return reply
 
     def read(self, start: int, end: int) -> Generator[Lines, None, None]:
-        """Give every line whose first byte lies in [start, end).
+        """Yield all lines that start in [start, end).
 
-        They count only when the iterator has ended without an error: number and checksum are
-        compared last.
+        They are valid only if the iterator ends without an error: line count and checksum are
+        compared at the end.
 
         Raises:
-            SourceReplacedError: the file does not reach to `end`, or is another.
-            TransientError: the server went away, or bytes were damaged.
-            ProtocolError: it is no such server, or it sends what was not asked for.
+            SourceReplacedError: The file ends before `end`, or is another.
+            TransientError: The server disconnected, or bytes were damaged.
+            ProtocolError: It is not a review server, or sends other bytes than requested.
         """
         asked, begin = self._standing
         start = begin if start == asked < end else start
         return self._lines(protocol.ReadRequest(start=start, end=end), range(start, end))
 
     def tail(self, start: int) -> Generator[Lines, None, None]:
-        """Give every line whose first byte is at or after `start`, and those to come.
+        """Yield all lines that start at or after `start`, including future ones.
 
-        An empty list says that nothing is new. It ends only if the file does not grow.
+        An empty list means that there is no new line. Ends only if the file does not grow.
 
         Raises:
-            SourceReplacedError: the file does not reach to `start`, or is another.
-            TransientError: the server went away, or bytes were damaged.
-            ProtocolError: it is no such server, or it sends what was not asked for.
+            SourceReplacedError: The file ends before `start`, or is another.
+            TransientError: The server disconnected, or bytes were damaged.
+            ProtocolError: It is not a review server, or sends other bytes than requested.
         """
-        # It may begin earlier: with the last line before `start`, if that has grown.
+        # It may begin earlier, with the last line before `start`, if that line has grown.
         wanted = range(max(0, start - MAX_LINE), protocol.MAX_OFFSET)
         return self._lines(protocol.TailRequest(start=start), wanted)
 
@@ -171,7 +171,7 @@ class ReviewClient:
         finally:
             self._is_answering = False
             if not answer.is_whole:
-                self.close()  # the rest of the answer would be taken for the next one's
+                self.close()  # the rest of the answer would be read as the next answer
         if last:
             yield last
 
@@ -206,14 +206,14 @@ class ReviewClient:
             self._away(err)
 
     def _reply(self) -> protocol.Reply:
-        """Return the next message; hang up if there is none."""
+        """Return the next message; disconnect on an error."""
         try:
             while (reply := self._decoder.next_message()) is None:
                 self._decoder.feed(self._receive())
         except ProtocolError as err:
             self.close()
             raise ProtocolError(f"{self._where}: {err}; is it the port of the protocol?") from err
-        except BaseException:  # an interrupt, too: the reply would be taken for the next one's
+        except BaseException:  # also an interrupt: the reply would be read as the next reply
             self.close()
             raise
         if isinstance(reply, protocol.Error):
@@ -270,24 +270,24 @@ class ReviewClient:
 
 
 class _Answer:
-    """The lines of one READ or TAIL, checked.
+    """The validated lines of one READ or TAIL.
 
     Attributes:
-        is_whole: Everything came, and came undamaged.
+        is_whole: The answer is complete and undamaged.
     """
 
     def __init__(self, where: str, wanted: range, size: int) -> None:
-        """Begin.
+        """Create an empty answer.
 
         Args:
-            where: The server's address.
-            wanted: Where the first byte of a line may lie.
-            size: Of the file, as far as it is known.
+            where: Address of the server.
+            wanted: Allowed positions of a line's first byte.
+            size: Known size of the file.
         """
         self.is_whole = False
         self._where = where
         self._wanted = wanted
-        # The last line goes on after the range, though not for ever.
+        # The last line continues after the range, up to a limit.
         known = max(size, wanted.stop) + GROWN
         self._limit = min(known, wanted.stop + LONGEST)
         self._next: int | None = None
@@ -296,7 +296,7 @@ class _Answer:
         self._crc32 = 0
 
     def add(self, data: Data) -> Lines:
-        """Return the lines that these bytes finish."""
+        """Return the lines that these bytes complete."""
         if self._next is None:
             self._framer = LineFramer(base=data.offset)
             self._next = max(data.offset, self._wanted.start)
@@ -311,7 +311,7 @@ class _Answer:
         return lines
 
     def _check_range(self, last: int) -> None:
-        """See that the line that was begun last is wanted, and that it ends some time."""
+        """Check that the last line begins in the range, and is not too long."""
         assert self._next is not None  # noqa: S101 - set by `add`
         if last >= self._wanted.stop or self._next > self._limit:
             asked = f"{self._wanted.start} to {self._wanted.stop}"
@@ -319,7 +319,7 @@ class _Answer:
             raise ProtocolError(f"{self._where}: asked for {asked}, it sends {sent}: {_UPGRADE}")
 
     def finish(self, end: End) -> Lines:
-        """Return the line that had no newline, if there is one, and compare the sums."""
+        """Return the last line, if it has no newline, and compare line count and checksum."""
         last = self._framer.close()
         lines = [] if last is None else [last]
         self._lines += len(lines)

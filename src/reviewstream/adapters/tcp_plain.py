@@ -1,4 +1,4 @@
-"""Plain lines: a file from its beginning, for tools that know no protocol."""
+"""Plain lines: a file from its beginning, for tools that do not know the protocol."""
 
 import asyncio
 import logging
@@ -9,13 +9,13 @@ from reviewstream.adapters.review_log import ReviewLog
 from reviewstream.adapters.tcp_sessions import Served
 from reviewstream.errors import SourceReplacedError
 
-PIECE: Final = 16 << 20  # bytes that a client must take within the idle time
+PIECE: Final = 16 << 20  # bytes that a client must receive within the idle time
 
 logger = logging.getLogger(__name__)
 
 
 async def send_plain_lines(served: Served, client: socket.socket) -> None:
-    """Send the file from its beginning, as `nc` and Spark's `socket` source want it."""
+    """Send the file from its beginning, in the format of `nc` and Spark's `socket` source."""
     try:
         async for start, stop in served.ranges(0):
             for begin in range(start, stop, PIECE):
@@ -23,7 +23,7 @@ async def send_plain_lines(served: Served, client: socket.socket) -> None:
                 async with asyncio.timeout(served.idle):
                     await _send_file(served.log, client, begin, min(PIECE, stop - begin))
     except SourceReplacedError as err:
-        logger.warning("hung up on a reader of plain lines: %s", err)  # which cannot be told
+        logger.warning("hung up on a reader of plain lines: %s", err)  # sends no reason
 
 
 async def _send_file(log: ReviewLog, client: socket.socket, start: int, size: int) -> None:

@@ -1,4 +1,4 @@
-"""Serves a log of reviews over TCP: by `wire.protocol`, and as plain lines on a second port."""
+"""Serves a log of reviews over TCP: by `transport.protocol`, and as plain lines on another port."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ from reviewstream.errors import ConfigError
 
 BACKLOG: Final = 128  # clients waiting to be accepted
 ACCEPT_PAUSE: Final = 0.1  # seconds
-TOLD: Final = 8  # connections of one client over its limit that are told so: each takes a place
+TOLD: Final = 8  # connections over a client's limit that get an answer: each occupies a place
 
 UNAUTHORIZED: Final = protocol.ErrorCode.UNAUTHORIZED
 _SPEAK_TLS: Final = "the server speaks TLS alone: set source.tls = true, and source.ca_location"
@@ -46,22 +46,22 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOptions:
-    """How to serve.
+    """Options of a server.
 
     Attributes:
-        host: A loopback address; any other with a door that has TLS and a token.
-        port: Of the protocol; 0 takes a free one.
-        plain_port: Of the plain lines; 0 takes a free one, None serves none.
+        host: A loopback address; any other requires a door with TLS and a token.
+        port: Port of the protocol; 0 takes a free one.
+        plain_port: Port of the plain lines; 0 takes a free one, None serves none.
         chunk_bytes: Bytes of the file in one message, at most 1 MiB.
         rate: Lines per second that become readable; None for all at once.
-        heartbeat: Seconds of silence after which a tailing client is sent a heartbeat.
-        poll: Seconds between looks for new lines.
-        door: Whom to let in.
-        max_connections: Of all clients together; more are hung up on.
+        heartbeat: Seconds of silence after which a tailing client receives a heartbeat.
+        poll: Seconds between checks for new lines.
+        door: TLS and token.
+        max_connections: Of all clients together; further ones are disconnected.
         max_per_client: Connections of one address (of IPv6: of one public /64 network); the next
-            few are told so, more are hung up on.
-        greeting: Seconds that a client has for TLS and to say hello.
-        idle: Seconds without a request, or in which nothing that is sent is taken.
+            few get an error, further ones are disconnected.
+        handshake: Seconds for TLS and the client's hello.
+        idle: Seconds without a request, or without progress of sending.
     """
 
     host: str = "127.0.0.1"
@@ -113,7 +113,7 @@ class ServeOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerAddress:
-    """Where a server listens. `plain_port`: of the plain lines, if it serves them."""
+    """Address of a server. `plain_port` is the port of the plain lines, or None."""
 
     host: str
     port: int
@@ -130,7 +130,7 @@ class ReviewServer:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take a log, which must stay open until `stop` has returned."""
+        """Create a server of a log, which must stay open until `stop` has returned."""
         self._options = options or ServeOptions()
         self._served = Served(
             log=log,
@@ -148,10 +148,10 @@ class ReviewServer:
         self._connections: Counter[str] = Counter()
 
     async def start(self) -> ServerAddress:
-        """Listen.
+        """Start to listen.
 
         Raises:
-            ConfigError: a port is taken; says what to do.
+            ConfigError: A port is in use; the message says what to do.
         """
         host, plain_port = self._options.host, self._options.plain_port
         listeners = [_listen("--port", host, self._options.port)]
@@ -167,7 +167,7 @@ class ReviewServer:
         return ServerAddress(host=host, port=port, plain_port=plain[0] if plain else None)
 
     async def stop(self) -> None:
-        """Hang up on everyone, and return when no one reads the log any more."""
+        """Disconnect all clients, and return when no session reads the log."""
         while self._tasks:
             for task in self._tasks:
                 task.cancel()
@@ -184,7 +184,7 @@ class ReviewServer:
             while True:
                 try:
                     client, peer = await asyncio.get_running_loop().sock_accept(listener)
-                except OSError as err:  # too many open files; or a client gone already
+                except OSError as err:  # too many open files; or the client has disconnected
                     logger.warning("cannot accept a client: %s", err)
                     await asyncio.sleep(ACCEPT_PAUSE)
                 else:
@@ -199,12 +199,12 @@ class ReviewServer:
             try:
                 client.setblocking(False)  # noqa: FBT003 - the socket module's own signature
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                # It will resume, or not.
+                # The client may resume later.
                 with contextlib.suppress(ConnectionError, TimeoutError):
                     await session(client, where)
             finally:
                 self._connections[client_key(where)] -= 1
-                self._connections += Counter()  # who has none left is forgotten
+                self._connections += Counter()  # removes clients without connections
 
     async def _speak(self, client: socket.socket, where: str) -> None:
         greet_by = asyncio.get_running_loop().time() + self._options.handshake
@@ -220,7 +220,7 @@ class ReviewServer:
             await send_plain_lines(self._served, client)
 
     def _flood(self, where: str) -> str:
-        """Return why a client is hung up on without a word, which might take it seconds to hear."""
+        """Return the reason to disconnect a client without an answer, which may take seconds."""
         if self._connections.total() >= self._options.max_connections:
             return "all connections are taken"
         if self._connections[client_key(where)] >= self._options.max_per_client + TOLD:
@@ -228,12 +228,12 @@ class ReviewServer:
         return ""
 
     def _crowd(self, where: str) -> str:
-        """Return the complaint about a client with too many connections."""
+        """Return the error for a client with too many connections, or an empty text."""
         taken, most = self._connections[client_key(where)], self._options.max_per_client
         return f"{where} has {most} connections already (--max-per-client)" if taken > most else ""
 
     async def _channel(self, client: socket.socket, greet_by: float) -> Channel:
-        """Agree on TLS, where it is spoken."""
+        """Return the client's channel, after the TLS handshake if TLS is used."""
         plain = PlainChannel(client)
         if self._tls is None:
             return plain
@@ -256,13 +256,13 @@ def serving(
     name: str | None = None,
     follow: bool = False,
 ) -> Iterator[ServerAddress]:
-    """Serve a file from a thread of this process, until the block ends.
+    """Serve a file from a thread of this process until the block ends.
 
     Args:
         path: See `open_log`, as for `member`, `name` and `follow`.
-        options: How to serve; by default on a free port.
-        member: Which file of a tar archive.
-        name: The source's name.
+        options: Options of the server; by default with a free port.
+        member: Name of the file in a tar archive.
+        name: Name of the source.
         follow: The file may grow.
     """
     with open_log(path, member=member, name=name, follow=follow) as log:
@@ -280,9 +280,9 @@ def serving(
 
 
 def client_key(address: str) -> str:
-    """Return what counts as one client: an address, or a public network of IPv6.
+    """Return the key of a client: its address, or its network if it is a public one of IPv6.
 
-    Whoever has one public address of IPv6 has all of its network. Not so in a network of one's own.
+    The owner of a public IPv6 address has its whole network. Not so in private networks.
     """
     found = ip_address(address.split("%", maxsplit=1)[0])
     if found.version == 4 or not found.is_global:

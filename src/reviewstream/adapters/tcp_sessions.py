@@ -1,4 +1,4 @@
-"""What the server says to one client, by `wire.protocol`."""
+"""The server's side of the protocol for one client, with `transport.protocol`."""
 
 import asyncio
 import logging
@@ -19,9 +19,9 @@ from reviewstream.core.transport.framing import NEWLINE
 from reviewstream.core.transport.protocol import ErrorCode
 from reviewstream.errors import ProtocolError, SourceReplacedError
 
-GREETING: Final = 10.0  # seconds that a client has to say hello
-LOADED: Final = 1 << 20  # bytes read from the file at once: each read costs a hop to a thread
-LOADED_LITTLE: Final = 64 << 10  # bytes read at once while others hold all the room
+GREETING: Final = 10.0  # seconds for the client's hello
+LOADED: Final = 1 << 20  # bytes read from the file at once: each read costs a thread switch
+LOADED_LITTLE: Final = 64 << 10  # bytes read at once while other sessions use all the room
 ROOM: Final = 32 << 20  # bytes of large pieces that all sessions hold together
 READERS: Final = 4  # threads that read the file
 
@@ -32,9 +32,9 @@ T = TypeVar("T")
 
 
 class Room:
-    """Bounds what is read and not sent yet: a reader that takes nothing keeps its piece for long.
+    """A limit on bytes that are read but not sent: a slow client keeps its piece for long.
 
-    Where the room is taken, pieces are small, and nobody waits.
+    When the room is used up, pieces are small, but no session waits.
     """
 
     def __init__(self, size: int = ROOM) -> None:
@@ -42,7 +42,7 @@ class Room:
 
     @contextmanager
     def piece(self, wanted: int) -> Iterator[int]:
-        """Give the bytes to read at once, at most `wanted`; they count until the block ends."""
+        """Yield the number of bytes to read, at most `wanted`; reserved until the block ends."""
         large = min(wanted, LOADED)
         taken = large if large <= self._free else 0
         self._free -= taken
@@ -54,16 +54,16 @@ class Room:
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """What all sessions share.
+    """The state that all sessions share.
 
     Attributes:
         chunk_bytes: Bytes of the file in one message.
-        heartbeat: Seconds of silence after which a tailing client is sent a heartbeat.
-        poll: Seconds between looks for new lines.
-        door: Whom to let in.
-        greeting: Seconds that a client has to say hello.
-        idle: Seconds without a request, or in which nothing that is sent is taken.
-        clock: Seconds.
+        heartbeat: Seconds of silence after which a tailing client receives a heartbeat.
+        poll: Seconds between checks for new lines.
+        door: TLS and token.
+        handshake: Seconds for the client's hello.
+        idle: Seconds without a request, or without progress of sending.
+        clock: Returns seconds.
     """
 
     log: ReviewLog
@@ -81,12 +81,12 @@ class Served:
     def in_thread(
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> asyncio.Future[T]:
-        """Run what reads the file without holding up the other clients."""
+        """Run a function that reads the file in a thread, so that other clients are not blocked."""
         loop = asyncio.get_running_loop()
         return loop.run_in_executor(self.threads, lambda: function(*args, **kwargs))
 
     async def ranges(self, offset: int) -> AsyncIterator[tuple[int, int]]:
-        """Give the ranges that become readable, and after some silence an empty one.
+        """Yield the ranges that become readable, and an empty one after some silence.
 
         Ends with a file that does not grow.
         """
@@ -105,12 +105,12 @@ class Served:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientSession:
-    """One client.
+    """A connected client.
 
     Attributes:
-        where: Its address.
-        channel: Its bytes.
-        greet_by: When it has to have said hello, by the event loop's clock.
+        where: Address of the client.
+        channel: Channel of the client.
+        greet_by: Deadline of its hello, by the event loop's clock.
     """
 
     where: str
@@ -119,7 +119,7 @@ class ClientSession:
 
 
 async def answer_requests(served: Served, guest: ClientSession) -> None:
-    """Speak the protocol until the client hangs up, breaks it, or keeps us waiting."""
+    """Answer requests until the client disconnects, breaks the protocol, or is idle too long."""
     session = _Session(served, guest)
     decoder = protocol.request_decoder()
     try:
@@ -134,22 +134,22 @@ async def answer_requests(served: Served, guest: ClientSession) -> None:
 
 
 async def reject_client(served: Served, guest: ClientSession, why: str) -> None:
-    """Say why there is no room for a client."""
+    """Refuse a client with the reason."""
     await _Session(served, guest).refuse(ErrorCode.UNAVAILABLE, why)
 
 
 class _Session:
-    """Answers the requests of one client, one after the other."""
+    """Answers the requests of one client in sequence."""
 
     def __init__(self, served: Served, guest: ClientSession) -> None:
         self.is_over = False
         self._served = served
         self._guest = guest
         self._is_greeted = False
-        self._fingerprint = ""  # of the file as the client knows it
+        self._fingerprint = ""  # of the client's version of the file
 
     async def receive(self) -> bytes:
-        """Return what the client says next; nothing if it is to be hung up on."""
+        """Return the next bytes of the client; empty if the connection is to be closed."""
         now = asyncio.get_running_loop().time()
         until = now + self._served.idle if self._is_greeted else self._guest.greet_by
         try:
@@ -170,8 +170,8 @@ class _Session:
         """Answer one request.
 
         Raises:
-            ProtocolError: it makes no sense.
-            ConnectionError: the client is gone.
+            ProtocolError: The request is invalid.
+            ConnectionError: The client has disconnected.
         """
         try:
             await self._answer(request)
@@ -183,7 +183,7 @@ class _Session:
             await self.refuse(ErrorCode.UNAVAILABLE, f"cannot read the file: {err}")
 
     async def refuse(self, code: ErrorCode, message: object) -> None:
-        """Say that a request was refused."""
+        """Send an error reply."""
         await self._send(protocol.Error(code=code, message=str(message)).encode())
 
     async def _answer(self, request: protocol.Request) -> None:
@@ -202,7 +202,7 @@ class _Session:
                 assert_never(request)
 
     async def _send(self, data: bytes | memoryview) -> None:
-        """Wait until the socket has taken everything, though not for ever."""
+        """Wait until the socket has accepted all bytes, at most for the idle time."""
         async with asyncio.timeout(self._served.idle):
             await self._guest.channel.send(data)
 
@@ -220,7 +220,7 @@ class _Session:
         await self._send(reply.encode())
 
     async def _forbid(self, *, has_token: bool) -> None:
-        """Hang up: nothing of the file, not even its name, is for those without the token."""
+        """Refuse and disconnect: without the token a client does not learn even the file's name."""
         what = "another token than the client's" if has_token else "a token"
         logger.warning("refused %s: it has no token, or a wrong one", self._guest.where)
         self.is_over = True
@@ -244,7 +244,7 @@ class _Session:
         tally = _Tally()
         lines_in = self._served.log.lines_in
         start, stop = await self._served.in_thread(lines_in, request.start, request.end)
-        if start == stop:  # what is sent is checked when it is; in another file may be nothing here
+        if start == stop:  # sent bytes are checked later; another file may be empty here
             await self._served.in_thread(self._served.log.check, self._fingerprint)
         await self._send_data(start, stop, tally)
         await self._send(tally.end().encode())
@@ -276,7 +276,7 @@ class _Session:
             start += await self._send_piece(start, stop - start, tally)
 
     async def _send_piece(self, start: int, wanted: int, tally: "_Tally") -> int:
-        """Send the next bytes and return how many; not read ahead: the socket's buffer is."""
+        """Send the next bytes and return their number; only the socket's buffer reads ahead."""
         with self._served.room.piece(wanted) as size:
             data = await self._served.in_thread(self._load, start, size, tally)
             await self._send_chunks(start, data)
@@ -291,13 +291,13 @@ class _Session:
 
     def _load(self, start: int, size: int, tally: "_Tally") -> bytes:
         data = self._served.log.read(start, size)
-        self._served.log.check(self._fingerprint)  # after it: they are of the file, or not sent
+        self._served.log.check(self._fingerprint)  # after reading: other bytes are not sent
         tally.add(data)
         return data
 
 
 class _Tally:
-    """What was sent, for the client to check."""
+    """Line count and checksum of the sent bytes, which the client verifies."""
 
     def __init__(self) -> None:
         self._newlines = 0
@@ -305,14 +305,14 @@ class _Tally:
         self._last = NEWLINE
 
     def add(self, data: bytes) -> None:
-        """Count the next bytes."""
-        # Ten times as fast as `count`, which looks at byte after byte.
+        """Add the next bytes."""
+        # Ten times as fast as `count`, which compares byte by byte.
         self._newlines += len(data) - len(data.replace(NEWLINE, b""))
         self._crc32 = zlib.crc32(data, self._crc32)
         self._last = data[-1:]
 
     def end(self) -> protocol.End:
-        """Return the message that says so; a last line needs no newline."""
+        """Return the final message; the last line may lack a newline."""
         return protocol.End(lines=self._newlines + (self._last != NEWLINE), crc32=self._crc32)
 
 
@@ -329,7 +329,7 @@ def _description(log: ReviewLog, fingerprint: str | None) -> protocol.Hello:
     hello = protocol.Hello(
         source=log.source, size=log.head(), fingerprint=log.fingerprint(), follow=log.follow
     )
-    log.check()  # last: nothing that was said is of another file
+    log.check()  # last: the whole reply describes one file
     return hello
 
 
@@ -338,5 +338,5 @@ def _admitted(served: Served, request: protocol.LatestRequest, known: str) -> pr
     start = served.log.next_line(request.start, head, known)
     offset = served.log.latest(start, head, max_rows=request.max_rows, max_bytes=request.max_bytes)
     fingerprint = served.log.fingerprint(upto=offset)
-    served.log.check(known)  # last: the new fingerprint is of the same file
+    served.log.check(known)  # last: the new fingerprint belongs to the same file
     return protocol.Latest(offset=offset, head=head, fingerprint=fingerprint, start=start)

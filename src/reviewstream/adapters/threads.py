@@ -1,7 +1,7 @@
-"""A thread for calls that block, so that the event loop goes on with its requests meanwhile.
+"""A thread for blocking calls, so that the event loop can continue with its requests.
 
-A queue of its own takes half of the time that an executor of `concurrent.futures` takes, which
-makes two futures for each call.
+A separate queue takes half the time of a `concurrent.futures` executor, which creates two futures
+per call.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ _log = logging.getLogger(__name__)
 
 
 class SerialThread:
-    """`Offload` that does one piece of work after the other, in the order in which they came.
+    """`Offload` that runs functions one after another, in the order of submission.
 
-    It does not keep a process alive: without `close`, submitted work may be lost at its end.
+    It does not keep the process alive: without `close`, submitted work may be lost at exit.
 
     Args:
-        name: Of the thread, in stack traces.
+        name: Name of the thread, in stack traces.
     """
 
     def __init__(self, name: str = "reviewstream") -> None:
@@ -34,10 +34,10 @@ class SerialThread:
         self._thread.start()
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Wait for work; if this is cancelled, work that has begun is finished all the same.
+        """Run a function and return its result; if cancelled, a running function still finishes.
 
         Raises:
-            RuntimeError: The thread was closed.
+            RuntimeError: The thread is closed.
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
@@ -45,17 +45,17 @@ class SerialThread:
         return await done
 
     def submit(self, work: Callable[[], object]) -> None:
-        """Do work later, which must not raise.
+        """Run a function later, which must not raise.
 
         Raises:
-            RuntimeError: The thread was closed.
+            RuntimeError: The thread is closed.
         """
         if self._is_closed:
             raise RuntimeError("the thread was closed")
         self._works.put(work)
 
     def close(self) -> None:
-        """Do everything that was submitted, and end the thread. This blocks."""
+        """Run all submitted functions, and end the thread. This blocks."""
         if not self._is_closed:
             self._is_closed = True
             self._works.put(None)
@@ -65,7 +65,7 @@ class SerialThread:
         while (work := self._works.get()) is not None:
             try:
                 work()
-            except Exception:  # noqa: BLE001 - the next piece of work is to be done
+            except Exception:  # noqa: BLE001 - the next function must still run
                 _log.exception("work that was submitted failed")
 
 
@@ -74,9 +74,9 @@ def _do(work: Callable[[], T], loop: asyncio.AbstractEventLoop, done: "asyncio.F
         return
     try:
         tell: Callable[..., None] = partial(_tell, done, done.set_result, work())
-    except BaseException as err:  # noqa: BLE001 - it is raised where the work is waited for
+    except BaseException as err:  # noqa: BLE001 - raised in the caller of `run`
         tell = partial(_tell, done, done.set_exception, err)
-    with suppress(RuntimeError):  # the loop was closed: nobody waits
+    with suppress(RuntimeError):  # the loop is closed: no caller waits
         loop.call_soon_threadsafe(tell)
 
 

@@ -1,4 +1,4 @@
-"""An API key that a command prints: for tokens that live for an hour, such as Entra ID's."""
+"""An API key from a command's output: for tokens that live for an hour, such as Entra ID's."""
 
 import asyncio
 import os
@@ -10,19 +10,19 @@ from typing import Final
 
 from reviewstream.errors import ConfigError, FatalError
 
-LIFETIME: Final = 300.0  # seconds for which what was printed is used again
-TIMEOUT: Final = 20.0  # seconds for the command; less than a request has
-MAX_OUTPUT: Final = 64 << 10  # bytes; a token has some thousand
+LIFETIME: Final = 300.0  # seconds for which the output is reused
+TIMEOUT: Final = 20.0  # seconds for the command; less than a request's timeout
+MAX_OUTPUT: Final = 64 << 10  # bytes; a token has a few thousand
 
 
 class TokenCommand:
-    """Runs a command, without a shell, and returns the last word that it prints.
+    """Runs a command, without a shell, and returns the last word of its output.
 
     Args:
-        command: With its arguments, as a shell would split them.
+        command: Command with its arguments, in shell syntax.
 
     Raises:
-        ConfigError: It cannot be split.
+        ConfigError: The command's syntax is invalid.
     """
 
     def __init__(self, command: str) -> None:
@@ -80,10 +80,10 @@ class TokenCommand:
 
 
 async def _read(process: asyncio.subprocess.Process) -> bytes:
-    """Return what a command prints.
+    """Return the output of a command.
 
     Raises:
-        FatalError: It prints more than a key.
+        FatalError: The output is longer than a key.
     """
     assert process.stdout is not None  # noqa: S101 - it is a pipe
     output = b""
@@ -95,6 +95,6 @@ async def _read(process: asyncio.subprocess.Process) -> bytes:
 
 
 def _end(process: asyncio.subprocess.Process) -> None:
-    """End a command with all that it started."""
+    """Kill a command and its children."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)

@@ -1,11 +1,11 @@
-"""Which certificates are trusted, and what is said of the others."""
+"""Trusted certificates, and the errors for untrusted ones."""
 
 import ssl
 from typing import Final
 
 from reviewstream.errors import ConfigError
 
-VARIABLES: Final = (  # of the environment, that HTTP clients read when they are made
+VARIABLES: Final = (  # of the environment, which HTTP clients read when created
     "ALL_PROXY",
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -15,14 +15,14 @@ VARIABLES: Final = (  # of the environment, that HTTP clients read when they are
 
 
 def ssl_context(ca_location: str | None, *, setting: str) -> ssl.SSLContext:
-    """Return what checks a server's certificate and name.
+    """Return a TLS context that verifies a server's certificate and name.
 
     Args:
         ca_location: File of the authorities; None: those of the system.
-        setting: That named it.
+        setting: Setting that names the file.
 
     Raises:
-        ConfigError: the file cannot be used.
+        ConfigError: The file cannot be used.
     """
     try:
         return ssl.create_default_context(cafile=ca_location)  # TLS 1.2 at least
@@ -33,11 +33,11 @@ def ssl_context(ca_location: str | None, *, setting: str) -> ssl.SSLContext:
 
 
 def client_failure(error: Exception, *, setting: str) -> ConfigError:
-    """Return our error for an HTTP client that cannot be made, as of a proxy that it cannot use.
+    """Return our error for an HTTP client that cannot be created, for instance due to a bad proxy.
 
     Args:
-        error: What the client raised.
-        setting: That names the address, or all of them.
+        error: Exception of the client.
+        setting: Setting with the address, or a section.
     """
     return ConfigError(
         f"the HTTP client of {setting} cannot be made: {error}; look at {', '.join(VARIABLES)}"
@@ -52,19 +52,19 @@ def tls_failure(
     url: str = "url",
     authority: str = "ca_location",
 ) -> ConfigError | None:
-    """Return our error if TLS is why a connection failed: waiting does not help against that.
+    """Return our error if a connection failed because of TLS, which waiting does not correct.
 
     Args:
-        error: What the client raised, with its causes.
+        error: Exception of the client, with its causes.
         who: The server, with its address.
-        section: Of the settings.
-        url: The setting in it that has the server's address.
-        authority: The setting in it that names whom to trust.
+        section: Section of the settings.
+        url: Its setting with the server's address.
+        authority: Its setting with the trusted certificates.
     """
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__ or cause.__context__
-    if cause is None or isinstance(cause, ssl.SSLEOFError):  # the latter hung up
+    if cause is None or isinstance(cause, ssl.SSLEOFError):  # SSLEOFError: the server disconnected
         return None
     if isinstance(cause, ssl.SSLCertVerificationError):
         return untrusted(cause, who, setting=f"{section}.{authority}")
@@ -72,7 +72,7 @@ def tls_failure(
 
 
 def untrusted(error: ssl.SSLCertVerificationError, who: str, *, setting: str) -> ConfigError:
-    """Return our error for a certificate that nobody vouches for; see `tls_failure`."""
+    """Return our error for a certificate without a trusted authority; see `tls_failure`."""
     return ConfigError(
         f"the certificate of {who} is not trusted ({error.verify_message}):"
         f" {setting} names the file of the authority that signed it"

@@ -1,4 +1,4 @@
-"""`NewestVersions` in a nameless file that SQLite keeps: memory stays the same however many."""
+"""`NewestVersions` in an unnamed SQLite file: memory does not grow with their number."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
@@ -6,7 +6,7 @@ from typing import Any, Final
 from reviewstream.adapters.sqlite_temporary import open_temporary, plain_errors
 from reviewstream.core.relabel.ports import VersionSeen
 
-CACHE: Final = 32 << 10  # KiB of it in memory
+CACHE: Final = 32 << 10  # KiB in memory
 _WHAT: Final = "the newest versions"
 
 _TABLE: Final = """
@@ -29,7 +29,7 @@ _COUNT: Final = "SELECT mark, count(*) FROM newest GROUP BY mark"
 
 
 class SqliteVersions:
-    """`NewestVersions` on disk, for as long as it is open; nothing is left behind by a kill."""
+    """`NewestVersions` on disk while it is open; a kill deletes the file, too."""
 
     def __init__(self) -> None:
         with plain_errors(_WHAT):

@@ -1,4 +1,4 @@
-"""The command line. Each verb is a module here, loaded when it is asked for."""
+"""The command line. Each command is a module here, imported on first use."""
 
 import sys
 import traceback
@@ -13,7 +13,7 @@ from reviewstream.cli.terminal import plain_lines
 from reviewstream.errors import BudgetExceededError, ReviewStreamError
 from reviewstream.extras import missing
 
-# With the first sentence of each: `--help` would import all of them for it.
+# With the first sentence of each: otherwise `--help` would import all of them.
 VERBS: Final = {
     "connector": "Create, watch and control the sink connector.",
     "demo": "Run the whole pipeline here, on real servers.",
@@ -45,7 +45,7 @@ class _Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         command = import_module(f"reviewstream.cli.{cmd_name}").command
-        assert isinstance(command, click.Command)  # noqa: S101 - every verb's module has one
+        assert isinstance(command, click.Command)  # noqa: S101 - the module of every command has one
         return command
 
     def format_commands(
@@ -73,7 +73,7 @@ class _Verbs(click.Group):
         try:
             return super().invoke(ctx)
         except ReviewStreamError as err:
-            if interrupted():  # a client that was stopped in its midst complains of anything
+            if interrupted():  # an interrupted client may raise any error
                 sys.exit(0)
             _complain(str(err))
             sys.exit(3 if isinstance(err, BudgetExceededError) else 2)

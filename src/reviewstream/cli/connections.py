@@ -1,4 +1,4 @@
-"""Which servers of the settings take connections."""
+"""A check which servers of the settings accept connections."""
 
 import socket
 from collections.abc import Iterator, Sequence
@@ -23,14 +23,14 @@ Address = tuple[str, str, int]  # name of the setting, host, port
 
 
 def failures(settings: "Settings") -> Iterator[tuple[Address, str]]:
-    """Try every server, all at once; give each with the reason why not, or an empty text."""
+    """Connect to all servers concurrently; yield each with its error, or an empty text."""
     found = [*addresses(settings)]
     with ThreadPoolExecutor(len(found)) as pool:
         yield from zip(found, pool.map(_failure, found), strict=True)
 
 
 def addresses(settings: "Settings") -> Iterator[Address]:
-    """Return the address of every server that is asked without a proxy."""
+    """Yield the address of every server that is used without a proxy."""
     yield "source.port", settings.source.host, settings.source.port
     for server in settings.kafka.bootstrap_servers.split(","):
         yield from _address("kafka.bootstrap_servers", f"kafka://{server.strip()}", 9092)
@@ -45,7 +45,7 @@ def _address(setting: str, url: str, port: int) -> Iterator[Address]:
     try:
         parts = urlsplit(url)
         yield setting, parts.hostname or "", parts.port or port
-    except ValueError:  # a port that is none
+    except ValueError:  # an invalid port
         yield setting, url, 0
 
 

@@ -1,4 +1,4 @@
-"""`reviewstream connector`: what brings the topic into the index."""
+"""`reviewstream connector`: controls the connector that copies the topic into the index."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -90,12 +90,12 @@ def _control(context: Context, what: str, do: "Callable[[ConnectCluster, str], N
         context.emit({"name": name, "asked": what})
     else:
         context.console.print(f"{name}: asked to {what}.")
-    if what == "restart":  # which starts nothing that was paused or stopped
+    if what == "restart":  # a restart does not resume a paused or stopped connector
         _advise(context, found)
 
 
 def _present_status(context: Context) -> bool:
-    """Show the status, and say whether nothing has failed."""
+    """Show the status, and return whether neither the connector nor a task has failed."""
     name = context.settings.connect.name
     found = _connect(context).status(name)
     if found is None:

@@ -1,4 +1,4 @@
-"""What every verb is given: settings, and how to talk to the person who typed it."""
+"""The context of every command: its settings, and its output."""
 
 import json
 import logging
@@ -30,19 +30,19 @@ DONE: Final = 0
 FINDINGS: Final = 1
 USAGE: Final = 2
 LIMIT: Final = 3
-_JSON: Final = "openai.extra_body."  # the table whose values are any JSON
+_JSON: Final = "openai.extra_body."  # the table with values of any JSON type
 
 
 @dataclass(frozen=True)
 class Context:
-    """The common options of a verb.
+    """The common options of a command.
 
     Attributes:
         config: Settings file.
         env_file: File of NAME=value lines.
         overrides: `section.name=value`, one setting each.
         json: Print one JSON object, last, on standard output.
-        progress: How to show progress, on standard error.
+        progress: Display of progress, on standard error.
         debug: Show tracebacks and debug messages.
     """
 
@@ -55,23 +55,23 @@ class Context:
 
     @cached_property
     def settings(self) -> Settings:
-        """Read the settings.
+        """Load the settings.
 
         Raises:
-            ConfigError: names what is wrong, and where it was read.
+            ConfigError: The message names the wrong setting, and where it was read.
         """
         return load_settings(self.config, self.env_file, self.overrides)
 
     @cached_property
     def console(self) -> Console:
-        """Where a person reads: standard error; rich respects NO_COLOR."""
+        """The console on standard error; rich respects NO_COLOR."""
         return Console(stderr=True, highlight=False)
 
     def warn_of_prices(self) -> None:
         """Print a warning if the price of the model is unknown: its costs are counted as 0.
 
         Raises:
-            ConfigError: There is a budget, which nothing can be counted against.
+            ConfigError: A budget is set, but costs cannot be counted.
         """
         from reviewstream.app import priced
         from reviewstream.core.labelling.limits.shared_limiter import no_price, terms_of
@@ -83,10 +83,10 @@ class Context:
             self.console.print(sentence, markup=False, soft_wrap=True)
 
     def warn_of_eviction(self) -> None:
-        """Print a warning if the Redis of the ledger may drop labels that are paid for."""
+        """Print a warning if the Redis of the ledger may evict paid labels."""
         from reviewstream.app import eviction
 
-        with suppress(TransientError):  # it is waited for later
+        with suppress(TransientError):  # a later call waits for it
             if complaint := eviction(self.settings.ledger):
                 self.console.print(plain(complaint), markup=False, soft_wrap=True)
 
@@ -101,13 +101,13 @@ def load_settings(
     """Build the settings: overrides, environment, env file, settings file, defaults.
 
     Args:
-        config: Settings file; None for `reviewstream.toml` here, if there is one.
+        config: Settings file; None for `reviewstream.toml` in the current folder, if it exists.
         env_file: File of NAME=value lines.
         overrides: `section.name=value`; a longer path is a key of a table
             (`kafka.client.linger.ms=5`).
 
     Raises:
-        ConfigError: names what is wrong, and where it was read.
+        ConfigError: The message names the wrong setting, and where it was read.
     """
     file, tree = config or Path(SETTINGS_FILE), _tree(overrides)
     places = Places(overrides=tree, environment=os.environ, env_file=env_file, file=file)
@@ -122,14 +122,14 @@ def load_settings(
     except ValidationError as err:
         problems = err.errors(include_input=False, include_url=False)
         raise ConfigError("; ".join(_problem(each, places) for each in problems)) from None
-    except (OSError, ValueError) as err:  # a file that is not TOML, or no text
+    except (OSError, ValueError) as err:  # a file that is not TOML, or not text
         raise ConfigError(f"{_unreadable(env_file) or file}: {err}") from None
     known_version(read.openai.prompt_version)
     return Settings.model_construct(**dict(read))  # unlike a local class, it pickles
 
 
 def _check_names(env_file: Path | None) -> None:
-    """Warn of names that look like settings; an env file may hold other programs' names too."""
+    """Warn of names that look like settings; an env file may contain other programs' names."""
     names = dict(os.environ)
     if env_file is not None and not _unreadable(env_file):
         names |= dict.fromkeys(variable_lines(env_file.read_text(encoding="utf-8")), "")
@@ -138,7 +138,7 @@ def _check_names(env_file: Path | None) -> None:
 
 
 def _unreadable(file: Path | None) -> Path | None:
-    """Return the file if it is no text."""
+    """Return the file if it is not text."""
     try:
         _ = file and file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -163,7 +163,7 @@ def _tree(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _value(path: str, text: str) -> Any:  # noqa: ANN401 - any JSON
-    """Return a value of a table that holds JSON; text that is not JSON is a text."""
+    """Parse a value of a table with JSON values; other text stays a string."""
     if not path.startswith(_JSON):
         return text
     try:
@@ -184,7 +184,7 @@ def _problem(error: ErrorDetails, places: Places) -> str:
 
 
 def verb(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the common options; it gets them as a `Context`, its first argument."""
+    """Add the common options to a command; it gets them as a `Context`, its first argument."""
 
     @wraps(function)
     def command(**options: object) -> None:
@@ -247,5 +247,5 @@ def _start_logging(log_format: str, *, debug: bool) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("reviewstream").setLevel(logging.DEBUG if debug else logging.INFO)
-    # It logs a traceback for every call to a JVM that is gone; `spark.jvm` says it in a sentence.
+    # py4j logs a traceback for every call to an ended JVM; `spark.jvm` reports it in one sentence.
     logging.getLogger("py4j").setLevel(logging.INFO if debug else logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""`reviewstream demo`: the whole pipeline, on real servers, on this machine, checked."""
+"""`reviewstream demo`: runs the whole pipeline on real servers of this machine, and checks it."""
 
 import os
 import sys
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 LOCAL: Final = "local"
 CLUSTER: Final = "cluster"
-COUNT: Final = 500  # reviews, unless told otherwise
-SMALL: Final = 2_000  # lines; a ledger of that many labels is read in no time
+COUNT: Final = 500  # reviews by default
+SMALL: Final = 2_000  # lines; a ledger of that many labels is read quickly
 SEED: Final = 7
-ENDING: Final = 60.0  # seconds for Spark and the servers to end after a signal
+ENDING: Final = 60.0  # seconds until Spark and the servers have ended after a signal
 QUIET: Final = 60.0  # seconds without a new document until the index counts as complete
 
 
@@ -93,7 +93,7 @@ def command(  # noqa: PLR0913 - an argument for each option
 def _running(
     context: Context, reviews: Path | None, count: int, *, real_model: bool, cluster: bool
 ) -> "Iterator[tuple[Settings, Steps, SparkSession]]":
-    """Run the servers and Spark; give the settings for them, and what shows steps."""
+    """Run the servers and Spark; yield their settings, the display of steps, and the session."""
     began = time.monotonic()
     with (
         ending("ending Spark and the servers", ENDING),
@@ -119,7 +119,7 @@ def _running(
 
 
 def _refuse_no_review(context: Context, file: Path) -> None:
-    """End with findings if no line of a file is a review: nothing need be started for that."""
+    """Exit with findings, before anything is started, if no line of a file is a review."""
     from reviewstream.cli.reading import lines_of
     from reviewstream.core.transport.inspection import Inspection
 
@@ -141,7 +141,7 @@ def _sample(file: Path, count: int) -> Path:
 def _spark(settings: Callable[[], SparkSettings], shown: Steps) -> "Iterator[SparkSession]":
     from reviewstream.spark.jvm import spark_running
 
-    # It lives for a minute: its JVM would spend half of its time on making itself fast.
+    # Spark runs for a minute: its JVM would spend half of that on optimization.
     os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:+UseSerialGC -XX:TieredStopAtLevel=1")
     with ExitStack() as stack:
         with shown.step("Spark", "Spark is up"):
@@ -162,11 +162,11 @@ class _Flow:
         self._steps = shown
         self._log = app.open_log(settings.kafka)
         self._index = app.open_index(settings)
-        # A small ledger of this run alone says what is labelled before the micro-batch ends.
+        # The micro-batch is long, so a small ledger of this run counts the labels before it ends.
         self._ledger = app.open_archive(settings.ledger) if is_mock else None
 
     def run(self, spark: "SparkSession") -> DemoResult:
-        """Stream everything, wait for the index, and compare the stages."""
+        """Stream all reviews, wait for the index, and compare the stages."""
         from reviewstream.app import prepare
         from reviewstream.cli.reading import served_source
         from reviewstream.core.transport.inspection import Inspection
@@ -197,7 +197,7 @@ class _Flow:
         )
 
     def _lines(self) -> int:
-        """Return how many lines there are that are not blank."""
+        """Return the number of lines that are not blank."""
         from reviewstream.cli.reading import served_source
         from reviewstream.core.records.parsing import is_blank
         from reviewstream.core.transport.framing import Oversized
@@ -206,11 +206,11 @@ class _Flow:
             return sum(isinstance(line, Oversized) or not is_blank(line.data) for line in lines)
 
     def _tell(self, bars: Stages, counts: Counts, total: int) -> None:
-        """Show the stages: the last is asked first, so that none is ahead of one before it."""
+        """Update the stages, last one first, so that no stage is ahead of an earlier one."""
         good = total - counts.rejected
         indexed = min(self._index.count(), good)
         offsets = self._log.end_offsets(self._settings.kafka.labelled_topic).values()
-        published = max(indexed, min(sum(offsets), good))  # a transaction's end takes one too
+        published = max(indexed, min(sum(offsets), good))  # the end of a transaction has one too
         bought = self._bought() if total <= SMALL else counts
         labelled = max(published, counts.labelled, min(bought.labelled, good))
         note = spending(bought.tokens, bought.cost_micro_usd, rate=counts.rate)

@@ -1,4 +1,4 @@
-"""What the demo shows at its end: counts, an excerpt of the index, and what to do next."""
+"""The demo's result: counts, an excerpt of the index, and the next steps."""
 
 import json
 import shlex
@@ -25,12 +25,12 @@ HITS: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoResult:
-    """What became of the reviews.
+    """The outcome of a demo.
 
     Attributes:
-        labelled: As the query counted them.
+        labelled: Number of labelled reviews that the query counted.
         seconds: From the first line to the last document.
-        bad_lines: The most frequent reasons why lines are no reviews; empty: all are.
+        bad_lines: The most frequent reasons for lines that are not reviews; empty without such.
     """
 
     sums: "Reconciliation"
@@ -40,12 +40,12 @@ class DemoResult:
 
     @property
     def adds_up(self) -> bool:
-        """Say whether nothing is lost and nothing is there twice."""
+        """Say whether no review is missing and none is doubled."""
         return self.sums.adds_up and self.labelled == self.sums.labelled.records
 
 
 def say_next(context: Context, *, real_model: bool) -> None:
-    """Say whose labels these are, and what to try next."""
+    """Print the origin of the labels, and suggest next commands."""
     if not real_model:
         context.console.print(
             "The labels come from a word list (VADER), not from a language model. Next:\n"
@@ -56,7 +56,7 @@ def say_next(context: Context, *, real_model: bool) -> None:
 
 
 def present(context: Context, settings: Settings, result: DemoResult) -> None:
-    """Show the counts, an excerpt of the index, and what does not add up."""
+    """Print the counts, an excerpt of the index, and the differences."""
     console = context.console
     counts = {name: value for name, value in as_json(result).items() if name in COUNTS}
     table = Table(title=f"{counts['read']} lines in {result.seconds:g} s", title_justify="left")
@@ -74,7 +74,7 @@ def present(context: Context, settings: Settings, result: DemoResult) -> None:
 
 
 def _present_index(context: Context, settings: Settings) -> None:
-    """Show what the index answers: sentiment by stars, and a search with its matches marked."""
+    """Print results of the index: sentiment by stars, and a search with highlighted matches."""
     from reviewstream.app import open_index
     from reviewstream.cli.report import sentiment_table
     from reviewstream.cli.search import hits_table
@@ -87,7 +87,7 @@ def _present_index(context: Context, settings: Settings) -> None:
 
 
 def leave_running(context: Context, settings: Settings, *, real_model: bool) -> None:
-    """Leave the servers to the user until Ctrl-C, and say where they are."""
+    """Print the servers' addresses, and keep them running until Ctrl-C."""
     addresses: dict[str, object] = {
         "REVIEWSTREAM_SOURCE__PORT": settings.source.port,
         "REVIEWSTREAM_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
@@ -115,7 +115,7 @@ def leave_running(context: Context, settings: Settings, *, real_model: bool) -> 
 
 
 def as_json(result: DemoResult) -> dict[str, object]:
-    """Return the counts, and the ids that are missing or doubled."""
+    """Return the counts, and the ids of missing and doubled reviews."""
     sums = result.sums
     return {
         "read": sums.source.lines,

@@ -1,7 +1,7 @@
-"""`reviewstream doctor`: what is missing on this machine, and the command that fixes it.
+"""`reviewstream doctor`: lists what is missing on this machine, and the commands that fix it.
 
-It says too which secrets the settings would send where others can listen. That is no fault: in a
-network of one's own, or with a key that is none, it may be as it should.
+It also lists secrets that the settings would send unencrypted. That is only a warning: in a private
+network, or with a placeholder key, it may be intended.
 """
 
 import sys
@@ -25,8 +25,8 @@ from reviewstream.settings import secret_value
 if TYPE_CHECKING:
     from reviewstream.settings import KafkaSettings, Settings
 
-NEEDS: Final = "psutil"  # the testbed's own checks do
-SENT: Final = (  # secrets, and where they are sent
+NEEDS: Final = "psutil"  # the testbed's checks need it
+SENT: Final = (  # secrets, and the address that each is sent to
     ("openai", "api_key", "base_url"),
     ("openai", "api_key_command", "base_url"),
     ("openai", "extra_headers", "base_url"),
@@ -41,10 +41,10 @@ SENT: Final = (  # secrets, and where they are sent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing looked at; `fix` is empty if there is nothing to do.
+    """The result of one check; `fix` is empty if there is nothing to do.
 
     Attributes:
-        warns: It is good, and may still not be what is wanted.
+        warns: It passed, but may not be intended.
     """
 
     name: str
@@ -90,7 +90,7 @@ def _mark(check: Check) -> Text:
 
 
 def _extras() -> Iterator[Check]:
-    """Look for the packages of each extra, without importing them."""
+    """Check for the packages of each extra, without importing them."""
     for extra in sorted(set(EXTRAS.values())):
         packages = [name for name, needed_by in EXTRAS.items() if needed_by == extra]
         absent = [name for name in packages if find_spec(name) is None]
@@ -103,7 +103,7 @@ def _extras() -> Iterator[Check]:
 
 
 def _machine() -> Iterator[Check]:
-    """Look at Java, memory, disk and downloads."""
+    """Check Java, memory, disk and downloads."""
     if find_spec(NEEDS) is None:
         return
     from reviewstream_testbed.checks import check_all
@@ -112,12 +112,12 @@ def _machine() -> Iterator[Check]:
     try:
         for found in check_all():
             yield Check(name=found.name, good=found.good, detail=found.detail, fix=found.fix)
-    except TestbedError as err:  # there is no folder to look at
+    except TestbedError as err:  # a folder cannot be determined
         yield Check(name="folders", good=False, detail=str(err), fix="set the variable")
 
 
 def _settings(context: Context) -> Iterator[Check]:
-    """Look at the settings, and where they send secrets."""
+    """Check the settings, the secrets that they expose, and the servers."""
     try:
         settings = context.settings
     except ConfigError as err:
@@ -131,7 +131,7 @@ def _settings(context: Context) -> Iterator[Check]:
 
 
 def _servers(settings: "Settings") -> Iterator[Check]:
-    """Try to connect with each server. One that is not set may be away: the demo has its own."""
+    """Connect to each server. A default address may be unavailable: the demo starts its servers."""
     for (setting, host, port), failure in failures(settings):
         section, _, name = setting.partition(".")
         is_set = name in getattr(settings, section).model_fields_set
@@ -146,7 +146,7 @@ def _servers(settings: "Settings") -> Iterator[Check]:
 
 
 def _ledger(settings: "Settings") -> Iterator[Check]:
-    """Ask the Redis of ledger and limits, if there is one, whether it keeps what it is told."""
+    """Check whether the Redis of ledger and limits, if set, evicts keys."""
     if settings.ledger.url is None or find_spec("redis") is None:
         return
     from reviewstream.app import eviction
@@ -165,7 +165,7 @@ def _ledger(settings: "Settings") -> Iterator[Check]:
 
 
 def _overheard(settings: "Settings") -> Iterator[tuple[str, str, str]]:
-    """Give each secret that travels without TLS to another machine, where, and the cure."""
+    """Yield each secret that is sent unencrypted to another machine, its address, and the fix."""
     for section, secret, address in SENT:
         given = getattr(settings, section)
         for url in (getattr(given, address) or "").split(","):
@@ -178,7 +178,7 @@ def _overheard(settings: "Settings") -> Iterator[tuple[str, str, str]]:
 
 
 def _overheard_by_kafka(kafka: "KafkaSettings") -> Iterator[tuple[str, str, str]]:
-    """Give the password of SASL, if it is sent as it is: SCRAM sends a proof that it is known."""
+    """Yield the SASL password if it is sent unencrypted; SCRAM does not send it."""
     is_open = kafka.security_protocol.upper() == "SASL_PLAINTEXT"
     if kafka.sasl_password is None or not is_open or "SCRAM" in (kafka.sasl_mechanism or ""):
         return
@@ -189,7 +189,7 @@ def _overheard_by_kafka(kafka: "KafkaSettings") -> Iterator[tuple[str, str, str]
 
 
 def _shown(url: str) -> str:
-    """Return a URL without its query, in which some keep a key."""
+    """Return a URL without its query, which may contain a key."""
     return urlsplit(url)._replace(query="", fragment="").geturl()
 
 

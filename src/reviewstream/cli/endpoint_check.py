@@ -1,4 +1,4 @@
-"""`reviewstream doctor --model`: asks the model's endpoint what it can."""
+"""`reviewstream doctor --model`: tests the capabilities of the model's endpoint."""
 
 import asyncio
 import sys
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from reviewstream.core.labelling.policy import LabelPolicy
     from reviewstream.settings import OpenAISettings
 
-USUAL: Final = 8  # questions of a check
+USUAL: Final = 8  # requests of a check
 MARKS: Final = {
     "ok": ("ok     ", "green"),
     "beware": ("beware ", "yellow"),
@@ -31,10 +31,10 @@ MARKS: Final = {
 
 
 def check_endpoint(context: Context) -> None:
-    """Ask the endpoint that the settings name, print what it can, and exit.
+    """Test the endpoint that the settings name, print its capabilities, and exit.
 
     Raises:
-        ConfigError: The settings cannot be used; nothing was asked.
+        ConfigError: The settings cannot be used; no request was sent.
     """
     from reviewstream.app import priced
     from reviewstream.core.labelling.capabilities.capability_report import report
@@ -86,7 +86,7 @@ async def _asked(settings: "OpenAISettings", policy: "LabelPolicy") -> "Capabili
 
 
 def _announcement(policy: "LabelPolicy", settings: "OpenAISettings") -> str:
-    """Return the sentence about what the check asks and costs; nothing is asked before it."""
+    """Return a sentence about the requests and costs of the check, to be printed before it."""
     from reviewstream.core.labelling.capabilities.check import MAX_QUESTIONS, most_tokens
 
     request, answer = most_tokens(policy)
@@ -115,11 +115,11 @@ def _is_priced(settings: "OpenAISettings") -> bool:
 
 
 def _price(given: "OpenAISettings", settings: "OpenAISettings") -> "Finding":
-    """Return whether the price is known, and its source.
+    """Return a finding about the price and its source.
 
     Args:
-        given: As the user set them.
-        settings: With the listed prices.
+        given: Settings of the user.
+        settings: Settings with the listed prices.
     """
     from reviewstream.app import open_price_list
     from reviewstream.core.labelling.capabilities.capability_report import Finding

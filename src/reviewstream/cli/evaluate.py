@@ -1,4 +1,4 @@
-"""`reviewstream evaluate`: how well the labels agree with the stars, or with a person's labels."""
+"""`reviewstream evaluate`: compares the labels with the stars, or with a person's labels."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class EvaluateResult(msgspec.Struct, frozen=True, kw_only=True):
-    """An evaluation with its scores, of all documents and of each month."""
+    """An evaluation with its scores, for all documents and for each month."""
 
     documents: int
     against: str
@@ -74,7 +74,7 @@ def command(
 
 
 def evaluation_tables(result: EvaluateResult) -> RenderableType:
-    """Return an evaluation for a terminal: what is long first, as it scrolls away."""
+    """Render an evaluation for a terminal, longest part first, because it scrolls away."""
     what = {"stars": "the stars", "gold": "the labels given"}[result.against]
     lines = [f"{result.documents} labels against {what}: {_said(result.scores)}"]
     if result.scores.kappa is None:
@@ -87,7 +87,7 @@ def evaluation_tables(result: EvaluateResult) -> RenderableType:
 
 
 def as_json(result: EvaluateResult) -> dict[str, Any]:
-    """Return an evaluation as plain values."""
+    """Return an evaluation as built-in types."""
     return {
         "documents": result.documents,
         "against": result.against,

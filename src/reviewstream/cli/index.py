@@ -1,4 +1,4 @@
-"""`reviewstream index`: the index behind the alias."""
+"""`reviewstream index`: prepares the index behind the alias."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`reviewstream ledger`: the labels that were paid for."""
+"""`reviewstream ledger`: inspects the labels that were paid for."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,7 +44,7 @@ def stats(context: Context) -> None:
 @click.argument("file", type=click.File("wb"), default="-")
 @verb
 def export(context: Context, *, file: IO[bytes]) -> None:
-    """Write every label as a line of JSON to FILE (standard output if there is none).
+    """Write every label as a line of JSON to FILE (default: standard output).
 
     The file has no text of a review: a label is known by the SHA-256 of its text.
     """
@@ -119,7 +119,7 @@ def _ledger(context: Context) -> "Iterator[LedgerArchive]":
 def _days_ago(days: float) -> datetime:
     try:
         return datetime.now(UTC) - timedelta(days=days)
-    except OverflowError:  # longer ago than there are dates
+    except OverflowError:  # before the first representable date
         return datetime.min.replace(tzinfo=UTC)
 
 
@@ -136,7 +136,7 @@ def _plain(found: "tuple[Holding, ...]") -> list[object]:
 
 def _table(found: "tuple[Holding, ...]") -> Table:
     table = Table(title=f"{sum(one.labels for one in found)} labels", title_justify="left")
-    table.add_column("model", overflow="fold")  # `prune` wants all of it
+    table.add_column("model", overflow="fold")  # `prune` needs the whole name
     for name in ("prompt version", "labels", "tokens in", "tokens out", "US dollars"):
         table.add_column(name, justify="right")
     table.add_column("bought", overflow="fold")

@@ -1,4 +1,4 @@
-"""Options of verbs that ask the model: how much at once, how often, and for how much money."""
+"""Options of commands that ask the model: batch size, rate limits and budget."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +10,7 @@ from reviewstream.cli.context import Context
 
 
 def limited(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb these options; they win over every other place of their settings."""
+    """Add these options to a command; they override all other sources of their settings."""
 
     @wraps(function)
     def command(context: Context, **options: object) -> None:

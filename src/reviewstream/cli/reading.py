@@ -1,4 +1,4 @@
-"""A source that a verb reads from its beginning to its end, with its progress."""
+"""Sources that a command reads from beginning to end, with progress."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ TIMEOUT = 30.0  # seconds for an answer of the review server
 def lines_of(
     context: Context, file: str, member: str | None = None
 ) -> Iterator[Iterator[Line | Oversized]]:
-    """Give the lines of a file, of whatever kind `serve` takes."""
+    """Open a file of any format that `serve` supports, and yield an iterator of its lines."""
     with (
         stages(context.progress, context.console) as shown,
         source_file(shown, file, member=member) as (_, lines),
@@ -28,7 +28,7 @@ def lines_of(
 def source_file(
     shown: Stages, file: str, *, member: str | None, name: str | None = None
 ) -> Iterator[tuple[str, Iterator[Line | Oversized]]]:
-    """Give the name of a file in every origin, and its lines."""
+    """Open a file, and yield its name in every origin and an iterator of its lines."""
     from reviewstream.app import open_file
 
     unpacked, read = (partial(shown.update, stage) for stage in ("unpack", "read"))
@@ -38,7 +38,7 @@ def source_file(
 
 @contextmanager
 def served_source(settings: SourceSettings) -> Iterator[tuple[str, Iterator[Line | Oversized]]]:
-    """Give the name of what the review server has, and the lines that there are now."""
+    """Yield the source's name at the review server, and an iterator of its current lines."""
     from reviewstream.app import open_reader
 
     with open_reader(settings, timeout=TIMEOUT) as reader:

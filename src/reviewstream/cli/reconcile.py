@@ -1,4 +1,4 @@
-"""`reviewstream reconcile`: is everything there that was read, and once?"""
+"""`reviewstream reconcile`: checks that every line arrived, and once."""
 
 import sys
 import time
@@ -96,13 +96,13 @@ def comparison(
     seconds: float = 0.0,
     found: Callable[[Mismatch], None] = lambda _: None,
 ) -> "ReconcileRun":
-    """Return a comparison of what the settings name.
+    """Return a comparison of the stages that the settings name.
 
     Args:
-        settings: Of Kafka, the registry and Elasticsearch.
-        tell: Told how far the reading of each stage is.
-        seconds: To wait for an index that does not change, if something is not there yet.
-        found: Told everything that does not add up.
+        settings: Kafka, the registry and Elasticsearch are used.
+        tell: Called with the progress of each stage.
+        seconds: Time without a change of the index, after which missing documents are reported.
+        found: Called with each mismatch.
     """
     from reviewstream import app
     from reviewstream.core.reconcile.services import ReconcileRun, ReconcileServices
@@ -118,7 +118,7 @@ def comparison(
 
 
 def sums_table(sums: "Reconciliation") -> RenderableType:
-    """Return a reconciliation for a terminal."""
+    """Render a reconciliation for a terminal."""
     verdict = (
         Text("Everything adds up.", "green")
         if sums.adds_up
@@ -128,7 +128,7 @@ def sums_table(sums: "Reconciliation") -> RenderableType:
 
 
 def as_json(sums: "Reconciliation") -> dict[str, Any]:
-    """Return a reconciliation as plain values."""
+    """Return a reconciliation as built-in types."""
     return {"adds_up": sums.adds_up, **msgspec.to_builtins(sums)}
 
 
@@ -146,7 +146,7 @@ def _counts_table(sums: "Reconciliation") -> Table:
 
 
 def findings(sums: "Reconciliation") -> Iterator[Text]:
-    """Return what does not add up, a text for each kind."""
+    """Yield one text for each kind of mismatch."""
     for (stage, fault), sentence in SENTENCES.items():
         if count := sums.faults[stage][fault]:
             names = [
@@ -165,11 +165,11 @@ def _writer(out: IO[str] | None) -> Callable[[Mismatch], None]:
 
 
 class IndexSettling:
-    """Says whether to look again; ends when nothing has changed for a while.
+    """Decides whether to compare again; ends when the count is unchanged for a time.
 
     Args:
-        count: Returns how many documents there are.
-        seconds: Without a change; 0: do not wait at all.
+        count: Returns the number of documents.
+        seconds: Time without a change; 0: do not wait.
     """
 
     def __init__(self, count: Callable[[], int], seconds: float) -> None:
@@ -179,7 +179,7 @@ class IndexSettling:
         self._changed = 0.0
 
     def __call__(self) -> bool:
-        """Wait a moment, but not the first time, and say whether to look again."""
+        """Wait a moment, but not on the first call, and return whether to compare again."""
         if not self._seconds:
             return False
         if self._found is not None:

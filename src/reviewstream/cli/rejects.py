@@ -1,4 +1,4 @@
-"""`reviewstream rejects`: what did not get through, looked at and sent again."""
+"""`reviewstream rejects`: lists rejects and dead letters, and sends them again."""
 
 import base64
 import heapq
@@ -39,7 +39,7 @@ dlq = click.option(
 def _known(
     context: click.Context, _option: click.Parameter, given: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Refuse a reason that no line is rejected for; the classes of exceptions are anything."""
+    """Refuse an unknown reason; classes of exceptions are not checked."""
     for reason in () if context.params["dlq"] else given:
         if reason.upper() not in Reason.__members__:
             close = get_close_matches(reason.upper(), Reason.__members__)
@@ -168,7 +168,7 @@ def replay(  # noqa: PLR0913 - an argument for each option
 
 
 def opened(context: Context, *, letters: bool) -> "Rejects":
-    """Return the rejects that the settings name."""
+    """Open the rejects that the settings name."""
     from reviewstream import app
     from reviewstream.core.rejects.listing import Rejects
 
@@ -182,7 +182,7 @@ def opened(context: Context, *, letters: bool) -> "Rejects":
 
 
 def as_json(reject: "Reject") -> dict[str, Any]:
-    """Return a reject as plain values; `line` if it is text, otherwise `line_base64`."""
+    """Return a reject as built-in types; `line` if it is text, otherwise `line_base64`."""
     try:
         line = {"line": reject.raw.decode()}
     except UnicodeDecodeError:
@@ -201,7 +201,7 @@ def as_json(reject: "Reject") -> dict[str, Any]:
 
 
 class _Tally:
-    """Counts rejects and what they cost on their way, and writes them down."""
+    """Counts rejects and their costs while they are iterated, and writes them to a file."""
 
     def __init__(self, out: IO[str] | None) -> None:
         self.total = 0
@@ -226,7 +226,7 @@ def _newest(rejects: "Rejects", wanted: "Wanted", name: str) -> "Reject":
 
 
 def _more(rejects: "Rejects", reject: "Reject") -> dict[str, Any]:
-    """Return what the record itself has to say."""
+    """Return the fields of the record itself."""
     record = reject.record
     labelled = rejects.labelled(reject)
     return {
@@ -267,7 +267,7 @@ def _dollars(micro_usd: int) -> str:
 
 
 def _print_fields(fields: dict[str, Any]) -> None:
-    """Print one field under the other; what is in them cannot control the terminal."""
+    """Print one field per line; their content cannot control the terminal."""
     console = Console(highlight=False)
     for name, value in fields.items():
         text = value if isinstance(value, str) else msgspec.json.encode(value).decode()

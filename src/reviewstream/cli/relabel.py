@@ -1,4 +1,4 @@
-"""`reviewstream relabel`: reviews that are on their topic get a newer label."""
+"""`reviewstream relabel`: gives newer labels to reviews that are on their topic."""
 
 import asyncio
 import sys
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from reviewstream.core.relabel.relabelling import Estimate, Progress
     from reviewstream.core.relabel.scan import RelabelScan, RelabelSpec, ScanResult
 
-ROUNDS: Final = 8  # requests, one after the other, between two moments at which all is published
-CHARACTERS: Final = 16 << 20  # of texts in memory, about
+ROUNDS: Final = 8  # sequential requests between two publications
+CHARACTERS: Final = 16 << 20  # of texts in memory, approximately
 
 
 def _conditions(
@@ -106,7 +106,7 @@ def _refuse_spent(survey: "ScanResult") -> None:
 
 
 class _Run:
-    """What is due, estimated or done."""
+    """One run: the estimate or the relabelling of the due reviews."""
 
     def __init__(
         self, context: Context, work: "RelabelScan", order: "RelabelSpec", due: int, shown: Stages
@@ -114,7 +114,7 @@ class _Run:
         from reviewstream.app import priced
 
         self._settings = context.settings
-        # What a label is asked for with is of the order alone.
+        # The options of the request depend only on the order.
         update = {"prompt_version": order.prompt_version}
         self._openai = priced(context.settings.openai).model_copy(update=update)
         self._console = context.console
@@ -124,13 +124,13 @@ class _Run:
         self._shown = shown
 
     def estimated(self) -> "Estimate":
-        """Return what it would cost."""
+        """Estimate the costs."""
         from reviewstream.core.relabel.relabelling import estimate
 
         return estimate(self._work.due(), self._openai)
 
     def relabelled(self) -> "Progress":
-        """Do it, until it is done or somebody asks us to stop."""
+        """Relabel all due reviews, or stop early on a signal."""
         from reviewstream.core.relabel.relabelling import Progress
 
         self._progress = Progress()
@@ -178,7 +178,7 @@ class _Run:
         )
 
     def _account(self) -> str:
-        """Return who pays: by default the order, so that a second start has the same budget."""
+        """Return the account: by default one per order, so that a restart has the same budget."""
         if self._settings.limits.account is not None:
             return self._settings.limits.account
         topic, order = self._settings.kafka.labelled_topic, self._order

@@ -1,4 +1,4 @@
-"""`reviewstream rejects replay`: what did not get through is sent again."""
+"""`reviewstream rejects replay`: sends rejects and dead letters again."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
     from reviewstream.core.delivery.ports import RecordSink
     from reviewstream.core.rejects.listing import Reject, Rejects, Remaining, Wanted
 
-ROUNDS: Final = 8  # requests, one after the other, between two moments at which all is published
-BYTES: Final = 16 << 20  # of lines in memory, about
-NAMED: Final = 100  # refusals
+ROUNDS: Final = 8  # sequential requests between two publications
+BYTES: Final = 16 << 20  # of lines in memory, approximately
+NAMED: Final = 100  # refusals that are listed
 
 
 class Sender(Protocol):
-    """Sends some rejects again: `Replayer` or `Repeater`."""
+    """Sends rejects again: `Replayer` or `Repeater`."""
 
     async def replay(self, rejects: "Sequence[Reject]") -> Replayed:
-        """Send some; on return those that get through are on their topic."""
+        """Send rejects; those that succeed are on their topic on return."""
         ...
 
 
 class Replay:
-    """One start of the verb.
+    """One run of the command.
 
     Args:
-        context: Of the verb.
-        rejects: Where they are.
+        context: Context of the command.
+        rejects: The stored rejects.
         letters: They are the connector's dead letters.
-        repaired: Lines that take the place of those that were rejected, by their id.
+        repaired: Lines by id that replace the rejected ones.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Replay:
         self._refusals: list[ReplayRefusal] = []
 
     def run(self, wanted: "Wanted", *, dry: bool) -> int:
-        """Send what is meant, say what became of it, and return the exit code."""
+        """Send the selected rejects, print the outcome, and return the exit code."""
         left = self._remaining(wanted) if dry else self._send_all(wanted)
         if self._context.json:
             self._context.emit(self._as_json(left))
@@ -80,7 +80,7 @@ class Replay:
         from reviewstream import app
 
         kafka = self._context.settings.kafka
-        # Another start that still runs is shut out before we look at what it has sent.
+        # Another run is fenced before its results are read.
         with app.open_only_sink(kafka, f"reviewstream-replay-{kafka.labelled_topic}") as sink:
             left = self._remaining(wanted)
             if left.places:
@@ -114,7 +114,7 @@ class Replay:
     async def _sender(
         self, sink: "RecordSink"
     ) -> AsyncIterator[tuple[Sender, Callable[[], object]]]:
-        """Open the sender; with it comes what ends its waits, from any thread."""
+        """Open the sender; yield it with a function that ends its waits, from any thread."""
         from reviewstream import app
         from reviewstream.core.delivery.publishing import Publisher, find_topics
 
@@ -125,7 +125,7 @@ class Replay:
             return
         registry = app.open_registry(settings.registry)
         topics = find_topics(settings.kafka, settings.registry, registry)
-        # By default all replays of a topic have one budget, and a second start no new one.
+        # By default all replays of a topic share one budget, also after a restart.
         account = settings.limits.account or f"replay {settings.kafka.labelled_topic}"
         limits = settings.limits.model_copy(update={"account": account})
         async with app.open_labeller(settings.openai, settings.ledger, limits) as labeller:

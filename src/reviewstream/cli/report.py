@@ -1,4 +1,4 @@
-"""`reviewstream report`: the index at a glance."""
+"""`reviewstream report`: summarizes the index."""
 
 import click
 import msgspec
@@ -27,7 +27,7 @@ def command(context: Context) -> None:
 
 
 def report_tables(found: Report) -> RenderableType:
-    """Return the report for a terminal: what is long first, as it scrolls away."""
+    """Render the report for a terminal, longest part first, because it scrolls away."""
     agreement = "" if found.agreement is None else f"; {found.agreement:.0%} agree with their stars"
     return Group(
         sentiment_table("month", found.by_month),
@@ -38,7 +38,7 @@ def report_tables(found: Report) -> RenderableType:
 
 
 def sentiment_table(heading: str, rows: tuple[Row, ...]) -> Table:
-    """Return a table of documents by a key and by sentiment."""
+    """Return a table of document counts by a key and by sentiment."""
     table = Table(heading, title_justify="left")
     table.add_column("reviews", justify="right")
     for sentiment, colour in COLOURS.items():

@@ -1,4 +1,4 @@
-"""`reviewstream run`: the pipeline against the servers that the settings name."""
+"""`reviewstream run`: runs the pipeline on the servers that the settings name."""
 
 import sys
 from contextlib import ExitStack, suppress
@@ -18,7 +18,7 @@ from reviewstream.cli.terminal import plain
 from reviewstream.errors import TransientError
 from reviewstream.settings import SourceSettings
 
-ENDING: Final = 15.0  # seconds for Spark to end
+ENDING: Final = 15.0  # seconds until Spark has ended
 LAST: Final = (
     "the micro-batch that runs is finished first, for {:g} s at most; a second signal ends at once"
 )
@@ -74,10 +74,10 @@ def command(context: Context, *, once: bool, from_start: bool, setup: bool) -> N
 
 
 def why_nothing(counts: Counts, source: SourceSettings) -> str:
-    """Say why a run rejected all that it read: its file holds no review, or see the topic.
+    """Explain a run that rejected all lines that it read: no line is a review, or see the topic.
 
     Returns:
-        An empty text if something was labelled, or nothing was read.
+        An empty text if a review was labelled, or nothing was read.
     """
     from reviewstream.cli.reading import served_source
     from reviewstream.core.transport.inspection import Inspection

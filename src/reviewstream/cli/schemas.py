@@ -1,4 +1,4 @@
-"""`reviewstream schemas`: the contract with everyone who reads the topics."""
+"""`reviewstream schemas`: the schemas of the topics, a contract with all of their readers."""
 
 import sys
 from pathlib import Path

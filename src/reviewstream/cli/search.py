@@ -1,4 +1,4 @@
-"""`reviewstream search`: the index, asked from a terminal."""
+"""`reviewstream search`: searches the index from a terminal."""
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from reviewstream.core.index.ports import SearchHit
 
 COLOURS = {"POSITIVE": "green", "NEUTRAL": "yellow", "NEGATIVE": "red"}
-_EXCERPT = 300  # characters of a text in which nothing is highlighted
+_EXCERPT = 300  # characters of a text without highlights
 _DAY = click.DateTime(["%Y-%m-%d"])
 
 
@@ -61,7 +61,7 @@ def command(  # noqa: PLR0913 - one for each option
 
 
 def hits_table(found: Found) -> RenderableType:
-    """Return the hits for a terminal, matched words in bold."""
+    """Render the hits for a terminal, matched words in bold."""
     noun = "review" if found.total == 1 else "reviews"
     shown = f", the best {len(found.hits)}" if len(found.hits) < found.total else ""
     return Group(Text(f"{found.total} {noun}{shown}"), *(_rendered(hit) for hit in found.hits))
@@ -82,10 +82,10 @@ def _rendered(hit: "SearchHit") -> Text:
 
 
 def _highlighted(fragment: str) -> Text:
-    """Return a fragment with its matched words in bold; nothing in it is taken for markup."""
+    """Return a fragment with its matched words in bold, without interpreting markup in it."""
     start, end = HIGHLIGHT
     first, *others = fragment.split(start)
-    text = Text(printable(first))  # not `plain`: spaces part a piece from the next
+    text = Text(printable(first))  # not `plain`: pieces are separated by spaces
     for piece in others:
         match, _, rest = piece.partition(end)
         text.append(printable(match), "bold reverse").append(printable(rest))
@@ -97,12 +97,12 @@ def _excerpt(text: str) -> str:
 
 
 def _day(written_at: object) -> str:
-    """Return the day of what the index holds: milliseconds since 1970, or already text."""
+    """Return the day of a field of the index: milliseconds since 1970, or text."""
     if not isinstance(written_at, int):
         return plain(str(written_at))
     try:
         return str((datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=written_at)).date())
-    except OverflowError:  # a year that no calendar of Python's has
+    except OverflowError:  # a year that Python cannot represent
         return str(written_at)
 
 

@@ -1,4 +1,4 @@
-"""`reviewstream serve`: a file as a resumable stream of reviews."""
+"""`reviewstream serve`: serves a file as a resumable stream of reviews."""
 
 import asyncio
 from contextlib import suppress
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from reviewstream.app import ReviewLog, ReviewServer, ServerAddress
 
 PORT = click.IntRange(0, 65535)
-LOOKED_AT = 10_000  # lines
+LOOKED_AT = 10_000  # lines that are checked for a review
 PEM = click.Path(path_type=Path)
 
 
@@ -91,11 +91,11 @@ def command(  # noqa: PLR0913 - one for each option
 
 
 def _warn_of_no_review(log: "ReviewLog") -> None:
-    """Say what a file seems to be of whose beginning no line is a review; it is served anyway."""
+    """Print a warning if no line at the beginning of the file is a review; it is still served."""
     from reviewstream.core.transport.inspection import Inspection
 
     seen = Inspection()
-    with suppress(SourceReplacedError):  # whoever reads it is told
+    with suppress(SourceReplacedError):  # readers get the error
         lines = islice(log.lines(lambda _done, _all: None), LOOKED_AT)
         if (log.size() or not log.follow) and not seen.has_review(lines):
             click.echo(plain(f"Warning: {seen.verdict(log.source)}"), err=True)

@@ -1,8 +1,9 @@
-"""Ctrl-C and SIGTERM: one line on standard error, exit code 130 or 143, and nothing left behind.
+"""Ctrl-C and SIGTERM: one line on standard error, exit code 130 or 143, and an orderly end.
 
-Python runs a signal's handler in the main thread alone, and not while that is in a client's C code:
-Kafka's stays there for half a minute if the broker is away. So a thread of ours hears of the signal
-through `signal.set_wakeup_fd`, prints the line, and ends the process if the main thread does not.
+Python runs a signal handler only in the main thread, and not while that thread is in C code of a
+client: Kafka's stays there for half a minute if the broker is unavailable. So a separate thread
+receives signals through `signal.set_wakeup_fd`, prints the line, and ends the process if the main
+thread does not.
 """
 
 import os
@@ -20,19 +21,19 @@ from typing import Any, ClassVar, Final, NoReturn
 import click
 
 NAMES: Final[dict[int, str]] = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
-PATIENCE: Final = 3.0  # seconds for closing what is open
-ECHO: Final = 0.2  # seconds; GNU `timeout` signals its child, and then the child's group
+PATIENCE: Final = 3.0  # seconds for closing open resources
+ECHO: Final = 0.2  # seconds; GNU `timeout` signals its child, then also the child's group
 HOOK: Final = 0.05  # seconds for Python to leave a finalizer's hook, which must not be interrupted
 IN_FLIGHT: Final = (
     "requests in flight are finished first, as they are paid for; a second signal ends at once"
 )
 STDERR: Final = 2
 SHOW_CURSOR: Final = b"\x1b[?25h"
-_POKE: Final = b"\0"  # wakes the thread; it is no signal's number
+_POKE: Final = b"\0"  # wakes the thread; 0 is not a signal's number
 
 
 class Stopped(SystemExit):
-    """A signal ends the process; whatever is open is closed on the way."""
+    """A signal ends the process; open resources are closed on the way."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
@@ -40,12 +41,12 @@ class Stopped(SystemExit):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ending:
-    """What the first signal does.
+    """The effect of the first signal.
 
     Attributes:
-        says: What is being ended or waited for.
-        patience: Seconds for closing what is open; then the process exits without.
-        ask: Asks for an orderly end, from any thread; None: the main thread is interrupted.
+        says: Text about the work that is ended or waited for.
+        patience: Seconds for closing open resources; then the process exits at once.
+        ask: Requests an orderly end, from any thread; None: the main thread is interrupted.
     """
 
     says: str = ""
@@ -54,14 +55,14 @@ class _Ending:
 
 
 class Signals:
-    """Obeys the signals until it is closed.
+    """Handles signals until it is closed.
 
-    The first one ends the verb in order, or interrupts it where it has nothing to finish. The
-    second one interrupts it in any case, and a further one exits at once.
+    The first signal ends the command in order, or interrupts it if it has nothing to finish. The
+    second one always interrupts it, and a further one exits at once.
 
     Attributes:
-        number: Of the first signal; 0: there was none.
-        is_cut: Whether the verb was interrupted.
+        number: Number of the first signal; 0 before it.
+        is_cut: Whether the command was interrupted.
     """
 
     active: ClassVar["Signals | None"] = None
@@ -70,9 +71,9 @@ class Signals:
         self.number = 0
         self.ending = _Ending()
         self._deaf_until = self._deadline = float("-inf")
-        self._pokes = 0  # signals that we send ourselves
+        self._pokes = 0  # signals sent by this process
         self.is_cut = self._is_raised = self._is_swallowed = self._is_closed = False
-        self._sentence = ""  # to be printed
+        self._sentence = ""  # to print
         self._lock = threading.RLock()  # a handler may interrupt a handler
         self._wake, self._woken = os.pipe()
         for pipe in (self._wake, self._woken):
@@ -85,7 +86,7 @@ class Signals:
         self._thread.start()
 
     def close(self) -> None:
-        """Give the signals back to those who had them before."""
+        """Restore the previous signal handlers."""
         signal.set_wakeup_fd(self._fd_before)
         for number, handler in self._before.items():
             signal.signal(number, handler)
@@ -98,7 +99,7 @@ class Signals:
         os.close(self._woken)
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        """Be a signal's handler, in the main thread."""
+        """Handle a signal in the main thread."""
         self._take()
         os.write(self._woken, _POKE)
         if self.is_cut and not self._is_raised:
@@ -135,7 +136,7 @@ class Signals:
         signal.pthread_kill(self._main, self.number)
 
     def _take(self) -> None:
-        """Take the signals that have come; both threads do, as either may be the first to know."""
+        """Read the received signals; both threads call this, as either may run first."""
         with self._lock, suppress(BlockingIOError):
             for number in os.read(self._wake, 64):
                 if number in NAMES:
@@ -167,13 +168,13 @@ class Signals:
     def _tell(self) -> None:
         if self._sentence:
             sentence, self._sentence = self._sentence, ""
-            with suppress(OSError, ValueError):  # nobody reads it any more
+            with suppress(OSError, ValueError):  # standard error may be closed
                 click.echo(f"reviewstream: {sentence}", err=True)
 
 
 @contextmanager
 def obeying() -> Iterator[None]:
-    """Obey the signals in the block, and have it end with their exit code."""
+    """Handle signals during the block, and end it with their exit code."""
     if Signals.active or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -181,7 +182,7 @@ def obeying() -> Iterator[None]:
     try:
         yield
     except SystemExit as end:
-        if signals.number and end.code in {None, 0, 1}:  # an error has a code that tells more
+        if signals.number and end.code in {None, 0, 1}:  # an error's code is more specific
             raise Stopped(signals.number) from None
         raise
     else:
@@ -193,17 +194,17 @@ def obeying() -> Iterator[None]:
 
 
 def interrupted() -> bool:
-    """Say whether a signal has interrupted the verb: what it fails with then has no other cause."""
+    """Say whether a signal interrupted the command, which explains all later errors."""
     return Signals.active is not None and Signals.active.is_cut
 
 
 @contextmanager
 def ending(says: str, patience: float) -> Iterator[None]:
-    """Have a signal interrupt the block.
+    """Let a signal interrupt the block.
 
     Args:
-        says: What is being ended then.
-        patience: Seconds for it; after them the process exits.
+        says: Text about the work that is ended.
+        patience: Seconds for it; then the process exits.
     """
     with _changed(says=says, patience=patience, ask=None):
         yield
@@ -213,11 +214,11 @@ def ending(says: str, patience: float) -> Iterator[None]:
 def finishing(
     says: str = "", ask: Callable[[], object] = lambda: None
 ) -> Iterator[threading.Event]:
-    """Have the first signal set an event instead of interrupting the block.
+    """Let the first signal set an event instead of interrupting the block.
 
     Args:
-        says: What is finished first.
-        ask: Called as well, in any thread. It takes no lock that the main thread may hold.
+        says: Text about the work that is finished first.
+        ask: Also called, in any thread. It must take no lock that the main thread may hold.
     """
     stop = threading.Event()
 
@@ -230,7 +231,7 @@ def finishing(
 
 
 def in_loop(call: Callable[[], object]) -> Callable[[], object]:
-    """Return a function that makes the call in the event loop which runs now, from any thread."""
+    """Return a thread-safe function that makes the call in the running event loop."""
     import asyncio
 
     loop = asyncio.get_running_loop()

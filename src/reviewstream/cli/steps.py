@@ -1,4 +1,4 @@
-"""Says what takes time while it takes time: servers that start, stop, or do not answer."""
+"""Display of slow steps while they run: servers that start, stop, or do not answer."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,18 +13,18 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 from reviewstream.asking import open_calls
 from reviewstream.cli.progress import Mode, chosen
 
-QUIET: Final = 2.0  # seconds after which a person is told what takes so long
-HEARTBEAT: Final = 10.0  # seconds between two lines about it in a log
-TICK: Final = 0.1  # seconds between two looks at what is open
+QUIET: Final = 2.0  # seconds until a slow step is displayed
+HEARTBEAT: Final = 10.0  # seconds between two lines in a log
+TICK: Final = 0.1  # seconds between two checks of open steps
 
 
 class Steps:
-    """Steps may be taken at the same time, by several threads. Each is told when it ends.
+    """A display of steps, which may run in several threads at once; prints the end of each.
 
     Args:
         mode: `Mode.NONE` shows nothing.
-        console: A terminal shows a live line for each step; elsewhere there is a line after 2 s,
-            and then one every 10 s.
+        console: A terminal shows a live line for each step; elsewhere a line appears after 2 s, and
+            then every 10 s.
     """
 
     def __init__(self, mode: Mode, console: Console) -> None:
@@ -41,8 +41,8 @@ class Steps:
         """Show a step until the block ends.
 
         Args:
-            name: Shown while it lasts.
-            done: Shown with its seconds when it has ended well; empty: the name.
+            name: Shown while it runs.
+            done: Shown with its seconds after a success; empty: the name.
         """
         began = time.monotonic()
         self.begin(name)
@@ -54,7 +54,7 @@ class Steps:
 
     @contextmanager
     def after(self, name: str) -> Iterator[None]:
-        """Begin a step when the block ends; the block around all steps ends it."""
+        """Begin a step when the block ends; the end of the display ends it."""
         try:
             yield
         finally:
@@ -66,7 +66,7 @@ class Steps:
         """Show a step until `end`.
 
         Args:
-            name: Shown while it lasts.
+            name: Shown while it runs.
             since: When it began, by the monotonic clock; None: now.
         """
         with self._lock:
@@ -77,18 +77,18 @@ class Steps:
 
     def _started(self, name: str) -> Progress | None:
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-        # What is for standard output may go to a pipe.
+        # Standard output may be a pipe.
         live = Progress(*columns, console=self._console, transient=True, redirect_stdout=False)
         try:
             live.start()
-        except LiveError:  # rich before 14.1 has no room for it below a bar
+        except LiveError:  # rich before 14.1 allows only one live display
             self._say(f"{name} ...")
         else:
             self._live = live
         return self._live
 
     def end(self, name: str) -> None:
-        """Show a step no longer."""
+        """Stop showing a step."""
         with self._lock:
             self._open.pop(name, None)
             if self._live is None or name not in self._tasks:
@@ -99,12 +99,12 @@ class Steps:
                 self._live = None
 
     def end_all(self) -> None:
-        """Show nothing any more."""
+        """Stop showing all steps."""
         for name in [*self._open]:
             self.end(name)
 
     def beat(self) -> None:
-        """Print a line for what takes long, if this is a log and there was none for a while."""
+        """In a log, print a line for slow steps that were not printed for a while."""
         with self._lock:
             now = time.monotonic()
             slow = [name for name in self._open if now >= self._due(name)]
@@ -124,7 +124,7 @@ class Steps:
 
 @contextmanager
 def steps(mode: Mode, console: Console) -> Iterator[Steps]:
-    """Show steps until the block ends, and end those that are open then."""
+    """Show steps until the block ends, and end the open ones then."""
     shown = Steps(mode, console)
     with _repeated(shown.beat):
         try:
@@ -135,7 +135,7 @@ def steps(mode: Mode, console: Console) -> Iterator[Steps]:
 
 @contextmanager
 def telling_waits(mode: Mode, console: Console) -> Iterator[None]:
-    """Say in the block which server is being asked, if its answer takes longer than 2 s."""
+    """During the block, show a call to a server that takes longer than 2 s."""
     with steps(mode, console) as shown, _repeated(lambda: _tell_wait(shown)):
         yield
 
@@ -143,13 +143,13 @@ def telling_waits(mode: Mode, console: Console) -> Iterator[None]:
 def _tell_wait(shown: Steps) -> None:
     now = time.monotonic()
     slow = (c for c in open_calls() if now - c.began >= TICK and now - c.since >= QUIET)
-    for call in [*slow][-1:]:  # the innermost tells most
+    for call in [*slow][-1:]:  # the innermost is the most specific
         call.show(shown.begin, shown.end)
 
 
 @contextmanager
 def _repeated(do: Callable[[], object]) -> Iterator[None]:
-    """Do something again and again until the block ends."""
+    """Call a function repeatedly until the block ends."""
     over = Event()
 
     def repeat() -> None:

@@ -1,4 +1,4 @@
-"""Runs the query in the foreground: watches it, and ends it in order."""
+"""Run the query in the foreground: watch it, and end it in order."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from reviewstream.spark.query import BatchCounts, RunningQuery
 
-POLL: Final = 0.5  # seconds between two looks at the query
+POLL: Final = 0.5  # seconds between two checks of the query
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What the query has done since it was started.
+    """Counts of the query since its start.
 
     Attributes:
-        from_ledger: How many of the labelled had been paid for before.
-        tokens: Paid for, of questions and answers.
-        cost_micro_usd: What they cost.
-        rate: Reviews a second of the last micro-batch.
+        from_ledger: Number of the labelled reviews that were paid for before.
+        tokens: Paid for, in prompts and completions.
+        cost_micro_usd: Cost of these tokens.
+        rate: Reviews per second of the last micro-batch.
         offset: Bytes from the start of the file to the next line; None before the first batch.
-        head: Bytes from the start of the file to the end of what there is, if that is known.
+        head: Bytes from the start of the file to its end, or None if unknown.
     """
 
     batches: int = 0
@@ -36,7 +36,7 @@ class Counts:
 
 
 def spending(tokens: int, micro_usd: int, *, rate: float = 0.0) -> str:
-    """Return tokens and money, and reviews a second unless that is 0, as a person reads them."""
+    """Format tokens and money, and the reviews per second unless they are 0."""
     fast = f"{rate:,.0f} reviews/s, " if rate else ""
     return f"{fast}{tokens:,} tokens, ${micro_usd / 1_000_000:,.4f}"
 
@@ -44,15 +44,15 @@ def spending(tokens: int, micro_usd: int, *, rate: float = 0.0) -> str:
 def watch(
     running: "RunningQuery", tell: Callable[[Counts], None], stop: Event | None = None
 ) -> Counts:
-    """Wait until the query ends by itself, or until `stop` is set and the batch is done.
+    """Wait until the query ends, or until `stop` is set and the running batch is done.
 
     Args:
         running: The query.
-        tell: Called now and then with the counts so far, and once more at the end.
-        stop: Set by whoever wants the query to end.
+        tell: Called regularly with the current counts, and once more at the end.
+        stop: Event that requests the query's end.
 
     Raises:
-        ReviewStreamError: The query failed; the message says why in one sentence.
+        ReviewStreamError: The query failed; the message gives the reason in one sentence.
     """
     from pyspark.errors import StreamingQueryException
 
@@ -72,15 +72,15 @@ def watch(
 
 
 class _Tally:
-    """Sums the micro-batches, and asks Spark only for those that are new."""
+    """Sums the micro-batches, and reads only new ones from Spark."""
 
     def __init__(self, running: "RunningQuery") -> None:
         self._query = running.query
         self._last: BatchCounts | None = None
-        self._before = Counts()  # all batches but the last, which may be told again
+        self._before = Counts()  # all batches but the last, which Spark may report again
 
     def count(self) -> Counts:
-        """Return the counts so far."""
+        """Return the current counts."""
         from reviewstream.spark.query import batch_counts
 
         last_id = -1 if self._last is None else self._last.batch_id

@@ -1,4 +1,4 @@
-"""Words of others, shown so that they cannot control a terminal."""
+"""Sanitizing of external text, so that it cannot control a terminal."""
 
 import json
 from typing import Final
@@ -13,15 +13,15 @@ def plain(text: str) -> str:
 
 
 def plain_lines(text: str) -> str:
-    """Return printable characters, in the lines that they came in."""
+    """Return printable characters, with the line breaks kept."""
     return "\n".join(printable(line) for line in text.expandtabs(_TAB).splitlines())
 
 
 def printable(text: str) -> str:
-    """Replace each character that a terminal could obey by a space."""
+    """Replace each unprintable character by a space, except joiners."""
     return "".join(c if c.isprintable() or c in _JOINERS else " " for c in text)
 
 
 def plain_json(text: str) -> str:
-    """Return the same JSON, with escapes for what is not printable."""
+    """Return the same JSON, with escapes for unprintable characters."""
     return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)

@@ -1,7 +1,7 @@
-"""Reviews written for this project, and a generator that makes any number of others from them.
+"""Reviews written for this project, and a generator of any number of variations.
 
-`reviews.jsonl` holds them in the shape of the Yelp Open Dataset's `review.json`, with one field
-more, `language`. They are in many scripts, with emoji, irony and mixed feelings.
+`reviews.jsonl` has the format of the Yelp Open Dataset's `review.json`, plus the field `language`.
+The reviews are in many scripts, with emoji, irony and mixed feelings.
 """
 
 import re
@@ -24,7 +24,7 @@ MAX_TEXT = 4_000  # characters
 _ID_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _FIRST_DATE = datetime(2016, 1, 1)  # noqa: DTZ001 - `date` of review.json has no zone
 _DAYS = 3_800  # until May 2026
-# A sentence's end with the white space after it, kept so that paragraphs survive.
+# The end of a sentence and the white space after it, kept to preserve paragraphs.
 _GAP = re.compile(r"((?<=[.!?…؟।])\s+|(?<=[。!?])\s*)")
 _TAILS = {
     "good": ("👍", "😊", "🙏", "💯", "❤️", "✨", "🎉", "😋"),
@@ -34,7 +34,7 @@ _TAILS = {
 
 
 class SampleReview(Struct, frozen=True, kw_only=True):
-    """One review as `review.json` writes it; the names are that file's.
+    """One review in the format of `review.json`, with that file's field names.
 
     Attributes:
         review_id: 22 characters, as are the other two ids.
@@ -57,18 +57,18 @@ class _Written(SampleReview, frozen=True, kw_only=True):
 
     @property
     def pool(self) -> tuple[str, str]:
-        """Reviews of one pool may lend each other sentences."""
+        """Return the language and the feeling; reviews of one pool exchange sentences."""
         feeling = "bad" if self.stars < 3 else "mixed" if self.stars < 4 else "good"
         return self.language, feeling
 
     @property
     def pieces(self) -> list[str]:
-        """Sentences at even places, the white space between them at odd ones."""
+        """Return the sentences at even indexes and the white space between them at odd ones."""
         return _GAP.split(self.text)
 
 
 class _Dice:
-    """Chance with a seed: only `Random.random` is promised to be the same on every Python."""
+    """Seeded random choices, made of `Random.random` only: its values are equal on every Python."""
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed).random  # noqa: S311 - variety, not secrecy
@@ -90,7 +90,7 @@ class _Dice:
 
 
 class _Stock(Struct, frozen=True):
-    """What the generator draws from, read once."""
+    """The material of the generator, read once."""
 
     reviews: tuple[_Written, ...]
     sentences: dict[tuple[str, str], tuple[str, ...]]
@@ -116,7 +116,7 @@ def _stock() -> _Stock:
 
 
 def shipped() -> tuple[SampleReview, ...]:
-    """Return the reviews as they were written, without `language`."""
+    """Return the original reviews, without `language`."""
     fields = SampleReview.__struct_fields__
     return tuple(
         SampleReview(**{name: getattr(review, name) for name in fields})
@@ -127,18 +127,18 @@ def shipped() -> tuple[SampleReview, ...]:
 def expand(count: int, *, seed: int = 0) -> Iterator[bytes]:
     """Yield lines of JSON, each with its newline: the shipped reviews first, then variations.
 
-    The same seed gives the same bytes everywhere, and a smaller count a prefix of them.
+    The same seed gives the same bytes on every machine; a smaller count gives a prefix of them.
 
     Args:
-        count: Lines; any number.
-        seed: Of the variations.
+        count: Number of lines.
+        seed: Seed of the variations.
     """
     reviews = islice(_endless(_Dice(seed)), count)
     return (json.encode(review) + b"\n" for review in reviews)
 
 
 def write_sample(path: Path, count: int, *, seed: int = 0) -> None:
-    """Write `expand(count, seed=seed)` to a file, in place of what is there."""
+    """Write `expand(count, seed=seed)` to a file, replacing its content."""
     with path.open("wb") as file:
         file.writelines(expand(count, seed=seed))
 
@@ -166,7 +166,7 @@ def _vary(review: _Written, dice: _Dice) -> SampleReview:
 
 
 def _vary_text(review: _Written, dice: _Dice) -> str:
-    """Exchange about half of the sentences; where that changes little, add emoji."""
+    """Replace about half of the sentences; where that changes little, add emoji."""
     pieces, pool = review.pieces, _stock().sentences[review.pool]
     for place in range(0, len(pieces), 2):
         other = dice.pick(pool)

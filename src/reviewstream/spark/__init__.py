@@ -1,4 +1,4 @@
-"""Reviews in Spark: a source, a transform that labels, and a sink."""
+"""Spark support: a source, a labelling transform, and a sink."""
 
 from reviewstream.extras import named_extras
 

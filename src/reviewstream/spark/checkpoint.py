@@ -1,7 +1,7 @@
-"""The checkpoint's folder: whose it is, and that one query at a time uses it.
+"""The checkpoint's folder: its metadata, and a lock that admits one query at a time.
 
-A checkpoint in another file system (`s3a://...`) has neither file: there the marker in Kafka alone
-notices a checkpoint that was lost, and Spark alone that two queries use one.
+A checkpoint in another file system (`s3a://...`) has neither file: there only the marker in Kafka
+detects a lost checkpoint, and only Spark detects two queries on one checkpoint.
 """
 
 import fcntl
@@ -29,10 +29,10 @@ from reviewstream.errors import ConfigError
 from reviewstream.settings import IDENTITY, KafkaSettings, account_of, local_folder
 
 LOCK: Final = "reviewstream.lock"
-OFFSETS: Final = "offsets"  # Spark's own: what is in each micro-batch
-COMMITS: Final = "commits"  # Spark's own: which micro-batches are done
-METADATA: Final = "metadata"  # Spark's own: the query's id
-# All of Spark's own; whatever else is in the folder is not ours to remove.
+OFFSETS: Final = "offsets"  # written by Spark: the offsets of each micro-batch
+COMMITS: Final = "commits"  # written by Spark: the completed micro-batches
+METADATA: Final = "metadata"  # written by Spark: the query's id
+# All entries that Spark writes; we must not remove any other file of the folder.
 _SPARKS: Final = (OFFSETS, COMMITS, "sources", "state", METADATA, f".{METADATA}.crc")
 _FORGOTTEN: Final = (
     "a marker goes offsets.retention.minutes after it was written, with its consumer group, and "
@@ -44,28 +44,28 @@ _held: dict[Path, "Checkpoint"] = {}
 
 
 class Checkpoint:
-    """A checkpoint in use; `is_used` says whether it still is.
+    """A checkpoint in use; `is_used` says whether its query still runs.
 
-    Without a folder it is one that nothing is known about.
+    Without a folder its history is unknown, and all checks pass.
     """
 
     def __init__(self, folder: Path | None = None, lock: int | None = None) -> None:
         self._folder = folder
         self._lock = lock
-        self._before: bytes | None = None  # what was written down before a start that has not begun
-        self._since = -1  # the newest micro-batch that was done before the stream had its name
+        self._before: bytes | None = None  # metadata before a start that is not complete
+        self._since = -1  # the newest micro-batch completed before the stream got its name
         self._begins_again = False
         self.is_used: Callable[[], bool] = lambda: True
 
     def check(self, kafka: KafkaSettings) -> KafkaSettings:
-        """Compare whose the checkpoint is with what is about to start, and write it down.
+        """Check the checkpoint's metadata against the settings, and record the new metadata.
 
         Returns:
             The settings with the stream's name, where it is known: a checkpoint that was moved
-            goes on under the name that it began with, unless it is given another.
+            keeps the name that it began with, unless the settings name another.
 
         Raises:
-            ConfigError: It is another query's.
+            ConfigError: The checkpoint belongs to another query.
         """
         if self._folder is None:
             return kafka
@@ -82,15 +82,15 @@ class Checkpoint:
         if recorded is not None:
             check_identity(recorded, now, str(self._folder))
             self._before = self._before or file.read_bytes()
-        # Now, as a process that is killed later may have written under this name.
+        # Written now: a process that is killed later may have written records under this name.
         _replace(file, identity_text(now).encode())
         return kafka
 
     def begin_again(self, kafka: KafkaSettings) -> KafkaSettings:
-        """Have the next start read everything again; `clear` removes what the checkpoint holds.
+        """Let the next start read everything again; `clear` removes the checkpoint's content.
 
         Returns:
-            The settings with a stream's name that has no past, unless they have one.
+            The settings with a new stream name, unless they set one.
 
         Raises:
             ConfigError: The checkpoint is in another file system.
@@ -105,9 +105,9 @@ class Checkpoint:
         return kafka.model_copy(update={"stream_name": stream})
 
     def clear(self, kafka: KafkaSettings) -> None:
-        """Forget how far the query came, if it is to begin again; who pays is not forgotten.
+        """Remove Spark's progress if the query is to begin again; the account is kept.
 
-        Whatever of it is done when the process is killed, the next start refuses to go on.
+        If the process is killed during this, the next start refuses to continue.
         """
         if self._folder is None or not self._begins_again:
             return
@@ -119,17 +119,17 @@ class Checkpoint:
         _replace(self._folder / IDENTITY, identity_text(now).encode())
 
     def check_past(self, find_marker: Callable[[], Marker | None]) -> None:
-        """See that the newest marker of the first task is of a micro-batch that is known here.
+        """Check that the micro-batch of the first task's newest marker is in the checkpoint.
 
-        Spark writes down what is in a micro-batch before a task of it runs. One that is not here
-        would be cut anew, and tasks whose rows moved would not find them written.
+        Spark records the offsets of a micro-batch before its tasks run. A micro-batch that is
+        missing here would be planned anew, and tasks with other rows would not find them written.
 
         Args:
-            find_marker: Called only where the folder can be looked into.
+            find_marker: Called only if the folder is readable here.
 
         Raises:
-            ConfigError: It is not: the checkpoint was lost, or is an old copy; or Kafka has
-                forgotten its marker, and a micro-batch is half done.
+            ConfigError: It is missing: the checkpoint was lost, or is an old copy; or Kafka has
+                deleted the marker, and a micro-batch is half done.
         """
         if self._folder is None:
             return
@@ -144,9 +144,9 @@ class Checkpoint:
             self._check_forgotten(planned, _newest_batch(self._folder / COMMITS))
 
     def _check_forgotten(self, planned: int, done: int) -> None:
-        """See what it means that there is no marker, though the stream has begun."""
+        """Handle a missing marker of a stream that has begun: warn, or raise `ConfigError`."""
         if done <= self._since:
-            return  # nothing may have been written under this name yet
+            return  # possibly no record was written under this name yet
         if planned > done:
             raise ConfigError(
                 f"micro-batch {planned} may be half written, and Kafka has forgotten which part "
@@ -162,14 +162,14 @@ class Checkpoint:
         )
 
     def started(self, kafka: KafkaSettings, query: str) -> None:
-        """Write down which query the checkpoint belongs to."""
+        """Record the id of the query that the checkpoint belongs to."""
         self._before = None
         if self._folder is not None:
             now = identity_of(kafka, query, account_of(str(self._folder)), self._since)
             _replace(self._folder / IDENTITY, identity_text(now).encode())
 
     def release(self) -> None:
-        """Let another query use it; twice is fine. A start that failed leaves nothing behind."""
+        """Release the lock, and undo the metadata of a failed start; idempotent."""
         if self._folder is not None:
             self._restore(self._folder / IDENTITY)
             _held.pop(self._folder, None)
@@ -180,12 +180,12 @@ class Checkpoint:
     def _restore(self, file: Path) -> None:
         before, self._before = self._before, None
         if before is not None:
-            with suppress(ConfigError):  # why the start failed matters more
+            with suppress(ConfigError):  # the reason for the failed start matters more
                 _replace(file, before)
 
 
 def use(checkpoint: str) -> Checkpoint:
-    """Return a checkpoint that no other query on this machine uses; a dead process uses none.
+    """Lock a checkpoint for one query of this machine; the lock ends with the process.
 
     Raises:
         ConfigError: Another query uses it.
@@ -212,10 +212,10 @@ def use(checkpoint: str) -> Checkpoint:
 
 
 def resolved(spark: SparkSession, checkpoint: str) -> str:
-    """Return a checkpoint as Spark finds it, so that our files and its own are in one place.
+    """Return a checkpoint as Spark resolves it, so that our files are in the folder of Spark's.
 
-    A path without a scheme is in Spark's default file system (`fs.defaultFS`), which may be
-    another machine's.
+    Spark resolves a path without a scheme in its default file system (`fs.defaultFS`), which may
+    be on another machine.
     """
     if ":/" in checkpoint:
         return checkpoint
@@ -226,20 +226,20 @@ def resolved(spark: SparkSession, checkpoint: str) -> str:
 
 
 def anchored(checkpoint: str) -> str:
-    """Return a checkpoint as it is spelled; a path that is not absolute begins in this folder.
+    """Return the checkpoint's path, made absolute from the current folder; a URL stays as it is.
 
-    Spark would take it from the folder in which its own process was started.
+    Spark would resolve it from the folder in which its own process was started.
     """
     is_path = local_folder(checkpoint) is not None and ":/" not in checkpoint
     return str(Path(checkpoint).absolute()) if is_path else checkpoint
 
 
 def _recorded(file: Path, query: str | None) -> Identity | None:
-    """Return what was written down, if a query has begun since: a start that failed binds nobody.
+    """Return the recorded metadata if a query has begun since; a failed start does not count.
 
     Args:
-        file: Where it is.
-        query: That Spark began with the checkpoint, or None.
+        file: File of the metadata.
+        query: Id of the query that Spark began with the checkpoint, or None.
     """
     if not file.exists():
         return None
@@ -248,7 +248,7 @@ def _recorded(file: Path, query: str | None) -> Identity | None:
 
 
 def _query_of(folder: Path) -> str | None:
-    """Return the id of the query that Spark began with this checkpoint, or None if it did not."""
+    """Return the id of the query that Spark began with this checkpoint, or None."""
     try:
         text = (folder / METADATA).read_text(encoding="utf-8")
         return str(json.loads(text)["id"])
@@ -261,7 +261,7 @@ def _query_of(folder: Path) -> str | None:
 
 
 def _newest_batch(folder: Path) -> int:
-    """Return the number of the newest micro-batch of one of Spark's logs, or -1."""
+    """Return the newest micro-batch's number in one of Spark's logs, or -1."""
     numbers = (each.name for each in folder.glob("*"))
     return max((int(name) for name in numbers if name.isdecimal()), default=-1)
 
@@ -274,7 +274,7 @@ def _remove(path: Path) -> None:
 
 
 def _replace(file: Path, content: bytes) -> None:
-    """Write a file so that it is the old or the new one, whenever the process is killed."""
+    """Replace a file atomically, even if the process is killed."""
     fresh = file.with_name(f".{file.name}.new")
     with _writing(file.parent):
         with fresh.open("wb") as writing:
@@ -286,7 +286,7 @@ def _replace(file: Path, content: bytes) -> None:
 
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
-    """Say which setting is wrong where a folder cannot be made or written."""
+    """Raise `ConfigError` with the setting's name if a folder cannot be created or written."""
     try:
         yield
     except OSError as err:

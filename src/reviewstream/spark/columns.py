@@ -1,4 +1,4 @@
-"""The columns of our DataFrames, for Spark and for Arrow, and how records become them."""
+"""The columns of our DataFrames, for Spark and for Arrow, and the conversion of records."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -87,7 +87,7 @@ def arrow_type(of_type: DataType) -> pa.DataType:
 
 
 def column(values: Sequence[Any], of_type: DataType) -> "pa.Array[Any]":
-    """Return values, of which any may be None, as a column; records become structs."""
+    """Return values, each of which may be None, as a column; records become structs."""
     plain = [structs.asdict(value) if isinstance(value, Struct) else value for value in values]
     return pa.array(plain, type=arrow_type(of_type))
 
@@ -110,13 +110,13 @@ def source_batch(rows: Iterable[tuple[Review, Origin] | RejectedReview]) -> pa.R
 
 
 def rows_of(batch: pa.RecordBatch, columns: StructType) -> list[dict[str, Any]]:
-    """Return some columns of a batch as dictionaries, all times in UTC.
+    """Return some columns of a batch as dictionaries, with all times in UTC.
 
-    Spark hands times over in the session's zone, where the year 1 or 9999 may not be
-    representable; a cast to UTC changes the zone's name alone.
+    Spark passes times in the session's zone, which may not be able to represent the year 1 or
+    9999; a cast to UTC changes only the zone's name.
 
     Raises:
-        PermanentError: A column holds values of another type; names it.
+        PermanentError: A column has values of another type; the message names it.
     """
     chosen = [_cast(batch, field) for field in columns]
     return pa.RecordBatch.from_arrays(chosen, names=columns.fieldNames()).to_pylist()
@@ -134,7 +134,7 @@ def _cast(batch: pa.RecordBatch, field: StructField) -> "pa.Array[Any]":
 
 
 def missing(wanted: StructType, given: Iterable[str]) -> list[str]:
-    """Return the names of wanted columns that are not given."""
+    """Return the names of wanted columns that are missing."""
     names = set(given)
     return [name for name in wanted.fieldNames() if name not in names]
 

@@ -1,7 +1,7 @@
-"""pyspark's daemon, with our modules loaded before it forks a worker for every task.
+"""pyspark's daemon, which imports our modules before it forks a worker for every task.
 
-Our formats are loaded with the package. Without this module each new worker would import Arrow and
-its vendor's client again: seconds, on a busy machine.
+The package imports our formats. Without this module each new worker would import Arrow and the
+vendor clients again, which takes seconds on a busy machine.
 """
 
 import sys
@@ -12,11 +12,11 @@ from pyspark.daemon import manager
 
 from reviewstream import app
 
-TASKS: Final = "pyspark.worker"  # what the daemon of tasks is told to run
+TASKS: Final = "pyspark.worker"  # the module that the daemon of tasks runs
 
 
 def preload(worker: str) -> None:
-    """Import what workers of this kind need; none of it may start a thread."""
+    """Import the modules that workers of this kind need; no import may start a thread."""
     import_module(worker)
     if worker == TASKS:
         app.preload()

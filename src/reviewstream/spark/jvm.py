@@ -1,9 +1,9 @@
-"""Spark's JVM: it hears no signal that is meant for us, and ends when we do.
+"""Spark's JVM: it receives none of our signals, and ends with this process.
 
-`spark-submit` starts it in our process group. Ctrl-C on a terminal, GNU `timeout` and supervisord
-signal the whole group: the JVM would be gone before the running micro-batch is done. So it gets a
-group of its own. A signal may also interrupt a call to the JVM, and then no other call can follow
-on that connection: the JVM is ended as a process, by the end of its standard input.
+`spark-submit` starts the JVM in our process group. Ctrl-C on a terminal, GNU `timeout` and
+supervisord signal the whole group, so the JVM would end before the running micro-batch is done.
+It therefore gets a separate process group. A signal may also interrupt a call to the JVM, and that
+connection cannot be used again: the JVM is then ended by closing its standard input.
 """
 
 import os
@@ -25,17 +25,17 @@ from reviewstream.settings import SparkSettings
 from reviewstream.spark.session import SUBMITTED, configuration, prepare_python, spark_session
 
 PATIENCE: Final = 5.0  # seconds for the JVM to end by itself
-SETTLED: Final = 1.0  # seconds from a broken connection to the end of the process
+SETTLED: Final = 1.0  # seconds until a process with a broken connection has ended
 
 
 @contextmanager
 def spark_running(settings: SparkSettings) -> Iterator[SparkSession]:
-    """Run Spark for the block; its JVM ends with the block, whatever ends that.
+    """Run Spark for the block; its JVM ends with the block, also after an exception.
 
     Raises:
-        PermanentError: The JVM has ended by itself, or was killed.
+        PermanentError: The JVM ended by itself, or was killed.
     """
-    if SUBMITTED in os.environ:  # the JVM has started us
+    if SUBMITTED in os.environ:  # the JVM started this process
         with spark_session(settings) as spark:
             yield spark
         return
@@ -50,11 +50,11 @@ def spark_running(settings: SparkSettings) -> Iterator[SparkSession]:
 
 
 class Jvm:
-    """A JVM in a process group of its own; its standard error is passed on to ours.
+    """A JVM in a separate process group; its standard error is forwarded to ours.
 
     Raises:
-        PermanentError: It has ended before it was ready.
-        ConfigError: There is no program to start it with.
+        PermanentError: It ended before it was ready.
+        ConfigError: The program that starts it is missing.
     """
 
     def __init__(self, settings: SparkSettings) -> None:
@@ -70,17 +70,17 @@ class Jvm:
         self._process: subprocess.Popen[bytes] = self._gateway.proc
 
     def session(self) -> SparkSession:
-        """Return Spark's session; signals stay with those who had them."""
+        """Return Spark's session, and restore the signal handlers."""
         handler = signal.getsignal(signal.SIGINT)
         context = SparkContext(conf=self._conf(), gateway=self._gateway)
-        if threading.current_thread() is threading.main_thread():  # the context has taken it
+        if threading.current_thread() is threading.main_thread():  # the context has replaced it
             signal.signal(signal.SIGINT, handler)
         self._quieten(context._accumulatorServer)  # noqa: SLF001 - no other way to it
         return spark_session(self._settings)
 
     @contextmanager
     def told(self) -> Iterator[None]:
-        """Tell an error as the end of the JVM, if that is what caused it."""
+        """Raise an error that the JVM's end caused as `PermanentError`; raise others unchanged."""
         try:
             yield
         except Exception as err:
@@ -94,15 +94,15 @@ class Jvm:
             ) from err
 
     def end(self) -> None:
-        """End it, by force if it does not end by itself."""
-        self._is_muted = True  # what it says now is about its end
+        """End the JVM, by force if it does not end by itself."""
+        self._is_muted = True  # its output now is only about its end
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
         self._process.stdin.close()
         if self._status(PATIENCE) is None:
             self._process.kill()
             self._process.wait()
-        # pyspark would go on using it in the next session of this process.
-        SparkContext._gateway = SparkContext._jvm = None  # noqa: SLF001 - there is no call for it
+        # pyspark would use it again in the next session of this process.
+        SparkContext._gateway = SparkContext._jvm = None  # noqa: SLF001 - no public API
 
     def _launched(self, output: int) -> Any:  # noqa: ANN401 - py4j has no types
         with _group() as group:
@@ -119,13 +119,13 @@ class Jvm:
                     f"Spark cannot be started: {err}; SPARK_HOME is the folder of a whole Spark:"
                     " unset it to use pyspark's own"
                 ) from err
-            except BaseException:  # nobody knows the process but by its group
+            except BaseException:  # only its group's id is known
                 self._is_muted = True
                 os.killpg(group, signal.SIGKILL)
                 raise
 
     def _quieten(self, server: BaseServer) -> None:
-        """Have a server of pyspark's, which the JVM speaks to, print no traceback at its end."""
+        """Suppress the traceback of a pyspark server, which the JVM connects to, when it ends."""
         loud = server.handle_error
 
         def handle_error(request: Any, client_address: Any) -> None:  # noqa: ANN401 - its signature
@@ -153,9 +153,9 @@ class Jvm:
 
 @contextmanager
 def _group() -> Iterator[int]:
-    """Have a new process group in the block, for processes to be started in."""
-    command = ["/bin/sh", "-c", "read _"]  # it ends with us too
-    leader = subprocess.Popen(  # noqa: S603 - nothing of a user is in it
+    """Provide a new process group during the block, in which processes can be started."""
+    command = ["/bin/sh", "-c", "read _"]  # it ends with this process, too
+    leader = subprocess.Popen(  # noqa: S603 - it contains no user input
         command, stdin=subprocess.PIPE, process_group=0
     )
     try:

@@ -1,4 +1,4 @@
-"""`label_reviews`: a transform that gives every review of a DataFrame its sentiment."""
+"""`label_reviews`: a transform that adds a sentiment to every review of a DataFrame."""
 
 import asyncio
 from collections import deque
@@ -25,27 +25,27 @@ from reviewstream.spark.properties import QUERY_ID, RUN_ID
 OpenLabeller: TypeAlias = Callable[[], AbstractAsyncContextManager[Labeller]]
 Outcome: TypeAlias = LabelledReview | RejectedReview | None
 
-SLICES = 3  # in work at once: while one waits for its slowest request, the others use the slots
+SLICES = 3  # in progress at once: while one waits for its slowest request, the others use the slots
 
 
 def label_reviews(settings: Settings) -> Callable[[DataFrame], DataFrame]:
     """Return a transform that labels reviews: `reviews.transform(label_reviews(settings))`.
 
-    The DataFrame has the columns of `format("reviews")`, and any others, which stay as they are.
-    A row that has a rejection already passes through; a review that cannot be labelled gets one.
-    The order of rows in a partition stays. Works on batch and streaming DataFrames alike.
+    The DataFrame has the columns of `format("reviews")`; other columns are kept unchanged. A row
+    with a rejection passes through; a review that cannot be labelled gets a rejection. The order
+    of rows in a partition is kept. Works on batch and streaming DataFrames.
 
     Args:
-        settings: Of them `openai`, `ledger` and `limits` are used, and shipped to Spark's workers.
+        settings: Only `openai`, `ledger` and `limits` are used, and sent to Spark's workers.
 
     Returns:
         A function that adds the columns `sentiment`, `confidence` and `provenance`.
 
     Raises:
-        ConfigError: there is no such prompt version or dialect, or a budget and no price; (from
-            the function) a column is missing, or there is a label already.
+        ConfigError: The prompt version or dialect is unknown, or a budget is set without a price;
+            (from the function) a column is missing, or a label column exists.
     """
-    # Here, as in a task it would be a traceback; and tasks need no list of prices.
+    # Checked here, because a task would raise it as a traceback; and tasks need no price list.
     openai = app.priced(settings.openai)
     LabelPolicy.of(openai)
     terms_of(openai, settings.limits)
@@ -65,14 +65,14 @@ def _label(
 def open_in_task(
     settings: OpenAISettings, ledger: LedgerSettings, limits: LimitsSettings
 ) -> AbstractAsyncContextManager[Labeller]:
-    """Return a labeller for the task that this process works on."""
+    """Return a labeller for the current Spark task."""
     return app.open_labeller(settings, ledger, limits, run=current_run())
 
 
 def current_run() -> str:
-    """Return Spark's id of this start of a streaming query; empty in another one.
+    """Return Spark's id of this start of a streaming query; empty in a batch query.
 
-    A batch query has none: its job group, if it has one, may be the same when it is run again.
+    A batch query has no such id: its job group, if set, may be the same in the next run.
     """
     context = TaskContext.get()
     if context is None or context.getLocalProperty(QUERY_ID) is None:
@@ -84,7 +84,7 @@ def labelled_columns(given: StructType) -> StructType:
     """Return the columns after labelling: the given ones, with the label before `origin`.
 
     Raises:
-        ConfigError: A column is missing, or there is a label already.
+        ConfigError: A column is missing, or a label column exists.
     """
     if absent := missing(SOURCE, given.names):
         raise ConfigError(
@@ -94,7 +94,7 @@ def labelled_columns(given: StructType) -> StructType:
     if present := [name for name in LABEL.names if name in given.names]:
         raise ConfigError(f"label_reviews: column {present[0]} is there already; rename it first")
     place = given.names.index("origin")
-    # Rows that a version before kept have a rejection of fewer fields.
+    # In rows stored by an earlier version the rejection has fewer fields.
     fields = [SOURCE[one.name] if one.name == "rejection" else one for one in given.fields]
     return StructType([*fields[:place], *LABEL.fields, *fields[place:]])
 
@@ -102,11 +102,11 @@ def labelled_columns(given: StructType) -> StructType:
 def label_batches(
     open_labeller: OpenLabeller, size: int, batches: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    """Label one task's rows, in their order.
+    """Label the rows of one task, in order.
 
     Args:
         open_labeller: Called once, in this task.
-        size: Rows that are given to the labeller at once.
+        size: Maximum number of rows given to the labeller at once.
         batches: The rows.
     """
     with asyncio.Runner() as runner:
@@ -127,7 +127,7 @@ def label_batches(
 
 
 def slices(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.RecordBatch]:
-    """Cut batches into parts of no more than `size` rows."""
+    """Split batches into parts of at most `size` rows."""
     for batch in batches:
         for start in range(0, batch.num_rows, size):
             yield batch.slice(start, size)
@@ -140,12 +140,12 @@ def _finished(
 
 
 async def _ended(tasks: Sequence[asyncio.Task[list[Outcome]]]) -> None:
-    """Wait for slices that nobody wants any more, after a failure or a `LIMIT`."""
+    """Wait for slices with unneeded results, after a failure or a `LIMIT`."""
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def label_rows(labeller: Labeller, batch: pa.RecordBatch) -> list[Outcome]:
-    """Return the outcome of each row, None where it was rejected before."""
+    """Return the outcome of each row; None for a row that has a rejection."""
     rows = rows_of(batch, SOURCE)
     waiting = [to_review(row) for row in rows if row["rejection"] is None]
     outcomes = iter(await labeller.label(waiting))
@@ -153,7 +153,7 @@ async def label_rows(labeller: Labeller, batch: pa.RecordBatch) -> list[Outcome]
 
 
 def with_outcomes(batch: pa.RecordBatch, outcomes: Sequence[Outcome]) -> pa.RecordBatch:
-    """Return the batch with the columns of the label, and with the new rejections."""
+    """Return the batch with the columns of the label and the new rejections."""
     labels = [each if isinstance(each, LabelledReview) else None for each in outcomes]
     fresh = [each if isinstance(each, RejectedReview) else None for each in outcomes]
     before = rows_of(batch, StructType([SOURCE["rejection"]]))
@@ -172,10 +172,10 @@ def with_outcomes(batch: pa.RecordBatch, outcomes: Sequence[Outcome]) -> pa.Reco
 
 
 def to_review(row: dict[str, Any]) -> tuple[Review, Origin]:
-    """Return the review of a row that has no rejection.
+    """Return the review of a row without a rejection.
 
     Raises:
-        PermanentError: A column is null; names it.
+        PermanentError: A column is null; the message names it.
     """
     fields = {name: row[name] for name in (*Review.__struct_fields__, "origin")}
     if null := [name for name, value in fields.items() if value is None]:

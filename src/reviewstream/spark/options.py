@@ -1,4 +1,4 @@
-"""Options of our formats, as Spark hands them over: strings, and names without case."""
+"""Options of our formats as Spark passes them: strings, with case-insensitive names."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -63,11 +63,11 @@ class SourceOptions:
     """Options of `format("reviews")`.
 
     Attributes:
-        server: Where it is, and how to get in.
-        starting_offset: `earliest`, `latest`, or bytes from the start of the file; only the first
-            start of a query looks at it.
+        server: Address of the server, and the credentials.
+        starting_offset: `earliest`, `latest`, or bytes from the start of the file; used only by
+            the first start of a query.
         timeout: Seconds for one answer of the server.
-        retry_timeout: Seconds without the server until the query ends.
+        retry_timeout: Seconds without an answer until the query ends.
         drain_file: While this file exists, no new micro-batch begins; see `drain_and_stop`.
     """
 
@@ -82,10 +82,10 @@ class SourceOptions:
 
     @classmethod
     def of(cls, options: Mapping[str, str]) -> Self:
-        """Read Spark's options.
+        """Parse Spark's options.
 
         Raises:
-            ConfigError: An option is unknown or not what it should be.
+            ConfigError: An option is unknown or invalid.
         """
         given = _Options("reviews", options, _SOURCE_NAMES)
         default = SourceSettings()
@@ -118,10 +118,10 @@ class SinkOptions:
 
     @classmethod
     def of(cls, options: Mapping[str, str]) -> Self:
-        """Read Spark's options.
+        """Parse Spark's options.
 
         Raises:
-            ConfigError: An option is unknown or not what it should be.
+            ConfigError: An option is unknown or invalid.
         """
         client = {
             name.lower().removeprefix(_KAFKA): value
@@ -183,7 +183,7 @@ def _registry_settings(given: "_Options") -> RegistrySettings:
 
 
 def sink_options(kafka: KafkaSettings, registry: RegistrySettings) -> dict[str, str]:
-    """Return the options of `format("reviews-kafka")` that say what the settings say."""
+    """Return the options of `format("reviews-kafka")` that correspond to the settings."""
     options: dict[str, str | None] = {
         "kafka.bootstrap.servers": kafka.bootstrap_servers,
         "kafka.security.protocol": kafka.security_protocol,
@@ -217,7 +217,7 @@ def _passed_through(kafka: KafkaSettings) -> dict[str, str | None]:
 
 
 def source_options(source: SourceSettings) -> dict[str, str]:
-    """Return the options of `format("reviews")` that say what the settings say."""
+    """Return the options of `format("reviews")` that correspond to the settings."""
     options = {
         "host": source.host,
         "port": str(source.port),
@@ -232,7 +232,7 @@ def source_options(source: SourceSettings) -> dict[str, str]:
 
 
 class _Options:
-    """Options of one format, read with plain complaints."""
+    """Options of one format, parsed with clear errors."""
 
     def __init__(self, form: str, options: Mapping[str, str], names: Iterable[str]) -> None:
         self._form = form
@@ -281,7 +281,7 @@ class _Options:
         return int(value)
 
     def checkpoint(self) -> str | None:
-        """Return where the checkpoint is; None if Spark was told by its own settings."""
+        """Return the checkpoint; None if a Spark setting names it instead."""
         given = self.maybe("checkpointLocation")
         return None if given is None else absolute(given)
 

@@ -1,4 +1,4 @@
-"""The pipeline's streaming query: started from settings, counted, and ended in order."""
+"""The pipeline's streaming query: start, counts, and orderly end."""
 
 import json
 import re
@@ -38,7 +38,7 @@ _PREFIX: Final = re.compile(r"^\[STREAM_FAILED\].*? terminated with exception: "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningQuery:
-    """A query, the file that asks its source to admit nothing more, and what it uses."""
+    """A query, its checkpoint, and the file that stops its source from starting micro-batches."""
 
     query: StreamingQuery
     drain_file: Path
@@ -50,12 +50,12 @@ class BatchCounts:
     """One finished micro-batch.
 
     Attributes:
-        from_ledger: How many of the labelled had been paid for before.
-        tokens: Paid for now, of questions and answers, those of rejected reviews included.
-        cost_micro_usd: What they cost.
-        offset: Bytes from the start of the file to where the next one begins.
-        head: Bytes from the start of the file to the end of what there is; None if not known.
-        seconds: From its trigger to its commit.
+        from_ledger: Number of the labelled reviews that were paid for before.
+        tokens: Paid for now, in prompts and completions, including those of rejected reviews.
+        cost_micro_usd: Cost of these tokens.
+        offset: Bytes from the start of the file to the start of the next micro-batch.
+        head: Bytes from the start of the file to its end; None if unknown.
+        seconds: From the trigger to the commit.
     """
 
     batch_id: int
@@ -76,19 +76,19 @@ def start_query(
     available_now: bool = False,
     from_start: bool = False,
 ) -> RunningQuery:
-    """Start the query: review server, labels, Kafka.
+    """Start the query from the review server through labelling to Kafka.
 
     Args:
         spark: The session.
-        settings: All but `connect` and `elasticsearch` are used.
-        available_now: End when everything that the server has now is written.
-        from_start: Forget how far the checkpoint came: all records are written again, as another
+        settings: All sections but `connect` and `elasticsearch` are used.
+        available_now: End when all data that the server has now is written.
+        from_start: Discard the checkpoint's progress: all records are written again, as another
             stream, with labels from the ledger.
 
     Raises:
-        ConfigError: The registry does not know our schemas; or the checkpoint is another query's,
-            an old copy, or used by another one just now.
-        TransientError: The registry is away.
+        ConfigError: The registry does not know our schemas; or the checkpoint belongs to another
+            query, is an old copy, or is in use by another query.
+        TransientError: The registry is unavailable.
     """
     register(spark)
     where = {"checkpoint": resolved(spark, settings.spark.checkpoint)}
@@ -108,11 +108,11 @@ def start_query(
 
 
 def _check_past(kafka: KafkaSettings, checkpoint: Checkpoint) -> None:
-    """Refuse an old copy of the checkpoint before anything is read; the tasks look once more."""
+    """Refuse an old copy of the checkpoint before reading anything; the tasks check it again."""
     if kafka.delivery == "at_least_once":
         return
     first = writer_name(kafka.labelled_topic, kafka.stream_name or "", 0)
-    with suppress(TransientError):  # whoever writes will wait for Kafka
+    with suppress(TransientError):  # the tasks wait for Kafka
         checkpoint.check_past(partial(app.find_marker, kafka, first))
 
 
@@ -133,14 +133,14 @@ def _start(
     )
     if available_now:
         writer = writer.trigger(availableNow=True)
-    checkpoint.clear(settings.kafka)  # when all that can fail before has not
+    checkpoint.clear(settings.kafka)  # after every step that may fail
     query = writer.start()
     checkpoint.is_used = lambda: query.isActive
     return RunningQuery(query=query, drain_file=drain_file, checkpoint=checkpoint)
 
 
 def counted(labelled: DataFrame) -> DataFrame:
-    """Have Spark count the rows of each micro-batch; `batch_counts` reads the counts."""
+    """Add metrics that count the rows of each micro-batch; `batch_counts` reads them."""
     is_rejected = F.col("rejection").isNotNull()
     has_labels = "provenance" in labelled.columns
     free = F.col("provenance.from_ledger") if has_labels else F.expr("false")
@@ -167,11 +167,11 @@ def batch_counts(query: StreamingQuery, *, after: int = -1) -> list[BatchCounts]
     """Return the finished micro-batches of this start of the query, oldest first.
 
     Args:
-        query: Its rows went through `counted`.
-        after: Only micro-batches with a higher id; the others cost nothing to look at.
+        query: A query on the result of `counted`.
+        after: Return only micro-batches with a higher id; the others are not parsed.
     """
     found: list[BatchCounts] = []
-    # `query.recentProgress` would read thousands of JSON texts, one by one, at every look.
+    # `query.recentProgress` would parse thousands of JSON texts, one by one, on every call.
     for progress in reversed(query._jsq.recentProgress()):  # noqa: SLF001 - see above
         counts = _counts(json.loads(progress.json()))
         if counts is None:
@@ -183,11 +183,11 @@ def batch_counts(query: StreamingQuery, *, after: int = -1) -> list[BatchCounts]
 
 
 def drain_and_stop(running: RunningQuery, *, timeout: float = DRAIN_PATIENCE) -> bool:
-    """End the query between two micro-batches, so that nothing is written twice later.
+    """End the query between two micro-batches, so that no record is written again later.
 
     Args:
-        running: The query; one that has ended already is fine.
-        timeout: Seconds for the running micro-batch; after them the query is cut off.
+        running: The query; it may have ended already.
+        timeout: Seconds to wait for the running micro-batch; then the query is stopped.
 
     Returns:
         Whether the last micro-batch was completed.
@@ -206,16 +206,16 @@ def drain_and_stop(running: RunningQuery, *, timeout: float = DRAIN_PATIENCE) ->
 
 
 def await_tasks(running: RunningQuery, *, timeout: float = 60.0) -> bool:
-    """Wait until nothing runs any more of a query that failed.
+    """Wait for the tasks of a failed query to end.
 
-    Its other tasks finish the requests that they have in flight, and these are paid for.
+    They finish the requests that they have in flight, which are paid for.
 
     Args:
         running: The query.
-        timeout: Seconds; after them they are left to themselves.
+        timeout: Seconds to wait; then the tasks are left running.
 
     Returns:
-        Whether everything ended.
+        Whether all tasks ended.
     """
     context = running.query._jsq.sparkSession().sparkContext()  # noqa: SLF001 - no other way to it
     deadline = time.monotonic() + timeout
@@ -227,20 +227,20 @@ def await_tasks(running: RunningQuery, *, timeout: float = 60.0) -> bool:
 
 
 def failure_sentence(error: BaseException) -> str:
-    """Return the one sentence that matters of a failed query's exception.
+    """Return the one relevant sentence of a failed query's exception.
 
-    Spark wraps what our code raised in several layers of traces, from Python and from Java.
+    Spark wraps our exception in several layers of traces, from Python and from Java.
     """
     text = str(error)
     found: list[str] = _OURS.findall(text) or _PYTHONS.findall(text)
     if found:
-        return found[-1].strip()  # those before it are its causes
+        return found[-1].strip()  # the earlier ones are its causes
     lines = _PREFIX.sub("", text).strip().splitlines()
     return lines[0].strip() if lines else type(error).__name__
 
 
 def failure(error: BaseException) -> ReviewStreamError:
-    """Return a failed query's exception as the error of ours that caused it, where one did."""
+    """Return the error of ours that a failed query's exception wraps, else `PermanentError`."""
     ours = _OUR_CLASS.findall(str(error))
     kind = getattr(errors, ours[-1], PermanentError) if ours else PermanentError
     sentence: ReviewStreamError = kind(failure_sentence(error))
@@ -255,7 +255,7 @@ def _is_drained(running: RunningQuery) -> bool:
 
 
 def _sink_options(settings: Settings) -> dict[str, str]:
-    """Return the sink's options, with the schemas' ids: the registry is asked once, now."""
+    """Return the sink's options with the schemas' ids, so that the registry is asked only once."""
     name = settings.kafka.stream_name or absolute(settings.spark.checkpoint)
     kafka = settings.kafka.model_copy(update={"stream_name": name})
     options = sink_options(kafka, settings.registry)

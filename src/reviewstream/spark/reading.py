@@ -1,4 +1,4 @@
-"""Byte ranges of the served file: cut into tasks, and read."""
+"""Byte ranges of the served file: split into tasks, and read."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,19 +11,19 @@ from reviewstream.core.transport.framing import Line, Oversized
 from reviewstream.core.transport.ports import LineReader
 from reviewstream.spark.retrying_reader import RetryingReader
 
-MIN_RANGE = 4 << 10  # bytes: less is not worth a task of its own
+MIN_RANGE = 4 << 10  # bytes: less is not worth a separate task
 MAX_OFFSET = (1 << 63) - 1
-PIECE = 256 << 10  # bytes asked for at once: some hundred reviews
+PIECE = 256 << 10  # bytes of one request: a few hundred reviews
 
 
 @dataclass(frozen=True)
 class ByteRange(InputPartition):
-    """One task's share: every line whose first byte lies in [start, end).
+    """The range of one task: every line that starts in [start, end).
 
     Attributes:
         source: Name of the file, for the origin of its rows.
-        fingerprint: Of the file that is meant; empty if the query has not met it yet.
-        limit: End of all shares; what a line has got beyond it since belongs to the next ones.
+        fingerprint: Fingerprint of the file; empty until the query has connected to the server.
+        limit: End of all ranges; bytes that a line has gained beyond it belong to later ranges.
     """
 
     start: int
@@ -34,7 +34,7 @@ class ByteRange(InputPartition):
 
 
 def split(whole: ByteRange, parts: int) -> list[ByteRange]:
-    """Cut a range into at most `parts` of about the same size; where lines end does not matter."""
+    """Split a range into at most `parts` of similar size; line ends are ignored."""
     size = max(0, whole.end - whole.start)
     count = min(parts, -(-size // MIN_RANGE))
     cuts = [whole.start + size * part // count for part in range(count)] + [whole.end]
@@ -42,11 +42,11 @@ def split(whole: ByteRange, parts: int) -> list[ByteRange]:
 
 
 def read_range(server: RetryingReader, whole: ByteRange) -> Iterator[list[Line | Oversized]]:
-    """Read a range piece by piece; a piece that breaks off is read again, and given once.
+    """Read a range in pieces; an interrupted piece is read again, and yielded once.
 
     Raises:
-        SourceReplacedError: The server has another file now.
-        TransientError: It was away for too long.
+        SourceReplacedError: The server now serves another file.
+        TransientError: The server was unavailable for too long.
     """
     for start in range(whole.start, whole.end, PIECE):
         end = min(start + PIECE, whole.end)
@@ -55,12 +55,12 @@ def read_range(server: RetryingReader, whole: ByteRange) -> Iterator[list[Line |
 
 
 def _cut(line: Line | Oversized, limit: int) -> Line | Oversized:
-    """Return a line as it was when its micro-batch was planned."""
+    """Return a line with its length at the time that its micro-batch was planned."""
     if isinstance(line, Oversized) or line.offset + len(line.data) <= limit:
         return line
     return Line(line.offset, line.data[: limit - line.offset])
 
 
 def _read(start: int, end: int, server: LineReader) -> list[Line | Oversized]:
-    """Read a piece to its end, where its checksum is compared."""
+    """Read a piece to its end, where its checksum is verified."""
     return list(chain.from_iterable(server.read(start, end)))

@@ -1,4 +1,4 @@
-"""What is away for a while is waited for, up to a limit: the review server, or Kafka."""
+"""Retry an unavailable review server or broker until a deadline."""
 
 import logging
 from collections.abc import Callable
@@ -12,19 +12,19 @@ from reviewstream.errors import TransientError
 T = TypeVar("T")
 
 BASE = 0.2  # seconds
-CAP = 5.0  # seconds: a server that is back is found within this
-NAP = 0.5  # seconds: the longest that a query which is being stopped waits for a glance
+CAP = 5.0  # seconds: the longest pause before a restarted server is found
+NAP = 0.5  # seconds: the longest that `poll_once` delays the end of a query
 
 _log = logging.getLogger("reviewstream.spark")
 
 
 class RetryPolicy:
-    """Says how long to wait after each failure, until `timeout` seconds pass without a success.
+    """Returns the wait after each failure; raises after `timeout` seconds without a success.
 
     Args:
-        who: Subject of the sentence that ends the waiting.
+        who: Subject of the error's sentence.
         timeout: Seconds.
-        now: Seconds on a clock that only goes forward.
+        now: Seconds of a monotonic clock.
         jitter: A random number in [0, 1).
         option: Name of the timeout.
     """
@@ -47,14 +47,14 @@ class RetryPolicy:
         self._since = 0.0
 
     def succeeded(self) -> None:
-        """Forget the failures."""
+        """Reset the failures."""
         self._failures = 0
 
     def failed(self, error: TransientError) -> float:
         """Count a failure and return the seconds to wait before the next attempt.
 
         Raises:
-            TransientError: Nothing has succeeded for `timeout` seconds.
+            TransientError: There was no success for `timeout` seconds.
         """
         if self._failures == 0:
             self._since = self._now()
@@ -72,7 +72,7 @@ class RetryPolicy:
 
 
 class RetryingReader:
-    """Asks the server over one connection, made anew after each failure."""
+    """Sends requests to the server over one connection, which it reopens after each failure."""
 
     def __init__(
         self,
@@ -92,15 +92,15 @@ class RetryingReader:
     def poll_once(
         self, question: Callable[[LineReader], T], *, fingerprint: str
     ) -> tuple[Hello, T] | None:
-        """Ask once, and return None if the server is away: a query stays alive and stoppable.
+        """Ask once, and return None if the server is unavailable, so that a query can be stopped.
 
         Args:
-            question: What to ask.
-            fingerprint: Of the file that is meant; empty for any.
+            question: The request.
+            fingerprint: Fingerprint of the expected file; empty for any file.
 
         Raises:
-            SourceReplacedError: The server has another file.
-            TransientError: The patience ran out.
+            SourceReplacedError: The server serves another file.
+            TransientError: The retry timeout has passed.
         """
         wait = self._not_before - self._now()
         if wait > 0:
@@ -118,13 +118,13 @@ class RetryingReader:
         return hello, answer
 
     def insist(self, question: Callable[[LineReader], T], *, fingerprint: str) -> tuple[Hello, T]:
-        """Ask until there is an answer; otherwise as `glance`."""
+        """Ask until there is an answer; otherwise as `poll_once`."""
         while (answer := self.poll_once(question, fingerprint=fingerprint)) is None:
-            pass  # it naps between attempts
+            pass  # it sleeps between attempts
         return answer
 
     def close(self) -> None:
-        """Close the connection; the next question makes a new one."""
+        """Close the connection; the next request opens a new one."""
         if self._connected is not None:
             self._connected[0].close()
             self._connected = None

@@ -1,4 +1,4 @@
-"""Lines become rows: a review with its origin, or a rejection; a blank line becomes nothing."""
+"""Convert a line to a row: a review with its origin, a rejection, or None if it is blank."""
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
@@ -14,7 +14,7 @@ from reviewstream.core.transport.framing import Line, Oversized
 SourceRow: TypeAlias = tuple[Review, Origin] | RejectedReview
 
 MAX_ROWS = 2_048  # rows in one Arrow batch
-MAX_BYTES = 4 << 20  # bytes of lines in one Arrow batch, if the first line is not longer
+MAX_BYTES = 4 << 20  # bytes of lines in one Arrow batch, unless its first line is longer
 
 
 def to_row(line: Line | Oversized, source: str, now: Callable[[], datetime]) -> SourceRow | None:
@@ -37,7 +37,7 @@ def in_batches(
     max_rows: int = MAX_ROWS,
     max_bytes: int = MAX_BYTES,
 ) -> Iterator[list[Line | Oversized]]:
-    """Cut lines, in whatever chunks they came, into lists of bounded size."""
+    """Split lines, in chunks of any size, into lists of bounded size."""
     lines = chain.from_iterable(chunks)
     return bounded(lines, _length, size=max_rows, room=max_bytes)
 

@@ -1,4 +1,4 @@
-"""A Spark session with our formats, and with defaults that suit one machine."""
+"""A Spark session with our formats, and with defaults for one machine."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ from reviewstream.spark.source import ReviewsDataSource
 
 LOOPBACK: Final = "127.0.0.1"
 LOG_SETTINGS: Final = Path(__file__).with_name("log4j2.properties")
-SUBMITTED: Final = "PYSPARK_GATEWAY_PORT"  # set in a program that `spark-submit` has started
+SUBMITTED: Final = "PYSPARK_GATEWAY_PORT"  # set by `spark-submit` in the program that it starts
 SPARK_HOME: Final = "SPARK_HOME"
 
 _HERE: Final = ("local", f"spark://{LOOPBACK}:", "spark://localhost:")
@@ -34,14 +34,14 @@ _EVERYWHERE: Final = {
     # A batch of the largest texts (64 KiB each) still fits into a worker.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
     "spark.python.daemon.module": "reviewstream.spark.daemon",
-    # A task that is given up because another one failed has requests in flight: they are paid for,
-    # so that it may wait for them and put their labels into the ledger.
+    # A task that Spark cancels because another one failed has requests in flight that are paid for:
+    # it may wait for them and record their labels in the ledger.
     "spark.python.task.killTimeout": "60s",
-    # Spark hides options of such names in plans, logs and its page; the first four are its own.
+    # Spark hides options with such names in plans, logs and its UI; the first four are its default.
     "spark.redaction.regex": (
         "(?i)secret|password|token|access[.]?key|passphrase|jaas|user.info|key.pem"
     ),
-    # What the counts of a run are summed from.
+    # The run's counts are summed from these.
     "spark.sql.streaming.numRecentProgressUpdates": "10000",
 }
 
@@ -64,13 +64,13 @@ exec {python} "$@"
 
 
 def register(spark: SparkSession) -> None:
-    """Make `format("reviews")` and `format("reviews-kafka")` known; twice is fine."""
+    """Register `format("reviews")` and `format("reviews-kafka")`; idempotent."""
     spark.dataSource.register(ReviewsDataSource)
     spark.dataSource.register(ReviewsKafkaDataSource)
 
 
 def spark_session(settings: SparkSettings, *, name: str = "reviewstream") -> SparkSession:
-    """Return a session; `settings.config` wins over every default.
+    """Return a session; `settings.config` overrides every default.
 
     Sets `PYSPARK_PYTHON`, unless it is set: workers must run this Python, which has our packages.
     """
@@ -82,12 +82,12 @@ def spark_session(settings: SparkSettings, *, name: str = "reviewstream") -> Spa
 
 
 def prepare_python(settings: SparkSettings) -> None:
-    """Say which Python the workers run; the user may have said it before."""
+    """Set the workers' Python, unless the user has set it."""
     os.environ.setdefault("PYSPARK_PYTHON", python_for(settings))
 
 
 def python_for(settings: SparkSettings) -> str:
-    """Return the program that runs this Python; on other machines there is no file of ours."""
+    """Return the program that runs this Python; other machines do not have our wrapper script."""
     return interpreter() if _is_here(settings) else sys.executable
 
 
@@ -105,7 +105,7 @@ def _is_here(settings: SparkSettings) -> bool:
 
 
 def _master(settings: SparkSettings) -> str | None:
-    """Return the master; None where `spark-submit` knows it."""
+    """Return the master; None where `spark-submit` sets it."""
     return settings.master or (None if SUBMITTED in os.environ else "local[*]")
 
 
@@ -117,26 +117,26 @@ def _local() -> dict[str, str]:
 
 
 def interpreter() -> str:
-    """Return the program to start: this Python, and where that can be had without Spark's zips.
+    """Return the worker's program: this Python, without Spark's zips where possible.
 
-    Spark puts a zip of pyspark before everything else in `PYTHONPATH`. Python keeps no bytecode for
-    what is in a zip, so each process of the dozen that a query starts, one after the other, would
-    compile again all that it imports of pyspark: two thirds of its time.
+    Spark puts a zip of pyspark before all other entries of `PYTHONPATH`. Python stores no bytecode
+    for the content of a zip, so each of the dozen processes that a query starts, one after the
+    other, would compile its imports of pyspark again: two thirds of its time.
 
-    Not with a Spark of the user's own, which may be another version than the pyspark installed.
+    Not for a user's own Spark: its version may differ from the installed pyspark's.
     """
     if os.name != "posix" or SPARK_HOME in os.environ:
         return sys.executable
     try:
         program = _written()
-    except (OSError, RuntimeError):  # there is no home, or it cannot be written
+    except (OSError, RuntimeError):  # the home folder is missing or not writable
         return sys.executable
-    # A file system may be mounted without the permission to run anything.
+    # The file system may be mounted without permission to execute files.
     return str(program) if os.access(program, os.X_OK) else sys.executable
 
 
 def _written() -> Path:
-    """Write the script into the user's cache folder, whole or not at all."""
+    """Write the script into the user's cache folder, atomically."""
     home = str(Path(pyspark.__file__).parent)
     text = _SCRIPT.format(home=shlex.quote(home), python=shlex.quote(sys.executable))
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""`format("reviews-kafka")`: labelled and rejected reviews to their topics, in Confluent's Avro."""
+"""`format("reviews-kafka")`: writes reviews and rejections to topics, in Confluent's Avro."""
 
 import random
 import time
@@ -34,12 +34,12 @@ PACK_RECORDS = 1_000
 PACK_BYTES = 1 << 20
 
 _unpack = msgpack.Decoder(list[OutgoingRecord]).decode
-_checked: set[tuple[str, str]] = set()  # of streams, in which start of their query
+_checked: set[tuple[str, str]] = set()  # first task of a stream, and start of its query
 
 
 @dataclass
 class Written(WriterCommitMessage):
-    """What one task wrote, and Kafka acknowledged."""
+    """The numbers of records that one task wrote and Kafka acknowledged."""
 
     labelled: int = 0
     rejected: int = 0
@@ -53,7 +53,7 @@ class Written(WriterCommitMessage):
 
 
 class ReviewsKafkaDataSource(DataSource):
-    """Registers as `reviews-kafka`; for the options see `SinkOptions`."""
+    """Data source `reviews-kafka`; see `SinkOptions` for the options."""
 
     @classmethod
     def name(cls) -> str:
@@ -76,13 +76,13 @@ class ReviewsKafkaDataSource(DataSource):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """Which part of a query's work a task is; all attempts at it are the same task.
+    """Identity of a task in a query's work; all attempts have the same identity.
 
     Attributes:
         query: Spark's id of the query; it is in the checkpoint.
         batch: Number of the micro-batch.
         partition: Number of the task in it.
-        run: Spark's id of this start of the query; it says nothing about the work.
+        run: Spark's id of this start of the query; not part of the identity.
     """
 
     query: str
@@ -92,9 +92,9 @@ class Task:
 
 
 class ReviewsKafkaWriter(DataSourceStreamArrowWriter):
-    """Writes each task's rows, by default in one transaction that leaves a marker.
+    """Writes each task's rows, by default in one transaction that commits a marker.
 
-    With `at_least_once` a task that Spark runs again writes its records again.
+    With `at_least_once`, a task that Spark runs again writes its records again.
     """
 
     def __init__(self, options: SinkOptions, topics: Topics | None = None) -> None:
@@ -102,9 +102,9 @@ class ReviewsKafkaWriter(DataSourceStreamArrowWriter):
         self.topics = topics
 
     def __reduce__(self) -> tuple[type[Self], tuple[SinkOptions, Topics]]:
-        """Look the schemas' ids up when the writer is shipped to the tasks.
+        """Look up the schemas' ids when the writer is sent to the tasks.
 
-        Not earlier: Spark makes another writer only to commit, when everything is written and the
+        Not earlier: Spark creates another writer only to commit, when all rows are written and the
         registry is no longer needed.
         """
         if self.topics is None:
@@ -112,7 +112,7 @@ class ReviewsKafkaWriter(DataSourceStreamArrowWriter):
         return type(self), (self.options, self.topics)
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> Written:  # type: ignore[override] # pyspark's own override of a supertype, too
-        """Write one task's rows; on return they are on their topics."""
+        """Write one task's rows; they are acknowledged when this returns."""
         assert self.topics is not None  # noqa: S101 - it is pickled on the way here
         kafka = self.options.kafka
         rows = (row for batch in iterator for row in rows_of(batch, LABELLED))
@@ -138,13 +138,13 @@ def write_once(
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What a stream has written before: its first task has a part in every micro-batch.
+    """The stream's history; the marker of its first task covers every micro-batch.
 
-    A task sees by its own marker that its checkpoint was lost, or is an old copy. But another
-    division into tasks may have had no task of its number for long, or never.
+    A task detects by its own marker that its checkpoint was lost, or is an old copy. But if the
+    number of tasks changed, there may have been no task of its number for long, or ever.
 
     Attributes:
-        find_marker: Of a name.
+        find_marker: Returns the marker of a name.
         first: Name of the stream's first task.
     """
 
@@ -152,11 +152,11 @@ class Past:
     first: str
 
     def check(self, task: Task) -> None:
-        """See that a task comes after what is written; once in each process and start of a query.
+        """Check that a task follows the last write; once per process and start of a query.
 
         Raises:
-            ConfigError: See `core.markers.check_past`.
-            TransientError: Kafka is away.
+            ConfigError: See `core.delivery.markers.check_past`.
+            TransientError: Kafka is unavailable.
         """
         if task.run and (self.first, task.run) in _checked:
             return
@@ -167,10 +167,10 @@ class Past:
 
 
 def current_task() -> Task:
-    """Return the task that this process works on.
+    """Return the current Spark task.
 
     Raises:
-        ConfigError: It is not one of a streaming query.
+        ConfigError: It does not belong to a streaming query.
     """
     context = TaskContext.get()
     query = context.getLocalProperty(QUERY_ID) if context else None
@@ -182,7 +182,7 @@ def current_task() -> Task:
 
 
 def patient(kafka: KafkaSettings) -> Callable[[TransientError], None]:
-    """Return a function that waits after a failed attempt, and raises after too many."""
+    """Return a function that waits after a failed attempt, and raises after the timeout."""
     patience = RetryPolicy(
         f"Kafka at {kafka.bootstrap_servers}",
         kafka.delivery_timeout,
@@ -210,10 +210,10 @@ def publish_once(
     open_sink: Callable[[], TransactionalSink],
     wait: Callable[[TransientError], None],
 ) -> Written:
-    """Write a task's rows to their topics in one transaction, unless an earlier attempt has.
+    """Write a task's rows in one transaction, unless an earlier attempt has written them.
 
-    Nothing is written before the last row is there: a transaction that waited for the model would
-    hold up everyone who reads the topics.
+    Nothing is written before the last row has arrived: a transaction that waited for the model
+    would block all readers of the topics.
     """
     records = EncodedRows(rows, topics)
     if records.count:
@@ -222,7 +222,7 @@ def publish_once(
 
 
 class RowEncoder:
-    """Makes a row the record of its topic."""
+    """Converts a row to the record of its topic."""
 
     def __init__(self, topics: Topics) -> None:
         self._encoder = Encoder(topics)
@@ -235,12 +235,12 @@ class RowEncoder:
 
 
 class EncodedRows:
-    """A task's rows as packed records: a row itself is a dictionary of some 3 kB.
+    """A task's rows as packed records, because a row is a dictionary of about 3 kB.
 
-    They are unpacked whenever they are looked through: once in each attempt.
+    Each iteration unpacks them: one per attempt.
 
     Attributes:
-        written: How many of them belong on which topic.
+        written: Number of records for each topic.
     """
 
     def __init__(self, rows: Iterable[dict[str, Any]], topics: Topics) -> None:
@@ -259,7 +259,7 @@ class EncodedRows:
         return self.written.labelled + self.written.rejected
 
     def marker(self, task: Task) -> Marker:
-        """Return what says that these rows of a task are written."""
+        """Return the marker that records these rows of a task as written."""
         crc = self._checksum % (1 << 32)
         return Marker(query=task.query, batch=task.batch, count=self.count, checksum=crc)
 
@@ -276,7 +276,7 @@ def _size(record: OutgoingRecord) -> int:
 def find_topics(
     options: SinkOptions, open_registry: Callable[[RegistrySettings], SchemaRegistry]
 ) -> Topics:
-    """Return the topics, with the schemas' ids: those of the options, or the registry's.
+    """Return the topics with the schemas' ids from the options, or from the registry.
 
     Raises:
         ConfigError: The registry does not know a schema.

@@ -1,4 +1,4 @@
-"""`format("reviews")`: reviews from a review server, with offsets in Spark's checkpoint."""
+"""`format("reviews")`: reads a review server, with offsets in Spark's checkpoint."""
 
 import random
 import time
@@ -34,21 +34,21 @@ from reviewstream.spark.reading import ByteRange, read_range, split
 from reviewstream.spark.retrying_reader import RetryingReader, RetryPolicy
 from reviewstream.spark.rows import in_batches, to_row
 
-IDLE = 0.1  # seconds between two questions for new lines
-AT_HEAD = -1  # the offset of a query that starts at `latest` and has not met the server yet
+IDLE = 0.1  # seconds between two requests for new lines
+AT_HEAD = -1  # the offset of a query that starts at `latest` and has not connected yet
 DRAINED = "drained"
 
 Connect = Callable[[], LineReader]
 
 
 class Offset(TypedDict):
-    """What is in the checkpoint; empty names until the query has met the server.
+    """Offset in the checkpoint; its names are empty until the query has connected to the server.
 
-    `source` stays what it was then: a file may be renamed, but the origins of its lines may not.
-    `partitions` is there so that a micro-batch which is run again has the same tasks, whatever the
-    options say by then: exactly once depends on it. So is `begin`: where the micro-batch that ends
-    here begins, if that is not where the last one ended, as the last line that was read had no
-    newline and has grown.
+    `source` keeps its first value: the file may be renamed, but the origins of its lines must not
+    change. `partitions` ensures that a repeated micro-batch has the same tasks, even if the options
+    have changed: exactly-once delivery depends on it. So does `begin`: the start of the micro-batch
+    that ends here, if it is not the end of the previous one, because the last line that was read
+    had no newline and has grown.
     """
 
     offset: int
@@ -59,7 +59,7 @@ class Offset(TypedDict):
 
 
 class ReviewsDataSource(DataSource):
-    """Registers as `reviews`; for the options see `SourceOptions`."""
+    """Data source `reviews`; see `SourceOptions` for the options."""
 
     def __init__(self, options: MutableMapping[str, str]) -> None:
         super().__init__(options)
@@ -84,14 +84,14 @@ class ReviewsDataSource(DataSource):
 
 
 class _RangeReader:
-    """What both readers do in a task. Pickled: it holds no connection yet when it is."""
+    """The part of both readers that runs in a task. Pickled before it opens a connection."""
 
     def __init__(self, options: SourceOptions, connect: Connect) -> None:
         self.options = options
         self.connect = connect
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
-        """Read one task's range."""
+        """Read the range of one task."""
         assert isinstance(partition, ByteRange)  # noqa: S101 - we made it in `partitions`
         with closing(self.server()) as server:
             for lines in in_batches(read_range(server, partition)):
@@ -99,7 +99,7 @@ class _RangeReader:
                 yield source_batch(row for row in rows if row is not None)
 
     def server(self) -> RetryingReader:
-        """Return the server, not connected yet."""
+        """Return an unconnected client of the server."""
         who = f"the review server at {self.options.server.host}:{self.options.server.port}"
         limit = self.options.retry_timeout
         patience = RetryPolicy(who, limit, now=time.monotonic, jitter=random.random)
@@ -107,10 +107,10 @@ class _RangeReader:
 
 
 class ReviewReader(_RangeReader, DataSourceReader):
-    """Reads, once, all that the server has now."""
+    """Reads, once, all data that the server has now."""
 
     def partitions(self) -> list[ByteRange]:
-        """Return the tasks' ranges; waits for the server."""
+        """Return the ranges of the tasks; waits for the server."""
         with closing(self.server()) as server:
             hello, latest = server.insist(lambda asked: asked.latest(0), fingerprint="")
         starting: dict[int | str, int] = {EARLIEST: 0, LATEST: latest.head}
@@ -121,9 +121,9 @@ class ReviewReader(_RangeReader, DataSourceReader):
 
 
 class ReviewStreamReader(_RangeReader, DataSourceStreamReader, SupportsTriggerAvailableNow):
-    """Reads micro-batch after micro-batch.
+    """Reads one micro-batch after another.
 
-    Its methods but `read` run in one process beside the driver, for as long as the query does.
+    All methods but `read` run in one process beside the driver, for the lifetime of the query.
     """
 
     def __init__(self, options: SourceOptions, connect: Connect) -> None:
@@ -133,7 +133,7 @@ class ReviewStreamReader(_RangeReader, DataSourceStreamReader, SupportsTriggerAv
         self._target: int | None = None
 
     def initialOffset(self) -> dict[str, Any]:  # noqa: N802 - Spark's name
-        """Return where a new query starts; the server is not asked, as it may be away."""
+        """Return the start of a new query, without a request, as the server may be unavailable."""
         starting = {EARLIEST: 0, LATEST: AT_HEAD}
         start = self.options.starting_offset
         offset = start if isinstance(start, int) else starting[start]
@@ -141,11 +141,11 @@ class ReviewStreamReader(_RangeReader, DataSourceStreamReader, SupportsTriggerAv
         return {**Offset(offset=offset, source="", fingerprint="", partitions=parts)}
 
     def getDefaultReadLimit(self) -> ReadLimit:  # noqa: N802 - Spark's name
-        """Return the limit of one micro-batch; the limit in bytes comes on top of it."""
+        """Return the row limit of one micro-batch; the byte limit applies in addition."""
         return ReadMaxRows(self.options.max_rows)
 
     def latestOffset(self, start: dict[str, Any], limit: ReadLimit) -> dict[str, Any]:  # noqa: N802
-        """Return the end of the next micro-batch; `start` itself if there is nothing to read."""
+        """Return the end of the next micro-batch, or `start` if there is nothing to read."""
         if self._is_drained() or self._is_at_target(start):
             time.sleep(IDLE)
             return start
@@ -163,26 +163,26 @@ class ReviewStreamReader(_RangeReader, DataSourceStreamReader, SupportsTriggerAv
             time.sleep(IDLE)
             return start
         begins = start["offset"] if latest.start is None else latest.start
-        # A query that has not met the server yet stands where the options say.
+        # Before its first connection, a query is at the position of the options.
         begin = {"begin": begins} if start["source"] and begins < start["offset"] else {}
         return {**self._offset(end, source, fingerprint), **begin}
 
     def reportLatestOffset(self) -> dict[str, Any] | None:  # noqa: N802 - Spark's name
-        """Return the end of everything there was to read when the server was last asked."""
+        """Return the end of all data at the time of the last request, or None."""
         return None if self._last_seen is None else {**self._last_seen}
 
     def prepareForTriggerAvailableNow(self) -> None:  # noqa: N802 - Spark's name
-        """Take what there is now for all there is; waits for the server, or until it is drained."""
+        """Fix the current end of the data as the target; waits for the server, or for a drain."""
         found = self._call_with_retry(lambda asked: asked.latest(0), fingerprint="")
         self._target = 0 if found is None else found[1].head
-        self._server.close()  # the next connection says which file the checkpoint began with
+        self._server.close()  # the next connection names the checkpoint's file
 
     def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> list[ByteRange]:
-        """Return the tasks' ranges."""
+        """Return the ranges of the tasks."""
         first = end["offset"] if start["offset"] == AT_HEAD else start["offset"]
         first = end.get("begin", first)
         whole = ByteRange(first, end["offset"], end["source"], end["fingerprint"])
-        # An offset from before version 0.2 does not say.
+        # Offsets of versions before 0.2 do not contain it.
         return split(whole, end.get("partitions", self.options.partitions))
 
     def stop(self) -> None:
@@ -196,7 +196,7 @@ class ReviewStreamReader(_RangeReader, DataSourceStreamReader, SupportsTriggerAv
     def _ask(self, start: dict[str, Any], limit: ReadLimit) -> tuple[Hello, Latest] | None:
         position = max(0, start["offset"])
         max_rows, max_bytes = self._limits(limit)
-        # With `availableNow` "nothing new" would end the query: so that waits for the server.
+        # With `availableNow`, "nothing new" would end the query, so this waits for the server.
         ask = self._server.poll_once if self._target is None else self._call_with_retry
         return ask(
             lambda asked: asked.latest(position, max_rows=max_rows, max_bytes=max_bytes),
@@ -206,7 +206,7 @@ class ReviewStreamReader(_RangeReader, DataSourceStreamReader, SupportsTriggerAv
     def _call_with_retry(
         self, question: Callable[[LineReader], Latest], *, fingerprint: str
     ) -> tuple[Hello, Latest] | None:
-        """Ask until there is an answer; return None if the query is to stop before."""
+        """Ask until there is an answer; return None if the query is drained before."""
         while not self._is_drained():
             answer = self._server.poll_once(question, fingerprint=fingerprint)
             if answer is not None:
@@ -229,13 +229,13 @@ class ReviewStreamReader(_RangeReader, DataSourceStreamReader, SupportsTriggerAv
         return self._target is not None and bool(start["offset"] >= self._target)
 
     def _is_drained(self) -> bool:
-        """Look for the drain file, and say in it that no micro-batch is running.
+        """Check for the drain file, and record in it that no micro-batch is running.
 
-        Spark asks for the next micro-batch only when the last one is committed.
+        Spark requests the next micro-batch only after the last one is committed.
         """
         if self.options.drain_file is None:
             return False
-        try:  # it may be removed at any moment, and must not be made again then
+        try:  # it may be removed at any moment, and must not be recreated
             with Path(self.options.drain_file).open("r+") as drain_file:
                 drain_file.write(DRAINED)
         except FileNotFoundError:

@@ -1,6 +1,6 @@
-"""Fakes of the ports, for tests of your own: no network, no waiting, no chance.
+"""In-memory fakes of the ports, for tests: no network, no waiting, no randomness.
 
-Each passes the contract that the real adapter passes; the project runs both through it.
+Each fake passes the same contract tests as the real adapter.
 """
 
 from reviewstream.core.labelling.null_objects import NoLedger, NoLimit

@@ -1,4 +1,4 @@
-"""A model that does what it is told."""
+"""A fake chat model with scripted behaviour."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,7 +13,7 @@ Behaviour = Callable[[ChatRequest], ChatAnswer | Exception]
 
 
 def judging(judge: Callable[[str], Sentiment], *, confidence: float | None = 1.0) -> Behaviour:
-    """Return the behaviour of a model that labels every text as `judge` does."""
+    """Return the behaviour of a model that labels every text with `judge`."""
 
     def answer(request: ChatRequest) -> ChatAnswer:
         reviews = msgspec.json.decode(request.user)["reviews"]
@@ -33,16 +33,16 @@ def judging(judge: Callable[[str], Sentiment], *, confidence: float | None = 1.0
 
 
 class FakeChatModel:
-    """`ChatModel` that does what it is told.
+    """`ChatModel` with scripted behaviour.
 
     Args:
-        behaviour: Called for every request; what it returns is answered, or raised. Without one,
-            every review is POSITIVE.
+        behaviour: Called for every request; its result is returned, or raised if it is an
+            exception. Without it every review is POSITIVE.
 
     Attributes:
-        requests: Every request, in the order of arrival.
-        in_flight: Requests that are not answered yet.
-        peak: The most requests that were ever in flight.
+        requests: All requests, in the order of arrival.
+        in_flight: Number of unanswered requests.
+        peak: Highest number of requests in flight at once.
         closed: Whether `aclose` was called.
     """
 
@@ -59,7 +59,7 @@ class FakeChatModel:
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
         try:
-            await asyncio.sleep(0)  # lets the others run, as a network would
+            await asyncio.sleep(0)  # lets other tasks run, as a network call does
             answer = self._behaviour(request)
         finally:
             self.in_flight -= 1

@@ -1,19 +1,19 @@
-"""Time that passes when it is told to."""
+"""A fake clock."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
 
 
 class FakeClock:
-    """`Clock` whose time passes only in `sleep`.
+    """`Clock` that advances only in `sleep`.
 
     Args:
         now: The time at the start.
-        jitter: What `jitter` returns.
-        most: Waits that it allows; more are an error, for such a test would never end.
+        jitter: Result of `jitter`.
+        most: Maximum number of waits; more raise an error, as the test would never end.
 
     Attributes:
-        sleeps: Every wait, in seconds.
+        sleeps: All waits, in seconds.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Connectors in memory: they are there, and move nothing."""
+"""Connectors in memory, which move no records."""
 
 from collections.abc import Mapping
 
@@ -7,10 +7,10 @@ from reviewstream.errors import ConfigError, PermanentError
 
 
 class MemoryConnect:
-    """`ConnectCluster` that knows one class of connector; `write.method` must be INSERT.
+    """`ConnectCluster` with one connector class, which requires `write.method` to be INSERT.
 
     Attributes:
-        CLASS: The class.
+        CLASS: The connector class.
         configs: Configuration of each connector.
     """
 
@@ -49,7 +49,7 @@ class MemoryConnect:
         self._states[name] = "PAUSED"
 
     def stop(self, name: str) -> None:
-        """Stop, as another client of Connect may: its tasks end."""
+        """Stop a connector, as another client of Connect may: its tasks end."""
         self._known(name)
         self._states[name] = "STOPPED"
 

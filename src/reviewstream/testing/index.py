@@ -14,12 +14,12 @@ T = TypeVar("T")
 
 
 class MemoryIndex:
-    """`SearchIndex` that understands the searches of `reviewstream search`, and no other.
+    """`SearchIndex` that supports only the searches of `reviewstream search`.
 
-    Words are compared as they are: it knows no English. Documents are seen after `refresh`.
+    Words are compared exactly, without stemming. Documents become visible after `refresh`.
 
     Attributes:
-        mapping: What `setup` was given last, or None.
+        mapping: The last argument of `setup`, or None.
     """
 
     def __init__(self) -> None:
@@ -28,13 +28,13 @@ class MemoryIndex:
         self._documents: dict[str, tuple[int, Mapping[str, Any]]] = {}
 
     def put(self, document: Mapping[str, Any], version: int) -> None:
-        """Store a document under its `review_id`, unless a higher version is there."""
+        """Store a document under its `review_id`, unless a higher version is stored."""
         name = document["review_id"]
         if version >= self._written.get(name, (0, {}))[0]:
             self._written[name] = (version, document)
 
     def delete(self, name: str) -> None:
-        """Lose a document."""
+        """Remove a document."""
         del self._written[name]
 
     def setup(self, mapping: Mapping[str, Any]) -> None:
@@ -99,7 +99,7 @@ def _fits(document: Mapping[str, Any], condition: Mapping[str, Any]) -> bool:
 
 
 def _marked(text: str, words: Sequence[str]) -> str:
-    """Return the text with the words marked; empty if it has none of them."""
+    """Return the text with the words highlighted; empty if it contains none of them."""
     if not words:
         return ""
     pattern = rf"\b({'|'.join(map(re.escape, words))})\b"

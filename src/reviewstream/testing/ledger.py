@@ -1,4 +1,4 @@
-"""Labels that were bought, in memory."""
+"""A label ledger in memory."""
 
 from collections.abc import Collection, Iterator, Mapping
 
@@ -9,8 +9,8 @@ class MemoryLedger:
     """`LedgerArchive` that lives as long as its process.
 
     Attributes:
-        labels: Everything recorded.
-        claimed: What is being bought just now.
+        labels: All recorded entries.
+        claimed: Keys that are claimed now.
     """
 
     def __init__(self) -> None:

@@ -14,13 +14,13 @@ from reviewstream.core.labelling.ports import Clock
 
 
 class MemoryLimits:
-    """`LimitStore` that lives as long as its process, in the time of a clock.
+    """`LimitStore` that lives as long as its process, and takes the time from a clock.
 
     Attributes:
-        paces: Of each model.
-        spent: Micro-dollars of each account, those reserved included.
-        reserved: What of that may be given back.
-        ended: The run of each account that was ended last.
+        paces: Pace of each model.
+        spent: Micro-dollars of each account, including reservations.
+        reserved: The part of `spent` that can be released.
+        ended: The last ended run of each account.
     """
 
     def __init__(self, clock: Clock) -> None:

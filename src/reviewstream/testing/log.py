@@ -10,14 +10,14 @@ from reviewstream.errors import PermanentError, TransientError
 
 
 class MemoryLog:
-    """`RecordLog`.
+    """`RecordLog` in memory.
 
     Args:
-        partitions: Of each topic.
+        partitions: Number of partitions of each topic.
 
     Attributes:
-        epochs: How often each name was fenced.
-        markers: The last that was committed under each name.
+        epochs: Number of times each name was fenced.
+        markers: The last committed marker of each name.
     """
 
     def __init__(self, partitions: int = 3) -> None:
@@ -27,11 +27,11 @@ class MemoryLog:
         self.markers: dict[str, Marker] = {}
 
     def sink(self) -> "MemorySink":
-        """Return a new `RecordSink` into it."""
+        """Return a new `RecordSink` that writes to this log."""
         return MemorySink(self)
 
     def transactional_sink(self, name: str) -> "MemoryTransactionalSink":
-        """Return a new `TransactionalSink` into it."""
+        """Return a new `TransactionalSink` that writes to this log."""
         return MemoryTransactionalSink(self, name)
 
     def ensure(self, topics: Sequence[str]) -> Sequence[str]:
@@ -97,7 +97,7 @@ class MemorySink:
         return len(queue)
 
     def _refusal(self, record: OutgoingRecord) -> PermanentError | None:
-        """Add the record to the log, and return why that cannot be."""
+        """Append the record to the log; return the error if that fails."""
         try:
             self._log.append(record)
         except PermanentError as error:
@@ -106,7 +106,7 @@ class MemorySink:
 
 
 class MemoryTransactionalSink:
-    """`TransactionalSink` into a `MemoryLog`; what is not committed is not in the log."""
+    """`TransactionalSink` into a `MemoryLog`; records appear in the log on commit."""
 
     def __init__(self, log: MemoryLog, name: str) -> None:
         self._log = log
@@ -138,7 +138,7 @@ class MemoryTransactionalSink:
         """See `TransactionalSink.commit`."""
         self._check_epoch()
         for record in self._open:
-            self._log.end_offsets(record.topic)  # raises if there is no such topic
+            self._log.end_offsets(record.topic)  # raises if the topic does not exist
         for record in self._open:
             self._log.append(record)
         self._log.markers[self._name] = marker

@@ -1,4 +1,4 @@
-"""A registry in memory."""
+"""A schema registry in memory."""
 
 import json
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ _LEVELS = {*_PLAIN, *(f"{level}_TRANSITIVE" for level in _PLAIN[1:])}
 
 
 class MemoryRegistry:
-    """`SchemaRegistry` that checks compatibility as Avro's specification has it.
+    """`SchemaRegistry` that checks compatibility by the rules of Avro's specification.
 
-    Where no level is set, NONE is in force.
+    The default compatibility level is NONE.
     """
 
     def __init__(self) -> None:

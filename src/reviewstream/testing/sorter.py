@@ -1,4 +1,4 @@
-"""Rows in order, in memory."""
+"""A row sorter in memory."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,10 +6,10 @@ from reviewstream.core.records.ports import Row
 
 
 class MemorySorter:
-    """`Sorter`, of no more rows than memory holds.
+    """`Sorter` that keeps all rows in memory.
 
     Args:
-        width: Values in a row.
+        width: Number of values in a row.
     """
 
     def __init__(self, width: int) -> None:

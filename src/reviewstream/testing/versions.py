@@ -7,7 +7,7 @@ from reviewstream.core.relabel.ports import VersionSeen
 
 
 class MemoryVersions:
-    """`NewestVersions`."""
+    """`NewestVersions` in memory."""
 
     def __init__(self) -> None:
         self._newest: dict[str, tuple[int, VersionSeen]] = {}
