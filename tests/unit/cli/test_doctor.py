@@ -310,7 +310,7 @@ def test_a_server_is_tried_and_its_failure_is_told_with_the_setting() -> None:
 
 
 def test_a_server_that_is_not_set_need_not_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "TIMEOUT", 0.0001)  # whatever runs on this machine
+    monkeypatch.setattr(connections, "TIMEOUT", 0.0)  # nothing connects, whatever runs here
     found, said = checks()
     for name in ("source.port", "kafka.bootstrap_servers", "connect.url", "elasticsearch.url"):
         assert found[name]["good"] is True
