@@ -44,8 +44,8 @@ class Recorder:
         """Answer a completion request.
 
         Raises:
-            ApiError: The request cannot be recorded, such as a stream; no answer is recorded; or the
-                endpoint is unavailable.
+            ApiError: The request cannot be recorded, such as a stream; no answer is recorded; or
+                the endpoint is unavailable.
         """
         body = await json_of(request)
         try:
