@@ -58,7 +58,7 @@ _wanted = pytest.StashKey[tuple[str, ...]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of `--testbed`, also as ini settings."""
+    """Add `--testbed` and `--testbed-secure`, also as ini settings."""
     parser.getgroup("reviewstream").addoption("--testbed", metavar="PROVIDER", help=_HELP)
     parser.addini("testbed", _HELP, default=EMBEDDED)
     parser.getgroup("reviewstream").addoption(
