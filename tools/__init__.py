@@ -1,1 +1,1 @@
-"""Programs for those who work on reviewstream; nothing of it is installed."""
+"""Development tools; they are not installed with the package."""

@@ -1,7 +1,7 @@
-"""Sees that each promise has a test that fails without it: `python -m tools.promises`.
+"""Checks that each promise has tests that fail without it: `python -m tools.promises`.
 
-`promises.toml` names for each promise a line that keeps it, the same line broken, and tests. On a
-copy of the tree the tests must pass; with the line broken, each of them must fail.
+`promises.toml` lists for each promise a line that implements it, a broken version of that line,
+and tests. On a copy of the tree the tests must pass; with the line broken, each one must fail.
 """
 
 import argparse
@@ -36,7 +36,7 @@ COPIED: Final = (
     "tests",
     "tools",
 )
-SECONDS: Final = 60  # for one test: one that would wait for ever without its line fails
+SECONDS: Final = 60  # timeout per test: a test that hangs without its line fails
 FAILED: Final = re.compile(r"^FAILED (\S+)", re.MULTILINE)
 _NAMED: Final = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _COMPILED: Final = shutil.ignore_patterns("__pycache__")
@@ -45,15 +45,15 @@ _SENTENCE: Final = re.compile(r"(?<=[.:;])\s+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promise:
-    """A promise, the line that keeps it, and the tests that notice when it is broken.
+    """A promise, the line that implements it, and the tests that detect when it is broken.
 
     Attributes:
-        page: Where the promise is made.
-        quote: Its words; how the lines of the page are cut does not matter.
-        file: Where it is kept.
-        line: Text that the file has once.
-        broken: What it is replaced by.
-        tests: Each fails then, by its node id without parameters.
+        page: Page that makes the promise.
+        quote: Text of the promise; line breaks of the page do not matter.
+        file: File that implements it.
+        line: Text that occurs once in the file.
+        broken: Replacement of the line.
+        tests: Node ids, without parameters, of the tests that must fail then.
         servers: Whether the tests start servers.
     """
 
@@ -70,18 +70,18 @@ class Promise:
 
 
 def promises() -> list[Promise]:
-    """Return the rows of the list."""
+    """Return the promises in `promises.toml`."""
     rows = tomllib.loads(LIST.read_text("utf-8"))["promises"]
     return [Promise(**row | {"tests": tuple(row["tests"])}) for row in rows]
 
 
 def caveats() -> list[str]:
-    """Return what SECURITY.md says beside its promises: words that no line of ours keeps."""
+    """Return the texts of SECURITY.md that no line of code implements."""
     return [row["quote"] for row in tomllib.loads(LIST.read_text("utf-8"))["caveats"]]
 
 
 def complaints(root: Path, rows: Sequence[Promise], beside: Iterable[str]) -> list[str]:
-    """Return where list and sources are out of step."""
+    """Return the differences between the list and the sources."""
     found = [f"{row}: {what}" for row in rows for what in _complaints(root, row)]
     quotes = [*(row.quote for row in rows if row.page == SECURITY), *beside]
     return found + [
@@ -92,7 +92,7 @@ def complaints(root: Path, rows: Sequence[Promise], beside: Iterable[str]) -> li
 
 
 def sentences(page: str) -> list[str]:
-    """Return the sentences, and the parts of them, that SECURITY.md has under its promises."""
+    """Return the sentences and clauses in SECURITY.md's section of promises."""
     section = SECTION.search(page)
     return _SENTENCE.split(_flat(section[1])) if section else [f"(no section matches {SECTION})"]
 
@@ -114,7 +114,7 @@ def _flat(text: str) -> str:
 
 
 def _exists(root: Path, test: str) -> bool:
-    """Say whether there is a test; one of a class may be inherited."""
+    """Report whether a test exists; a class may inherit it."""
     file, *names = test.split("::")
     if not (root / file).is_file():
         return False
@@ -128,7 +128,7 @@ def _exists(root: Path, test: str) -> bool:
 
 
 class Copy:
-    """A copy of the tree to break lines in."""
+    """A copy of the tree in which lines are broken."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -141,7 +141,7 @@ class Copy:
                 shutil.copy2(ROOT / name, folder / name)
 
     def failed(self, tests: Iterable[str]) -> set[str]:
-        """Run tests; return those of which at least one case failed."""
+        """Run tests; return those with at least one failed case."""
         command = [sys.executable, "-m", "pytest", "-q", f"--timeout={SECONDS}", *tests]
         output = subprocess.run(
             command, cwd=self._folder, env=self._environ(), check=False, stdout=-1, encoding="utf-8"
@@ -149,12 +149,12 @@ class Copy:
         return {name.partition("[")[0] for name in FAILED.findall(output)}
 
     def unnoticed(self, row: Promise) -> list[str]:
-        """Break a promise; return the tests that do not fail."""
+        """Break a promise; return the tests that still pass."""
         file = self._folder / row.file
         text, before = file.read_text("utf-8"), file.stat()
         file.write_text(text.replace(row.line, row.broken), "utf-8")
         self._tries += 1
-        # Python sees by size and second whether a file is the one that it has compiled.
+        # Python compares only size and modification second with its compiled file.
         os.utime(file, (self._tries, self._tries))
         failed = self.failed(row.tests)
         file.write_text(text, "utf-8")
@@ -169,7 +169,7 @@ class Copy:
 
 
 def tried(rows: Sequence[Promise], folder: Path, jobs: int) -> Iterator[str]:
-    """Break each promise in one of some copies; give what was not noticed."""
+    """Break each promise in one of several copies; yield the ones that no test detected."""
     copies: SimpleQueue[Copy] = SimpleQueue()
     for number in range(jobs):
         copies.put(Copy(folder / str(number)))
@@ -196,7 +196,7 @@ def _tests_of(rows: Iterable[Promise]) -> list[str]:
 
 
 def main() -> int:
-    """Break the promises that are asked for; return the exit code."""
+    """Check the requested promises; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("words", nargs="*", help="only rows that have one of these in any field")
     parser.add_argument(

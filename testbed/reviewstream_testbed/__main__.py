@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"reviewstream_testbed: {error}", file=sys.stderr)  # noqa: T201 - a command's output
         return 2
     except KeyboardInterrupt:
-        return 130  # as shells say it
+        return 130  # the shells' code for SIGINT
 
 
 def _parser() -> argparse.ArgumentParser:

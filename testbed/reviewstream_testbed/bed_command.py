@@ -1,4 +1,4 @@
-"""`python -m reviewstream_testbed up|status|logs|down`: one testbed, for anybody's use."""
+"""`python -m reviewstream_testbed up|status|logs|down`: one shared testbed per user."""
 
 import argparse
 import json
@@ -27,7 +27,7 @@ from reviewstream_testbed.variables import exports, variables
 NOTHING = 1  # exit code of `status` where nothing is up
 _POLL = 0.1  # seconds
 _FOLLOW = 0.5
-_PATIENCE = 60.0  # for a testbed to end
+_PATIENCE = 60.0  # seconds for a testbed to end
 _DOWN = "`python -m reviewstream_testbed down` stops them."
 
 Times = dict[str, float]
@@ -81,7 +81,7 @@ def _in_foreground(given: argparse.Namespace, parts: Sequence[str]) -> int:
 
 def _in_background(given: argparse.Namespace, parts: Sequence[str]) -> int:
     state = State()
-    with state.held():  # says so at once if another is up
+    with state.held():  # raises at once if another testbed is up
         pass
     command = [sys.executable, "-m", "reviewstream_testbed", "up", *parts]
     state.log.unlink(missing_ok=True)
@@ -102,14 +102,14 @@ def _in_background(given: argparse.Namespace, parts: Sequence[str]) -> int:
         child.wait()
         raise
     _tell(given, addresses, state, _DOWN)
-    child.returncode = 0  # it is to outlive us: no warning is due
+    child.returncode = 0  # it outlives this process on purpose: avoid the ResourceWarning
     return 0
 
 
 def _await(child: subprocess.Popen[bytes], state: State, parts: Sequence[str]) -> dict[str, str]:
     """Return the addresses when all parts are ready."""
     with _progress(parts, lambda: _started(state)):
-        while not state.variables.exists():  # it comes when all are ready
+        while not state.variables.exists():  # the file appears when all parts are ready
             if child.poll() is not None:
                 said = state.log.read_text(errors="replace").strip()
                 raise TestbedError(said.removeprefix("reviewstream_testbed: ") or "it was killed")
@@ -155,7 +155,7 @@ def _logs(given: argparse.Namespace) -> int:
     sys.stdout.write(seen := bed.part(given.part).logs())
     sys.stdout.flush()
     if given.follow:
-        with suppress(TestbedError):  # it has ended, and with it the log
+        with suppress(TestbedError):  # the testbed has ended and removed its log
             _follow(bed.part(given.part), len(seen))
     return 0
 
@@ -175,7 +175,7 @@ def _down(_: argparse.Namespace) -> int:
     if not state.is_held() or record is None:
         print("It had been killed already." if state.forget() else _NONE)  # noqa: T201
         return 0
-    os.kill(record.pid, signal.SIGTERM)  # it lives: it holds the lock
+    os.kill(record.pid, signal.SIGTERM)  # it is alive, because it holds the lock
     deadline = time.monotonic() + _PATIENCE
     while state.is_held():
         if time.monotonic() > deadline:

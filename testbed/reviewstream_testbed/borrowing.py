@@ -1,4 +1,4 @@
-"""A testbed that another process owns, and its parts: used like one's own, and of its types."""
+"""Proxies for a testbed that another process owns; they have the types of the real objects."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -15,12 +15,12 @@ Ask = Callable[[Question], Any]
 
 
 class BorrowedTestbed(Testbed):
-    """A testbed that another process owns: that one starts parts when asked, and stops them.
+    """A proxy for a testbed in another process, which starts and stops the parts.
 
     Args:
-        desk: Where its owner is asked.
-        prefix: What the names that are made from here begin with.
-        room: Of the mock endpoint: whose requests are counted together and meet the same faults.
+        desk: Connection to the owner.
+        prefix: Prefix of the names that this process creates.
+        room: Room of the mock endpoint: requests in one room share their counts and faults.
     """
 
     def __init__(self, desk: Desk, *, prefix: str, room: str = "") -> None:
@@ -34,12 +34,12 @@ class BorrowedTestbed(Testbed):
 
     @property
     def security(self) -> "Security":
-        """What protects the servers: the owner's, for each who made one would be another."""
+        """Credentials of the servers, read from the owner; a new object would have other keys."""
         found: Security = self._ask(Question(BED, "security"))
         return found
 
     def addresses(self) -> dict[str, str]:
-        """Return the address of each part that is ready, whoever has asked for it."""
+        """Return the address of each ready part, including parts that other processes started."""
         found: dict[str, str] = self._ask(Question(BED, "addresses", ()))
         return found
 
@@ -49,17 +49,17 @@ class BorrowedTestbed(Testbed):
         return found
 
     def start(self, *names: str) -> None:
-        """Have parts started together, and wait until all are ready."""
+        """Ask the owner to start parts together, and wait until all are ready."""
         self.start_soon(*names)
         for name in names:
             self.part(name)
 
     def start_soon(self, *names: str) -> None:
-        """Have parts started together, without waiting."""
+        """Ask the owner to start parts together, without waiting."""
         self._ask(Question(BED, "start_soon", names))
 
     def close(self) -> None:
-        """Do nothing: others may still use it, and its owner ends it."""
+        """Do nothing: other processes may still use the testbed, and its owner closes it."""
 
     def _made(self, kind: type[P]) -> P:
         real: type[P] = self._ask(Question(kind.name, "__class__"))
@@ -76,7 +76,7 @@ class BorrowedTestbed(Testbed):
 
 
 def borrowed(kind: type[P], name: str, ask: Ask) -> P:
-    """Return an object of this kind whose public members are asked of the one that is named."""
+    """Return a proxy of this class that forwards its public members to the part `name`."""
     members = {
         member: _forwarded(getattr_static(kind, member), name, member, ask)
         for member in dir(kind)
@@ -93,7 +93,7 @@ def borrowed(kind: type[P], name: str, ask: Ask) -> P:
 
 
 def _forwarded(member: object, part: str, name: str, ask: Ask) -> object:
-    """Return the member, or what asks the owner for it."""
+    """Return the member, or a function or property that forwards it to the owner."""
     if isfunction(member):
 
         @wraps(member)
@@ -103,4 +103,4 @@ def _forwarded(member: object, part: str, name: str, ask: Ask) -> object:
         return call
     if isinstance(member, property):
         return property(lambda _: ask(Question(part, name)))
-    return member  # what is said of the whole class
+    return member  # a class attribute is the same in every process

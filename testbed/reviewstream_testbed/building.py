@@ -1,4 +1,4 @@
-"""Turns the downloaded jars into homes that the servers start from, once."""
+"""Builds the servers' home folders from the downloaded jars, once."""
 
 import hashlib
 import os
@@ -37,21 +37,21 @@ log.dirs={folder}
 
 
 def java_sources() -> Path:
-    """Return the folder of our Java sources, installed or in a checkout."""
+    """Return the folder of the testbed's Java sources, installed or in a checkout."""
     here = Path(__file__).parent
     installed = here / "java"
     return installed if installed.is_dir() else here.parent / "java"
 
 
 def key() -> str:
-    """Return the name that changes with anything built here."""
+    """Return a name derived from everything that is built here."""
     sources = sorted(java_sources().rglob("*.java"))
     texts = [path.read_bytes() for path in [Path(__file__), *sources]]
     return hashlib.sha256(b"\0".join(texts)).hexdigest()[:12]
 
 
 def build(jars: Path, java: Path) -> Path:
-    """Return the folder of the homes made from `jars`, built if it is not there yet."""
+    """Return the folder of the homes built from `jars`; build it if it is missing."""
     return make_once(
         jars.with_name(f"{jars.name}-build-{key()}"),
         lambda partial: _Builder(jars, java, partial).build(),
@@ -59,7 +59,7 @@ def build(jars: Path, java: Path) -> Path:
 
 
 def class_path(*jars: Path) -> str:
-    """Join jars in a fixed order: class data archives are refused under another."""
+    """Join jars in a fixed order: Java rejects a class data archive under any other order."""
     return os.pathsep.join(str(jar) for jar in jars)
 
 
@@ -113,7 +113,7 @@ class _Builder:
         _archive(plugins / "converter" / "manifest.jar", services)
 
     def _format_storage(self) -> None:
-        """Format Kafka's storage once; each run starts from a copy."""
+        """Format Kafka's storage once; each run copies it."""
         settings = self._home / "work" / "server.properties"
         settings.write_text(_FORMAT.format(folder=self._home / "kafka"))
         command = ["-cp", class_path(*self._of("kafka")), "kafka.tools.StorageTool", "format"]
@@ -148,7 +148,7 @@ def _link(files: Iterable[Path], folder: Path) -> None:
 
 
 def _archive(jar: Path, folder: Path, pattern: str = "*") -> None:
-    """Make a jar: class data archives refuse class paths with folders in them."""
+    """Create a jar, because class data archives do not support folders in the class path."""
     jar.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(jar, "w") as archive:
         for path in sorted(folder.rglob(pattern)):
@@ -162,7 +162,7 @@ def _manifest(folder: Path, service: str, name: str) -> None:
 
 
 def _descriptor(jar: Path) -> str:
-    """Return a module's own description without its module name: we use the class path."""
+    """Return a module's descriptor without the module name, because we use the class path."""
     inside = "META-INF/es-plugins/transport-netty4/plugin-descriptor.properties"
     with zipfile.ZipFile(jar) as archive:
         lines = archive.read(inside).decode().splitlines()

@@ -1,4 +1,4 @@
-"""The folder shared by every run on this machine, and the ways to fill it safely."""
+"""The cache folder shared by every run on this machine, and functions to fill it safely."""
 
 import fcntl
 import os
@@ -11,7 +11,7 @@ from typing import Final
 
 from reviewstream_testbed.errors import TestbedError
 
-UNUSED: Final = 30 * 24 * 3600.0  # seconds after which what no run asked for is removed
+UNUSED: Final = 30 * 24 * 3600.0  # seconds after which an unused folder is removed
 
 Make = Callable[[Path], None]
 
@@ -22,13 +22,13 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
 
 
 def user_folder(environ: Mapping[str, str], own: str, base: str, default: str) -> Path:
-    """Return a folder of ours among the user's own.
+    """Return reviewstream's folder within one of the user's base folders.
 
     Args:
         environ: The environment.
-        own: Variable that names it.
-        base: Variable of the folder that it is in (XDG Base Directory Specification).
-        default: That folder, from the user's home.
+        own: Variable that names the folder itself.
+        base: Variable that names its parent (XDG Base Directory Specification).
+        default: Default parent, relative to the user's home.
 
     Raises:
         TestbedError: The user has no home, and neither variable is set.
@@ -43,10 +43,10 @@ def user_folder(environ: Mapping[str, str], own: str, base: str, default: str) -
 
 @contextmanager
 def exclusive(path: Path, *, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Let one process at a time in; the lock ends with its holder, however it dies.
+    """Hold a lock that one process can have at a time; it is released even if its holder is killed.
 
     Args:
-        path: The lock file, made if missing.
+        path: The lock file, created if missing.
         on_wait: Called once if another process holds the lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def exclusive(path: Path, *, on_wait: Callable[[], None] = lambda: None) -> Iter
 
 
 def make_once(folder: Path, make: Make, *, on_wait: Callable[[], None] = lambda: None) -> Path:
-    """Return `folder`, filled by `make` if it is missing: by one process, whole or not at all."""
+    """Return `folder`; if it is missing, one process fills it with `make`, atomically."""
     if folder.is_dir():
         return folder
     with exclusive(folder.with_name(f"{folder.name}.lock"), on_wait=on_wait):
@@ -74,14 +74,14 @@ def make_once(folder: Path, make: Make, *, on_wait: Callable[[], None] = lambda:
 
 
 def keep_used(used: Path, others: str) -> None:
-    """Note that `used` is in use; remove its siblings that no run noted for a month.
+    """Record that `used` is in use; remove siblings that have been unused for a month.
 
-    A newer release brings other jars, and a newer Java other class data: the old ones would stay
-    for ever.
+    A new release has other jars, and a new Java other class data; without this, the old ones would
+    never be removed.
 
     Args:
         used: A folder in the cache.
-        others: The pattern of the siblings that may go.
+        others: Pattern of the siblings that may be removed.
     """
     os.utime(used)
     oldest = time.time() - UNUSED

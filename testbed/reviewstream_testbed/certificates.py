@@ -1,4 +1,4 @@
-"""A certificate authority of this run: it signs what the servers show, and lives in a folder."""
+"""A certificate authority for one run; it signs the servers' certificates."""
 
 import datetime as dt
 import ipaddress
@@ -16,19 +16,19 @@ from cryptography.x509.oid import NameOID
 from reviewstream_testbed.ports import LOOPBACK
 from reviewstream_testbed.trust import java_trust_store
 
-STORE_PASSWORD: Final = "changeit"  # noqa: S105 - Java wants one; the file's mode protects it
+STORE_PASSWORD: Final = "changeit"  # noqa: S105 - Java requires one; the file's mode protects it
 _DAYS: Final = 7
-_HOUR: Final = dt.timedelta(hours=1)  # for clocks that are not quite right
+_HOUR: Final = dt.timedelta(hours=1)  # tolerance for clock skew
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """What a server shows.
+    """A server's certificate and key.
 
     Attributes:
         chain: PEM file of the certificate.
         key: PEM file of its key, not encrypted; only its owner can read it.
-        store: The same in one file for Java (PKCS 12), with `STORE_PASSWORD`.
+        store: PKCS 12 file with both, for Java; its password is `STORE_PASSWORD`.
     """
 
     chain: Path
@@ -37,15 +37,15 @@ class Certificate:
 
 
 class Authority:
-    """Signs certificates.
+    """A certificate authority.
 
     Args:
-        folder: Where everything is kept, for its owner alone.
-        name: Of the authority.
+        folder: Folder of all files; only its owner can read it.
+        name: Name of the authority.
 
     Attributes:
-        certificates: PEM file for those who are to trust it.
-        trust_store: The same for Java (JKS), with `STORE_PASSWORD`.
+        certificates: PEM file of the authority's certificate, for clients.
+        trust_store: The same as a JKS file for Java; its password is `STORE_PASSWORD`.
     """
 
     def __init__(self, folder: Path, *, name: str = "reviewstream testbed") -> None:
@@ -65,11 +65,11 @@ class Authority:
         self.trust_store = _kept(folder / "trust.jks", java_trust_store(pem.decode()))
 
     def issue(self, name: str, *hosts: str) -> Certificate:
-        """Sign a certificate.
+        """Create a key and sign a certificate for it.
 
         Args:
-            name: Of its files.
-            hosts: Names and addresses that it is for; by default those of loopback.
+            name: Name of its files.
+            hosts: Host names and addresses that it covers; by default those of loopback.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         names = [_host(host) for host in hosts or (LOOPBACK, "localhost")]
@@ -150,7 +150,7 @@ def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def _kept(path: Path, content: bytes) -> Path:
-    """Write a file that only its owner can read, from the first byte on."""
+    """Create a file with mode 600 before writing to it, so that only its owner can ever read it."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(content)
     return path

@@ -1,4 +1,4 @@
-"""What this machine lacks for the testbed, and the command that mends it."""
+"""Checks that this machine can run the testbed, each with a command that fixes it."""
 
 import os
 import shutil
@@ -16,19 +16,19 @@ from reviewstream_testbed.jars import SIZE, ivy_jar, jars_folder
 from reviewstream_testbed.java import inspect, java_home, spark_java_home
 
 MEMORY = 2_000  # MB: all servers and a local Spark
-DISK = 1_000  # MB: jars, what is built from them, class data
+DISK = 1_000  # MB: jars, homes built from them, class data
 FETCH = "python -m reviewstream_testbed fetch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing looked at.
+    """The result of one check.
 
     Attributes:
-        name: What it is, in a word or two.
-        good: Whether it will do.
-        detail: What was found.
-        fix: The command, or the deed, that mends it; empty if `good`.
+        name: Name of the check, one or two words.
+        good: Whether the check passed.
+        detail: The value that was found.
+        fix: The command or action that fixes it; empty if `good`.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Finding:
 
 
 def check_all(environ: Mapping[str, str] = os.environ) -> list[Finding]:
-    """Look at everything the testbed needs. Changes nothing but an empty cache folder."""
+    """Run every check. Changes nothing, except that it may create the cache folder."""
     return [
         check_java(environ),
         check_spark_java(environ),
@@ -51,7 +51,7 @@ def check_all(environ: Mapping[str, str] = os.environ) -> list[Finding]:
 
 
 def check_java(environ: Mapping[str, str] = os.environ) -> Finding:
-    """Look for the servers' Java."""
+    """Check that the servers' Java is available."""
     try:
         home = java_home(environ)
     except (TestbedError, OSError) as error:
@@ -60,7 +60,7 @@ def check_java(environ: Mapping[str, str] = os.environ) -> Finding:
 
 
 def check_spark_java(environ: Mapping[str, str] = os.environ) -> Finding:
-    """Look for Spark's Java."""
+    """Check that Spark's Java is available."""
     try:
         home = spark_java_home(environ)
     except (TestbedError, OSError) as error:
@@ -77,7 +77,7 @@ def _runs(name: str, home: Path) -> Finding:
 
 
 def check_ivy() -> Finding:
-    """Look for the downloader that pyspark carries."""
+    """Check that pyspark's copy of Ivy, the downloader, is available."""
     try:
         return Finding(name="downloader", good=True, detail=ivy_jar().name)
     except TestbedError as error:
@@ -85,7 +85,7 @@ def check_ivy() -> Finding:
 
 
 def check_memory() -> Finding:
-    """Look at the memory that is available now."""
+    """Check the memory that is available now."""
     available = psutil.virtual_memory().available >> 20
     return Finding(
         name="memory",
@@ -96,7 +96,7 @@ def check_memory() -> Finding:
 
 
 def check_cache(environ: Mapping[str, str] = os.environ) -> Finding:
-    """See whether the cache folder can be written to."""
+    """Check that the cache folder is writable."""
     folder = cache_folder(environ)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -109,7 +109,7 @@ def check_cache(environ: Mapping[str, str] = os.environ) -> Finding:
 
 
 def check_disk(environ: Mapping[str, str] = os.environ) -> Finding:
-    """Look at the space on the cache folder's disk; what is downloaded needs none any more."""
+    """Check the free space for what is not in the cache folder yet."""
     folder = cache_folder(environ)
     present = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(present).free >> 20
@@ -123,7 +123,7 @@ def check_disk(environ: Mapping[str, str] = os.environ) -> Finding:
 
 
 def check_jars(environ: Mapping[str, str] = os.environ) -> Finding:
-    """See whether the servers' jars have been downloaded. If not, the first run does it."""
+    """Check whether the servers' jars have been downloaded; otherwise the first run does it."""
     folder = jars_folder(shared_folder(environ))
     if folder.is_dir():
         return Finding(name="servers", good=True, detail=f"downloaded to {folder}")

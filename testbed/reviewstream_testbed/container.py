@@ -15,20 +15,20 @@ from reviewstream_testbed.fleet import Fleet, without_ryuk
 from reviewstream_testbed.ports import LOOPBACK, free_ports
 from reviewstream_testbed.server import Server
 
-_TRIES = 4  # to find a port that stays free until the engine has it
+_TRIES = 4  # another process may take a free port before the engine does
 _TAKEN = ("port is already allocated", "address already in use")
 _POLL = 0.1  # seconds
 
 
 class WaitingElsewhere(WaitStrategy):
-    """No wait: the server is asked by ourselves, and nobody else's start is held up meanwhile."""
+    """A wait strategy that returns at once; `Container` itself polls the server, without a lock."""
 
     def wait_until_ready(self, container: WaitStrategyTarget) -> None:
         """Return at once."""
 
 
 class OnLoopback(DockerContainer):
-    """A container of testcontainers whose one port is bound to a loopback port of our choice."""
+    """A testcontainers container with one port, bound to a given loopback port."""
 
     inner_port: int
     outer_port: int
@@ -37,35 +37,35 @@ class OnLoopback(DockerContainer):
         """Bind a port of the container."""
         self.inner_port, self.outer_port = inner, outer
         self.with_bind_ports(inner, outer)
-        # with_bind_ports knows no addresses, and would let everyone in.
+        # with_bind_ports takes no address, and would bind to all interfaces.
         self.ports[str(inner)] = (LOOPBACK, outer)  # type: ignore[assignment] # docker takes it
 
     def get_container_host_ip(self) -> str:
-        """Return where we have bound it, not what testcontainers would guess."""
+        """Return the address that the port is bound to, instead of testcontainers' guess."""
         return LOOPBACK
 
     def get_exposed_port(self, port: int) -> int:
-        """Return the port of this machine."""
+        """Return the port on this machine."""
         return self.outer_port if port == self.inner_port else super().get_exposed_port(port)
 
     def start(self) -> "OnLoopback":
-        """Start it, as testcontainers does."""
+        """Start the container."""
         with without_ryuk():
             return super().start()
 
 
 class Container(Server):
-    """One server in a container; its port, and its data, stay over restarts.
+    """One server in a container; its port and data survive restarts.
 
     Attributes:
-        inner_port: Where it listens in its container.
-        alias: Its name for the other containers.
+        inner_port: Port inside the container.
+        alias: Host name for the other containers.
     """
 
     inner_port: ClassVar[int]
     alias: ClassVar[str]
 
-    def __init__(self, fleet: Fleet) -> None:  # no process, no folder
+    def __init__(self, fleet: Fleet) -> None:  # has no process and no folder
         self._fleet = fleet
         self._container: OnLoopback | None = None
         self._closed = False
@@ -73,7 +73,7 @@ class Container(Server):
 
     @abstractmethod
     def build(self, image: str) -> OnLoopback:
-        """Return the container as testcontainers describes it, not started."""
+        """Return the testcontainers object, not started."""
 
     @property
     def internal_url(self) -> str:
@@ -82,15 +82,15 @@ class Container(Server):
 
     @property
     def pid(self) -> int | None:
-        """The process id of its first process, as the engine's machine counts."""
+        """The process id of its first process on the engine's machine."""
         engines = self._engines()
         return int(engines.attrs["State"]["Pid"]) or None if engines else None
 
     def start(self) -> None:
-        """Start it on a free port and wait until it is ready.
+        """Start the server on a free port and wait until it is ready.
 
         Raises:
-            TestbedError: It died or never got ready; the message has the log's tail.
+            TestbedError: It exited or did not become ready; the message has the log's tail.
         """
         image = self._fleet.image(self.name)
         for tries_left in reversed(range(_TRIES)):
@@ -104,33 +104,33 @@ class Container(Server):
         return None
 
     def kill(self) -> None:
-        """End it at once, as SIGKILL does. Its data stays."""
+        """Kill the server with SIGKILL. Its data is kept."""
         if engines := self._engines():
-            with suppress(APIError):  # it does not run
+            with suppress(APIError):  # it is not running
                 engines.kill()
             engines.wait()
 
     def stop(self) -> None:
-        """Ask it to end; its data stays."""
+        """Stop the server gracefully; its data is kept."""
         if engines := self._engines():
             self.resume()
             self.ask_to_end(engines)
             engines.stop(timeout=int(self.stop_patience))
 
     def close(self) -> None:
-        """Remove it, with its data; a start that is under way fails."""
+        """Remove the container and its data; a start in progress fails."""
         self._closed = True
         self._remove()
 
     def restart(self) -> None:
-        """Stop it if it runs, start it on the same port with the same data, wait until ready."""
+        """Stop the server if it runs, start it with the same port and data, wait until ready."""
         self.stop()
         if engines := self._engines():
             engines.start()
             self._wait_until_ready()
 
     def pause(self) -> None:
-        """Stop the clock for it: connections stay open and nothing answers."""
+        """Suspend the server: connections stay open, but it does not respond."""
         if engines := self._engines():
             engines.pause()
 
@@ -140,12 +140,12 @@ class Container(Server):
             engines.unpause()
 
     def logs(self) -> str:
-        """Return all that it has printed."""
+        """Return everything the server has printed."""
         engines = self._engines()
         return engines.logs().decode(errors="replace") if engines else ""
 
     def ask_to_end(self, engines: EnginesContainer) -> None:
-        """Send what makes the server end in order, where SIGTERM to its first process does not."""
+        """Signal the server to exit, for images whose first process does not pass SIGTERM on."""
 
     def _launch_from(self, image: str) -> None:
         self._container = self.build(image)
@@ -157,7 +157,7 @@ class Container(Server):
         except (DockerException, OSError, RuntimeError) as error:
             raise self._failure(f"did not start: {error}") from error
         finally:
-            if self._closed:  # by another thread, which may not have seen this container
+            if self._closed:  # another thread closed it, and may have missed this container
                 self._remove()
         self._wait_until_ready()
 
@@ -177,7 +177,7 @@ class Container(Server):
                 engines.remove(force=True, v=True)
 
     def _engines(self) -> EnginesContainer | None:
-        """Return the engine's newest idea of the container; None if it has none."""
+        """Return the engine's current state of the container, or None if it does not exist."""
         if self._container is None or self._container.status == "not_started":
             return None
         engines = self._container.get_wrapped_container()

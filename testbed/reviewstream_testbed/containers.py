@@ -1,4 +1,4 @@
-"""The servers of a testbed as containers, from official images or their stand-ins."""
+"""The servers of a testbed as containers, from official images or stand-ins."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from reviewstream_testbed.server import Server
 if TYPE_CHECKING:
     from reviewstream_testbed.testbed import Testbed
 
-_BROKER = "kafka:9092"  # for the other containers
+_BROKER = "kafka:9092"  # address inside the containers' network
 _CONFLUENT = "io.confluent.connect.avro.AvroConverter"
 _PLUGINS = "/usr/share/confluent-hub-components"
 _END_JAVA = (
@@ -49,7 +49,7 @@ _REGISTRY = {
     "SCHEMA_REGISTRY_KAFKASTORE_BOOTSTRAP_SERVERS": _BROKER,
     "SCHEMA_REGISTRY_HEAP_OPTS": "-Xms64m -Xmx384m",
 }
-# The short session times make a killed worker's tasks move in 9 seconds, not in 45.
+# Short session timeouts move a killed worker's tasks in 9 seconds instead of 45.
 _CONNECT = {
     "CONNECT_BOOTSTRAP_SERVERS": _BROKER,
     "CONNECT_GROUP_ID": "testbed-connect",
@@ -85,11 +85,11 @@ _ELASTICSEARCH = {
 
 class _KafkaContainer(KafkaContainer, OnLoopback):
     def start(self, timeout: int = int(Server.patience)) -> Self:
-        """Start it with our patience: testcontainers gives a slow machine half a minute."""
+        """Start with a longer timeout: testcontainers' 30 s are too few on a slow machine."""
         return super().start(timeout)
 
     def configure(self) -> None:
-        """Format the storage once per start, not once more at each: the script is kept."""
+        """Reset the start script first, so that a restart does not add another format command."""
         super().configure()  # type: ignore[no-untyped-call]
         script = "/etc/confluent/docker/configure"
         line = f"kafka-storage format --ignore-formatted -t {self.cluster_id}"
@@ -102,26 +102,26 @@ class _ElasticsearchContainer(ElasticSearchContainer, OnLoopback):
 
 
 class ContainerKafka(Container, Kafka):
-    """Confluent's Kafka: a broker that is its own controller."""
+    """Confluent's Kafka: one node that is broker and controller."""
 
     inner_port = 9093
     alias = "kafka"
 
     def build(self, image: str) -> OnLoopback:
-        """Return testcontainers' Kafka, set up like the embedded one."""
+        """Return testcontainers' Kafka, configured like the embedded one."""
         container = _KafkaContainer(image)
         container.with_kraft()
         container.with_envs(**_KAFKA)
         return container
 
     def ask_to_end(self, container: EnginesContainer) -> None:
-        """End Java itself: the shell that testcontainers starts it from keeps SIGTERM back."""
+        """Signal Java itself, because testcontainers' shell does not forward SIGTERM."""
         with suppress(APIError):  # it does not run
             container.exec_run(["sh", "-c", _END_JAVA])
 
 
 class ContainerSchemaRegistry(Container, SchemaRegistry):
-    """Confluent's registry, which keeps its subjects in Kafka; the stand-in is Apicurio."""
+    """Confluent's registry, which stores its subjects in Kafka; the stand-in is Apicurio."""
 
     inner_port = 8081
     alias = "schema-registry"
@@ -136,17 +136,17 @@ class ContainerSchemaRegistry(Container, SchemaRegistry):
         return f"http://{LOOPBACK}:{self.port}"
 
     def build(self, image: str) -> OnLoopback:
-        """Start Kafka, which it may need, and return the registry."""
+        """Start Kafka, which Confluent's registry needs, and return the registry."""
         self._kafka()
         return OnLoopback(image, env=dict(_REGISTRY))
 
     def is_ready(self) -> bool:
-        """Ask for the subjects."""
+        """Report whether it answers a request for its subjects."""
         return answers(self.port, "/subjects")
 
 
 class ContainerKafkaConnect(Container, KafkaConnect):
-    """Confluent's Connect with our sink; Confluent's Avro converter, or Apicurio's."""
+    """Confluent's Connect with the testbed's sink and Confluent's or Apicurio's Avro converter."""
 
     inner_port = 8083
     alias = "connect"
@@ -166,7 +166,7 @@ class ContainerKafkaConnect(Container, KafkaConnect):
 
     @property
     def value_converter(self) -> str:
-        """Reads Confluent's Avro format: the one of the two that the workers have."""
+        """The class of the Avro converter that the image has: Confluent's or Apicurio's."""
         plugins = read_json(self.port, "/connector-plugins?connectorsOnly=false")
         return _CONFLUENT if _CONFLUENT in {each["class"] for each in plugins} else CONVERTER
 
@@ -179,7 +179,7 @@ class ContainerKafkaConnect(Container, KafkaConnect):
         return apicurio_converter(f"{url}/apis/registry/v2")
 
     def build(self, image: str) -> OnLoopback:
-        """Start Kafka, and return Connect with the sink among its plugins."""
+        """Start Kafka, and return Connect with the sink as a plugin."""
         self._kafka_of_bed()
         container = OnLoopback(image, env=dict(_CONNECT))
         sink = f"{_PLUGINS}/reviewstream-sink/sink.jar"
@@ -193,7 +193,7 @@ class ContainerElasticsearch(Container, Elasticsearch):
     alias = "elasticsearch"
 
     def build(self, image: str) -> OnLoopback:
-        """Return testcontainers' Elasticsearch, set up like the embedded one."""
+        """Return testcontainers' Elasticsearch, configured like the embedded one."""
         container = _ElasticsearchContainer(image)
         container.env.update(_ELASTICSEARCH)
         return container.waiting_for(WaitingElsewhere())

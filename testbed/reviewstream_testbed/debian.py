@@ -1,4 +1,4 @@
-"""A minimal Debian from Debian's own packages: needs root and `debootstrap`, and no registry."""
+"""Builds a minimal Debian from its packages; needs root and `debootstrap`, but no registry."""
 
 import os
 import shutil
@@ -17,17 +17,17 @@ _PACKAGES = "ca-certificates,curl,python3,python3-pip,python3-venv"
 
 @contextmanager
 def root_filesystem(environ: Mapping[str, str]) -> Iterator[Path]:
-    """Yield a tar file of a fresh system.
+    """Yield a tar file of a new root file system.
 
     Raises:
-        TestbedError: We are not root, there is no debootstrap, or it fails.
+        TestbedError: Not run as root, or debootstrap is missing or fails.
     """
     if os.geteuid() != 0:
         raise TestbedError("the stand-ins' base system needs root: run it with sudo")
     require("debootstrap", "debootstrap", environ)
     with tempfile.TemporaryDirectory(prefix="reviewstream-testbed-") as folder:
         root, tar = Path(folder, "root"), Path(folder, "root.tar")
-        # What debootstrap mounts is gone with it, however it ends.
+        # In its own mount namespace, so that its mounts disappear even if it is killed.
         unshared = ["unshare", "--mount", "--propagation=private"]
         packages = f"--include={_PACKAGES}"
         _run([*unshared, "debootstrap", "--variant=minbase", packages, _RELEASE, str(root)])

@@ -1,4 +1,4 @@
-"""Shows a download: a bar on a terminal, plain lines elsewhere."""
+"""Download progress: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from reviewstream_testbed.jars import LOCK_FILE, SIZE, read_lock
 
 
 def show(names: Iterable[str], environ: Mapping[str, str], console: Console) -> None:
-    """Consume the names that a download yields: two for each file."""
+    """Show the progress of a download that yields each file's name twice."""
     count = len(read_lock(LOCK_FILE.read_text()))
     title = f"Downloading {count} files ({SIZE} MB), once"
     if not console.is_terminal or "CI" in environ:

@@ -1,6 +1,6 @@
-"""Elasticsearch: one node from the published jars.
+"""Elasticsearch: one node, started from the published jars.
 
-What they lack: ILM, data streams, painless, ingest, reindex, delete_by_query.
+These jars lack ILM, data streams, painless, ingest, reindex and delete_by_query.
 """
 
 from typing import TypedDict
@@ -31,7 +31,7 @@ class ElasticsearchConfig(TypedDict):
 
 
 class Elasticsearch(Server):
-    """A node without security; an index is made by asking, never by accident."""
+    """A node without security; automatic index creation is off."""
 
     name = "elasticsearch"
     memory = 700
@@ -39,7 +39,7 @@ class Elasticsearch(Server):
 
     @property
     def client_config(self) -> ElasticsearchConfig:
-        """What `elasticsearch.Elasticsearch` takes, as `**client_config`."""
+        """Arguments for `elasticsearch.Elasticsearch(**client_config)`."""
         return {"hosts": [self.url]}
 
     def prepare(self) -> None:
@@ -64,5 +64,5 @@ class Elasticsearch(Server):
         return [*options, "-cp", jars, main, str(home), str(self.folder / "config")]
 
     def is_ready(self) -> bool:
-        """Ask for the health of the cluster."""
+        """Report whether it answers a request for the cluster's health."""
         return answers(self.port, "/_cluster/health?wait_for_status=yellow&timeout=1s")

@@ -1,6 +1,6 @@
-"""A private Docker engine, where none answers: started as root, and stopped without a trace.
+"""A private Docker engine for machines without one; started as root, removed when it stops.
 
-What it keeps is its folder: with its images, the next start is a quick one.
+It keeps its folder with the images, so that the next start is faster.
 """
 
 import hashlib
@@ -23,22 +23,22 @@ from reviewstream_testbed.packages import require
 from reviewstream_testbed.processes import AfterUs
 
 FOLDER = "REVIEWSTREAM_TEST_ENGINE"
-_PATIENCE = 60.0  # seconds for a start, and for an end
+_PATIENCE = 60.0  # seconds for a start, and for a stop
 _POLL = 0.1
 _BRIDGE = Path("/sys/class/net/docker0")
 _TAIL = 1_000  # characters of the log in an error
 
 
 class EngineError(TestbedError):
-    """No engine answers, and none can be started here."""
+    """No container engine is running, and this machine cannot start one."""
 
 
 @contextmanager
 def engine(environ: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
-    """Yield an environment in which an engine answers: one that runs, else one of our own.
+    """Yield an environment with a working engine: a running one, or else a private one.
 
     Raises:
-        EngineError: There is none, and we may not or cannot start one.
+        EngineError: No engine is running, and starting one is not permitted or fails.
     """
     if _answers(environ):
         yield environ
@@ -55,13 +55,13 @@ def engine(environ: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
 
 
 def engine_folder(environ: Mapping[str, str]) -> Path:
-    """Return where a private engine keeps its images, and all else."""
+    """Return the folder in which a private engine keeps its images and other data."""
     given = environ.get(FOLDER)
     return Path(given).expanduser().absolute() if given else cache_folder(environ) / "engine"
 
 
 def stop(folder: Path) -> None:
-    """Remove what runs on the private engine of this folder, and end it."""
+    """Remove all containers of this folder's private engine, and stop the engine."""
     dockerd = _dockerd(folder)
     if dockerd is None:
         return
@@ -77,9 +77,9 @@ def stop(folder: Path) -> None:
 
 def _start(folder: Path, environ: Mapping[str, str]) -> None:
     _check(environ)
-    stop(folder)  # one that outlived its starter
+    stop(folder)  # an engine that outlived its starter
     run = run_folder(folder)
-    shutil.rmtree(run, ignore_errors=True)  # of one that was killed: dockerd would refuse to start
+    shutil.rmtree(run, ignore_errors=True)  # dockerd refuses to start with a killed engine's files
     run.mkdir(parents=True)
     with (run / "dockerd.log").open("wb") as log:
         subprocess.Popen(_command(folder), stdout=log, stderr=log, start_new_session=True)
@@ -102,14 +102,14 @@ def _check(environ: Mapping[str, str]) -> None:
 
 
 def _command(folder: Path) -> list[str]:
-    """Return what starts dockerd in a way that changes nothing outside: its mounts end with it."""
+    """Return the dockerd command, in its own mount namespace so that its mounts end with it."""
     run = run_folder(folder)
     command = ["unshare", "--mount", "--propagation=private", "dockerd", "--host", _host(folder)]
     command += ["--data-root", str(folder / "data"), "--exec-root", str(run / "exec")]
     command += ["--pidfile", str(run / "pid"), "--log-level=warn"]
-    # No packet filter of its own: containers are published by a proxy, and on loopback.
+    # No iptables rules: a proxy publishes the containers' ports, on loopback.
     command += ["--iptables=false", "--ip=127.0.0.1"]
-    # No bridge either; unless there is one of another engine, which dockerd would then remove.
+    # No bridge either, unless another engine has one: dockerd would then remove it.
     return command if _BRIDGE.exists() else [*command, "--bridge=none"]
 
 
@@ -122,7 +122,7 @@ def _clear(folder: Path) -> None:
 
 
 def _dockerd(folder: Path) -> psutil.Process | None:
-    """Return the running dockerd of this folder: its pid file alone may name anything by now."""
+    """Return this folder's running dockerd, or None; a stale pid file may name another process."""
     try:
         process = psutil.Process(int((run_folder(folder) / "pid").read_text()))
         return process if str(folder / "data") in process.cmdline() else None
@@ -139,7 +139,7 @@ def _answers(environ: Mapping[str, str]) -> bool:
 
 
 def run_folder(folder: Path) -> Path:
-    """Return where the engine of this folder has its sockets: their paths must be short."""
+    """Return the folder of the engine's sockets, whose paths must be short."""
     return Path("/run") / f"reviewstream-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
 
 

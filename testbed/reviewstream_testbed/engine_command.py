@@ -41,7 +41,7 @@ def _run(given: argparse.Namespace) -> int:
 
 
 class _Terminated(BaseException):
-    """SIGTERM, which unlike Ctrl-C reaches us alone."""
+    """Raised on SIGTERM, which reaches only this process, unlike Ctrl-C."""
 
 
 def _terminated(*_: object) -> NoReturn:
@@ -49,9 +49,9 @@ def _terminated(*_: object) -> NoReturn:
 
 
 def _call(command: list[str], environ: Mapping[str, str]) -> int:
-    """Run a command to its end. Ctrl-C reaches it by itself, SIGTERM is passed on as one.
+    """Run a command until it exits. The terminal sends it Ctrl-C; SIGTERM is forwarded as SIGINT.
 
-    Whoever was started in a script's background does not hear Ctrl-C, and hands that on.
+    In a script's background, this process and the command ignore SIGINT; then it is SIGTERM.
     """
     is_deaf = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     with subprocess.Popen(command, env=environ) as called:

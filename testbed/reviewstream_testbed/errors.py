@@ -1,7 +1,7 @@
-"""The one error of the testbed."""
+"""The testbed's exception."""
 
 
 class TestbedError(Exception):
-    """A server cannot be had; the message says why and what helps."""
+    """A server is unavailable; the message says why and how to fix it."""
 
-    __test__ = False  # not a test class, whatever its name
+    __test__ = False  # pytest must not collect it

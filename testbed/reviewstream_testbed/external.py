@@ -1,4 +1,4 @@
-"""Servers that somebody else runs: used by their address, and left as they were found."""
+"""External servers: used by their address; what the tests create on them is removed."""
 
 import base64
 import json
@@ -25,7 +25,7 @@ from reviewstream_testbed.schema_registry import CONFLUENT_API, NATIVE_API, Sche
 from reviewstream_testbed.server import Server
 
 _PATIENCE = 10.0  # seconds for one answer
-# A connector makes topics and indices anew, so it goes first.
+# A connector recreates topics and indices, so it is removed first.
 _REMOVAL = ("kafka_connect", "kafka", "schema_registry", "elasticsearch")
 
 
@@ -33,69 +33,69 @@ class _NotOurs:
     name: ClassVar[str]
 
     def kill(self) -> None:
-        """Raise: it is not ours to end."""
+        """Raise TestbedError: the testbed does not control an external server."""
         _refuse(self.name)
 
     def stop(self) -> None:
-        """Raise: it is not ours to end."""
+        """Raise TestbedError: the testbed does not control an external server."""
         _refuse(self.name)
 
     def restart(self) -> None:
-        """Raise: it is not ours to end."""
+        """Raise TestbedError: the testbed does not control an external server."""
         _refuse(self.name)
 
     def pause(self) -> None:
-        """Raise: it is not ours to stop."""
+        """Raise TestbedError: the testbed does not control an external server."""
         _refuse(self.name)
 
     def resume(self) -> None:
-        """Raise: it is not ours to stop."""
+        """Raise TestbedError: the testbed does not control an external server."""
         _refuse(self.name)
 
     def logs(self) -> str:
-        """Raise: its log is elsewhere."""
+        """Raise TestbedError: the log of an external server is not accessible."""
         _refuse(self.name)
 
 
 class External(_NotOurs, Server):
-    """One server that is not ours: it cannot be ended, paused or looked into."""
+    """An external server: it cannot be stopped or paused, and its log cannot be read."""
 
-    def __init__(self, address: str) -> None:  # no process, no folder
+    def __init__(self, address: str) -> None:  # has no process and no folder
         self._address = address.rstrip("/")
 
     @property
     def url(self) -> str:
-        """The address, as it was given."""
+        """The address as configured."""
         return self._address
 
     @property
     def address(self) -> str:
-        """The address, as it was given."""
+        """The address as configured."""
         return self._address
 
     @property
     def port(self) -> int:
-        """The port in the address, or the usual one of its scheme."""
+        """The port in the address, or the default port of its scheme."""
         return _port(self._address)
 
     @property
     def pid(self) -> None:
-        """None: its process is not ours."""
+        """Always None: the process may be on another machine."""
         return
 
     @abstractmethod
     def remove(self, prefix: str) -> None:
-        """Remove all that has a name with this prefix.
+        """Remove every object that has this name prefix.
 
         Raises:
-            TestbedError: The server is away, or refuses.
+            TestbedError: The server does not answer, or refuses.
         """
 
     def start(self) -> None:
-        """See that it answers.
+        """Check that the server answers.
 
         Raises:
-            TestbedError: It does not.
+            TestbedError: It does not answer.
         """
         if not self.is_ready():
             raise TestbedError(
@@ -103,30 +103,30 @@ class External(_NotOurs, Server):
             )
 
     def close(self) -> None:
-        """Do nothing: it runs on."""
+        """Do nothing: the server keeps running."""
 
 
 class _ExternalHttp(External):
     ready_path = "/"
 
     def is_ready(self) -> bool:
-        """Ask for what any user may read."""
+        """Report whether it answers a request that any user may make."""
         try:
             return self._call("GET", self.ready_path) is not None
         except TestbedError:
             return False
 
     def _call(self, method: str, path: str) -> Any:  # noqa: ANN401 - any JSON
-        """Return the answer; None if there is nothing at `path`."""
+        """Return the answer, or None if it is 404."""
         return _ask(method, self._address, path, self.name)
 
 
 class ExternalKafka(External, Kafka):
-    """A cluster without security. Topics are removed, consumer groups expire by themselves."""
+    """A Kafka cluster without security. Topics are removed; consumer groups expire on their own."""
 
     @property
     def bootstrap_servers(self) -> str:
-        """The address, as it was given."""
+        """The address as configured."""
         return self._address
 
     @property
@@ -135,7 +135,7 @@ class ExternalKafka(External, Kafka):
         return urlsplit(f"//{self._address.split(',')[0]}").port or 9092
 
     def is_ready(self) -> bool:
-        """Ask for the topics."""
+        """Report whether it answers a request for its topics."""
         try:
             self._topics()
         except TestbedError:
@@ -145,7 +145,7 @@ class ExternalKafka(External, Kafka):
     def remove(self, prefix: str) -> None:
         """Delete the topics."""
         topics = [topic for topic in self._topics() if topic.startswith(prefix)]
-        admin = self._admin()  # what it has been asked ends with it
+        admin = self._admin()  # closing it cancels its pending requests
         try:
             for deleted in admin.delete_topics(topics).values() if topics else ():
                 deleted.result()
@@ -159,21 +159,21 @@ class ExternalKafka(External, Kafka):
             raise TestbedError(f"kafka: {error}") from error
 
     def _admin(self) -> AdminClient:
-        # A broker that is away is said by our own error, not by librdkafka's log.
+        # An unavailable broker is reported by our error, not by librdkafka's log.
         return AdminClient({"bootstrap.servers": self._address, "log_level": 0})
 
 
 class ExternalSchemaRegistry(_ExternalHttp, SchemaRegistry):
-    """A registry with Confluent's API."""
+    """An external registry with Confluent's API."""
 
     ready_path = "/subjects"
 
     @property
     def native_url(self) -> str:
-        """Apicurio's own API.
+        """The base URL of Apicurio's own API.
 
         Raises:
-            TestbedError: It is another registry, and has Confluent's API only.
+            TestbedError: The registry is not Apicurio, and has Confluent's API only.
         """
         root, api, _ = self._address.partition(CONFLUENT_API)
         if api:
@@ -184,7 +184,7 @@ class ExternalSchemaRegistry(_ExternalHttp, SchemaRegistry):
         )
 
     def remove(self, prefix: str) -> None:
-        """Delete the subjects, for good; those that others refer to after the others."""
+        """Delete the subjects permanently, referring subjects before those they refer to."""
         subjects = self._call("GET", "/subjects?deleted=true")
         left = {subject for subject in subjects if subject.startswith(prefix)}
         while left:
@@ -194,7 +194,7 @@ class ExternalSchemaRegistry(_ExternalHttp, SchemaRegistry):
             left = {*refusals}
 
     def _refusal(self, subject: str) -> TestbedError | None:
-        """Delete a subject, and return why that cannot be."""
+        """Delete a subject; return the error if the registry refuses, else None."""
         path = f"/subjects/{quote(subject, safe='')}"
         try:
             self._call("DELETE", path)
@@ -205,7 +205,7 @@ class ExternalSchemaRegistry(_ExternalHttp, SchemaRegistry):
 
 
 class ExternalKafkaConnect(_ExternalHttp, KafkaConnect):
-    """Workers that have Confluent's Elasticsearch sink and Avro converter, or the testbed's own."""
+    """Workers with the Elasticsearch sink and Avro converter of Confluent or of the testbed."""
 
     ready_path = "/connectors"
 
@@ -214,13 +214,13 @@ class ExternalKafkaConnect(_ExternalHttp, KafkaConnect):
         self._registry = registry
 
     @cached_property
-    def sink_connector_class(self) -> str:  # type: ignore[override] # asked for, once
-        """The Elasticsearch sink that the workers have."""
+    def sink_connector_class(self) -> str:  # type: ignore[override] # read once from the workers
+        """The class of the Elasticsearch sink that the workers have."""
         return self._plugin("io.confluent.connect.elasticsearch.ElasticsearchSinkConnector", SINK)
 
     @cached_property
     def value_converter(self) -> str:
-        """The Avro converter that the workers have."""
+        """The class of the Avro converter that the workers have."""
         return self._plugin("io.confluent.connect.avro.AvroConverter", CONVERTER)
 
     @property
@@ -242,7 +242,7 @@ class ExternalKafkaConnect(_ExternalHttp, KafkaConnect):
 
 
 class ExternalElasticsearch(_ExternalHttp, Elasticsearch):
-    """A cluster of any kind."""
+    """An external Elasticsearch cluster of any kind."""
 
     def remove(self, prefix: str) -> None:
         """Delete the indices and the index templates."""
@@ -254,7 +254,7 @@ class ExternalElasticsearch(_ExternalHttp, Elasticsearch):
 
 
 class ExternalOpenAI(_NotOurs, OpenAIEndpoint):
-    """An endpoint with OpenAI's API; it tells nothing of what it was asked, and does not fail."""
+    """An endpoint with OpenAI's API; it has no request log and cannot inject faults."""
 
     name = "openai_endpoint"
     here = frozenset()
@@ -265,7 +265,7 @@ class ExternalOpenAI(_NotOurs, OpenAIEndpoint):
 
     @property
     def base_url(self) -> str:
-        """The address, as it was given."""
+        """The address as configured."""
         return self._address
 
     @property
@@ -275,22 +275,22 @@ class ExternalOpenAI(_NotOurs, OpenAIEndpoint):
 
     @property
     def port(self) -> int:
-        """The port in the address, or the usual one of its scheme."""
+        """The port in the address, or the default port of its scheme."""
         return _port(self._address)
 
     @property
     def pid(self) -> None:
-        """None: its process is not ours."""
+        """Always None: the process may be on another machine."""
         return
 
     def start(self) -> None:
-        """Do nothing: the first question shows whether it answers."""
+        """Do nothing: the first request shows whether the endpoint answers."""
 
     def close(self) -> None:
-        """Do nothing: it runs on."""
+        """Do nothing: the server keeps running."""
 
     def _call(self, path: str, body: Mapping[str, Any] | None = None) -> NoReturn:  # noqa: ARG002
-        _refuse(self.name)  # only the mock has an API besides OpenAI's
+        _refuse(self.name)  # only the mock has a control API
 
 
 def connect(
@@ -299,7 +299,7 @@ def connect(
     registry: Callable[[], SchemaRegistry],
     environ: Mapping[str, str],
 ) -> Part:
-    """Return the external server of this name, not asked anything yet."""
+    """Return the external server for this part; sends no request."""
     match part:
         case "kafka":
             return ExternalKafka(address)
@@ -314,10 +314,10 @@ def connect(
 
 
 def remove_all(servers: Mapping[str, Part], prefix: str) -> None:
-    """Remove what was made under this prefix, as far as the servers let us.
+    """Remove every object with this name prefix, from each server that permits it.
 
     Raises:
-        TestbedError: Something is left.
+        TestbedError: Some objects could not be removed.
     """
     failures = []
     for name in _REMOVAL:
@@ -336,13 +336,13 @@ def _port(address: str) -> int:
 
 
 def _ask(method: str, base: str, path: str, name: str) -> Any:  # noqa: ANN401 - any JSON
-    """Ask a server directly, whatever proxy the environment names.
+    """Send a request to a server directly, ignoring the environment's proxies.
 
     Returns:
-        The answer's JSON ({} if it is empty), or None if it is "not found".
+        The JSON of the response ({} if it is empty), or None for 404.
 
     Raises:
-        TestbedError: Any other refusal, or no answer; it names no credentials.
+        TestbedError: Any other error status, or no response; contains no credentials.
     """
     parts = urlsplit(base)
     host = parts.netloc.rpartition("@")[2]

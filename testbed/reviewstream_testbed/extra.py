@@ -1,4 +1,4 @@
-"""The extra that the testbed needs, and the command that installs it here."""
+"""The package extra that the testbed needs, and the command that installs it."""
 
 import json
 import shlex
@@ -10,10 +10,10 @@ from urllib.parse import unquote, urlsplit
 
 
 def install_command() -> str:
-    """Return the command that installs the extra from where this package was installed.
+    """Return the command that installs the extra from the source this package came from.
 
-    A folder or file is written down beside an installed package (PEP 610); without it the package
-    came from an index.
+    A local source is recorded beside the installed package (PEP 610); without that record, the
+    package came from an index.
     """
     try:
         text = distribution("reviewstream").read_text("direct_url.json")
@@ -28,7 +28,7 @@ def install_command() -> str:
 
 @contextmanager
 def needed_packages(program: str) -> Iterator[None]:
-    """End a program in one sentence, exit code 2, if a package of the extra is missing."""
+    """Exit with code 2 and a one-sentence message if a package of the extra is missing."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""What the containers of one testbed share: an engine, a network, a label, and their end."""
+"""State shared by the containers of one testbed: engine client, network, label and cleanup."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,13 +18,13 @@ _ryuk = RLock()
 
 
 class Fleet:
-    """The containers of one testbed. Whatever becomes of this process, they are removed.
+    """The containers of one testbed. They are removed even if this process is killed.
 
     Args:
-        environ: Where the engine and the images are named.
+        environ: Variables that name the engine and the images.
 
     Attributes:
-        labels: What every container and network of ours carries, and no other.
+        labels: The label of exactly this testbed's containers and networks.
 
     Raises:
         TestbedError: No engine answers.
@@ -41,10 +41,10 @@ class Fleet:
         self._sweeper = AfterUs(sweeper, environ=environ)
 
     def image(self, part: str) -> str:
-        """Return the part's image, pulled if it was not there.
+        """Return the part's image; pull it if it is missing.
 
         Raises:
-            TestbedError: It cannot be had.
+            TestbedError: The image cannot be pulled.
         """
         image = image_of(part, self._environ)
         provide(self.client, image)
@@ -52,7 +52,7 @@ class Fleet:
 
     @property
     def network(self) -> Network:
-        """The network in which the containers know each other by name.
+        """The network in which the containers resolve each other's names.
 
         Raises:
             TestbedError: The fleet is closed.
@@ -65,7 +65,7 @@ class Fleet:
             return self._network
 
     def close(self) -> None:
-        """Remove everything now."""
+        """Remove all containers and networks now."""
         with self._lock:
             self._closed = True
         while sweep(self.client, self.labels[RUN]):
@@ -76,9 +76,9 @@ class Fleet:
 
 @contextmanager
 def without_ryuk() -> Iterator[None]:
-    """Start a container without testcontainers' own reaper, which is one more image to pull.
+    """Disable testcontainers' own reaper, which needs another image, while a container starts.
 
-    Our sweeper does its work; the user's own containers keep theirs.
+    `sweeper` replaces it; containers that the user starts with testcontainers keep theirs.
     """
     with _ryuk:
         before = testcontainers_config.ryuk_disabled

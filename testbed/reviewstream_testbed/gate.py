@@ -1,7 +1,7 @@
-"""TLS and a password before a server that has neither: a small reverse proxy.
+"""A small reverse proxy that adds TLS and a password to a server that has neither.
 
-The server behind it listens on loopback, without protection: whoever may use this machine can go
-around the gate. It tests clients; it protects nothing.
+The upstream server listens on loopback without protection, so every user of this machine can
+bypass the gate. It tests clients; it protects nothing.
 """
 
 import hmac
@@ -17,7 +17,7 @@ from typing import Any, Final
 from reviewstream_testbed.ports import LOOPBACK, free_ports
 from reviewstream_testbed.security import Security
 
-_PATIENCE: Final = 300.0  # seconds; whoever is behind has patience of its own
+_PATIENCE: Final = 300.0  # seconds; the upstream server has its own timeouts
 _POLL: Final = 0.1
 _LINE: Final = 1 << 16  # bytes
 _ONE_HOP: Final = frozenset(
@@ -26,14 +26,14 @@ _ONE_HOP: Final = frozenset(
 
 
 class Gate:
-    """Listens until it is closed, in threads of this process.
+    """A proxy that listens in threads of this process until it is closed.
 
     Args:
-        target: Returns the port of the server behind.
-        security: Whom to let in, and what to show.
+        target: Returns the port of the upstream server.
+        security: Accepted credentials and the certificate.
 
     Attributes:
-        port: Where it listens.
+        port: Port of the proxy.
     """
 
     def __init__(self, target: Callable[[], int], security: Security) -> None:
@@ -42,7 +42,7 @@ class Gate:
         Thread(target=self._server.serve_forever, args=[_POLL], daemon=True).start()
 
     def close(self) -> None:
-        """Listen no more. A second call does nothing."""
+        """Stop listening. A second call does nothing."""
         self._server.shutdown()
         self._server.server_close()
 
@@ -58,16 +58,16 @@ class _Listener(ThreadingHTTPServer):
         super().__init__((LOOPBACK, port), _Handler)
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept; the handshake is made later, by the client's own thread."""
+        """Accept a connection; the connection's thread makes the TLS handshake later."""
         client, address = super().get_request()
         secure = self._tls.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
         return secure, address
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of a client that does not trust us, or has gone."""
+        """Ignore clients that reject the certificate or disconnect."""
 
     def lets_in(self, authorization: str) -> bool:
-        """Compare with everything that is allowed."""
+        """Report whether the header is one of the accepted ones, comparing in constant time."""
         given = authorization.encode()
         return any(hmac.compare_digest(given, each) for each in self._allowed)
 
@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def handle_one_request(self) -> None:
-        """Answer one request, whatever its method."""
+        """Handle one request of any method."""
         self.raw_requestline = self.rfile.readline(_LINE)
         if not self.raw_requestline or not self.parse_request():
             self.close_connection = True

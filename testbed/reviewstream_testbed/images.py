@@ -1,4 +1,4 @@
-"""The images that containers start from: pinned in `images.toml`, and where they come from."""
+"""Finds and pulls the containers' images, which `images.toml` pins."""
 
 import socket
 import tomllib
@@ -11,33 +11,33 @@ from docker.models.images import Image
 
 from reviewstream_testbed.errors import TestbedError
 
-STANDIN = "reviewstream.testbed.standin"  # a label; its value changes with what is inside
+STANDIN = "reviewstream.testbed.standin"  # a label; its value is derived from the contents
 VARIABLE = "REVIEWSTREAM_TEST_IMAGE_"
 _USUAL = "unix:///var/run/docker.sock"
 _PINNED = Path(__file__).with_name("images.toml")
 
 
 def pinned() -> dict[str, str]:
-    """Return the name and tag of every image that a part, or a Dockerfile of ours, starts from."""
+    """Return the name and tag of each image that a part or a recipe's Dockerfile is based on."""
     tables = tomllib.loads(_PINNED.read_text())
     return {part: image for table in tables.values() for part, image in table.items()}
 
 
 def image_of(part: str, environ: Mapping[str, str]) -> str:
-    """Return the image of a part: the user's own, else the pinned one."""
+    """Return the image of a part: the one that the user has set, else the pinned one."""
     return environ.get(f"{VARIABLE}{part.upper()}") or pinned()[part]
 
 
 def connect(environ: Mapping[str, str]) -> docker.DockerClient:
-    """Return a client of the engine that `DOCKER_HOST` names, else of the usual one.
+    """Return a client of the engine that `DOCKER_HOST` names, else of the default engine.
 
     Raises:
-        TestbedError: None answers.
+        TestbedError: The engine does not answer.
     """
     host = environ.get("DOCKER_HOST") or _USUAL
     try:
         if host.startswith("unix://"):
-            # The client leaves its socket open where nobody answers.
+            # The client does not close its socket if the connection fails.
             with socket.socket(socket.AF_UNIX) as probe:
                 probe.connect(host.removeprefix("unix://"))
         return docker.from_env(environment=dict(environ))
@@ -48,7 +48,7 @@ def connect(environ: Mapping[str, str]) -> docker.DockerClient:
 
 
 def find(client: docker.DockerClient, image: str) -> Image | None:
-    """Return the image if the engine has it."""
+    """Return the image, or None if the engine does not have it."""
     try:
         return client.images.get(image)
     except ImageNotFound:
@@ -56,15 +56,15 @@ def find(client: docker.DockerClient, image: str) -> Image | None:
 
 
 def standin_of(image: Image | None) -> str | None:
-    """Return what a stand-in was built from; None for any other image."""
+    """Return the key that a stand-in was built from, or None for any other image."""
     return image.labels.get(STANDIN) if image else None
 
 
 def provide(client: docker.DockerClient, image: str) -> None:
-    """See that the engine has the image; pull it if need be.
+    """Pull the image if the engine does not have it.
 
     Raises:
-        TestbedError: It cannot be pulled.
+        TestbedError: The image cannot be pulled.
     """
     if find(client, image):
         return

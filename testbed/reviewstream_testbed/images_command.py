@@ -28,10 +28,10 @@ def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def provide_all(environ: Mapping[str, str]) -> None:
-    """See that every image is there: pulled, else as a stand-in.
+    """Pull every missing image; build a stand-in for each image that cannot be pulled.
 
     Raises:
-        TestbedError: One can neither be pulled nor built.
+        TestbedError: An image can neither be pulled nor built.
     """
     client = connect(environ)
     _build_all(client, [part for part in _PARTS if not _can_be_had(client, part, environ)], environ)
@@ -54,7 +54,7 @@ def _build_all(client: DockerClient, parts: Sequence[str], environ: Mapping[str,
 
 
 def _can_be_had(client: DockerClient, part: str, environ: Mapping[str, str]) -> bool:
-    """Say whether an official image is there, or can be pulled."""
+    """Report whether an official image is present or can be pulled."""
     image = image_of(part, environ)
     if standin_of(find(client, image)):
         return False

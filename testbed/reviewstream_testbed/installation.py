@@ -1,4 +1,4 @@
-"""Everything a server needs before it starts: Java, jars and homes."""
+"""The files that a server needs before it starts: Java, jars and homes."""
 
 import hashlib
 import os
@@ -19,13 +19,13 @@ BASE_ARCHIVE = "java.jsa"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
-    """Where things are. All of it is shared by every run, and read only but for `archives`.
+    """Paths of the installed files. All runs share them; only `archives` is ever written to.
 
     Attributes:
         java: The `java` program.
-        jars: Downloaded jars, a folder per part.
-        homes: What was built from them.
-        archives: Class data of earlier runs, which makes later ones start faster.
+        jars: Downloaded jars, one folder per part.
+        homes: Home folders built from the jars.
+        archives: Class data that earlier runs wrote, so that later ones start faster.
     """
 
     java: Path
@@ -35,15 +35,15 @@ class Installation:
 
 
 def shared_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the testbed's part of the cache folder."""
+    """Return the testbed's folder in the cache folder."""
     return cache_folder(environ) / "testbed"
 
 
 def install(environ: Mapping[str, str] = os.environ) -> Installation:
-    """Return the installation, downloaded and built if it is not there yet.
+    """Return the installation; download and build it if it is missing.
 
     Raises:
-        TestbedError: No Java, no network, or a file that is not the locked one.
+        TestbedError: Java or the network is missing, or a file does not match the lock.
     """
     console = stderr()
 
@@ -64,14 +64,14 @@ def install(environ: Mapping[str, str] = os.environ) -> Installation:
 
 
 def _identity(java: Path) -> str:
-    """Return a name for this very Java: class data of one is refused by another."""
+    """Return a name for this exact Java, because another Java rejects its class data."""
     about = java / "release"
     text = about.read_bytes() if about.is_file() else b""
     return hashlib.sha256(f"{java}\0".encode() + text).hexdigest()[:8]
 
 
 def _dump_class_data(java: Path, folder: Path) -> None:
-    """Write the class data of Java itself, which the wheel's Java comes without."""
+    """Write the class data of Java's own classes, which the wheel's Java lacks."""
     archive = f"-XX:SharedArchiveFile={folder / BASE_ARCHIVE}"
     try:
         "".join(output_lines([java / "bin" / "java", "-Xshare:dump", archive]))

@@ -1,4 +1,4 @@
-"""Issues OAUTHBEARER's tokens: the two answers of OpenID Connect that Kafka and its clients need.
+"""An OAUTHBEARER token server with the two OpenID Connect responses that Kafka needs.
 
 Source: RFC 6749 (client credentials), RFC 7515 to 7519 (JSON web tokens and keys).
 """
@@ -23,20 +23,20 @@ AUDIENCE: Final = "testbed"
 NAME: Final = "testbed-issuer"
 _KEY_ID: Final = "testbed"
 _LIFE: Final = 3600  # seconds
-_SIZE: Final = 32  # bytes of a number of the curve P-256
+_SIZE: Final = 32  # bytes of a P-256 coordinate
 _POLL: Final = 0.1
 
 
 class Issuer:
-    """Listens on loopback, without TLS, until it is closed; in threads of this process.
+    """A token server on loopback, without TLS; it runs in threads of this process until closed.
 
     Args:
-        security: Who gets a token.
-        folder: For the file of its public key.
+        security: Credentials of the user who gets tokens.
+        folder: Folder for the file of its public key.
 
     Attributes:
-        url: Where a client gets its token.
-        keys: File of what the token is checked with (a JSON web key set).
+        url: Token endpoint for clients.
+        keys: File of the JSON web key set that verifies the tokens.
     """
 
     def __init__(self, security: Security, folder: Path) -> None:
@@ -49,12 +49,12 @@ class Issuer:
         Thread(target=self._server.serve_forever, args=[_POLL], daemon=True).start()
 
     def close(self) -> None:
-        """Listen no more. A second call does nothing."""
+        """Stop listening. A second call does nothing."""
         self._server.shutdown()
         self._server.server_close()
 
     def token(self, subject: str) -> str:
-        """Return a signed token that is good for an hour."""
+        """Return a signed token that is valid for one hour."""
         now = int(time.time())
         claims = {"iss": NAME, "sub": subject, "aud": AUDIENCE, "iat": now, "exp": now + _LIFE}
         head = {"alg": "ES256", "typ": "JWT", "kid": _KEY_ID}
@@ -83,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Listener
 
     def do_POST(self) -> None:
-        """Give a token to who knows the password."""
+        """Return a token if the client sends the password."""
         self.rfile.read(int(self.headers.get("content-length", 0)))
         given = self.headers.get("authorization", "")
         user = f"{self.server.security.username}:{self.server.security.password}"

@@ -1,4 +1,4 @@
-"""Downloads the servers' jars once, with the Ivy that pyspark carries, and checks every one."""
+"""Downloads the servers' jars once, with pyspark's copy of Ivy, and verifies each one."""
 
 import hashlib
 import os
@@ -20,9 +20,9 @@ from reviewstream_testbed.trust import network_options
 
 IVY_FILE = Path(__file__).with_name("ivy.xml")
 LOCK_FILE = Path(__file__).with_name("jars.sha256")
-SIZE = 265  # MB, to tell the user
+SIZE = 265  # MB, shown to the user
 
-# ibiblio with Maven's layout is Maven Central, unless it is given another root.
+# The ibiblio resolver with Maven's layout means Maven Central, unless a root is given.
 _SETTINGS = """\
 <ivysettings>
   <settings defaultResolver="maven"/>
@@ -39,13 +39,13 @@ Track = Callable[[Iterable[str]], None]
 
 
 def read_lock(text: str) -> dict[str, str]:
-    """Return path -> SHA-256 from lines as `sha256sum` writes them."""
+    """Return a map from path to SHA-256, read from lines in the format of `sha256sum`."""
     pairs = (line.split(maxsplit=1) for line in text.splitlines())
     return {path: digest for digest, path in pairs}
 
 
 def write_lock(folder: Path) -> str:
-    """Return the lock of what is in `folder` now; `sha256sum -c` reads it too."""
+    """Return the lock text for the files in `folder`; `sha256sum -c` reads it too."""
     return "".join(f"{digest}  {path}\n" for path, digest in sorted(_digests(folder).items()))
 
 
@@ -60,7 +60,7 @@ def _digest(path: Path) -> str:
 
 
 def verify(folder: Path, lock: Mapping[str, str]) -> None:
-    """Check that `folder` holds the locked files and no others.
+    """Check that `folder` contains the locked files and no others.
 
     Raises:
         TestbedError: A file is missing, changed or not in the lock; the message names it.
@@ -75,7 +75,7 @@ def verify(folder: Path, lock: Mapping[str, str]) -> None:
 
 
 def key() -> str:
-    """Return the name that changes with what is to be downloaded."""
+    """Return a name derived from the list of downloads."""
     return hashlib.sha256(IVY_FILE.read_bytes() + LOCK_FILE.read_bytes()).hexdigest()[:12]
 
 
@@ -87,19 +87,19 @@ def fetch(
     on_wait: Callable[[], None] = lambda: None,
     environ: Mapping[str, str] = os.environ,
 ) -> Path:
-    """Return the folder of the jars, downloaded and verified if it is not there yet.
+    """Return the folder of the jars; download and verify them if it is missing.
 
-    Killed halfway, the next call goes on with the files that had arrived.
+    After an interrupted download, the next call keeps the files that have arrived.
 
     Args:
-        cache: The testbed's part of the cache folder.
-        java: A Java's home.
-        track: Consumes two names per file: when it is found, and when it has arrived.
-        on_wait: Called if another process downloads already.
-        environ: Where the repository, proxies and certificates are named.
+        cache: The testbed's folder in the cache folder.
+        java: Home of a Java.
+        track: Consumes each file's name twice: when it is found and when it has arrived.
+        on_wait: Called if another process is already downloading.
+        environ: Variables that name the repository, proxies and certificates.
 
     Raises:
-        TestbedError: The download failed, or a file is not the locked one.
+        TestbedError: The download failed, or a file does not match the lock.
     """
 
     def make(partial: Path) -> None:
@@ -107,21 +107,21 @@ def fetch(
         track(download(partial, work, java, environ))
         try:
             verify(partial, read_lock(LOCK_FILE.read_text()))
-        finally:  # whole: no longer needed; wrong: not to be trusted
+        finally:  # if complete, no longer needed; if wrong, not trusted
             shutil.rmtree(work)
 
     return make_once(jars_folder(cache), make, on_wait=on_wait)
 
 
 def jars_folder(cache: Path) -> Path:
-    """Return where `fetch` puts the jars."""
+    """Return the folder in which `fetch` stores the jars."""
     return cache / f"jars-{key()}"
 
 
 def download(folder: Path, work: Path, java: Path, environ: Mapping[str, str]) -> Iterator[str]:
-    """Let Ivy download what `ivy.xml` names; yield each name when found and when fetched.
+    """Download the files of `ivy.xml` with Ivy; yield each name when found and when fetched.
 
-    Ivy fetches one file after the other, so there is an Ivy for each configuration.
+    Ivy fetches one file at a time, so one Ivy runs for each configuration.
     """
     work.mkdir(parents=True, exist_ok=True)
     settings = work / "settings.xml"
@@ -131,7 +131,7 @@ def download(folder: Path, work: Path, java: Path, environ: Mapping[str, str]) -
     command: list[str | Path] = [
         java / "bin" / "java",
         "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",  # they end before it pays to compile them well
+        "-XX:TieredStopAtLevel=1",  # they exit before full compilation pays off
         *network_options(environ, work),
         "-jar",
         ivy_jar(),
@@ -149,10 +149,10 @@ def download(folder: Path, work: Path, java: Path, environ: Mapping[str, str]) -
 
 
 def lines_of_all(commands: Sequence[Sequence[str | Path]]) -> Iterator[str]:
-    """Run commands at the same time to their ends; yield what they print as it comes.
+    """Run commands in parallel until all exit; yield their output as it arrives.
 
     Raises:
-        CommandError: One of them failed; the others end with this process, or by themselves.
+        CommandError: A command failed; the others run on, at most as long as this process.
     """
     news: SimpleQueue[str | Exception | None] = SimpleQueue()
 
@@ -160,12 +160,12 @@ def lines_of_all(commands: Sequence[Sequence[str | Path]]) -> Iterator[str]:
         try:
             for line in output_lines(command):
                 news.put(line)
-        except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+        except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
             news.put(error)
         news.put(None)
 
     for command in commands:
-        Thread(target=run, args=[command], daemon=True).start()  # Ctrl-C does not wait for them
+        Thread(target=run, args=[command], daemon=True).start()  # Ctrl-C must not wait for it
     running = len(commands)
     while running:
         match news.get():
@@ -188,7 +188,7 @@ def _failure(output: str) -> str:
 
 
 def ivy_jar() -> Path:
-    """Return the Ivy that pyspark carries.
+    """Return pyspark's copy of Ivy.
 
     Raises:
         TestbedError: pyspark is not installed.
@@ -202,9 +202,9 @@ def ivy_jar() -> Path:
 
 
 def maven_repository(environ: Mapping[str, str]) -> str | None:
-    """Return the repository this user has chosen; None for Maven Central.
+    """Return the configured Maven repository, or None for Maven Central.
 
-    That is `$REVIEWSTREAM_MAVEN_REPOSITORY`, or the mirror of Central in `~/.m2/settings.xml`.
+    It is `$REVIEWSTREAM_MAVEN_REPOSITORY`, or the mirror of Central in `~/.m2/settings.xml`.
     """
     if given := environ.get("REVIEWSTREAM_MAVEN_REPOSITORY"):
         return given

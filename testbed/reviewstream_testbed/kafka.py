@@ -1,4 +1,4 @@
-"""Apache Kafka: one broker that is its own controller (KRaft)."""
+"""Apache Kafka: one node that is broker and controller (KRaft)."""
 
 import shutil
 from typing import Any
@@ -33,7 +33,7 @@ group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
 log.cleaner.dedupe.buffer.size=4194304
 """
-# Clients connect to where the broker says it is: those of a link are told the link's port.
+# Clients connect to the advertised address, so a link's listener advertises the link's port.
 _LISTENERS = """\
 listeners=PLAINTEXT://127.0.0.1:{port},LINK://127.0.0.1:{behind},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port},LINK://127.0.0.1:{link}
@@ -42,7 +42,7 @@ listener.security.protocol.map=PLAINTEXT:PLAINTEXT,LINK:PLAINTEXT,CONTROLLER:PLA
 
 
 class Kafka(Server):
-    """A broker; topics are made by asking, never by accident."""
+    """A broker; automatic topic creation is off."""
 
     name = "kafka"
     memory = 400
@@ -50,12 +50,12 @@ class Kafka(Server):
 
     @property
     def bootstrap_servers(self) -> str:
-        """What Kafka clients call `bootstrap.servers`."""
+        """The value of `bootstrap.servers` for Kafka clients."""
         return f"{LOOPBACK}:{self.port}"
 
     @property
     def client_config(self) -> dict[str, Any]:
-        """What confluent-kafka's clients take; yours to change and add to."""
+        """A new dict of settings for confluent-kafka's clients; callers may change it."""
         return {"bootstrap.servers": self.bootstrap_servers}
 
     @property
@@ -64,7 +64,7 @@ class Kafka(Server):
         return self.bootstrap_servers
 
     def link(self) -> Link:
-        """Return a network to the broker, for one at a time; its clients stay on it.
+        """Return a simulated network to the broker, one at a time; its clients stay on it.
 
         with bed.kafka.link() as link:
             producer = Producer({"bootstrap.servers": f"{link.host}:{link.port}"})
@@ -82,7 +82,7 @@ class Kafka(Server):
         (self.folder / "log4j2.yaml").write_text(LOGGING)
 
     def listeners(self) -> str:
-        """Return the settings of where it listens, and what it speaks there."""
+        """Return the settings of its listeners and their protocols."""
         port, controller, behind, link = self._ports
         return _LISTENERS.format(port=port, controller=controller, behind=behind, link=link)
 
@@ -94,5 +94,5 @@ class Kafka(Server):
         return [*options, "-cp", class_path(*jars), "kafka.Kafka", settings]
 
     def is_ready(self) -> bool:
-        """Ask for the brokers."""
+        """Report whether the metadata lists a broker."""
         return has_brokers(self.port)

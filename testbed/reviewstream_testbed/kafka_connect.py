@@ -12,7 +12,7 @@ from reviewstream_testbed.readiness import answers
 from reviewstream_testbed.schema_registry import SchemaRegistry
 from reviewstream_testbed.server import Server
 
-# The short session times make a killed worker's tasks move in 9 seconds, not in 45.
+# Short session timeouts move a killed worker's tasks in 9 seconds instead of 45.
 _SETTINGS = """\
 bootstrap.servers={bootstrap_servers}
 group.id={prefix}testbed-connect
@@ -44,21 +44,21 @@ plugin.discovery=service_load
 
 
 class ConnectConfig(TypedDict):
-    """Arguments of `httpx2.Client`, and of httpx's."""
+    """Arguments of `httpx2.Client` and `httpx.Client`."""
 
     base_url: str
 
 
 class KafkaConnect(Server):
-    """A worker that takes connectors over REST.
+    """A distributed worker, configured over REST.
 
     Args:
-        kafka: Returns it, though it may still be starting; raises if it cannot be had.
-        registry: Asked for when a connector needs it.
-        prefix: What the names of its own topics begin with.
+        kafka: Returns Kafka, possibly still starting; raises if it is unavailable.
+        registry: Returns the registry; called when a connector needs it.
+        prefix: Name prefix of its internal topics.
 
     Attributes:
-        sink_connector_class: Configured like Confluent's Elasticsearch sink.
+        sink_connector_class: A sink with the settings of Confluent's Elasticsearch sink.
     """
 
     name = "kafka_connect"
@@ -75,18 +75,18 @@ class KafkaConnect(Server):
         prefix: str = "",
     ) -> None:
         super().__init__(installation, folder)
-        self._prefix = prefix  # of what it makes on a Kafka that is not ours
+        self._prefix = prefix  # of the topics it creates on an external Kafka
         self._kafka = kafka
         self._registry = registry
 
     @property
     def client_config(self) -> ConnectConfig:
-        """What `httpx2.Client` takes, as `**client_config`: Connect's interface is REST."""
+        """Arguments for `httpx2.Client(**client_config)`, for Connect's REST API."""
         return {"base_url": self.url}
 
     @property
     def value_converter(self) -> str:
-        """Reads Confluent's Avro format."""
+        """The class of a converter that reads Confluent's Avro format."""
         return CONVERTER
 
     @property
@@ -114,16 +114,16 @@ class KafkaConnect(Server):
         return [*options, "-cp", class_path(*jars), main, str(self.folder / "connect.properties")]
 
     def is_ready(self) -> bool:
-        """Ask for the connectors."""
+        """Report whether it answers a request for its connectors."""
         return answers(self.port, "/connectors")
 
     def check(self) -> None:
-        """Raise if Kafka is not where it was to be, or not to be had."""
+        """Raise if Kafka has moved to another address or is unavailable."""
         if self._has_kafka_moved():
             raise TestbedError("kafka_connect was told a port that Kafka did not get")
 
     def deserves_another_try(self) -> bool:
-        """Say whether other ports, its own or Kafka's, may help."""
+        """Report whether another port, of the worker or of Kafka, may help."""
         return self._has_kafka_moved() or super().deserves_another_try()
 
     def _has_kafka_moved(self) -> bool:
@@ -131,7 +131,7 @@ class KafkaConnect(Server):
 
 
 def apicurio_converter(url: str) -> dict[str, str]:
-    """Return the settings of Apicurio's converter for a registry whose own API is at `url`."""
+    """Return the settings of Apicurio's converter; `url` is the registry's Apicurio API."""
     serdes = "io.apicurio.registry.serde.avro"
     return {
         "apicurio.registry.url": url,

@@ -1,4 +1,4 @@
-"""A network between a client and a server on loopback, which can be slow, broken or silent.
+"""A simulated network on loopback, which can be slow, broken or silent.
 
 with Link("127.0.0.1", server.port) as link:
     client = connect(link.host, link.port)
@@ -20,23 +20,23 @@ from typing import Final, Self
 from reviewstream_testbed.ports import LOOPBACK
 
 _CHUNK: Final = 64 << 10  # bytes
-_STEPS: Final = 4  # of the loop: from a connection's arrival to our task, or from close to closed
+_STEPS: Final = 4  # loop iterations from accept to our task, or from close() to closed
 _RESET: Final = struct.pack("ii", 1, 0)  # linger for 0 s: closing sends RST
 
 
 class Link:
-    """Passes bytes on between its own port and a server's.
+    """A TCP proxy that forwards bytes between its own port and a server's.
 
     Args:
-        host: Of the server.
-        port: Of the server; it need not be up yet.
-        listen: The link's own port; 0: any that is free.
+        host: Host of the server.
+        port: Port of the server, which need not be up yet.
+        listen: The link's own port; 0 means any free port.
 
     Attributes:
-        host: Loopback.
-        port: What clients connect to.
-        latency: Seconds that each piece of up to 64 KiB is held back, in either direction.
-        passed: Bytes passed on so far, in both directions.
+        host: The loopback address.
+        port: Port for clients.
+        latency: Delay in seconds of each piece of up to 64 KiB, in either direction.
+        passed: Bytes forwarded so far, in both directions.
     """
 
     host: Final = LOOPBACK
@@ -57,7 +57,7 @@ class Link:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._is_up.wait()  # a loop that is stopped before would leave the listener open
+        self._is_up.wait()  # stopping the loop earlier would leave the listener open
         return self
 
     def __exit__(
@@ -71,7 +71,7 @@ class Link:
         self._loop.close()
 
     def cut(self, after: int = 0) -> None:
-        """Reset every connection, open or to come, as soon as `after` more bytes have passed."""
+        """Reset every open and future connection once `after` more bytes have passed."""
 
         def act() -> None:
             self._cut_at = self.passed + after
@@ -81,11 +81,11 @@ class Link:
         self._tell(act)
 
     def silence(self) -> None:
-        """Pass nothing on: connections are taken and kept, and nothing comes."""
+        """Forward nothing: connections are accepted and kept open, but no bytes arrive."""
         self._tell(self._talking.clear)
 
     def heal(self) -> None:
-        """Undo `cut`, `silence` and `latency`; what was held back is passed on."""
+        """Undo `cut`, `silence` and `latency`; held-back bytes are forwarded."""
 
         def act() -> None:
             self.latency, self._cut_at = 0.0, None
@@ -94,7 +94,7 @@ class Link:
         self._tell(act)
 
     def _tell(self, act: Callable[[], None]) -> None:
-        """Let the link's own thread act, and wait until it has."""
+        """Run an action in the link's thread, and wait until it is done."""
 
         async def run() -> None:
             act()
@@ -111,7 +111,7 @@ class Link:
         self._loop.run_until_complete(self._end(server))
 
     async def _end(self, server: asyncio.Server) -> None:
-        """Close what is open, and what has just been taken: asyncio loses it with its server."""
+        """Close open and just accepted connections; asyncio drops the latter with its server."""
         self._loop.remove_reader(self._listener)
         await _let_go_on()
         server.close()
@@ -123,7 +123,7 @@ class Link:
         await _let_go_on()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.CancelledError):  # or asyncio logs that the link has ended
+        with suppress(asyncio.CancelledError):  # otherwise asyncio logs that the link has ended
             await self._connect(reader, writer)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -133,7 +133,7 @@ class Link:
             return self._drop(writer)
         try:
             theirs, onward = await asyncio.open_connection(*self._server)
-        except OSError:  # the server is away: so is its port
+        except OSError:  # the server is down: refuse the client too
             return self._drop(writer)
         self._writers.add(onward)
         try:
@@ -157,7 +157,7 @@ class Link:
         return None
 
     def _allowed(self, piece: bytes) -> bytes:
-        """Return what may still pass of a piece."""
+        """Return the bytes of a piece that may still pass."""
         if self._cut_at is not None:
             piece = piece[: max(0, self._cut_at - self.passed)]
         self.passed += len(piece)
@@ -171,7 +171,7 @@ class Link:
             self._drop(writer)
 
     def _drop(self, writer: asyncio.StreamWriter) -> None:
-        """Close a connection; if the network is cut, the peer is told by RST."""
+        """Close a connection, with RST if the network is cut."""
         self._writers.discard(writer)
         if self._is_cut() and (raw := writer.get_extra_info("socket")):
             with suppress(OSError):
@@ -180,6 +180,6 @@ class Link:
 
 
 async def _let_go_on() -> None:
-    """Let the loop do what it was about to do."""
+    """Yield to the event loop until its pending steps have run."""
     for _ in range(_STEPS):
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Debian's own packages: installed only where the user has said so."""
+"""Installs Debian packages, only if the user has permitted it."""
 
 import shutil
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ ALLOWED = "REVIEWSTREAM_TEST_APT"
 
 
 def require(program: str, package: str, environ: Mapping[str, str]) -> None:
-    """See that a program is there; install its package where `environ` allows it.
+    """Check that a program exists; install its package if `environ` permits it.
 
     Raises:
-        TestbedError: It is not there, and must not or cannot be installed.
+        TestbedError: The program is missing, and may not or cannot be installed.
     """
     if shutil.which(program):
         return

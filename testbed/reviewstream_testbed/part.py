@@ -1,4 +1,4 @@
-"""What every part of a testbed can do, whoever runs it."""
+"""The interface of a testbed's servers, common to all providers."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -8,9 +8,9 @@ class Part(ABC):
     """One server of a testbed.
 
     Attributes:
-        name: What the part and its fixture are called.
-        memory: MB that it takes, about.
-        here: Members that do their work in the asking process, if another owns the part.
+        name: Name of the part and of its fixture.
+        memory: Approximate memory in MB.
+        here: Members that run in the calling process even if another process owns the part.
     """
 
     name: ClassVar[str]
@@ -20,40 +20,40 @@ class Part(ABC):
     @property
     @abstractmethod
     def address(self) -> str:
-        """What clients are told."""
+        """The address for clients."""
 
     @property
     @abstractmethod
     def pid(self) -> int | None:
-        """The process id, or None when it does not run."""
+        """The process id, or None if it is not running."""
 
     @abstractmethod
     def start(self) -> None:
-        """Start it and wait until it is ready.
+        """Start the server and wait until it is ready.
 
         Raises:
-            TestbedError: It died or never got ready; the message has the log's tail.
+            TestbedError: It exited or did not become ready; the message has the log's tail.
         """
 
     @abstractmethod
     def stop(self) -> None:
-        """Ask it to end; its data stays."""
+        """Stop the server gracefully; its data is kept."""
 
     @abstractmethod
     def kill(self) -> None:
-        """End it at once, as SIGKILL does. Its data stays."""
+        """Kill the server with SIGKILL. Its data is kept."""
 
     @abstractmethod
     def close(self) -> None:
-        """End it for good; a start that is under way fails. Any thread may, repeatedly."""
+        """Stop the server permanently; a start in progress fails. Thread-safe and idempotent."""
 
     @abstractmethod
     def restart(self) -> None:
-        """Stop it if it runs, start it on the same port with the same data, wait until ready."""
+        """Stop the server if it runs, start it with the same port and data, wait until ready."""
 
     @abstractmethod
     def pause(self) -> None:
-        """Stop the clock for it: connections stay open and nothing answers."""
+        """Suspend the server: connections stay open, but it does not respond."""
 
     @abstractmethod
     def resume(self) -> None:
@@ -61,4 +61,4 @@ class Part(ABC):
 
     @abstractmethod
     def logs(self) -> str:
-        """Return all that it has printed."""
+        """Return everything the server has printed."""

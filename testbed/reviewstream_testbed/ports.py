@@ -1,7 +1,7 @@
-"""Free ports for servers that must know theirs before they start.
+"""Free ports for servers that must know their port before they start.
 
-They are drawn from below the range that systems give to outgoing connections: there, a client
-that keeps trying a server that is down may take its port, or connect to itself.
+The ports are below the ephemeral range. A port within that range may be taken by a client that
+keeps reconnecting to a stopped server, and the client may even connect to itself.
 """
 
 import itertools
@@ -15,7 +15,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def is_free(port: int) -> bool:
-    """Say whether a server could listen on this loopback port now."""
+    """Report whether a server could listen on this loopback port now."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -26,10 +26,10 @@ def is_free(port: int) -> bool:
 
 
 def free_ports(count: int, candidates: range = CANDIDATES) -> list[int]:
-    """Return different ports that are free now; another process may still be quicker.
+    """Return distinct ports that are free now; another process may still take one first.
 
     Raises:
-        TestbedError: So many are not free.
+        TestbedError: Fewer ports than requested are free.
     """
     shuffled = random.SystemRandom().sample(candidates, len(candidates))
     found = [*itertools.islice(filter(is_free, shuffled), count)]

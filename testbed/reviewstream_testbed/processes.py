@@ -1,4 +1,4 @@
-"""A child process under a watchdog: it ends with us, however we end."""
+"""Child processes under a watchdog, which end with this process even if it is killed."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ _WATCHDOG = Path(__file__).with_name("watchdog.py")
 
 
 class Janitor:
-    """Removes a folder when it is closed, or when this process is gone."""
+    """A cleanup that removes a folder on `close` or when this process ends, even if killed."""
 
     def __init__(self, folder: Path) -> None:
         self._watchdog = _watch("remove", str(folder), log=subprocess.DEVNULL, environ=os.environ)
@@ -27,22 +27,22 @@ class Janitor:
 
 
 class AfterUs:
-    """Runs a command when this process is gone, however it ends; unless that is called off."""
+    """A command that runs when this process ends, even if killed, unless it is cancelled."""
 
     def __init__(self, command: Sequence[str], *, environ: Mapping[str, str] = os.environ) -> None:
         self._watchdog = _watch("then", *command, log=subprocess.DEVNULL, environ=environ)
 
     def cancel(self) -> None:
-        """Call it off."""
+        """Cancel the command."""
         self._watchdog.kill()
         self._watchdog.communicate()
 
 
 class Process:
-    """One running program; its output goes to `log`.
+    """A running program; its output goes to `log`.
 
     Raises:
-        TestbedError: The program cannot be started at all.
+        TestbedError: The program cannot be started.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Process:
         return self._watchdog.poll()
 
     def wait(self, timeout: float) -> bool:
-        """Wait up to `timeout` seconds; say whether the program has ended."""
+        """Wait up to `timeout` seconds; report whether the program has ended."""
         try:
             self._watchdog.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -71,13 +71,13 @@ class Process:
         return True
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to the program's whole group, if it still runs."""
+        """Send a signal to the program's process group if it is still running."""
         if self.status() is None:
-            with suppress(ProcessLookupError):  # it has ended since
+            with suppress(ProcessLookupError):  # it has just ended
                 os.killpg(self.pid, number)
 
     def stop(self, patience: float) -> bool:
-        """Ask the program to end; after `patience` seconds kill it. Say whether it did as asked."""
+        """Send SIGTERM, and SIGKILL after `patience` seconds; report whether SIGTERM was enough."""
         self.send(signal.SIGCONT)
         self.send(signal.SIGTERM)
         ended = self.wait(patience)
@@ -85,17 +85,17 @@ class Process:
         return ended
 
     def close(self) -> None:
-        """Let the watchdog kill what still runs, and wait for it; any thread may, repeatedly."""
+        """Let the watchdog kill what still runs, and wait for it; thread-safe and idempotent."""
         with self._closing:
             self._watchdog.communicate()
 
 
 class CommandError(TestbedError):
-    """A command failed; the message is all it printed."""
+    """A command failed; the message is its whole output."""
 
 
 def output_lines(command: Sequence[str | Path]) -> Iterator[str]:
-    """Run a command to its end and yield what it prints, line by line.
+    """Run a command until it exits, and yield its output line by line.
 
     Raises:
         CommandError: Its exit status is not 0.
@@ -112,7 +112,7 @@ def output_lines(command: Sequence[str | Path]) -> Iterator[str]:
 
 
 def _watch(*task: str, log: IO[bytes] | int, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start a watchdog in a session of its own, so that Ctrl-C reaches it only through us."""
+    """Start a watchdog in a new session, so that the terminal does not send it Ctrl-C."""
     return subprocess.Popen(
         [sys.executable, "-I", "-S", _WATCHDOG, str(os.getpid()), *task],
         stdin=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Who runs the servers: we (embedded), an engine (containers), or somebody else (external)."""
+"""Providers: embedded (child processes), containers, or external (the user's own servers)."""
 
 from collections.abc import Mapping
 
@@ -17,10 +17,10 @@ OPENAI_API_KEY = "REVIEWSTREAM_TEST_OPENAI_API_KEY"
 
 
 def external_addresses(provider: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the address of each part that is not ours to start.
+    """Return the address of each external part.
 
     Raises:
-        TestbedError: There is no such provider, or an address is missing or not one.
+        TestbedError: The provider is unknown, or an address is missing or malformed.
     """
     match provider:
         case "embedded" | "containers":

@@ -1,8 +1,8 @@
-"""Real servers as fixtures. pytest finds this by its entry point: there is nothing to import.
+"""Fixtures for real servers. pytest loads this plugin by its entry point; no import is needed.
 
-A server is started by the first test that asks for its fixture, and lives for the whole run.
-The workers of pytest-xdist share the servers of one testbed, which their controller owns.
-Every run of pytest imports this module, so it imports what the servers need when they are needed.
+The first test that uses a server's fixture starts the server, which then runs until the session
+ends. pytest-xdist's workers share one testbed, which the controller owns. Every run of pytest
+imports this module, so it imports the servers' dependencies lazily.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ _PARTS: Final = (
     "openai_endpoint",
     "spark_cluster",
 )
-_SHARED: Final = "reviewstream_testbed"  # what a worker is told
+_SHARED: Final = "reviewstream_testbed"  # key of a worker's input
 _owner = pytest.StashKey["Owner"]()
 _wanted = pytest.StashKey[tuple[str, ...]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--testbed`, and the same as a setting."""
+    """Add `--testbed` and `--testbed-secure`, also as ini settings."""
     parser.getgroup("reviewstream").addoption("--testbed", metavar="PROVIDER", help=_HELP)
     parser.addini("testbed", _HELP, default=EMBEDDED)
     parser.getgroup("reviewstream").addoption(
@@ -68,7 +68,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse a wrong provider before any test runs."""
+    """Reject an invalid provider before any test runs."""
     try:
         external_addresses(_provider(config), os.environ)
     except TestbedError as error:
@@ -79,7 +79,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - xdist may not be installed
-    """Tell a worker on this machine where the one testbed of the run is asked for."""
+    """Give a worker on this machine the address and key of the run's testbed."""
     if not node.gateway.spec.popen:
         return
     owner = node.config.stash.get(_owner, None)
@@ -91,7 +91,7 @@ def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - xdist may not be
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
-    """Stop the shared servers when all workers have ended."""
+    """Stop the shared servers after all workers have ended."""
     yield
     if owner := session.config.stash.get(_owner, None):
         try:
@@ -102,13 +102,13 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Note which servers the test asks for, so that they start together."""
+    """Record the servers that the test uses, so that they start together."""
     item.config.stash[_wanted] = tuple(filter(_is_ours(item), _PARTS))
 
 
 @pytest.fixture(scope="session")
 def testbed_prefix(request: pytest.FixtureRequest) -> str:
-    """What every name of this run, or of this worker of it, begins with."""
+    """Name prefix of this run, or of this worker."""
     if shared := _shared(request.config):
         return f"{shared['prefix']}{_worker(request.config)}-"
     return new_prefix()
@@ -116,7 +116,7 @@ def testbed_prefix(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def testbed(request: pytest.FixtureRequest, testbed_prefix: str) -> Iterator[Testbed]:
-    """All servers of the run, each started when it is first asked for."""
+    """All servers of the run, each started on first use."""
     _require_extra()
     with _testbed(request.config, testbed_prefix) as running:
         yield running
@@ -138,7 +138,7 @@ def schema_registry(request: pytest.FixtureRequest, testbed: Testbed) -> SchemaR
 
 @pytest.fixture(scope="session")
 def kafka_connect(request: pytest.FixtureRequest, testbed: Testbed) -> KafkaConnect:
-    """Kafka Connect, ready; it starts Kafka too."""
+    """Kafka Connect, ready; starts Kafka too."""
     _start_wanted(request, testbed)
     return testbed.kafka_connect
 
@@ -159,7 +159,7 @@ def spark_cluster(request: pytest.FixtureRequest, testbed: Testbed) -> SparkClus
 
 @pytest.fixture(scope="session")
 def spark_config(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What `spark` is made with; to change it, have a fixture of this name that takes this one."""
+    """Spark settings of `spark`; override the fixture to change them."""
     _require_extra()
     from reviewstream_testbed.spark_session import LOCAL  # noqa: PLC0415 - see above
 
@@ -198,20 +198,20 @@ def review_server(tmp_path: Path) -> Iterator[Callable[..., ReviewServer]]:
 
 @pytest.fixture
 def topic(request: pytest.FixtureRequest, testbed_prefix: str) -> Topic:
-    """A topic of this test's own; making it is up to the test."""
+    """A topic with a unique name; the test creates it."""
     name = unique_name(testbed_prefix, request.node.name)
     return Topic(name, lambda: request.getfixturevalue("testbed"))
 
 
 @pytest.fixture
 def subject(topic: Topic) -> Subject:
-    """The subject that belongs to `topic`'s values."""
+    """The subject of `topic`'s values."""
     return Subject(f"{topic}-value")
 
 
 @pytest.fixture
 def index(request: pytest.FixtureRequest, testbed_prefix: str) -> Index:
-    """An index of this test's own; making it is up to the test."""
+    """An index with a unique name; the test creates it."""
     return Index(unique_name(testbed_prefix, request.node.name))
 
 
@@ -224,7 +224,7 @@ def _is_secure(config: pytest.Config) -> bool:
 
 
 def _shared(config: pytest.Config) -> dict[str, Any] | None:
-    """Return what the controller told this worker; None if this process is none."""
+    """Return the input from the controller, or None if this process is not a worker."""
     told: dict[str, Any] = getattr(config, "workerinput", {})
     return told.get(_SHARED)
 
@@ -260,8 +260,8 @@ def _new_testbed(config: pytest.Config, prefix: str) -> Testbed:
 
 
 def _is_ours(item: pytest.Item) -> Callable[[str], bool]:
-    """Return what says whether a test uses the fixture of this name, and nobody has replaced it."""
-    found = getattr(item, "_fixtureinfo", None)  # a doctest has none
+    """Return a predicate: does the test use this plugin's fixture of a name, not an override?"""
+    found = getattr(item, "_fixtureinfo", None)  # a doctest lacks it
 
     def is_ours(name: str) -> bool:
         fixtures = found.name2fixturedefs.get(name) if found else None
@@ -271,7 +271,7 @@ def _is_ours(item: pytest.Item) -> Callable[[str], bool]:
 
 
 def _start_wanted(request: pytest.FixtureRequest, testbed: Testbed) -> None:
-    """Start all servers that the test asks for: their fixtures come one after the other."""
+    """Start all servers that the test uses together; pytest sets up fixtures one by one."""
     testbed.start_soon(*request.config.stash.get(_wanted, ()))
 
 

@@ -1,4 +1,4 @@
-"""Asks a server, in its own protocol, whether it is ready."""
+"""Readiness checks that use the servers' own protocols."""
 
 import http.client
 import json
@@ -15,7 +15,7 @@ _LONG_PATIENCE = 30.0
 
 
 def answers(port: int, path: str) -> bool:
-    """Say whether `GET path` answers 200. Proxies of the environment play no part."""
+    """Report whether `GET path` answers 200. The environment's proxies are ignored."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=_PATIENCE)
     try:
         connection.request("GET", path)
@@ -27,11 +27,11 @@ def answers(port: int, path: str) -> bool:
 
 
 def read_json(port: int, path: str) -> Any:  # noqa: ANN401 - any JSON
-    """Return what `GET path` answers.
+    """Return the JSON response of `GET path`.
 
     Raises:
-        OSError: No answer.
-        ValueError: An answer that is not JSON.
+        OSError: No response.
+        ValueError: The response is not JSON.
     """
     with closing(http.client.HTTPConnection(LOOPBACK, port, timeout=_LONG_PATIENCE)) as connection:
         connection.request("GET", path)
@@ -39,7 +39,7 @@ def read_json(port: int, path: str) -> Any:  # noqa: ANN401 - any JSON
 
 
 def has_brokers(port: int) -> bool:
-    """Say whether the Kafka on this port names at least one broker that takes records.
+    """Report whether the Kafka on this port lists at least one unfenced broker.
 
     Source: Kafka protocol guide, Metadata (version 4).
     """

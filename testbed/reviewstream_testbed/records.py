@@ -1,4 +1,4 @@
-"""Writes records to a topic, and reads back what is there."""
+"""Writes records to a topic and reads them back."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -16,21 +16,21 @@ from reviewstream_testbed.errors import TestbedError
 from reviewstream_testbed.kafka import Kafka
 from reviewstream_testbed.schema_registry import SchemaRegistry
 
-_PATIENCE = 30.0  # seconds for Kafka to take or to give
+_PATIENCE = 30.0  # seconds for a write or a read
 
 
 def create(kafka: Kafka, topic: str, partitions: int) -> None:
-    """Make a topic, and wait until it is there."""
-    admin = AdminClient(kafka.client_config)  # what it has been asked ends with it
+    """Create a topic, and wait until it exists."""
+    admin = AdminClient(kafka.client_config)  # closing it cancels its pending requests
     with _in_words(topic):
         admin.create_topics([NewTopic(topic, partitions)])[topic].result(_PATIENCE)
 
 
 def produce(kafka: Kafka, topic: str, values: Sequence[bytes | None]) -> None:
-    """Write values, and wait until Kafka has them.
+    """Write values, and wait until Kafka acknowledges them.
 
     Raises:
-        TestbedError: It does not take them.
+        TestbedError: Kafka does not acknowledge them.
     """
     refused: list[KafkaError] = []
 
@@ -52,7 +52,7 @@ def consume(kafka: Kafka, topic: str, count: int) -> list[bytes | None]:
     """Return the first values of a topic, in order of arrival within a partition.
 
     Raises:
-        TestbedError: They do not come.
+        TestbedError: They do not arrive.
     """
     consumer = Consumer(kafka.client_config | {"group.id": topic, "enable.auto.commit": False})
     with _in_words(topic):
@@ -67,7 +67,7 @@ def consume(kafka: Kafka, topic: str, count: int) -> list[bytes | None]:
 def encoded(
     registry: SchemaRegistry, topic: str, schema: str, records: Sequence[Any]
 ) -> list[bytes | None]:
-    """Return records as Confluent's serializer writes them; None stays None."""
+    """Return records encoded by Confluent's serializer; None stays None."""
     place = SerializationContext(topic, MessageField.VALUE)
     with SchemaRegistryClient(registry.client_config) as client:
         encode = AvroSerializer(client, schema)
@@ -75,7 +75,7 @@ def encoded(
 
 
 def decoded(registry: SchemaRegistry, topic: str, values: Sequence[bytes | None]) -> list[Any]:
-    """Return what Confluent's deserializer reads in values; None where there is none."""
+    """Return values decoded by Confluent's deserializer; None stays None."""
     place = SerializationContext(topic, MessageField.VALUE)
     with SchemaRegistryClient(registry.client_config) as client:
         decode = AvroDeserializer(client)
@@ -83,7 +83,7 @@ def decoded(registry: SchemaRegistry, topic: str, values: Sequence[bytes | None]
 
 
 def _partitions(client: Consumer | Producer, topic: str) -> list[int]:
-    """Return the numbers of a topic's partitions; what is not there is said at once."""
+    """Return the numbers of a topic's partitions; fail at once if the topic does not exist."""
     found = client.list_topics(topic, _PATIENCE).topics[topic]
     if found.error:
         raise TestbedError(f"{topic}: {found.error.str()} (`create` makes it)")

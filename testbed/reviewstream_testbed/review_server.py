@@ -1,4 +1,4 @@
-"""A file of reviews, served: `reviewstream serve` as a process of its own."""
+"""Runs `reviewstream serve` for a file of reviews as a separate process."""
 
 import json
 import signal
@@ -12,22 +12,22 @@ from reviewstream_testbed.errors import TestbedError
 from reviewstream_testbed.ports import LOOPBACK
 from reviewstream_testbed.processes import Process
 
-_START = 60.0  # seconds; one is the rule
+_START = 60.0  # seconds; one is usual
 _STOP = 5.0
 _POLL = 0.02
 
 
 class ReviewServer:
-    """Serves one file to any number of readers; ends with the `with` block, or with us.
+    """A server of one file for any number of readers; ends with the `with` block or this process.
 
     Args:
-        file: What is served.
-        options: More of the command's options, such as `--follow`.
-        log: Where it prints.
+        file: File to serve.
+        options: Additional command-line options, such as `--follow`.
+        log: File for its output.
 
     Attributes:
-        host: Loopback.
-        port: The same after a restart.
+        host: The loopback address.
+        port: The port, which is the same after a restart.
     """
 
     host: Final = LOOPBACK
@@ -51,18 +51,18 @@ class ReviewServer:
         self.kill()
 
     def kill(self) -> None:
-        """End it at once: connections break off, and new ones are refused."""
+        """Kill the server: open connections break, new ones are refused."""
         if self._process:
             self._process.close()
 
     def restart(self) -> None:
-        """Ask it to end, and start it on the same port."""
+        """Stop the server gracefully, and start it on the same port."""
         if self._process:
             self._process.stop(_STOP)
         self._start()
 
     def pause(self) -> None:
-        """Stop the clock for it: connections stay open and nothing answers."""
+        """Suspend the server: connections stay open, but it does not respond."""
         if self._process:
             self._process.send(signal.SIGSTOP)
 
@@ -72,7 +72,7 @@ class ReviewServer:
             self._process.send(signal.SIGCONT)
 
     def logs(self) -> str:
-        """Return what it has printed since its last start."""
+        """Return its output since the last start."""
         return self._log.read_text(errors="replace")
 
     def _start(self) -> None:

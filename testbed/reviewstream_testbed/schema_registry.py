@@ -12,7 +12,7 @@ NATIVE_API = "/apis/registry/v2"
 
 
 class SchemaRegistry(Server):
-    """A registry in memory: `restart` and `kill` forget every subject, while topics stay."""
+    """An in-memory registry: `restart` and `kill` lose all subjects, while topics persist."""
 
     name = "schema_registry"
     memory = 400
@@ -25,7 +25,7 @@ class SchemaRegistry(Server):
 
     @property
     def client_config(self) -> dict[str, Any]:
-        """What confluent-kafka's `SchemaRegistryClient` takes; yours to change and add to."""
+        """A new dict of settings for confluent-kafka's `SchemaRegistryClient`."""
         return {"url": self.url}
 
     @property
@@ -34,7 +34,7 @@ class SchemaRegistry(Server):
         return f"{super().url}{NATIVE_API}"
 
     def prepare(self) -> None:
-        """Do nothing: all of it is on the command line."""
+        """Do nothing: the command line has all settings."""
 
     def arguments(self) -> list[str]:
         """Return the heap, the class path and the main class."""
@@ -54,5 +54,5 @@ class SchemaRegistry(Server):
         ]
 
     def is_ready(self) -> bool:
-        """Ask for the subjects."""
+        """Report whether it answers a request for its subjects."""
         return answers(self.port, f"{CONFLUENT_API}/subjects")

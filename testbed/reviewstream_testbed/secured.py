@@ -1,4 +1,4 @@
-"""The servers of a secure testbed: Kafka by SASL_SSL, the others behind TLS and a password."""
+"""The servers of a secure testbed: Kafka with SASL_SSL, the others with TLS and a password."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -57,15 +57,15 @@ username="{user}" password="{password}";
 {prefix}ssl.truststore.location={trust}
 {prefix}ssl.truststore.password={word}
 """
-_ITERATIONS: Final = 4096  # of SCRAM; Kafka takes no less
+_ITERATIONS: Final = 4096  # of SCRAM; Kafka's minimum
 _ANSWER: Final = 3.0  # seconds
 _PATIENCE: Final = 60.0
 
 
 class SecureKafka(Kafka):
-    """A broker that speaks SASL_SSL alone: PLAIN, SCRAM and OAUTHBEARER.
+    """A broker that accepts only SASL_SSL, with PLAIN, SCRAM or OAUTHBEARER.
 
-    Its controller is on loopback, without protection.
+    Its controller listens on loopback without protection.
     """
 
     def __init__(self, installation: Installation, folder: Path, *, security: Security) -> None:
@@ -75,12 +75,12 @@ class SecureKafka(Kafka):
 
     @property
     def token_url(self) -> str:
-        """Where OAUTHBEARER's tokens come from, for the same user and password."""
+        """The OAUTHBEARER token endpoint, which accepts the same user and password."""
         return self._issuer.url
 
     @property
     def client_config(self) -> dict[str, Any]:
-        """What confluent-kafka's clients take; yours to change and add to."""
+        """A new dict of settings for confluent-kafka's clients, with the credentials."""
         return super().client_config | {
             "security.protocol": "SASL_SSL",
             "sasl.mechanism": "PLAIN",
@@ -97,25 +97,25 @@ class SecureKafka(Kafka):
         file.write_text(file.read_text() + self._broker())
 
     def listeners(self) -> str:
-        """Return where it listens: with a password, and without a link."""
+        """Return the settings of its listeners: SASL_SSL, and no listener for a link."""
         return _LISTENERS.format(port=self._ports[0], controller=self._ports[1])
 
     def link(self) -> Link:
-        """Raise: there is none to a broker with passwords."""
+        """Raise TestbedError: a broker with passwords does not support links."""
         raise TestbedError("a secure testbed's Kafka has no link: use one without passwords")
 
     def arguments(self) -> list[str]:
-        """Return what it may read, the heap, the class path and the main class."""
+        """Return the permitted key file, the heap, the class path and the main class."""
         allowed = "-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls"
         return [f"{allowed}={self._issuer.keys.as_uri()}", *super().arguments()]
 
     def start(self) -> None:
-        """Start it, and tell it who may come by SCRAM."""
+        """Start the broker, and register the SCRAM users."""
         super().start()
         self._add_scram_users()
 
     def is_ready(self) -> bool:
-        """Ask for the brokers, as a client with the password."""
+        """Report whether an authenticated client can list the brokers."""
         from confluent_kafka import KafkaException  # noqa: PLC0415 - as for all clients
         from confluent_kafka.admin import AdminClient  # noqa: PLC0415
 
@@ -125,7 +125,7 @@ class SecureKafka(Kafka):
         return False
 
     def close(self) -> None:
-        """End it for good, and who issues its tokens."""
+        """Stop the broker and its token server permanently."""
         super().close()
         self._issuer.close()
 
@@ -149,7 +149,7 @@ class SecureKafka(Kafka):
 
 
 class Gated(Server):
-    """A server behind a gate: clients see the gate's port."""
+    """A server behind a gate; clients connect to the gate's port."""
 
     def __init__(
         self,
@@ -157,7 +157,7 @@ class Gated(Server):
         folder: Path,
         *,
         security: Security,
-        **others: Any,  # noqa: ANN401 - what else the server behind takes
+        **others: Any,  # noqa: ANN401 - arguments of the upstream server
     ) -> None:
         super().__init__(installation, folder, **others)
         self.security = security
@@ -169,7 +169,7 @@ class Gated(Server):
         return f"https://{LOOPBACK}:{self._gate.port}"
 
     def close(self) -> None:
-        """End it for good, and its gate."""
+        """Stop the server and its gate permanently."""
         super().close()
         self._gate.close()
 
@@ -179,7 +179,7 @@ class SecureRegistry(SchemaRegistry, Gated):
 
     @property
     def client_config(self) -> dict[str, Any]:
-        """What confluent-kafka's `SchemaRegistryClient` takes; yours to change and add to."""
+        """A new dict of settings for confluent-kafka's `SchemaRegistryClient`."""
         return super().client_config | {
             "basic.auth.user.info": f"{self.security.username}:{self.security.password}",
             "ssl.ca.location": str(self.security.certificates),
@@ -194,11 +194,11 @@ class SecureElasticsearchConfig(ElasticsearchConfig):
 
 
 class SecureElasticsearch(Elasticsearch, Gated):
-    """A node behind a gate, which knows a password and an API key."""
+    """A node behind a gate that accepts a password or an API key."""
 
     @property
     def client_config(self) -> SecureElasticsearchConfig:
-        """What `elasticsearch.Elasticsearch` takes, as `**client_config`."""
+        """Arguments for `elasticsearch.Elasticsearch(**client_config)`."""
         return {
             "hosts": [self.url],
             "basic_auth": (self.security.username, self.security.password),
@@ -207,18 +207,18 @@ class SecureElasticsearch(Elasticsearch, Gated):
 
 
 class SecureConnectConfig(ConnectConfig):
-    """Arguments of `httpx2.Client`, and of httpx's."""
+    """Arguments of `httpx2.Client` and `httpx.Client`."""
 
     auth: tuple[str, str]
     verify: str
 
 
-class SecureConnect(Gated, KafkaConnect):  # its own `__init__` takes no `security`
-    """A worker behind a gate; it reaches Kafka by SASL_SSL, and trusts what the others show."""
+class SecureConnect(Gated, KafkaConnect):  # KafkaConnect's `__init__` has no `security`
+    """A worker behind a gate; it uses SASL_SSL for Kafka, and trusts the testbed's authority."""
 
     @property
     def client_config(self) -> SecureConnectConfig:
-        """What `httpx2.Client` takes, as `**client_config`: Connect's interface is REST."""
+        """Arguments for `httpx2.Client(**client_config)`, for Connect's REST API."""
         return {
             "base_url": self.url,
             "auth": (self.security.username, self.security.password),
@@ -227,7 +227,7 @@ class SecureConnect(Gated, KafkaConnect):  # its own `__init__` takes no `securi
 
     @property
     def value_converter_config(self) -> dict[str, str]:
-        """The converter's settings, without the prefix `value.converter.`; with the password."""
+        """The converter's settings with the password, without the prefix `value.converter.`."""
         return super().value_converter_config | {
             "apicurio.auth.username": self.security.username,
             "apicurio.auth.password": self.security.password,
@@ -243,7 +243,7 @@ class SecureConnect(Gated, KafkaConnect):  # its own `__init__` takes no `securi
         file.write_text(file.read_text() + "".join(secure))
 
     def arguments(self) -> list[str]:
-        """Return what Java trusts, the heap, the class path and the main class."""
+        """Return the trust store, the heap, the class path and the main class."""
         return [
             f"-Djavax.net.ssl.trustStore={self.security.trust_store}",
             "-Djavax.net.ssl.trustStoreType=JKS",

@@ -1,4 +1,4 @@
-"""What protects the servers of a secure testbed: one certificate, one user, one password."""
+"""The credentials of a secure testbed: one certificate, one user, one password."""
 
 import base64
 import secrets
@@ -13,15 +13,15 @@ USER = "testbed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Security:
-    """Credentials of one run; everything is in a folder for its owner alone.
+    """The credentials of one run; only the folder's owner can read the files.
 
     Attributes:
-        certificates: PEM file for those who are to trust the servers.
-        trust_store: The same for Java (JKS).
-        server: What every server shows.
-        username: Of everyone.
-        password: Of everyone.
-        api_key: For Elasticsearch, as its clients take it.
+        certificates: PEM file of the authority's certificate, for clients.
+        trust_store: The same as a JKS file for Java.
+        server: Certificate of every server.
+        username: The user name for all servers.
+        password: The password for all servers.
+        api_key: API key for Elasticsearch, in its clients' format.
     """
 
     certificates: Path
@@ -33,7 +33,7 @@ class Security:
 
     @classmethod
     def new(cls, folder: Path) -> Self:
-        """Make certificates and passwords."""
+        """Create certificates and passwords."""
         authority = Authority(folder)
         key = f"{secrets.token_urlsafe(15)}:{secrets.token_urlsafe(24)}"
         return cls(
@@ -46,6 +46,6 @@ class Security:
 
     @property
     def authorizations(self) -> frozenset[str]:
-        """What may be in HTTP's header `Authorization`."""
+        """The accepted values of the HTTP header `Authorization`."""
         user = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
         return frozenset({f"Basic {user}", f"ApiKey {self.api_key}"})

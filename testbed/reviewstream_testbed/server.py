@@ -1,4 +1,4 @@
-"""A server as a child process: started, ready, killed, paused, restarted."""
+"""A server as a child process, which can be started, killed, paused and restarted."""
 
 import os
 import re
@@ -22,7 +22,7 @@ _LEAN = [
     "-XX:-UsePerfData",
     "-Djava.awt.headless=true",
 ]
-_QUIET = ["-Xlog:cds=off", "-Xlog:cds+dynamic=off"]  # what it cannot archive is no news
+_QUIET = ["-Xlog:cds=off", "-Xlog:cds+dynamic=off"]  # no warnings about classes it cannot archive
 _TAKEN = re.compile(r"Address already in use|BindException|already bound|in use by another process")
 _HINTS = {
     _TAKEN: "a port is taken: another program was quicker",
@@ -34,15 +34,15 @@ _HINTS = {
 }
 _TAIL = 2_000  # characters of the log in an error
 _POLL = 0.1  # seconds
-_TRIES = 4  # to find ports that stay free until the server has them
+_TRIES = 4  # another process may take a free port before the server does
 
 
 class Server(Part):
     """One real server on loopback.
 
     Attributes:
-        folder: Its configuration, data and log.
-        patience: Seconds until a start is given up; a slow machine is not a broken one.
+        folder: Folder of its configuration, data and log.
+        patience: Timeout of a start in seconds, long enough for a slow machine.
     """
 
     port_count: ClassVar[int] = 1
@@ -62,7 +62,7 @@ class Server(Part):
 
     @property
     def port(self) -> int:
-        """The port that clients use; once the server is ready, it stays the same."""
+        """The port for clients; constant once the server is ready."""
         return self._ports[0]
 
     @property
@@ -72,26 +72,26 @@ class Server(Part):
 
     @property
     def internal_url(self) -> str:
-        """The base URL for the other servers of the testbed: in containers it is another."""
+        """The base URL for the other servers of the testbed; it differs in containers."""
         return self.url
 
     @property
     def address(self) -> str:
-        """What clients are told."""
+        """The address for clients."""
         return self.url
 
     @property
     def pid(self) -> int | None:
-        """The process id, or None when it does not run."""
+        """The process id, or None if it is not running."""
         return self._process.pid if self._process and self._process.status() is None else None
 
     @property
     def archive(self) -> str:
-        """The name of its class data, which later runs start faster with."""
+        """The file name of its class data, which makes later runs start faster."""
         return f"{self.name}.jsa"
 
     def environ(self) -> Mapping[str, str]:
-        """Return the environment that it gets."""
+        """Return the environment of its process."""
         return os.environ
 
     @abstractmethod
@@ -100,24 +100,24 @@ class Server(Part):
 
     @abstractmethod
     def arguments(self) -> list[str]:
-        """Return what follows `java` and its common options."""
+        """Return the command-line arguments after `java` and the common options."""
 
     @abstractmethod
     def is_ready(self) -> bool:
-        """Ask the server itself."""
+        """Report whether the server answers in its own protocol."""
 
     def check(self) -> None:
-        """Raise if there is no use in waiting for it."""
+        """Raise if it can no longer become ready."""
 
     def deserves_another_try(self) -> bool:
-        """Say whether a start that has failed may succeed on other ports."""
+        """Report whether a failed start may succeed on other ports."""
         return _TAKEN.search(self.logs()) is not None
 
     def start(self) -> None:
-        """Start it on free ports and wait until it is ready.
+        """Start the server on free ports and wait until it is ready.
 
         Raises:
-            TestbedError: It died or never got ready; the message has the log's tail.
+            TestbedError: It exited or did not become ready; the message has the log's tail.
         """
         for tries_left in reversed(range(_TRIES)):
             self.prepare()
@@ -132,29 +132,29 @@ class Server(Part):
         return None
 
     def kill(self) -> None:
-        """End it at once, as SIGKILL does. Its data stays."""
+        """Kill the server with SIGKILL. Its data is kept."""
         if self._process:
             self._process.close()
 
     def stop(self) -> None:
-        """Ask it to end; its data stays."""
+        """Stop the server gracefully; its data is kept."""
         if self._process and self._process.stop(self.stop_patience):
             self._keep_archive()
 
     def close(self) -> None:
-        """End it for good, as fast as is safe; a start that is under way fails."""
+        """Stop the server permanently, as fast as is safe; a start in progress fails."""
         self._closed = True
         if self._archive and self._was_ready:
-            self.stop()  # it leaves its class data for the next run
+            self.stop()  # on a graceful stop it writes its class data for the next run
         self.kill()
 
     def restart(self) -> None:
-        """Stop it if it runs, start it on the same port with the same data, wait until ready."""
+        """Stop the server if it runs, start it with the same port and data, wait until ready."""
         self.stop()
         self._launch()
 
     def pause(self) -> None:
-        """Stop the clock for it: connections stay open and nothing answers."""
+        """Suspend the server: connections stay open, but it does not respond."""
         if self._process:
             self._process.send(signal.SIGSTOP)
 
@@ -164,14 +164,14 @@ class Server(Part):
             self._process.send(signal.SIGCONT)
 
     def logs(self) -> str:
-        """Return all that it has printed."""
+        """Return everything the server has printed."""
         return self._log.read_text(errors="replace")
 
     def _launch(self) -> None:
         ours = [*_LEAN, f"-Djava.io.tmpdir={self.folder}", *self._class_data()]
         command = [str(self._installation.java), *ours, *self.arguments()]
         self._process = Process(command, log=self._log, environ=self.environ())
-        if self._closed:  # by another thread, which may not have seen this process
+        if self._closed:  # another thread closed it, and may have missed this process
             self._process.close()
         self._wait(self._process)
 
@@ -195,7 +195,7 @@ class Server(Part):
         )
 
     def _class_data(self) -> list[str]:
-        """Use the class data of an earlier run, or have this one write it."""
+        """Return the options to use an earlier run's class data, or to write it in this run."""
         base = self._installation.archives / BASE_ARCHIVE
         kept = base.with_name(self.archive)
         if kept.is_file():
@@ -208,7 +208,7 @@ class Server(Part):
         ]
 
     def _keep_archive(self) -> None:
-        """Hand the class data to later runs; whole or not at all, whoever else does the same."""
+        """Publish the class data for later runs, atomically even if several runs do so at once."""
         if self._archive and self._archive.is_file():
             folder = self._installation.archives
             fresh = folder / f"{self.name}.{self._archive.stat().st_ino}"

@@ -1,4 +1,4 @@
-"""One testbed for many processes: its owner answers the others on a Unix socket."""
+"""Shares one testbed among processes: its owner serves the others over a Unix socket."""
 
 import os
 import pickle
@@ -18,20 +18,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from reviewstream_testbed.errors import TestbedError
 from reviewstream_testbed.processes import Janitor
 
-if TYPE_CHECKING:  # the owner of a run that never asks for a server imports nothing of them
+if TYPE_CHECKING:  # a run that uses no server does not import the servers
     from reviewstream_testbed.testbed import Testbed
 
-BED = ""  # the testbed itself, where a part's name is asked for
-_LONGEST = 100  # characters of a Unix socket's path, on any system
-_POLL = 0.05  # seconds until a closed owner stops listening
+BED = ""  # stands for the testbed itself in place of a part's name
+_LONGEST = 100  # characters of a Unix socket's path that every system supports
+_POLL = 0.05  # seconds until a closed owner stops listening, at most
 
 
 class Question(NamedTuple):
-    """What a process asks the owner for.
+    """A request to the owner.
 
     Attributes:
-        part: Its name, or `BED`.
-        member: An attribute, or with `arguments` a method.
+        part: Name of a part, or `BED`.
+        member: Name of an attribute, or of a method if there are `arguments`.
     """
 
     part: str
@@ -41,7 +41,7 @@ class Question(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the owner says: a value, or the error that its asking raised."""
+    """The owner's response: a value, or the exception that the request raised."""
 
     value: Any = None
     error: Exception | None = None
@@ -49,16 +49,16 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """Where an owner is asked, and the secret that lets one ask."""
+    """The address and secret key of an owner."""
 
     path: str
     key: bytes
 
     def ask(self, question: Question) -> Any:  # noqa: ANN401 - of any member
-        """Return what the owner answers.
+        """Return the value that the owner answers.
 
         Raises:
-            TestbedError: The owner is gone; or the member raised it.
+            TestbedError: The owner has ended, or the member raised it.
             Exception: The member raised it.
         """
         try:
@@ -75,11 +75,11 @@ class Desk:
 
 
 class Owner:
-    """Owns the one testbed, and makes it when it is first asked for.
+    """The owner of a shared testbed, which it creates on the first request.
 
     Args:
-        make: Called once.
-        prefix: What all names that are made on its servers begin with.
+        make: Creates the testbed; called once.
+        prefix: Prefix of all names created on its servers.
     """
 
     def __init__(self, make: "Callable[[], Testbed]", *, prefix: str) -> None:
@@ -105,7 +105,7 @@ class Owner:
         """The testbed.
 
         Raises:
-            TestbedError: It is closed, or cannot be had.
+            TestbedError: The testbed is closed or unavailable.
         """
         with self._making:
             if self._closed:
@@ -115,7 +115,7 @@ class Owner:
             return self._bed
 
     def answer(self, question: Question) -> Answer:
-        """Look a member up, and call it if it is to be."""
+        """Look up a member, and call it if the question has arguments."""
         try:
             bed = self.bed
             holder = bed.part(question.part) if question.part else bed
@@ -123,14 +123,14 @@ class Owner:
             if question.arguments is not None:
                 value = value(*question.arguments, **question.options)
             return _sendable(Answer(value=value))
-        except Exception as error:  # noqa: BLE001 - who asked gets it, whatever it is
+        except Exception as error:  # noqa: BLE001 - raised again in the process that asked
             return _sendable(Answer(error=error))
 
     def close(self) -> None:
-        """Stop everything; a second call does nothing.
+        """Stop all servers; a second call does nothing.
 
         Raises:
-            TestbedError: An external server keeps what was made on it.
+            TestbedError: Objects created on an external server could not be removed.
         """
         with self._making:
             was_closed, self._closed = self._closed, True
@@ -145,7 +145,7 @@ class Owner:
 
 class _Listener(ThreadingUnixStreamServer):
     daemon_threads = True
-    block_on_close = False  # a start that is under way ends with the testbed
+    block_on_close = False  # a start in progress ends with the testbed
 
     def __init__(self, owner: Owner) -> None:
         self.owner = owner
@@ -156,7 +156,7 @@ class _Handler(BaseRequestHandler):
     server: _Listener
 
     def handle(self) -> None:
-        """Answer one question of somebody who knows the key; who does not, or has gone, is left."""
+        """Answer one question if the peer has the key; ignore other peers and disconnects."""
         owner = self.server.owner
         with (
             suppress(OSError, EOFError, AuthenticationError),
@@ -168,17 +168,17 @@ class _Handler(BaseRequestHandler):
 
 
 def _sendable(answer: Answer) -> Answer:
-    """Return the answer, or what can be said of it where it makes no sense in another process."""
+    """Return the answer, or an error with its repr if it cannot be pickled."""
     try:
-        pickle.loads(pickle.dumps(answer))  # noqa: S301 - our own
-    except Exception:  # noqa: BLE001 - objects have many ways of refusing
+        pickle.loads(pickle.dumps(answer))  # noqa: S301 - pickled by this process
+    except Exception:  # noqa: BLE001 - pickling raises errors of many types
         said = repr(answer.error or answer.value)
         return Answer(error=TestbedError(f"it stays in the process that owns the servers: {said}"))
     return answer
 
 
 def _private_folder() -> Path:
-    """Make a folder that is ours alone, with a path that is short enough for a socket."""
+    """Create a private folder with a path that is short enough for a socket."""
     folder = Path(tempfile.mkdtemp(prefix="reviewstream-testbed-"))
     if len(str(folder)) + len("/owner") <= _LONGEST:
         return folder

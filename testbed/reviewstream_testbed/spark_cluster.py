@@ -1,4 +1,4 @@
-"""A standalone Spark cluster: a master and two workers, from pyspark alone."""
+"""A standalone Spark cluster with a master and two workers, run from pyspark's jars."""
 
 import hashlib
 import http.client
@@ -23,26 +23,26 @@ from reviewstream_testbed.ports import LOOPBACK
 from reviewstream_testbed.server import Server
 
 WORKERS = 2
-WORKER_MEMORY = 1024  # MB that a worker offers to executors
+WORKER_MEMORY = 1024  # MB per worker for executors
 _EXECUTOR = "CoarseGrainedExecutorBackend"
 _PATIENCE = 3.0  # seconds for one answer
-# A taken port is an error, for which another is tried; by itself Spark would go to the next one.
+# A taken port is an error, and the start is repeated; by default Spark uses the next port.
 _OPTIONS = ["-Xmx128m", "-Dspark.port.maxRetries=0", "-Dspark.master.rest.enabled=false"]
 
 
 class _Daemon(Server):
-    """One of the cluster's programs."""
+    """One daemon of the cluster."""
 
-    port_count = 2  # for the programs of the cluster, and for its pages
+    port_count = 2  # one for RPC, one for the web UI
 
     @property
     def url(self) -> str:
-        """The base URL of its pages."""
+        """The base URL of the web UI."""
         return f"http://{LOOPBACK}:{self._ports[1]}"
 
     @property
     def archive(self) -> str:
-        """Name the class data after this very pyspark: that of another is refused."""
+        """The file name of its class data, unique to this pyspark: Java rejects that of another."""
         return f"{self.name}-{hashlib.sha256(str(spark_home()).encode()).hexdigest()[:8]}.jsa"
 
     @abstractmethod
@@ -50,7 +50,7 @@ class _Daemon(Server):
         """Return the main class and its arguments."""
 
     def prepare(self) -> None:
-        """Do nothing: all of it is on the command line."""
+        """Do nothing: the command line has all settings."""
 
     def arguments(self) -> list[str]:
         """Return the heap, the class path and the main class."""
@@ -61,7 +61,7 @@ class _Daemon(Server):
         return [*_OPTIONS, "-cp", jars, main, *addresses, *pages, *arguments]
 
     def environ(self) -> Mapping[str, str]:
-        """Return ours, but for Spark's own settings: they are another Spark's."""
+        """Return our environment without `SPARK_*` variables, which belong to another Spark."""
         ours = {name: v for name, v in os.environ.items() if not name.startswith("SPARK_")}
         [core] = (spark_home() / "jars").glob("spark-core_*.jar")
         return ours | {
@@ -73,7 +73,7 @@ class _Daemon(Server):
 
 
 class SparkWorker(_Daemon):
-    """Starts executors, and ends with them: all are one process group."""
+    """A worker; its executors are in its process group and end with it."""
 
     name = "spark_worker"
     memory = 200
@@ -92,17 +92,17 @@ class SparkWorker(_Daemon):
         self._is_registered = is_registered
 
     def program(self) -> list[str]:
-        """Offer one core."""
+        """Return the main class and its arguments; the worker has one core."""
         main = "org.apache.spark.deploy.worker.Worker"
         offer = ["--cores", "1", "--memory", f"{WORKER_MEMORY}m"]
         return [main, *offer, "--work-dir", str(self.folder / "work"), self._master_url]
 
     def environ(self) -> Mapping[str, str]:
-        """Add the Java that the executors run on."""
+        """Return the environment, with the Java of the executors."""
         return {**super().environ(), "JAVA_HOME": str(spark_java_home())}
 
     def is_ready(self) -> bool:
-        """Ask the master."""
+        """Report whether the master has registered it."""
         return self._is_registered(self.port)
 
     def executors(self) -> list[int]:
@@ -111,16 +111,16 @@ class SparkWorker(_Daemon):
         return [child.pid for child in children if _is_executor(child)]
 
     def logs(self) -> str:
-        """Return all that it and its executors have printed."""
+        """Return everything that the worker and its executors have printed."""
         printed = sorted(self.folder.glob("work/*/*/std*"))
         return "\n".join([super().logs(), *(log.read_text(errors="replace") for log in printed)])
 
 
 class SparkCluster(_Daemon):
-    """A master, and workers with one core each. This process is the master's.
+    """A master and workers with one core each; `pid` is the master's.
 
     Attributes:
-        workers: Numbered from 0.
+        workers: The workers, numbered from 0.
     """
 
     name = "spark_cluster"
@@ -132,7 +132,7 @@ class SparkCluster(_Daemon):
 
     @property
     def master_url(self) -> str:
-        """What Spark calls `spark.master`."""
+        """The value of `spark.master`."""
         return f"spark://{LOOPBACK}:{self.port}"
 
     @property
@@ -142,7 +142,7 @@ class SparkCluster(_Daemon):
 
     @property
     def client_config(self) -> dict[str, str]:
-        """What a session needs to run here; its first job waits for both executors."""
+        """Settings of a session on this cluster; its first job waits for both executors."""
         return {
             "spark.master": self.master_url,
             "spark.driver.host": LOOPBACK,
@@ -153,15 +153,15 @@ class SparkCluster(_Daemon):
         }
 
     def program(self) -> list[str]:
-        """Run the master."""
+        """Return the master's main class and its arguments."""
         return ["org.apache.spark.deploy.master.Master"]
 
     def is_ready(self) -> bool:
-        """Ask the master for its own state; each worker's is asked for when it starts."""
+        """Report whether the master is alive; each worker's start checks the worker."""
         return self.state().get("status") == "ALIVE"
 
     def state(self) -> dict[str, Any]:
-        """Return what the master says of its workers and applications; nothing if it is away."""
+        """Return the master's state of workers and applications, empty if it does not answer."""
         connection = http.client.HTTPConnection(LOOPBACK, self._ports[1], timeout=_PATIENCE)
         with closing(connection):
             try:
@@ -172,22 +172,22 @@ class SparkCluster(_Daemon):
         return found
 
     def kill_worker(self, number: int) -> None:
-        """End a worker and its executors at once, as SIGKILL does."""
+        """Kill a worker and its executors with SIGKILL."""
         self.workers[number].kill()
 
     def restart_worker(self, number: int) -> None:
-        """Start a worker anew, on the same ports; it offers its core when this returns."""
+        """Restart a worker on the same ports; its core is available when this returns."""
         self.workers[number].restart()
 
     def executors(self, number: int) -> list[int]:
-        """Return the process ids of a worker's executors: one for each application."""
+        """Return the process ids of a worker's executors, one per application."""
         return self.workers[number].executors()
 
     def kill_executor(self, number: int) -> None:
-        """End the executors of a worker by SIGKILL; the worker starts others.
+        """Kill the executors of a worker with SIGKILL; the worker starts new ones.
 
         Raises:
-            TestbedError: It has none.
+            TestbedError: The worker has no executor.
         """
         if not (found := self.executors(number)):
             raise TestbedError(f"worker {number} has no executor: no application has its core")
@@ -195,23 +195,23 @@ class SparkCluster(_Daemon):
             psutil.Process(pid).kill()
 
     def kill(self) -> None:
-        """End master, workers and executors at once."""
+        """Kill master, workers and executors with SIGKILL."""
         for worker in self.workers:
             worker.kill()
         super().kill()
 
     def stop(self) -> None:
-        """Ask all to end: first the workers, with their executors."""
+        """Stop everything gracefully: first the workers with their executors, then the master."""
         self._each(SparkWorker.stop)
         super().stop()
 
     def close(self) -> None:
-        """End all for good, as fast as is safe."""
+        """Stop everything permanently, as fast as is safe."""
         self._each(SparkWorker.close)
         super().close()
 
     def pause(self) -> None:
-        """Stop the clock for master, workers and executors."""
+        """Suspend master, workers and executors."""
         super().pause()
         for worker in self.workers:
             worker.pause()
@@ -223,7 +223,7 @@ class SparkCluster(_Daemon):
         super().resume()
 
     def logs(self) -> str:
-        """Return all that master, workers and executors have printed."""
+        """Return everything that master, workers and executors have printed."""
         return "\n".join([super().logs(), *(worker.logs() for worker in self.workers)])
 
     def _launch(self) -> None:
@@ -232,7 +232,7 @@ class SparkCluster(_Daemon):
             self._each(SparkWorker.restart)
         else:
             self.workers = [*self._make_workers()]
-            if self._closed:  # by another thread, which may not have seen them
+            if self._closed:  # another thread closed it, and may have missed them
                 self.close()
             self._each(SparkWorker.start)
 
@@ -247,10 +247,10 @@ class SparkCluster(_Daemon):
             )
 
     def _is_registered(self, port: int) -> bool:
-        """Say whether the worker on this port is alive.
+        """Report whether the master lists the worker on this port as alive.
 
         Raises:
-            TestbedError: The master has ended: there is nothing to wait for.
+            TestbedError: The master has ended, so the worker cannot become ready.
         """
         if self.pid is None:
             raise self._failure("ended before its workers were ready")
@@ -258,13 +258,13 @@ class SparkCluster(_Daemon):
         return any(each["port"] == port and each["state"] == "ALIVE" for each in workers)
 
     def _each(self, act: Callable[[SparkWorker], None]) -> None:
-        """Do something to all workers at the same time."""
+        """Apply an action to all workers in parallel."""
         with ThreadPoolExecutor(WORKERS) as pool:
             list(pool.map(act, self.workers))
 
 
 def spark_home() -> Path:
-    """Return the folder of pyspark, which is a whole Spark.
+    """Return the folder of pyspark, which is a complete Spark.
 
     Raises:
         TestbedError: pyspark is not installed.

@@ -1,4 +1,4 @@
-"""A Spark session for tests: on this machine, in this process."""
+"""A local Spark session for tests, in this process."""
 
 import os
 import sys
@@ -28,10 +28,10 @@ LOCAL = {
 
 @contextmanager
 def spark_session(config: Mapping[str, str]) -> Iterator[SparkSession]:
-    """Run a session, with a Java that Spark can use, and this Python or that of `PYSPARK_PYTHON`.
+    """Run a session with a suitable Java, and with this Python or that of `PYSPARK_PYTHON`.
 
     Raises:
-        TestbedError: There is no such Java.
+        TestbedError: No suitable Java is available.
     """
     python = os.environ.get("PYSPARK_PYTHON", sys.executable)
     with patch.dict(os.environ, JAVA_HOME=str(spark_java_home()), PYSPARK_PYTHON=python):

@@ -1,6 +1,6 @@
-"""Images of our own under official names, for where the official ones cannot be pulled.
+"""Builds stand-in images under the official names, for use if those cannot be pulled.
 
-Each recipe is a folder of `testbed/images`; what goes in are the very jars of the embedded servers.
+Each recipe is a folder of `testbed/images`. The images contain the embedded servers' jars.
 """
 
 import hashlib
@@ -26,12 +26,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How one image is made.
+    """The recipe of one image.
 
     Attributes:
-        name: Of the recipe's folder, and of the part it stands in for.
-        base: The recipe that this one starts from.
-        files: What its Dockerfile copies besides the files of the recipe, and where it is.
+        name: Name of the recipe's folder and of the part that it replaces.
+        base: The recipe of its base image.
+        files: Folders that its Dockerfile copies besides the recipe's files, by name.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Recipe:
     files: Callable[[Installation], dict[str, Path]] = lambda _: {}
 
 
-INTERNAL = ("base", "java", "kafka_base")  # what others start from
+INTERNAL = ("base", "java", "kafka_base")  # base images of the others
 RECIPES = {
     recipe.name: recipe
     for recipe in (
@@ -75,12 +75,12 @@ def recipes_folder() -> Path:
 
 
 class StandIns:
-    """Builds what is missing or out of date.
+    """A builder of missing or outdated stand-ins.
 
     Args:
-        client: Of the engine that builds and keeps them.
-        environ: Where the cache folder, Java and the images are named.
-        say: Told of each image that is built, and when it is.
+        client: Client of the engine that builds and stores them.
+        environ: Variables that name the cache folder, Java and the images.
+        say: Called with progress messages about each build.
     """
 
     def __init__(self, client: docker.DockerClient, environ: Mapping[str, str], say: Say) -> None:
@@ -90,13 +90,13 @@ class StandIns:
         self._say = say
 
     def tag(self, name: str) -> str:
-        """Return the name that the image of this recipe goes by."""
+        """Return the image name of a recipe."""
         if name in INTERNAL:
             return f"reviewstream-testbed/{name}:latest"
         return image_of(name, self._environ)
 
     def key(self, name: str) -> str:
-        """Return what changes with anything that goes into the image."""
+        """Return a digest of everything that the image contains."""
         recipe = RECIPES[name]
         digest = hashlib.sha256(self.key(recipe.base).encode() if recipe.base else b"")
         for path in _files(recipes_folder() / name):
@@ -106,10 +106,10 @@ class StandIns:
         return digest.hexdigest()[:16]
 
     def ensure(self, name: str) -> None:
-        """Build the image, unless there is a stand-in with the same inside, or a foreign image.
+        """Build the image, unless the engine has an equal stand-in or an image from elsewhere.
 
         Raises:
-            TestbedError: It cannot be built; the message has the end of what was printed.
+            TestbedError: The build failed; the message has the tail of its output.
         """
         image = find(self._client, self.tag(name))
         if image is not None and standin_of(image) in {None, self.key(name)}:
@@ -120,7 +120,7 @@ class StandIns:
         with self._context(RECIPES[name]) as context:
             self._build(name, context)
         if image is not None:
-            with suppress(DockerException):  # a container still needs it
+            with suppress(DockerException):  # a container still uses it
                 self._client.images.remove(str(image.id))
 
     def _build(self, name: str, context: IO[bytes]) -> None:
@@ -143,7 +143,7 @@ class StandIns:
 
     @contextmanager
     def _context(self, recipe: Recipe) -> Iterator[IO[bytes]]:
-        """Yield what the engine is sent: the recipe's files, and the folders it names."""
+        """Yield the build context as a tar file: the recipe's files and the folders it names."""
         with tempfile.TemporaryFile() as file:
             with tarfile.open(fileobj=file, mode="w") as archive:
                 archive.add(recipes_folder() / recipe.name, ".", filter=_anonymous)
@@ -167,7 +167,7 @@ def _java() -> Path:
 
 
 def _identity(folder: Path, installation: Installation) -> str:
-    """Name the content of a folder without reading all of it: the cache's are named by theirs."""
+    """Identify a folder's content without reading it, by Java's release or the homes' key."""
     about = folder / "release"
     return about.read_text() if about.is_file() else installation.homes.name
 
@@ -177,7 +177,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Leave out who built it, and when: the same files make the same image, for any user."""
+    """Clear owner, time and extra mode bits, so that equal files produce equal images."""
     entry.mode = 0o755 if entry.isdir() or entry.mode & 0o100 else 0o644
     entry.uid = entry.gid = entry.mtime = 0
     entry.uname = entry.gname = ""

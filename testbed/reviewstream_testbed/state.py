@@ -1,4 +1,4 @@
-"""What is written down of the one testbed that `up` runs, so that other commands find it."""
+"""The record of the testbed that `up` runs, which the other commands read."""
 
 import fcntl
 import json
@@ -20,14 +20,14 @@ _POLL = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One running testbed.
+    """A running testbed.
 
     Attributes:
-        pid: The process that owns it.
-        path: Where that one is asked.
-        key: The secret that lets one ask, in hexadecimal digits.
-        provider: Who runs its servers.
-        parts: What was asked for.
+        pid: Process id of its owner.
+        path: Path of the owner's socket.
+        key: The owner's secret key, in hexadecimal.
+        provider: Provider of its servers.
+        parts: The requested parts.
     """
 
     pid: int
@@ -38,23 +38,23 @@ class Record:
 
     @property
     def desk(self) -> Desk:
-        """Where its owner is asked."""
+        """The address and key of its owner."""
         return Desk(path=self.path, key=bytes.fromhex(self.key))
 
 
 def state_folder(environ: Mapping[str, str]) -> Path:
-    """Return `$REVIEWSTREAM_STATE`, or `reviewstream` in the user's folder for state."""
+    """Return `$REVIEWSTREAM_STATE`, or `reviewstream` in the user's state folder."""
     return user_folder(environ, "REVIEWSTREAM_STATE", "XDG_STATE_HOME", ".local/state")
 
 
 class State:
-    """The record of the running testbed, and a lock that its owner holds for as long as it lives.
+    """The record of the running testbed, and a lock that its owner holds while it runs.
 
-    The lock ends with the process, however that ends: a record without one is stale.
+    The lock is released even if the owner is killed: a record without a lock is stale.
 
     Attributes:
-        log: What an owner in the background prints.
-        variables: File of what clients need, once the servers are ready; it ends with them.
+        log: Output file of an owner in the background.
+        variables: File of the clients' variables; it exists while the servers are ready.
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
@@ -67,7 +67,7 @@ class State:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Be the one owner for the length of the block; the record ends with it.
+        """Hold the lock as the only owner within the block, and remove the record at its end.
 
         Raises:
             TestbedError: Another testbed is up.
@@ -84,15 +84,15 @@ class State:
                 self.variables.unlink(missing_ok=True)
 
     def write(self, record: Record) -> None:
-        """Write the record, whole or not at all, for our own eyes."""
+        """Write the record atomically, readable only by the user."""
         _write(self._record, json.dumps(asdict(record)))
 
     def write_variables(self, text: str) -> None:
-        """Write what clients need, likewise."""
+        """Write the clients' variables in the same way."""
         _write(self.variables, text)
 
     def read(self) -> Record | None:
-        """Return the record, stale or not; None if there is none."""
+        """Return the record, stale or not, or None if it does not exist."""
         try:
             found = json.loads(self._record.read_text())
             return Record(**{**found, "parts": tuple(found["parts"])})
@@ -100,12 +100,12 @@ class State:
             return None
 
     def is_held(self) -> bool:
-        """Say whether an owner lives."""
+        """Report whether an owner is running."""
         with self._lock.open("a") as file:
             return not _lock(file)
 
     def forget(self) -> Record | None:
-        """Remove a stale record and return it; None if there was none."""
+        """Remove a stale record and return it, or None if there was no record."""
         stale = self.read()
         if stale:
             with self.held():
@@ -126,7 +126,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _lock_soon(file: IO[str]) -> bool:
-    """Lock it; who only looks whether it is locked is away in a moment."""
+    """Lock the file, with retries because `is_held` in another process locks it briefly."""
     deadline = time.monotonic() + _MOMENT
     while not (locked := _lock(file)) and time.monotonic() < deadline:
         time.sleep(_POLL)

@@ -1,6 +1,6 @@
 """Removes the containers and networks of one run: `python -m reviewstream_testbed.sweeper RUN`.
 
-A watchdog starts it when the run's process is gone, however it ended.
+A watchdog starts it when the run's process has ended, even if it was killed.
 """
 
 import os
@@ -14,18 +14,18 @@ from docker.errors import APIError
 from reviewstream_testbed.images import connect
 
 RUN = "reviewstream.testbed.run"  # a label
-_SETTLED = 2.0  # seconds without a find: what its maker had asked for before it died is there then
+_SETTLED = 2.0  # seconds without a find, after which requests of the dead process have completed
 _PATIENCE = 60.0
 _POLL = 0.2
 
 
 def sweep(client: DockerClient, run: str) -> bool:
-    """Remove what carries the run's label now, and say whether there was anything."""
+    """Remove all objects with the run's label now, and report whether there were any."""
     labelled: dict[str, str | list[str] | bool] = {"label": f"{RUN}={run}"}
     containers = client.containers.list(all=True, filters=labelled, ignore_removed=True)
     networks = client.networks.list(filters=labelled)
     for container in containers:
-        with suppress(APIError):  # somebody else removes it, or the next look will
+        with suppress(APIError):  # being removed elsewhere, or retried in the next round
             container.remove(force=True, v=True)
     for network in networks:
         with suppress(APIError):
@@ -34,7 +34,7 @@ def sweep(client: DockerClient, run: str) -> bool:
 
 
 def main(run: str) -> int:
-    """Sweep until nothing comes any more."""
+    """Sweep until no new objects appear."""
     client = connect(os.environ)
     end = time.monotonic() + _PATIENCE
     settled = time.monotonic() + _SETTLED

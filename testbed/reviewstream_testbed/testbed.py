@@ -1,4 +1,4 @@
-"""All the servers of one run."""
+"""The servers of one run."""
 
 import os
 import tempfile
@@ -44,23 +44,23 @@ PARTS: dict[str, type[Part]] = {
         SparkCluster,
     )
 }
-USUAL = tuple(name for name in PARTS if name != SparkCluster.name)  # it is for those who ask
+USUAL = tuple(name for name in PARTS if name != SparkCluster.name)  # only started on request
 
 
 class Testbed:
-    """Real servers on free loopback ports; gone, with their files, when this process is.
+    """Real servers on free loopback ports; they end with this process, and their files are removed.
 
     Args:
-        parts: Started together on entering; any other is started when it is first asked for.
-        environ: Where Java, the cache folder and the network's settings are named.
-        provider: "embedded", "containers", or "external": what `environ` gives an address (see
-            `providers`) is used as it is, and the rest is embedded.
-        prefix: What names on external servers begin with; what is there at the end is removed.
-        secure: Kafka speaks SASL_SSL, and registry, Connect and Elasticsearch are behind TLS and a
-            password; their `client_config` has the credentials. For embedded servers.
+        parts: Parts to start together on entering; other parts start on first use.
+        environ: Variables that name Java, the cache folder and the network settings.
+        provider: "embedded", "containers", or "external": parts with an address in `environ` (see
+            `providers`) are external, the others embedded.
+        prefix: Name prefix on external servers; objects with it are removed at the end.
+        secure: Kafka uses SASL_SSL, and registry, Connect and Elasticsearch use TLS and a
+            password; their `client_config` has the credentials. Only for embedded servers.
     """
 
-    __test__ = False  # not a test class, whatever its name
+    __test__ = False  # pytest must not collect it
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Testbed:
         self._closed = False
         self._failures: dict[str, TestbedError] = {}
         self._fleet: Fleet | None = None
-        self._started: dict[str, float] = {}  # seconds that it took
+        self._started: dict[str, float] = {}  # seconds until ready
         self._making = RLock()
         self._security: Security | None = None
         self._locks = {name: RLock() for name in PARTS}
@@ -110,12 +110,12 @@ class Testbed:
 
     @cached_property
     def installation(self) -> Installation:
-        """What the embedded servers need; where all are external, nothing is."""
+        """The files of the embedded servers; installed on first use."""
         return install(self._environ)
 
     @property
     def security(self) -> "Security":
-        """What protects the servers of a secure testbed."""
+        """The credentials of a secure testbed."""
         from reviewstream_testbed.security import Security  # noqa: PLC0415 - takes time to import
 
         with self._making:
@@ -130,12 +130,12 @@ class Testbed:
 
     @property
     def schema_registry(self) -> SchemaRegistry:
-        """Apicurio, behind Confluent's API; in memory."""
+        """Apicurio in memory, with Confluent's API."""
         return self._part(SchemaRegistry)
 
     @property
     def kafka_connect(self) -> KafkaConnect:
-        """Kafka Connect; it needs Kafka, and starts it."""
+        """Kafka Connect; starts Kafka too."""
         return self._part(KafkaConnect)
 
     @property
@@ -154,10 +154,10 @@ class Testbed:
         return self._part(SparkCluster)
 
     def part(self, name: str) -> Part:
-        """Return a part by its name; the first who asks starts it.
+        """Return a part by its name; the first call starts it.
 
         Raises:
-            TestbedError: There is no such part, or its start failed, now or before.
+            TestbedError: The part does not exist, or its start failed, now or before.
         """
         check_names([name])
         return self._part(PARTS[name])
@@ -166,24 +166,24 @@ class Testbed:
         """Start parts together, and wait until all are ready.
 
         Raises:
-            TestbedError: One of them cannot be had; all have been stopped.
+            TestbedError: A part failed to start; all have been stopped.
         """
         check_names(names)
         embedded = [name for name in names if name not in self._addresses]
         check_enough_memory(embedded)
         if not self._fleet and any(issubclass(PARTS[name], Server) for name in embedded):
-            _ = self.installation  # once, before the parts ask for it all at the same time
+            _ = self.installation  # once, before the parts need it concurrently
         with ThreadPoolExecutor(len(PARTS)) as pool:
             starts = [pool.submit(self._part, PARTS[name]) for name in names]
             try:
                 for started in as_completed(starts):
                     started.result()
             except BaseException:
-                self._close_parts()  # their starts fail now, instead of being waited for
+                self._close_parts()  # makes their starts fail now, instead of waiting for them
                 raise
 
     def start_soon(self, *names: str) -> None:
-        """Start parts together, without waiting; who asks for one hears of its failure."""
+        """Start parts together, without waiting; using a failed part raises its error."""
         check_names(names)
         for name in names:
             Thread(target=self._start_quietly, args=[name], daemon=True).start()
@@ -200,7 +200,7 @@ class Testbed:
         """Stop every server and remove every file. A second call does nothing.
 
         Raises:
-            TestbedError: An external server keeps what was made on it.
+            TestbedError: Objects created on an external server could not be removed.
         """
         self._close_parts()
         running = {**self._running}
@@ -216,7 +216,7 @@ class Testbed:
             remove_all({name: running[name] for name in used}, self.prefix)
 
     def _close_parts(self) -> None:
-        with self._making:  # what is being made is seen, and nothing more is made
+        with self._making:  # includes parts being created, and prevents new ones
             self._closed = True
         with ThreadPoolExecutor(len(PARTS)) as pool:
             for stopped in [pool.submit(part.close) for part in self._running.values()]:
@@ -227,7 +227,7 @@ class Testbed:
             self._part(PARTS[name])
 
     def _part(self, kind: type[P]) -> P:
-        """Return the part, started by the first who asks. A start that failed fails for all."""
+        """Return the part; the first call starts it. A failed start raises in every call."""
         with self._locks[kind.name]:
             made = self._coming(kind)
             if kind.name not in self._started:
@@ -247,13 +247,13 @@ class Testbed:
             raise failure from error
 
     def _coming(self, kind: type[P]) -> P:
-        """Return the part, though it may still be starting."""
+        """Return the part, which may still be starting."""
         if failed := self._failures.get(kind.name):
             raise failed
         return self._made(kind)
 
     def _made(self, kind: type[P]) -> P:
-        """Return the part, which need not have been started."""
+        """Return the part, which may not have been started."""
         with self._making:
             if kind.name not in self._running:
                 if self._closed:
@@ -274,7 +274,7 @@ class Testbed:
         check_enough_memory([kind.name])
         if issubclass(kind, OpenAIEndpoint):
             return kind()
-        if self._fleet and kind is not SparkCluster:  # that is always made of processes
+        if self._fleet and kind is not SparkCluster:  # which always runs as processes
             from reviewstream_testbed.containers import container_of  # noqa: PLC0415 - see open_fleet
 
             return container_of(kind.name, self._fleet, self)
@@ -293,7 +293,7 @@ class Testbed:
         return make()
 
     def _secured(self, kind: type[Part]) -> Callable[..., Part]:
-        """Return what makes the part: the secure kind of it, in a secure testbed."""
+        """Return the part's class, which is its secure variant in a secure testbed."""
         if not self._secure or kind is SparkCluster:
             return kind
         from reviewstream_testbed.secured import KINDS  # noqa: PLC0415 - see `security`
@@ -302,17 +302,17 @@ class Testbed:
 
 
 def check_names(names: Collection[str]) -> None:
-    """See that there are such parts.
+    """Check that the names are parts.
 
     Raises:
-        TestbedError: There are not.
+        TestbedError: A name is not a part.
     """
     if unknown := {*names} - {*PARTS}:
         raise TestbedError(f"no such part: {', '.join(unknown)} (there are {', '.join(PARTS)})")
 
 
 def open_fleet(environ: Mapping[str, str]) -> "Fleet":
-    """Return what containers share.
+    """Return the shared state of the containers.
 
     Raises:
         TestbedError: No engine answers.
@@ -323,10 +323,10 @@ def open_fleet(environ: Mapping[str, str]) -> "Fleet":
 
 
 def check_enough_memory(parts: Collection[str]) -> None:
-    """See that the parts fit into the memory that is available now.
+    """Check that the available memory suffices for the parts.
 
     Raises:
-        TestbedError: They do not.
+        TestbedError: It does not suffice.
     """
     needed = sum(PARTS[name].memory for name in parts)
     available = psutil.virtual_memory().available >> 20

@@ -1,6 +1,6 @@
-"""Lets Java reach the network the way the user's other programs do.
+"""Applies the user's certificate and proxy settings to Java.
 
-A wheel's Java knows the public certificate authorities only, and no Java reads `HTTPS_PROXY`.
+The wheel's Java trusts only public certificate authorities, and no Java reads `HTTPS_PROXY`.
 """
 
 import hashlib
@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-PASSWORD = "changeit"  # noqa: S105 - Java's own word for stores that hold no secret
+PASSWORD = "changeit"  # noqa: S105 - Java's default for stores without secrets
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _MAGIC, _VERSION, _TRUSTED = 0xFEEDFEED, 2, 2
 
 
 def java_trust_store(pem: str) -> bytes:
-    """Return a key store in Java's format with every certificate of a PEM bundle.
+    """Return a Java key store with every certificate of a PEM bundle.
 
     Source: OpenJDK, sun.security.provider.JavaKeyStore.
     """
@@ -25,7 +25,7 @@ def java_trust_store(pem: str) -> bytes:
     entries = (_entry(f"ca-{n}", der) for n, der in enumerate(certificates))
     body = struct.pack(">III", _MAGIC, _VERSION, len(certificates)) + b"".join(entries)
     salted = PASSWORD.encode("utf-16-be") + b"Mighty Aphrodite" + body
-    return body + hashlib.sha1(salted).digest()  # noqa: S324 - the format says SHA-1
+    return body + hashlib.sha1(salted).digest()  # noqa: S324 - the format requires SHA-1
 
 
 def _entry(alias: str, der: bytes) -> bytes:
@@ -38,7 +38,7 @@ def _text(value: str) -> bytes:
 
 
 def network_options(environ: Mapping[str, str], folder: Path) -> list[str]:
-    """Return Java options for `SSL_CERT_FILE` and `HTTPS_PROXY`; a trust store goes to `folder`."""
+    """Return Java options for `SSL_CERT_FILE` and `HTTPS_PROXY`; may write a store to `folder`."""
     return [*_trust_options(environ, folder), *_proxy_options(environ)]
 
 

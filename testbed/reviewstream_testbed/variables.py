@@ -1,4 +1,4 @@
-"""A testbed's servers as settings of the pipeline: names and values of the environment."""
+"""Environment variables that configure the pipeline for a testbed's servers."""
 
 import json
 import shlex
@@ -11,13 +11,13 @@ Values = dict[str, str | None]
 
 
 def variables(bed: Testbed, parts: Iterable[str]) -> dict[str, str]:
-    """Return what leads a client to these parts, with its credentials."""
+    """Return the variables with the addresses and credentials of these parts."""
     found = {name: value for part in parts for name, value in _TELL[part](bed).items()}
     return {name: value for name, value in found.items() if value is not None}
 
 
 def exports(variables: Mapping[str, str]) -> str:
-    """Return a text that a shell can source, and a reader of env files can read."""
+    """Return a text that shells can source and env-file parsers can read."""
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
 
 

@@ -1,11 +1,11 @@
-"""Runs one server and never outlives the process that asked for it.
+"""Runs one server, and kills it when the process that started it ends.
 
-Run as a script, by itself: `watchdog.py PARENT run COMMAND...` starts the command in a process
-group of its own and prints its process id. When PARENT is gone, seen by the end of our standard
-input (its pipe) or by our own parent changing, the whole group is killed.
+It runs as a standalone script: `watchdog.py PARENT run COMMAND...` starts the command in a new
+process group and prints its process id. PARENT has ended when standard input, its pipe, reaches
+the end or when our parent process changes; then the whole group is killed.
 `watchdog.py PARENT remove FOLDER` removes the folder then, `watchdog.py PARENT then COMMAND...`
-runs the command then. Imports nothing but the standard
-library, and little of it: there is one watchdog per server.
+runs the command then. There is one watchdog per server, so it imports only a small part of the
+standard library.
 """
 
 import ctypes
@@ -18,13 +18,13 @@ import sys
 import time
 from contextlib import suppress
 
-POLL = 0.5  # seconds between looks at the parent, should its pipe be held open by someone else
+POLL = 0.5  # seconds between checks of the parent, in case another process holds its pipe open
 PATIENCE = 30.0  # seconds for the group's files to disappear
 _PR_SET_PDEATHSIG = 1
 
 
 def run(parent: int, command: list[str]) -> int:
-    """Run the command until it ends or `parent` is gone; return its exit status."""
+    """Run the command until it exits or `parent` ends; return its exit status."""
     wake, woken = os.pipe()
     os.set_blocking(woken, False)
     signal.set_wakeup_fd(woken)
@@ -37,16 +37,16 @@ def run(parent: int, command: list[str]) -> int:
 
 
 def start(command: list[str]) -> subprocess.Popen[bytes]:
-    """Start the command as leader of its own group; on Linux it also dies with us."""
+    """Start the command in a new process group; on Linux it also dies with this process."""
     child = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
-        stdout=2,  # our standard error is the log; standard output carries the process id
+        stdout=2,  # standard error is the log; standard output returns the process id
         stderr=2,
         process_group=0,
         preexec_fn=die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - one thread
     )
-    with suppress(BrokenPipeError):  # who asked is gone already: we find that out in a moment
+    with suppress(BrokenPipeError):  # the parent has ended, which the next check detects
         os.write(1, f"{child.pid}\n".encode())
     return child
 
@@ -57,7 +57,7 @@ def die_with_parent() -> None:
 
 
 def is_alive(parent: int, *wake: int) -> bool:
-    """Wait for news; say whether the parent is still there."""
+    """Wait for a change or `POLL` seconds; report whether the parent is alive."""
     ready, _, _ = select.select([0, *wake], [], [], POLL)
     for pipe in {*wake} & {*ready}:
         os.read(pipe, 64)
@@ -65,14 +65,14 @@ def is_alive(parent: int, *wake: int) -> bool:
 
 
 def kill(child: subprocess.Popen[bytes]) -> None:
-    """Kill the whole group, stopped or not."""
+    """Kill the whole group, even if it is stopped."""
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
 
 
 def remove(parent: int, folder: str) -> int:
-    """Remove the folder when `parent` is gone; again, if a dying server still writes to it."""
+    """Remove the folder when `parent` ends; repeat while a dying server still writes to it."""
     while is_alive(parent):
         pass
     deadline = time.monotonic() + PATIENCE
@@ -83,14 +83,14 @@ def remove(parent: int, folder: str) -> int:
 
 
 def then(parent: int, command: list[str]) -> int:
-    """Run the command when `parent` is gone; return its exit status."""
+    """Run the command when `parent` ends; return its exit status."""
     while is_alive(parent):
         pass
     return subprocess.call(command, stdin=subprocess.DEVNULL)
 
 
 def main(parent: int, task: str, rest: list[str]) -> int:
-    """Do the task named on the command line."""
+    """Run the task named on the command line."""
     if task == "remove":
         return remove(parent, rest[0])
     return run(parent, rest) if task == "run" else then(parent, rest)

@@ -1,4 +1,4 @@
-"""A mock of OpenAI's chat completions: a real HTTP server that answers, refuses and fails like it.
+"""A mock of OpenAI's chat completions: an HTTP server with the same answers, errors and faults.
 
 Use it in a `with` block (`OpenAIEndpoint`), or run it: `python -m
 reviewstream_testbed.openai_endpoint --port 8080`. Any OpenAI client works with its `base_url`.
@@ -18,5 +18,5 @@ else:
         return getattr(process, name)
 
 
-# Looked up when they are first used: `python -m` imports this before it can say what is missing.
+# Imported on first use, so that `python -m` can report a missing package in a sentence.
 __all__ = ["EndpointFailed", "OpenAIEndpoint"]

@@ -20,11 +20,11 @@ with needed_packages("reviewstream_testbed.openai_endpoint"):
 
 MAX_LATENCY = 3_600_000.0  # milliseconds
 MAX_PORT = 65_535
-SHUTDOWN = 0.5  # seconds for answers that are under way
+SHUTDOWN = 0.5  # seconds for answers in progress
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the command line's parser."""
+    """Return the command-line parser."""
     it = argparse.ArgumentParser(
         prog="python -m reviewstream_testbed.openai_endpoint",
         description="A mock of OpenAI's chat completions, for tests: it answers, refuses and fails"
@@ -118,10 +118,10 @@ def _add_recording(it: argparse.ArgumentParser) -> None:
 
 
 def options(given: argparse.Namespace) -> Options:
-    """Return what the command line asks for.
+    """Return the options given on the command line.
 
     Raises:
-        ValueError: It asks for what there is not.
+        ValueError: An option is invalid.
     """
     if not 0 <= given.port <= MAX_PORT:
         raise ValueError(f"--port is {given.port} (0 to {MAX_PORT})")
@@ -168,7 +168,7 @@ async def serve(host: str, port: int, endpoint: Endpoint) -> None:
         endpoint.application(),
         access_log=None,
         shutdown_timeout=SHUTDOWN,
-        handler_cancellation=True,  # a client that goes away ends its request here too
+        handler_cancellation=True,  # cancel a request when its client disconnects
     )
     await runner.setup()
     try:
@@ -188,7 +188,7 @@ def main() -> None:
     given = it.parse_args()
     try:
         endpoint = Endpoint(options(given))
-    except (ValueError, OSError) as err:  # of the system: the cassette's folder
+    except (ValueError, OSError) as err:  # OSError: the cassette's folder
         it.error(str(err))
     try:
         asyncio.run(serve(given.host, given.port, endpoint))

@@ -1,4 +1,4 @@
-"""The "model": says what a judge thinks of the reviews, in the format that is asked for."""
+"""The "model": writes a judge's opinions of the reviews in the requested format."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ Judge = Callable[[Sequence[Review]], list[Opinion]]
 
 
 def _each(opinion: Callable[[str], Opinion]) -> Judge:
-    """Return the judge that looks at one review at a time."""
+    """Return a judge of many reviews from one that judges a single review."""
     return lambda reviews: [opinion(one.text) for one in reviews]
 
 
@@ -26,13 +26,13 @@ JUDGES: Final[Mapping[str, Judge]] = MappingProxyType(
 
 
 def answer_of(body: Mapping[str, Any], reviews: Sequence[Review], judge: Judge) -> str:
-    """Return the text that answers a request, in the format that it asks for.
+    """Return the text that answers a request, in the requested format.
 
-    Without a response format it is JSON where the instructions ask for JSON, and a word for each
-    review where they do not.
+    Without a response format, it is JSON if the instructions ask for JSON, else one word per
+    review.
 
     Raises:
-        ApiError: this mock cannot think of a value that follows the schema.
+        ApiError: The mock cannot generate a value for the schema.
     """
     pairs = zip(reviews, judge(reviews), strict=True)
     judged = [Judged(one.id, opinion) for one, opinion in pairs]

@@ -1,14 +1,14 @@
-"""The bill: every request and its cost, to compare a client's books with.
+"""The bill: every request and its cost, to compare with a client's accounting.
 
-An error bills nothing. An answer that is cut or hangs, or that its client does not wait for, is
-billed, as real endpoints do. Its client cannot know how much: such entries are not `told`.
+An error costs nothing. An answer that is cut off or hangs, or whose client disconnects, is billed,
+as real endpoints do. The client cannot know its cost: such entries are not `told`.
 """
 
 from collections import deque
 from dataclasses import asdict, dataclass
 from typing import Any, Final, NamedTuple
 
-KEPT: Final = 10_000  # entries, the newest; the totals are of all
+KEPT: Final = 10_000  # newest entries; the totals include all
 WHOLE: Final = "whole"
 DROPPED: Final = "dropped"
 _SUMMED: Final = ("prompt_tokens", "cached_tokens", "completion_tokens", "cost_micro_usd")
@@ -31,7 +31,7 @@ class Tokens(NamedTuple):
 
     @property
     def completion(self) -> int:
-        """All that is billed as output."""
+        """Tokens that are billed as output."""
         return self.visible + self.hidden
 
 
@@ -40,14 +40,14 @@ class Entry:
     """One request on the bill.
 
     Attributes:
-        number: Of the request in its room, from 1.
+        number: Number of the request in its room, from 1.
         tier: `default` or `flex`.
-        completion_tokens: The hidden ones included.
-        status: HTTP status; None: none was ever sent.
-        fault: The kind that it met; "": none.
+        completion_tokens: Including the hidden tokens.
+        status: HTTP status, or None if no status was sent.
+        fault: Kind of the injected fault, or "".
         delivery: `whole`; `cut`, `stall`, `truncated_json`, `stream_error`: a part of it; `hang`
             or `dropped`: nothing, as far as is known; `error`: an error, which costs nothing.
-        told: The client has been told what is billed here.
+        told: Whether the client received the usage that is billed here.
     """
 
     number: int
@@ -65,7 +65,7 @@ class Entry:
 
 
 class Bill:
-    """The requests of a room, and what they cost."""
+    """The requests of a room and their costs."""
 
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque(maxlen=KEPT)
@@ -74,14 +74,14 @@ class Bill:
         self._told = dict.fromkeys(_SUMMED, 0)
 
     def add(self, model: str, tier: str, tokens: Tokens, cost: int, fault: str) -> Entry:
-        """Bill an answer that is about to be sent; `close` says what became of it.
+        """Bill an answer before it is sent; `close` records how it was delivered.
 
         Args:
-            model: As it was asked for.
-            tier: That is billed.
-            tokens: That are billed.
-            cost: Micro-dollars.
-            fault: That the request meets.
+            model: Model name in the request.
+            tier: Billed tier.
+            tokens: Billed tokens.
+            cost: Cost in micro-dollars.
+            fault: Kind of the injected fault, or "".
         """
         entry = self._entry(model, tier, tokens, cost, fault)
         for name in _SUMMED:
@@ -89,17 +89,17 @@ class Bill:
         return entry
 
     def refuse(self, model: str, status: int | None, fault: str) -> None:
-        """Note a request that costs nothing."""
+        """Record a request that costs nothing."""
         entry = self._entry(model, "default", Tokens(), 0, fault)
         entry.status, entry.delivery, entry.told = status, "error", True
 
     def close(self, entry: Entry, delivery: str, *, told: bool) -> None:
-        """Say what became of an answer.
+        """Record how an answer was delivered.
 
         Args:
-            entry: Its entry.
+            entry: Entry of the answer.
             delivery: See `Entry`.
-            told: The client has been told what it costs.
+            told: Whether the client received the usage.
         """
         entry.delivery, entry.told = delivery, told
         entry.status = None if delivery in {"hang", DROPPED} else 200
@@ -108,7 +108,7 @@ class Bill:
                 self._told[name] += getattr(entry, name)
 
     def shown(self) -> dict[str, Any]:
-        """Return what `GET /_mock/bill` answers."""
+        """Return the response of `GET /_mock/bill`."""
         untold = {name: self._all[name] - self._told[name] for name in _SUMMED}
         return {
             "entries": [asdict(one) for one in self._entries],

@@ -1,11 +1,11 @@
-"""Exchanges with a real endpoint: recorded once, and given again to the same question.
+"""Exchanges with a real endpoint, recorded once and replayed for equal questions.
 
-A question is the same if its model, its instructions (what it says besides the user's message, and
-the response format) and its texts are, whatever ids and order these have: packs differ from run to
-run. An answer's ids are replaced by those of the present request.
+Two questions are equal if they have the same model, instructions (all messages except the user's,
+and the response format) and texts. The texts' ids and order do not matter, because packs differ
+between runs. A replayed answer gets the ids of the current request.
 
-A file holds one exchange: of the request nothing but that, of the answer its status, a few headers
-and its body. What may be a secret is not written: no key, no organisation, no cookie.
+A file contains one exchange: these parts of the request, and the answer's status, body and a few
+headers. Possible secrets are not written: no key, no organisation, no cookie.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ _ID = re.compile(r'("id"\s*:\s*)("(?:[^"\\]|\\.)*"|-?\d+)')
 
 
 class Question(NamedTuple):
-    """A request, without the parts that differ from run to run."""
+    """A request without the parts that differ between runs."""
 
     model: str
     instructions: str
@@ -42,13 +42,13 @@ class Question(NamedTuple):
 
     @property
     def key(self) -> str:
-        """Equal for two questions that have the same answer."""
+        """A digest that is the same for equal questions."""
         texts = sorted(_digest(one.text) for one in self.reviews)
         parts = [self.model, self.instructions, self.response_format, texts]
         return _digest(json.dumps(parts, sort_keys=True))
 
     def ids(self) -> list[tuple[str, str]]:
-        """Return the digest of each text, with its id."""
+        """Return a map from the digest of each text to its id."""
         return [(_digest(one.text), one.id) for one in self.reviews]
 
 
@@ -61,10 +61,10 @@ class Answer(NamedTuple):
 
 
 def question_of(body: Mapping[str, Any]) -> Question:
-    """Return what a request asks.
+    """Return the question in a request.
 
     Raises:
-        ValueError: it is no question.
+        ValueError: The request is not a valid question.
     """
     try:
         messages = body["messages"]
@@ -79,20 +79,20 @@ def question_of(body: Mapping[str, Any]) -> Question:
 
 
 class Recorded(NamedTuple):
-    """An answer, and the ids that it is about: each with the digest of its text."""
+    """An answer and its ids, each with the digest of its text."""
 
     ids: list[tuple[str, str]]
     answer: Answer
 
 
 class Cassette:
-    """Answers in a folder.
+    """The recorded exchanges in a folder.
 
     Args:
-        folder: Where they are.
+        folder: Folder of the recordings.
 
     Raises:
-        ValueError: there is no such folder, or a file in it is no exchange.
+        ValueError: The folder does not exist, or a file in it is not an exchange.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -109,7 +109,7 @@ class Cassette:
         return sum(map(len, self._known.values()))
 
     def find(self, question: Question) -> Answer | None:
-        """Return the next answer to a question, with its ids; the last one again and again."""
+        """Return the next answer to a question, with its ids; after the last one, repeat it."""
         key = question.key
         found = self._known.get(key)
         if not found:
@@ -120,16 +120,16 @@ class Cassette:
         return recorded.answer._replace(body=_renamed(recorded.answer.body, ids))
 
     def rewind(self) -> None:
-        """Give the first answers first again."""
+        """Start again with the first answer of each question."""
         self._given.clear()
 
     def add(self, question: Question, answer: Answer, secrets: Iterable[str]) -> None:
-        """Write an exchange, at once or not at all.
+        """Write an exchange atomically.
 
         Args:
-            question: That was asked.
-            answer: That was given.
-            secrets: Texts that are not written, wherever they are.
+            question: The question.
+            answer: Its answer.
+            secrets: Texts to remove wherever they occur.
         """
         hidden = sorted({one for one in secrets if len(one) >= MIN_SECRET}, key=len, reverse=True)
         kept = Answer(answer.status, _kept(answer.headers), _without(answer.body, hidden))
@@ -176,7 +176,7 @@ def _kept(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _without(value: Any, secrets: list[str]) -> Any:  # noqa: ANN401 - any JSON
-    """Return JSON without these texts."""
+    """Return JSON with these texts removed."""
     if isinstance(value, dict):
         return {name: _without(one, secrets) for name, one in value.items()}
     if isinstance(value, list):
@@ -188,7 +188,7 @@ def _without(value: Any, secrets: list[str]) -> Any:  # noqa: ANN401 - any JSON
 
 
 def _masked(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Return JSON without what looks like a key or an account, but for what the model said."""
+    """Return JSON with possible keys and accounts masked, except in the model's text."""
     if isinstance(value, dict):
         return {
             name: HIDDEN if name in _PRIVATE else one if name == "choices" else _masked(one)
@@ -200,7 +200,7 @@ def _masked(value: Any) -> Any:  # noqa: ANN401 - any JSON
 
 
 def _pairs(before: list[tuple[str, str]], now: list[tuple[str, str]]) -> dict[str, str]:
-    """Return the present id of each recorded one: of the same text."""
+    """Return a map from each recorded id to the current id of the same text."""
     waiting: defaultdict[str, list[str]] = defaultdict(list)
     for digest, name in reversed(now):
         waiting[digest].append(name)
@@ -208,7 +208,7 @@ def _pairs(before: list[tuple[str, str]], now: list[tuple[str, str]]) -> dict[st
 
 
 def _renamed(value: Any, ids: Mapping[str, str]) -> Any:  # noqa: ANN401 - any JSON
-    """Replace ids in the texts of a completion's choices, all at once."""
+    """Replace ids in the texts of a completion's choices, all in one pass."""
     if not isinstance(value, dict) or not isinstance(value.get("choices"), list):
         return value
     return {**value, "choices": _replaced(value["choices"], ids)}

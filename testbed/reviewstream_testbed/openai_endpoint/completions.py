@@ -1,4 +1,4 @@
-"""Bodies of answers: a completion, and what a misbehaving model makes of it."""
+"""Response bodies: completions, and the completions of a misbehaving model."""
 
 import itertools
 import json
@@ -20,11 +20,11 @@ _WRONG: Final[Mapping[str, Callable[[int], object]]] = {
     "usage_strings": str,
     "usage_floats": float,
 }
-# These tell a client less, or something else, than what is billed.
+# Faults that report less usage than is billed, or a different one.
 UNTRUE: Final = frozenset(
     {"usage_zero", "usage_negative", "usage_huge", "usage_absent", "usage_strings"}
 )
-THOUGHT: Final = "The user wants labels. "  # what a model thinks aloud, where it does
+THOUGHT: Final = "The user wants labels. "  # reasoning text, in dialects that show it
 _WRAPPED: Final[Mapping[str, str]] = {
     "not_json": "Sure! Here it is:\n```json\n{}\n```",
     "fence": "```json\n{}\n```",
@@ -39,10 +39,10 @@ _ids = itertools.count(1)
 
 
 class Said(NamedTuple):
-    """The model's text, and the reason why it ended.
+    """The model's text and its finish reason.
 
     Attributes:
-        hidden: Tokens that it thought before.
+        hidden: Reasoning tokens before the text.
     """
 
     text: str | None
@@ -52,11 +52,11 @@ class Said(NamedTuple):
 
     @property
     def tokens(self) -> int:
-        """Tokens of the text."""
+        """Number of tokens of the text."""
         return reviews.count_tokens(self.text or self.refusal or "")
 
     def cut(self, limit: int | None) -> "Said":
-        """Stop at a number of tokens, as a real model does: what is thought counts too."""
+        """Truncate to a number of tokens; as with real models, reasoning tokens count too."""
         text = self.text or ""
         if limit is None or self.hidden + self.tokens <= limit:
             return self
@@ -66,14 +66,14 @@ class Said(NamedTuple):
         return self._replace(text=kept, finish_reason="length", hidden=hidden)
 
     def stopped(self, stop: str | list[str] | None) -> "Said":
-        """Stop before the first of the words that a request says to stop at."""
+        """Truncate before the first stop sequence of the request."""
         text = self.text or ""
         stops = [stop] if isinstance(stop, str) else stop or []
         ends = [text.index(one) for one in stops if one and one in text]
         return self._replace(text=text[: min(ends)]) if ends else self
 
     def spoilt(self, fault: str) -> "Said":
-        """Return what a misbehaving model says instead."""
+        """Return the output of a model with this fault."""
         text = self.text or ""
         match fault:
             case "refusal":
@@ -90,7 +90,7 @@ class Said(NamedTuple):
 
 
 def _spoilt_labels(text: str, fault: str) -> str:
-    """Spoil the first array of objects in an answer; a text of another form stays as it is."""
+    """Apply a fault to the first array of objects in an answer; leave other texts unchanged."""
     try:
         answer = json.loads(text)
         labels = next(part for part in answer.values() if isinstance(part, list))
@@ -114,20 +114,20 @@ def _spoilt_labels(text: str, fault: str) -> str:
 
 
 def said(body: Mapping[str, Any], answer: str, fault: str, hidden: int = 0) -> Said:
-    """Return what the model says to a request under a fault (`ok`: none).
+    """Return the model's output for a request, with a fault applied.
 
     Args:
         body: The request.
-        answer: What it would say.
-        fault: What goes wrong.
-        hidden: Tokens that it thinks before.
+        answer: Output without a fault.
+        fault: Kind of the fault; `ok` for no fault.
+        hidden: Reasoning tokens before the text.
     """
     whole = Said(answer, hidden=hidden).stopped(body.get("stop"))
     return whole.cut(_limit(body)).spoilt(fault)
 
 
 def most_tokens(body: Mapping[str, Any]) -> int:
-    """Return how many tokens an answer may take, as far as the request says."""
+    """Return the output token limit of a request over all choices; 0 if it sets none."""
     return (_limit(body) or 0) * (body.get("n") or 1)
 
 
@@ -136,23 +136,23 @@ def _limit(body: Mapping[str, Any]) -> int | None:
 
 
 class Completion:
-    """An answer, ready to be sent whole or in pieces.
+    """A completion, to be sent whole or as a stream.
 
     Args:
         body: The request.
-        said: What the model says, in each choice.
-        prompt: The prompt's tokens.
-        cached_share: Of them.
-        dialect: Of the endpoint.
+        said: The model's output, the same in each choice.
+        prompt: Number of prompt tokens.
+        cached_share: Share of the prompt tokens that is cached.
+        dialect: Dialect of the endpoint.
         fault: A key of `KINDS`.
 
     Attributes:
-        tokens: What is billed, whatever is said.
-        tier: That is billed.
-        cost: In micro-dollars, where the dialect tells it; None: it does not.
+        tokens: Billed tokens, even if the reported usage differs.
+        tier: Billed tier.
+        cost: Cost in micro-dollars if the dialect reports it, else None.
     """
 
-    def __init__(  # noqa: PLR0913 - what an answer is made of
+    def __init__(  # noqa: PLR0913 - the parts of an answer
         self,
         body: Mapping[str, Any],
         said: Said,
@@ -166,7 +166,7 @@ class Completion:
         self.said = said
         self.choices = 0 if fault == "empty_choices" else count
         cached = 0 if dialect.usage.cached == "nowhere" else int(prompt * cached_share)
-        answers = min(count, self.choices)  # a prompt that is blocked has no answer to pay
+        answers = min(count, self.choices)  # a blocked prompt has no billed answer
         self.tokens = Tokens(prompt, cached, said.tokens * answers, said.hidden * answers)
         self.cost: int | None = None
         is_flex = body.get("service_tier") == "flex" and dialect.flex is not None
@@ -179,13 +179,13 @@ class Completion:
 
     @property
     def usage(self) -> dict[str, Any] | None:
-        """The answer's `usage`; None: there is none."""
+        """The `usage` field of the answer, or None if the fault removes it."""
         beside = self._fault == "usage_beside"
         shape = self._dialect.usage._replace(reasoning="beside") if beside else self._dialect.usage
         return spoilt_usage(shown_usage(self.tokens, shape, self.cost), self._fault)
 
     def frame(self) -> dict[str, Any]:
-        """Return what is said of the answer as such."""
+        """Return the fields that the completion and its chunks share."""
         usual = self._dialect.tier
         tier = {"service_tier": "flex" if self.tier == "flex" else usual} if usual else {}
         is_openai = self._dialect.has_model_rules
@@ -199,7 +199,7 @@ class Completion:
         }
 
     def whole(self) -> dict[str, Any]:
-        """Return a completion with every field that the API promises, null or not."""
+        """Return a completion with every field that the API guarantees, null or not."""
         choice: dict[str, Any] = {
             "message": self.message(),
             "logprobs": None,
@@ -214,7 +214,7 @@ class Completion:
         return {**self.frame(), "choices": choices, **told, **self._dialect.answer}
 
     def message(self) -> dict[str, Any]:
-        """Return what the model says, as the dialect says it."""
+        """Return the message in the dialect's format."""
         text, thought = self.said.text, THOUGHT if self.said.hidden else ""
         message: dict[str, Any] = {"role": "assistant", "content": text}
         message["refusal"] = self.said.refusal
@@ -229,18 +229,18 @@ class Completion:
 
 
 def _parts(text: str) -> list[dict[str, Any]]:
-    """Return a content in parts, as Mistral's models that reason give it."""
+    """Return the content as parts, like Mistral's reasoning models."""
     thinking = {"type": "thinking", "thinking": [{"type": "text", "text": THOUGHT}]}
     return [thinking, {"type": "text", "text": text}]
 
 
 def shown_usage(tokens: Tokens, shape: UsageShape, cost: int | None) -> dict[str, Any]:
-    """Return an answer's `usage`.
+    """Return the `usage` field of an answer.
 
     Args:
-        tokens: That are billed.
-        shape: Of the dialect.
-        cost: Micro-dollars, if it is to be told.
+        tokens: Billed tokens.
+        shape: Usage shape of the dialect.
+        cost: Cost to report in micro-dollars, or None.
     """
     beside = shape.reasoning == "beside"
     told: dict[str, Any] = {
@@ -260,12 +260,12 @@ def shown_usage(tokens: Tokens, shape: UsageShape, cost: int | None) -> dict[str
         told["prompt_cache_hit_tokens"] = tokens.cached
         told["prompt_cache_miss_tokens"] = tokens.prompt - tokens.cached
     if shape.has_cost and cost is not None:
-        told["cost"] = cost / MICRO  # its digits are exact: six after the point
+        told["cost"] = cost / MICRO  # exact, with six decimal places
     return {**told, **shape.more}
 
 
 def spoilt_usage(usage: dict[str, Any], fault: str) -> dict[str, Any] | None:
-    """Return the `usage` under a fault; None: there is none."""
+    """Return the `usage` field with a fault applied, or None if the fault removes it."""
     if fault == "usage_absent":
         return None
     if fault not in _WRONG:

@@ -1,7 +1,7 @@
-"""The dialects, one entry each, after public documentation and public reports.
+"""The dialects, one entry each, from public documentation and public reports.
 
-None was recorded against the endpoint itself. What was found where, and when, is told in
-docs/reference/openai-endpoint.md; what was found nowhere is as OpenAI does it.
+No entry was recorded against the endpoint itself. docs/reference/openai-endpoint.md lists the
+sources with dates. Undocumented behaviour is the same as OpenAI's.
 """
 
 from collections.abc import Mapping
@@ -288,10 +288,10 @@ DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType({one.name: one for one
 
 
 def dialect_of(fields: Any) -> Dialect:  # noqa: ANN401 - comes from JSON
-    """Return the dialect that `{"dialect": NAME}` names, with what else it says changed.
+    """Return the dialect that `{"dialect": NAME}` names, changed by the object's other fields.
 
     Raises:
-        ValueError: there is no such dialect, or it cannot be changed so.
+        ValueError: The dialect does not exist, or a field is invalid.
     """
     changes = dict(fields)
     name = str(changes.pop("dialect", None))

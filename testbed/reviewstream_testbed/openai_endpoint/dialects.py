@@ -1,4 +1,4 @@
-"""Dialects: ways in which endpoints differ from OpenAI's. The entries are in `dialect_table`."""
+"""Dialects: differences of endpoints from OpenAI's. The entries are in `dialect_table`."""
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
@@ -15,15 +15,15 @@ NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Words(NamedTuple):
-    """An error in the words of an endpoint; None: as OpenAI says it.
+    """An endpoint's version of an error; a field that is None is the same as OpenAI's.
 
     Attributes:
         status: HTTP status.
-        message: `{model}`, `{param}` and `{message}` (OpenAI's words) are filled in.
-        type: Family of the error.
-        code: Machine-readable; "": there is none.
-        more: Further fields.
-        has_param: It names the field that is to blame.
+        message: Template with `{model}`, `{param}` and `{message}` (OpenAI's message).
+        type: Type of the error.
+        code: Machine-readable code; "" for no code.
+        more: Additional fields.
+        has_param: Whether the error names the invalid field.
     """
 
     status: int | None = None
@@ -38,12 +38,13 @@ class UsageShape(NamedTuple):
     """The shape of `usage`.
 
     Attributes:
-        reasoning: Hidden tokens are `inside` `completion_tokens` (as OpenAI counts), or `beside`
-            them, in `total_tokens` only.
-        has_details: There are `prompt_tokens_details` and `completion_tokens_details`.
-        cached: Cached tokens are in the `details`, as `hit` and miss beside, or `nowhere`.
-        has_cost: There is a `cost` in US dollars, where prices are known.
-        more: Further fields.
+        reasoning: `inside` if `completion_tokens` includes the hidden tokens (as OpenAI's does),
+            `beside` if only `total_tokens` does.
+        has_details: Has `prompt_tokens_details` and `completion_tokens_details`.
+        cached: Location of the cached tokens: in the `details`, in separate `hit` and miss fields,
+            or `nowhere`.
+        has_cost: Has a `cost` in US dollars if prices are known.
+        more: Additional fields.
     """
 
     reasoning: str = "inside"
@@ -57,9 +58,9 @@ class LimitHeaders(NamedTuple):
     """Names and windows of the rate-limit headers.
 
     Attributes:
-        requests: Name of the requests in a header; empty: nothing is told of them.
-        tokens: Likewise.
-        requests_minutes: The window that is told, whatever is enforced: 1,440 is a day.
+        requests: Header name part for requests; empty for no such headers.
+        tokens: The same for tokens.
+        requests_minutes: Reported window in minutes, whatever is enforced; 1,440 is a day.
     """
 
     requests: str = "requests"
@@ -68,31 +69,31 @@ class LimitHeaders(NamedTuple):
 
 
 class Dialect(NamedTuple):
-    """An endpoint's manners.
+    """Behaviour of one endpoint.
 
     Attributes:
-        name: As it is asked for.
-        shape: Makes the body of an error.
-        words: How it says what is wrong, by the cause of an error.
-        instead: Kinds of faults that are another one here.
-        usage: What an answer says that it cost.
-        limits: Headers of limits.
-        needs_key: A request without any key is refused.
-        knows_models: Only the models that are listed, and their rules, which are OpenAI's.
-        has_model_rules: OpenAI's rules for its models hold: temperature, effort, tokens.
-        limit_fields: Which of the two fields for the most tokens it takes.
-        formats: Which response formats it takes.
-        unknown: Fields that it does not know are `refused` or `ignored`.
-        refused: Fields of OpenAI's that it refuses.
-        ignored: Fields of OpenAI's that it takes, and does not heed.
-        efforts: Values of `reasoning_effort` that it takes; None: the model's.
-        takes_temperature: Whether it takes one, apart from the rules of models.
-        content: `text`, or `parts` where there are hidden tokens.
-        reasoning_field: Where a message tells what was thought; empty: nowhere.
-        flex: The price of the flex tier in proportion; None: there is no such tier.
-        tier: What an answer says of the usual tier; empty: nothing.
-        choice: Further fields of a choice.
-        answer: Further fields of an answer.
+        name: Name of the dialect.
+        shape: Function that formats the body of an error.
+        words: Errors of this endpoint, by cause.
+        instead: Kinds of faults that this endpoint replaces by another kind.
+        usage: Shape of the `usage` field.
+        limits: Rate-limit headers.
+        needs_key: Refuses a request without a key.
+        knows_models: Accepts only the listed models, with OpenAI's rules for them.
+        has_model_rules: Applies OpenAI's model rules for temperature, effort and tokens.
+        limit_fields: Accepted fields for the output token limit.
+        formats: Accepted response formats.
+        unknown: Unknown fields are `refused` or `ignored`.
+        refused: OpenAI fields that it refuses.
+        ignored: OpenAI fields that it accepts and ignores.
+        efforts: Accepted values of `reasoning_effort`; None for the model's own.
+        takes_temperature: Accepts a temperature, apart from the model rules.
+        content: `text`, or `parts` for answers with hidden tokens.
+        reasoning_field: Message field with the reasoning text; empty for no field.
+        flex: Price of the flex tier relative to the default tier; None for no flex tier.
+        tier: Reported name of the default tier; empty for no report.
+        choice: Additional fields of a choice.
+        answer: Additional fields of an answer.
     """
 
     name: str
@@ -119,11 +120,11 @@ class Dialect(NamedTuple):
     answer: Mapping[str, Any] = NOTHING
 
     def worded(self, err: ApiError, model: str = "") -> ApiError:
-        """Return an error as this endpoint says it.
+        """Return this endpoint's version of an error.
 
         Args:
-            err: In OpenAI's words.
-            model: The one that was asked for.
+            err: The error in OpenAI's words.
+            model: The requested model.
         """
         words = self.words.get(err.cause)
         if words is None:
@@ -142,7 +143,7 @@ class Dialect(NamedTuple):
         )
 
 
-# What a room may change in a dialect; what each may be, in JSON.
+# Dialect fields that a room may change, each with its JSON type.
 _CHANGES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "formats": FORMATS,
@@ -154,10 +155,10 @@ _CHANGES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 
 
 def changed(dialect: Dialect, changes: Mapping[str, Any]) -> Dialect:
-    """Return a dialect with some of its manners changed.
+    """Return a dialect with some fields changed.
 
     Raises:
-        ValueError: there is no such manner, or it cannot be so.
+        ValueError: A field does not exist or has an invalid value.
     """
     for name, value in changes.items():
         if name == "takes_temperature" and isinstance(value, bool):

@@ -1,10 +1,10 @@
-"""The errors of the API: what is wrong, and the shapes in which endpoints say it."""
+"""The API's errors, and the body formats of different endpoints."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-# What the status is called in an error of Google's.
+# Names of the statuses in Google's errors.
 _STATUSES: Final[Mapping[int, str]] = MappingProxyType(
     {
         400: "INVALID_ARGUMENT",
@@ -19,17 +19,17 @@ _STATUSES: Final[Mapping[int, str]] = MappingProxyType(
 
 
 class ApiError(Exception):
-    """An answer that is not 200.
+    """A response with a status other than 200.
 
     Attributes:
         status: HTTP status.
-        message: For the caller.
-        param: The request's field that is to blame, or None.
-        code: Machine-readable, or None.
-        type: Family of the error.
-        headers: Added to the answer.
-        cause: A key of a dialect's `words`; empty: every dialect says it in these words.
-        more: Further fields of the body's error.
+        message: Message for the caller.
+        param: The invalid field of the request, or None.
+        code: Machine-readable code, or None.
+        type: Type of the error.
+        headers: Additional response headers.
+        cause: A key of a dialect's `words`; if empty, the message is the same in every dialect.
+        more: Additional fields of the error in the body.
     """
 
     def __init__(  # noqa: PLR0913 - the fields of the published shape
@@ -55,7 +55,7 @@ class ApiError(Exception):
         self.more = dict(more or {})
 
     def body(self) -> Any:  # noqa: ANN401 - any JSON
-        """Return the body in OpenAI's shape; its four fields are required, null or not."""
+        """Return the body in OpenAI's format; its four fields are required, null or not."""
         return nested(self)
 
 
@@ -66,49 +66,49 @@ def bad_request(
     return ApiError(400, message, param=param, code=code, cause=cause)
 
 
-# --- Shapes: each makes a body of an error ---
+# --- Shapes: each formats the body of an error ---
 
 
 def nested(err: ApiError) -> Any:  # noqa: ANN401 - any JSON, as below
-    """Return OpenAI's shape."""
+    """Return the body in OpenAI's format."""
     fields = {"type": err.type, "message": err.message}
     return {"error": {**fields, "param": err.param, "code": err.code, **err.more}}
 
 
 def without_param(err: ApiError) -> Any:  # noqa: ANN401
-    """Return Groq's shape: there is no `param`, and no `code` unless there is one."""
+    """Return the body in Groq's format: no `param`, and `code` only if it has a value."""
     code = {} if err.code is None else {"code": err.code}
     return {"error": {"message": err.message, "type": err.type, **code, **err.more}}
 
 
 def with_number(err: ApiError) -> Any:  # noqa: ANN401
-    """Return vLLM's shape: `code` is the status, a number."""
+    """Return the body in vLLM's format: `code` is the status as a number."""
     fields = {"message": err.message, "type": err.type}
     return {"error": {**fields, "param": err.param, "code": err.status}}
 
 
 def with_digits(err: ApiError) -> Any:  # noqa: ANN401
-    """Return LiteLLM's shape: `code` is the status, a text."""
+    """Return the body in LiteLLM's format: `code` is the status as a string."""
     fields = {"message": err.message, "type": err.type}
     return {"error": {**fields, "param": err.param, "code": str(err.status), **err.more}}
 
 
 def with_metadata(err: ApiError) -> Any:  # noqa: ANN401
-    """Return OpenRouter's shape: `code` is the status, and what else there is, is metadata."""
+    """Return the body in OpenRouter's format: `code` is the status, other fields are metadata."""
     metadata = {"metadata": err.more} if err.more else {}
     fields = {"message": err.message, "code": err.status, **metadata}
     return {"error": fields, "user_id": "user_mock"}
 
 
 def in_array(err: ApiError) -> Any:  # noqa: ANN401
-    """Return Gemini's shape: an array of one object."""
+    """Return the body in Gemini's format: an array of one object."""
     name = _STATUSES.get(err.status, "UNKNOWN")
     details = {"details": [err.more]} if err.more else {}
     return [{"error": {"code": err.status, "message": err.message, "status": name, **details}}]
 
 
 def flat(err: ApiError) -> Any:  # noqa: ANN401
-    """Return Mistral's shape: there is no `error`; a field that is refused is in a `detail`."""
+    """Return the body in Mistral's format: no `error` object; `detail` names an invalid field."""
     if err.cause == "key":
         return {"detail": err.message}
     if err.cause == "field":
@@ -125,5 +125,5 @@ def flat(err: ApiError) -> Any:  # noqa: ANN401
 
 
 def as_text(err: ApiError) -> Any:  # noqa: ANN401
-    """Return xAI's shape: `error` is a text."""
+    """Return the body in xAI's format: `error` is a string."""
     return {"code": err.code or "Client specified an invalid argument", "error": err.message}

@@ -1,4 +1,4 @@
-"""Every kind of fault, in one table."""
+"""The table of all kinds of faults."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -8,13 +8,13 @@ from reviewstream_testbed.openai_endpoint.errors import ApiError
 
 
 class Page(NamedTuple):
-    """A page of HTML that a proxy answers in place of the API."""
+    """An HTML page that a proxy sends in place of the API's response."""
 
     status: int
     title: str
 
     def text(self) -> str:
-        """Return the page."""
+        """Return the page as HTML."""
         return f"<!doctype html><html><body><h1>{self.title}</h1></body></html>"
 
 
@@ -22,12 +22,12 @@ class Kind(NamedTuple):
     """A kind of fault.
 
     Attributes:
-        what: What a client sees.
-        error: The error that is answered.
-        page: Or the page.
-        body: Or the JSON, as it is, with `status`.
+        what: Effect that the client sees.
+        error: Error to send.
+        page: Page to send instead.
+        body: JSON body to send unchanged instead, with `status`.
         status: HTTP status of `body`.
-        fields: What a script may say about it.
+        fields: Fields that a script may set.
     """
 
     what: str
@@ -111,7 +111,7 @@ _ERRORS: Final[Mapping[str, Kind]] = {
         "resource_unavailable",
         cause="capacity",
     ),
-    # A quota, a text or a setting, under other names.
+    # Quota, content and configuration errors, as different endpoints report them.
     "quota_402": _error(
         "the quota is spent, as HTTP 402", 402, "Insufficient Balance", "unknown_error"
     ),
@@ -198,14 +198,14 @@ _ERRORS: Final[Mapping[str, Kind]] = {
         429, "Provider returned error", metadata={"raw": "Too Many Requests"}
     ),
     "error_200_502": _within_200(502, "Provider returned error"),
-    # Clocks that disagree.
+    # Clock skew.
     "skewed_429": _too_many(
         "HTTP 429 by a clock that is `skew` seconds (3600) ahead of ours: `Retry-After` is a date"
         " `retry_after` seconds (1) after the `Date` of the same answer",
         *("retry_after", "skew", "should_retry"),
     ),
     "past_429": _too_many("HTTP 429, `Retry-After` is a date an hour ago", "should_retry"),
-    # What stands in between.
+    # Proxies and gateways.
     "413": Kind("HTTP 413, a proxy's page of HTML", page=Page(413, "413 Request Entity Too Large")),
     "502": Kind("HTTP 502, a proxy's page of HTML", page=Page(502, "502 Bad Gateway")),
     "504": Kind("HTTP 504, a proxy's page of HTML", page=Page(504, "504 Gateway Time-out")),
@@ -213,7 +213,7 @@ _ERRORS: Final[Mapping[str, Kind]] = {
     "html": Kind("HTTP 200, a page of HTML", page=Page(200, "Welcome to the hotel's network")),
 }
 _ANSWERS: Final[Mapping[str, str]] = {
-    # Time and connections.
+    # Delays and connection failures.
     "hang": "never answers",
     "reset": "resets the connection without an answer",
     "cut": "HTTP 200, the connection is closed in the midst of the body",
@@ -224,7 +224,7 @@ _ANSWERS: Final[Mapping[str, str]] = {
     "gzip_bomb": "HTTP 200, a megabyte of gzip that is a gigabyte of an answer",
     "endless": "HTTP 200, a body that never ends",
     "odd_limits": "headers of limits that are no numbers, or absurd ones",
-    # What the model says.
+    # Model output.
     "empty_choices": "HTTP 200, no choice",
     "finish_error": 'half an answer, `finish_reason` "error" and an error in the choice',
     "refusal": "the model refuses",
@@ -245,7 +245,7 @@ _ANSWERS: Final[Mapping[str, str]] = {
     "missing_id": "the last label is missing",
     "extra_id": "one label more, under an id that was not asked about",
     "doubled_id": "the last label comes twice",
-    # What it says it cost.
+    # Reported usage.
     "usage_zero": "`usage` says that no token was used",
     "usage_negative": "`usage` has negative numbers",
     "usage_huge": "`usage` has numbers beyond 64 bits",

@@ -1,4 +1,4 @@
-"""One request for a completion, from its bytes to its answer."""
+"""Handling of one completion request, from its bytes to its response."""
 
 import asyncio
 import hashlib
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
 TOO_MANY: Final = 429
 BESIDE: Final = 1_000  # hidden tokens of the fault `usage_beside`
 _STANDARD: Final = Fraction(1)
-# A client that meets these has not been told all, though something came.
+# Deliveries in which the client receives only a part of the response.
 _PARTS: Final = ("cut", "stall", "truncated_json", "stream_error")
 
 
 class CompletionHandler:
-    """One request and its answer.
+    """A handler for one completion request.
 
     Args:
-        request: As it came.
-        room: Who asks.
+        request: The HTTP request.
+        room: Room of the client.
     """
 
     def __init__(self, request: web.Request, room: Room) -> None:
@@ -50,16 +50,16 @@ class CompletionHandler:
         self._room = room
         self._options = room.options
         self._dialect = room.dialect
-        self._bill = room.bill  # a reset in the midst begins another one
+        self._bill = room.bill  # a reset meanwhile replaces the room's bill
         self._tokens = 0
         self._model = ""
         self._fault = script.NONE
 
     async def answer(self) -> web.StreamResponse:
-        """Answer, refuse or fail."""
+        """Send an answer, an error or a fault."""
         try:
             self._check_key()
-        except ApiError as err:  # an unknown client is told no limits
+        except ApiError as err:  # an unknown client gets no limit headers
             return self._refused(err, {})
         try:
             return await self._answered()
@@ -97,10 +97,10 @@ class CompletionHandler:
             return await self._whole(completion, kind)
 
     async def _read(self) -> dict[str, Any]:
-        """Return the request.
+        """Return the parsed request.
 
         Raises:
-            ApiError: it is refused.
+            ApiError: The request is refused.
         """
         sent = await json_of(self._request)
         self._model = str(sent.get("model", "")) if isinstance(sent, dict) else ""
@@ -125,7 +125,7 @@ class CompletionHandler:
         )
 
     def _hidden(self, body: Mapping[str, Any], count: int) -> int:
-        """Return how many tokens the model thinks about so many reviews."""
+        """Return the number of hidden tokens for this number of reviews."""
         family = family_in(body, self._dialect)
         effort = body.get("reasoning_effort")
         is_heeded = self._options.effort == "honoured"
@@ -146,10 +146,10 @@ class CompletionHandler:
         kind = self._dialect.instead.get(fault.kind, fault.kind)
         return fault._replace(kind=kind)
 
-    # --- what costs nothing ---
+    # --- responses that cost nothing ---
 
     async def _broken(self, *, is_stream: bool) -> web.StreamResponse | None:
-        """Do what a fault does in place of an answer; None: there is to be one."""
+        """Send a fault in place of an answer; return None if the fault still needs an answer."""
         fault = self._fault
         kind = "500" if fault.kind == "stream_error" and not is_stream else fault.kind
         found = faults.KINDS[kind]
@@ -179,13 +179,13 @@ class CompletionHandler:
         told = {**headers, **said.headers}
         return web.json_response(self._dialect.shape(said), status=said.status, headers=told)
 
-    # --- what is billed ---
+    # --- billed responses ---
 
     @contextmanager
     def _billed(
         self, completion: completions.Completion, body: Mapping[str, Any]
     ) -> "Iterator[None]":
-        """Bill an answer, and note what became of it."""
+        """Bill an answer, send it and record its delivery."""
         fault = self._fault.kind
         entry = self._add(completion)
         delivery = "hang" if fault == "hang" else DROPPED
@@ -208,7 +208,7 @@ class CompletionHandler:
         return self._bill.add(self._model, completion.tier, completion.tokens, cost or 0, fault)
 
     def _cost(self, completion: completions.Completion) -> int | None:
-        """Return what an answer costs, in micro-dollars; None: it has no price."""
+        """Return the cost of an answer in micro-dollars, or None without prices."""
         prices, tokens = self._options.prices, completion.tokens
         flex = self._dialect.flex if completion.tier == "flex" else None
         factor = _STANDARD if flex is None else flex
@@ -240,7 +240,7 @@ class CompletionHandler:
         return await sending.streamed(self._request, events, self._headers(), how=fault)
 
     def _headers(self) -> dict[str, str]:
-        """Return what every answer of the API tells, as it is now."""
+        """Return the headers of every API response, with the current limits."""
         allowance = self._room.allowance
         standings = allowance.standings(self._tokens, _now())
         limits = rate_answers.headers(standings, self._dialect.limits, allowance.admitted)

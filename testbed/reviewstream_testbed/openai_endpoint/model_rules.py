@@ -1,4 +1,4 @@
-"""Refuses what a model, or an endpoint for all its models, does not take."""
+"""Refuses parameters that the model, or the endpoint for all models, does not support."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -9,15 +9,15 @@ from reviewstream_testbed.openai_endpoint.errors import ApiError, bad_request
 from reviewstream_testbed.openai_endpoint.refusals import off_list
 
 FLEX: Final = "flex"
-_ONLY_ONE: Final = ("temperature", "top_p")  # what a model that reasons takes at its default only
+_ONLY_ONE: Final = ("temperature", "top_p")  # a reasoning model accepts only the default
 
 
 def check_model_rules(body: Mapping[str, Any], dialect: Dialect) -> None:
-    """Refuse a temperature, an effort, a limit or a tier that is not taken.
+    """Refuse an unsupported temperature, effort, token limit or tier.
 
     Args:
-        body: A request; each parameter is of the right type.
-        dialect: Of the endpoint.
+        body: The request; each parameter has the right type.
+        dialect: Dialect of the endpoint.
 
     Raises:
         ApiError: 400.
@@ -33,12 +33,12 @@ def check_model_rules(body: Mapping[str, Any], dialect: Dialect) -> None:
 
 
 def family_in(body: Mapping[str, Any], dialect: Dialect) -> models.Family:
-    """Return the rules for the model that is asked."""
+    """Return the rules of the requested model."""
     return models.family_of(body["model"]) if dialect.has_model_rules else models.ANY
 
 
 def has_flex(body: Mapping[str, Any], dialect: Dialect) -> bool:
-    """Say whether the model is served in the flex tier."""
+    """Report whether the model is available in the flex tier."""
     return dialect.flex is not None and family_in(body, dialect).has_flex
 
 

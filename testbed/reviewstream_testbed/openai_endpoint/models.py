@@ -1,8 +1,8 @@
-"""The models: which there are, which of them reason, and what they take.
+"""The models, with their hidden tokens and accepted parameters.
 
 Sources, read in November 2026: OpenAI's API reference (`reasoning_effort`), its guides "Reasoning
 models" and "Flex processing", and the error words in anomalyco/opencode#4451,
-livekit/agents#3966, bolna-ai/bolna#852 and repowise-dev/repowise#987. None was asked.
+livekit/agents#3966, bolna-ai/bolna#852 and repowise-dev/repowise#987. No model was called.
 """
 
 import re
@@ -11,20 +11,20 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-# Hidden tokens under an effort, in per cent of those under "medium".
+# Hidden tokens by effort, in per cent of those with "medium".
 EFFORTS: Final[Mapping[str, int]] = MappingProxyType(
     {"none": 0, "minimal": 5, "low": 30, "medium": 100, "high": 200, "xhigh": 400, "max": 400}
 )
 
 
 class Family(NamedTuple):
-    """Rules that the models of a family share.
+    """Rules shared by the models of a family.
 
     Attributes:
-        efforts: Values of `reasoning_effort` that they take; none: they do not reason.
-        default: The one without the field.
-        has_flex: They are served in the flex tier.
-        is_open: They take a temperature and `max_tokens` as models that do not reason do.
+        efforts: Accepted values of `reasoning_effort`; empty if the models do not reason.
+        default: Effort if the request does not set one.
+        has_flex: Available in the flex tier.
+        is_open: Accept a temperature and `max_tokens`, like models that do not reason.
     """
 
     efforts: tuple[str, ...] = ()
@@ -34,11 +34,11 @@ class Family(NamedTuple):
 
     @property
     def reasons(self) -> bool:
-        """Say whether they have hidden tokens."""
+        """Report whether the models have hidden tokens."""
         return bool(self.efforts)
 
     def percent(self, effort: str | None) -> int:
-        """Return how many hidden tokens there are, in per cent of the usual number."""
+        """Return the number of hidden tokens, in per cent of the usual number."""
         return EFFORTS.get(effort or self.default, EFFORTS["medium"]) if self.reasons else 0
 
 
@@ -55,7 +55,7 @@ _FAMILIES: Final[tuple[tuple[str, Family], ...]] = (
 )
 _PATTERNS: Final = tuple((re.compile(pattern), family) for pattern, family in _FAMILIES)
 OPENAI: Final[Mapping[str, str]] = MappingProxyType(
-    {  # as it is asked for -> as the answer names it
+    {  # name in the request -> name in the answer
         "gpt-4o-mini": "gpt-4o-mini-2024-07-18",
         "gpt-4o": "gpt-4o-2024-08-06",
         "gpt-4.1": "gpt-4.1-2025-04-14",
@@ -82,11 +82,11 @@ NAMES: Final = frozenset({*OPENAI, *OPENAI.values()})
 
 @lru_cache(maxsize=1024)
 def family_of(name: str) -> Family:
-    """Return a model's family, by its name without its owner's."""
+    """Return the family of a model; an owner prefix in the name is ignored."""
     own = name.rpartition("/")[2]
     return next((family for pattern, family in _PATTERNS if pattern.match(own)), ANY)
 
 
 def dated(name: str) -> str:
-    """Return the name under which a model answers."""
+    """Return the model name that answers contain."""
     return OPENAI.get(name, name)

@@ -1,4 +1,4 @@
-"""A judge that obeys what a review orders: it measures whether one review can label the others."""
+"""A judge that obeys orders in reviews, to test whether one review can label others."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from reviewstream_testbed.openai_endpoint.judges import SENTIMENTS, Opinion, by_lexicon
 from reviewstream_testbed.openai_endpoint.reviews import Review
 
-MAX_READ: Final = 4_000  # characters of a review in which an order is looked for
+MAX_READ: Final = 4_000  # characters of a review that are searched for orders
 _THINGS = r"(?:reviews?|texts?|entries|entry|items?|ones|labels?|ids?|neighbou?rs)"
 _SENTENCE = re.compile(r"[^.!?\n]+")
 _SENTIMENT = re.compile("|".join(SENTIMENTS), re.IGNORECASE)
@@ -21,24 +21,24 @@ _OTHER = re.compile(r"\b(?:other|others|remaining|rest|else|neighbou?rs)\b", re.
 _ABOVE = re.compile(r"\b(?:above|before|previous|preceding|earlier)\b", re.IGNORECASE)
 _BELOW = re.compile(r"\b(?:below|after|following|next|later)\b", re.IGNORECASE)
 _NAMED = re.compile(rf"\b{_THINGS}\b", re.IGNORECASE)
-# What makes an order of a sentence; "all reviews were positive" is none.
+# Words that make a sentence an order; "all reviews were positive" is not one.
 _ORDER = re.compile(
     r"\b(?:is|are|be|as|label|mark|set|call|rate|classify|treat|answer|output)\b|[:=]",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[\w-]+")
-_ITEM = re.compile(r"\{[^{}]*\}")  # an answer's own item, in the midst of a review
+_ITEM = re.compile(r"\{[^{}]*\}")  # an item in the answer's format, within a review
 
 
 class Order(NamedTuple):
-    """An order in a review: the places in the pack that get a sentiment."""
+    """An order in a review: positions in the pack, and the sentiment they get."""
 
     targets: frozenset[int]
     sentiment: str
 
 
 def by_obedience(reviews: Sequence[Review]) -> list[Opinion]:
-    """Return the lexicon's opinions, but for those that a review orders; the last order wins."""
+    """Return the lexicon's opinions, overridden by orders in the reviews; the last order wins."""
     opinions = [by_lexicon(one.text) for one in reviews]
     for at, review in enumerate(reviews):
         for order in _orders(review.text[:MAX_READ], at, reviews):
@@ -50,7 +50,7 @@ def by_obedience(reviews: Sequence[Review]) -> list[Opinion]:
 def _orders(text: str, at: int, reviews: Sequence[Review]) -> Iterator[Order]:
     if _SENTIMENT.search(text) is None:
         return
-    # An item is taken out first: its quotes and colons end no sentence.
+    # Items are removed first, because their quotes and colons do not end a sentence.
     parts = [*_ITEM.findall(text), *_SENTENCE.findall(_ITEM.sub(" ", text))]
     for part in parts:
         found = _SENTIMENT.findall(part)
@@ -60,7 +60,7 @@ def _orders(text: str, at: int, reviews: Sequence[Review]) -> Iterator[Order]:
 
 
 def _targets(part: str, at: int, reviews: Sequence[Review]) -> frozenset[int]:
-    """Return the places that a sentence gives orders about; none if it orders nothing."""
+    """Return the positions that a sentence gives orders about; empty if it is not an order."""
     if _ORDER.search(part) is None:
         return frozenset()
     if _ALL.search(part):

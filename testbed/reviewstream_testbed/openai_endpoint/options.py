@@ -1,4 +1,4 @@
-"""Options of the endpoint: given at the start, or changed by a room."""
+"""Options of the endpoint, set at the start or changed by a room."""
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
@@ -10,36 +10,36 @@ from typing import Any, Final, NamedTuple
 
 from reviewstream_testbed.openai_endpoint.rate_limits import Limits
 
-MAX_HIDDEN: Final = 1_000_000  # tokens for a review
+MAX_HIDDEN: Final = 1_000_000  # tokens per review
 EFFORT: Final = ("honoured", "ignored")
 
 
 class Prices(NamedTuple):
-    """US dollars for a million tokens, exactly; so they are micro-dollars for one."""
+    """Exact prices in US dollars per million tokens, which are micro-dollars per token."""
 
     prompt: Fraction
     cached: Fraction
     completion: Fraction
 
     def cost(self, prompt: int, cached: int, completion: int, factor: Fraction) -> int:
-        """Return what one request costs, in whole micro-dollars, rounded up.
+        """Return the cost of one request in whole micro-dollars, rounded up.
 
         Args:
-            prompt: Tokens, the cached ones included.
-            cached: Tokens.
-            completion: Tokens, the hidden ones included.
-            factor: Of the tier.
+            prompt: Prompt tokens, including the cached ones.
+            cached: Cached prompt tokens.
+            completion: Completion tokens, including the hidden ones.
+            factor: Price factor of the tier.
         """
         parts = (prompt - cached) * self.prompt, cached * self.cached, completion * self.completion
         return ceil(sum(parts, Fraction(0)) * factor)
 
 
 class Recording(NamedTuple):
-    """Where answers come from, in place of the mock's own.
+    """A source of answers that replaces the mock's own.
 
     Attributes:
-        folder: The cassette: a file for each exchange.
-        url: The endpoint that is asked, with its `/v1`; empty: only recorded answers are given.
+        folder: The cassette, with one file per exchange.
+        url: The endpoint to record, with its `/v1`; if empty, only recorded answers are used.
     """
 
     folder: Path
@@ -51,17 +51,17 @@ class Options(NamedTuple):
 
     Attributes:
         latency: Seconds before every answer.
-        api_key: The only key accepted; None: every key that begins with `sk-`.
+        api_key: The only accepted key; None accepts every key that begins with `sk-`.
         judge: A key of `JUDGES`.
-        limits: What every room may ask per minute.
+        limits: Rate limits of each room.
         dialect: A key of `DIALECTS`.
-        models: Names of models that there are besides OpenAI's.
-        hidden_tokens: What a model that reasons thinks for a review, under medium effort.
-        effort: `honoured`, or `ignored`: the hidden tokens are the same under any effort.
-        cached_share: Of the prompt's tokens that are told, and billed, as cached.
-        prices: What tokens cost; None: nothing is told of costs.
-        tell_limits: Headers tell the usual limits where none is enforced.
-        recording: Where answers are recorded or come from; None: they are the mock's.
+        models: Additional model names besides OpenAI's.
+        hidden_tokens: Hidden tokens of a reasoning model per review, at medium effort.
+        effort: `honoured`, or `ignored`: the hidden tokens are the same at any effort.
+        cached_share: Share of the prompt tokens that is reported and billed as cached.
+        prices: Token prices; None to report no costs.
+        tell_limits: Send headers with the usual limits if no limits are enforced.
+        recording: Cassette to replay or record; None for the mock's own answers.
     """
 
     latency: float = 0.0
@@ -79,10 +79,10 @@ class Options(NamedTuple):
 
 
 def with_changes(options: Options, fields: Any) -> Options:  # noqa: ANN401 - comes from JSON
-    """Return options with those changed that a JSON object names.
+    """Return the options, changed by the fields of a JSON object.
 
     Raises:
-        ValueError: it names one that cannot be changed, or one cannot be so.
+        ValueError: A field cannot be changed or has an invalid value.
     """
     for name, value in dict(fields).items():
         if name not in _READ:
@@ -92,10 +92,10 @@ def with_changes(options: Options, fields: Any) -> Options:  # noqa: ANN401 - co
 
 
 def read_prices(given: object) -> Prices | None:
-    """Return the prices that `PROMPT,CACHED,COMPLETION` means, or an array of the three.
+    """Return the prices in `PROMPT,CACHED,COMPLETION` or in an array of the three.
 
     Raises:
-        ValueError: it is neither, or one is no number, or below 0.
+        ValueError: The value has neither form, or a price is not a number or is negative.
     """
     if given is None:
         return None
@@ -112,7 +112,7 @@ def read_share(given: object) -> Fraction:
     """Return a share.
 
     Raises:
-        ValueError: it is not from 0 to 1.
+        ValueError: The value is not from 0 to 1.
     """
     share = _exact(given)
     if not 0 <= share <= 1:
@@ -124,7 +124,7 @@ def read_hidden(given: object) -> int:
     """Return a number of tokens.
 
     Raises:
-        ValueError: it is no whole number, or too large.
+        ValueError: The value is not a whole number, or is too large.
     """
     if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given <= MAX_HIDDEN:
         raise ValueError(f"hidden_tokens is {given!r} (a whole number from 0 to {MAX_HIDDEN})")
@@ -132,7 +132,7 @@ def read_hidden(given: object) -> int:
 
 
 def _exact(given: object) -> Fraction:
-    """Return the number as it is written: what JSON reads as a float is taken by its digits."""
+    """Return the exact decimal number; a float from JSON is converted by its digits."""
     try:
         return Fraction(Decimal(str(given)))
     except (InvalidOperation, ValueError, OverflowError) as err:
@@ -147,13 +147,13 @@ def _effort(given: object) -> str:
 
 def _names(given: object) -> tuple[str, ...]:
     if isinstance(given, str) or not isinstance(given, Sequence):
-        raise ValueError(f"models is {given!r} (an array of names)")  # noqa: TRY004 - told as all else
+        raise ValueError(f"models is {given!r} (an array of names)")  # noqa: TRY004 - the same type as for all fields
     return tuple(map(str, given))
 
 
 def _flag(given: object) -> bool:
     if not isinstance(given, bool):
-        raise ValueError(f"tell_limits is {given!r} (true or false)")  # noqa: TRY004 - likewise
+        raise ValueError(f"tell_limits is {given!r} (true or false)")  # noqa: TRY004 - as above
     return given
 
 

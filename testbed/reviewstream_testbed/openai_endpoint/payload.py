@@ -1,4 +1,4 @@
-"""Reads the JSON of a request, as strictly as the real endpoint does."""
+"""Parses the JSON of a request as strictly as the real endpoint."""
 
 import json
 from typing import Any
@@ -8,18 +8,18 @@ from aiohttp import web
 from reviewstream_testbed.openai_endpoint.errors import bad_request
 
 
-async def json_of(request: web.Request) -> Any:  # noqa: ANN401 - a request may hold anything
-    """Return what the body of a request holds.
+async def json_of(request: web.Request) -> Any:  # noqa: ANN401 - any JSON
+    """Return the JSON value in the body of a request.
 
     Raises:
-        ApiError: 400, it is no JSON.
+        ApiError: 400, the body is not JSON.
     """
     try:
         text = await request.text()
         body = _decoder.decode(text)
-        if "\\u" in text:  # only by an escape can there be a lone surrogate
+        if "\\u" in text:  # only an escape can produce a lone surrogate
             json.dumps(body, ensure_ascii=False).encode()
-        return body  # noqa: TRY300 - an else would have to repeat the type
+        return body  # noqa: TRY300 - an else would repeat the type
     except (ValueError, RecursionError, LookupError) as err:  # LookupError: an unknown charset
         raise bad_request(
             "We could not parse the JSON body of your request. The OpenAI API expects a JSON"

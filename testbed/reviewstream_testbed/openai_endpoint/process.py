@@ -18,10 +18,10 @@ from reviewstream_testbed.part import Part
 from reviewstream_testbed.ports import LOOPBACK, free_ports
 from reviewstream_testbed.processes import Janitor, Process
 
-START_TIMEOUT: Final = 60.0  # seconds; two are the rule
+START_TIMEOUT: Final = 60.0  # seconds; two are usual
 STOP_TIMEOUT: Final = 5.0
 POLL: Final = 0.02
-TRIES: Final = 5  # another process may be quicker to take a free port
+TRIES: Final = 5  # another process may take a free port first
 
 
 class EndpointFailed(TestbedError):
@@ -36,29 +36,29 @@ class OpenAIConfig(TypedDict):
 
 
 class OpenAIEndpoint(Part):
-    """A mock OpenAI endpoint in its own process; it ends with the `with` block, or with us.
+    """A mock OpenAI endpoint in its own process; it ends with the `with` block or this process.
 
     Args:
         latency: Milliseconds before every answer.
-        api_key: The only key it accepts; without one, every key that begins with `sk-`.
+        api_key: The only accepted key; by default every key that begins with `sk-`.
         judge: Source of the opinions: `lexicon`; `hash`, a checksum, which costs nothing; or
-            `obedient`, which does what a review orders.
-        requests_per_minute: More are refused, in every room; None: they are not counted.
-        tokens_per_minute: Likewise.
-        window_seconds: How long an empty allowance takes to fill.
+            `obedient`, which follows orders in reviews.
+        requests_per_minute: Limit of each room; None for no limit.
+        tokens_per_minute: Limit of each room; None for no limit.
+        window_seconds: Seconds until an empty allowance is full again.
         dialect: A key of `DIALECTS`.
-        models: Names of models that there are besides OpenAI's.
-        hidden_tokens: What a model that reasons thinks for a review, under medium effort.
-        effort: `honoured`, or `ignored`: the hidden tokens are the same under any effort.
-        cached_share: Of the prompt's tokens that are told and billed as cached, such as "0.5".
-        prices: `PROMPT,CACHED,COMPLETION` in US dollars for a million tokens; None: no costs.
-        tell_limits: Headers tell the usual limits where none is enforced.
-        cassette: A folder of recorded answers, which are given in place of the mock's own.
-        record: The endpoint, with its `/v1`, that is asked and recorded onto the cassette.
+        models: Additional model names besides OpenAI's.
+        hidden_tokens: Hidden tokens of a reasoning model per review, at medium effort.
+        effort: `honoured`, or `ignored`: the hidden tokens are the same at any effort.
+        cached_share: Share of the prompt tokens reported and billed as cached, such as "0.5".
+        prices: `PROMPT,CACHED,COMPLETION` in US dollars per million tokens; None for no costs.
+        tell_limits: Send headers with the usual limits if no limits are enforced.
+        cassette: A folder of recorded answers, which replace the mock's own.
+        record: The endpoint, with its `/v1`, to record onto the cassette.
 
     Attributes:
         api_key: A key that it accepts.
-        room: Name of a room, which has its counts and faults apart from other rooms.
+        room: Name of a room; each room has its own counts and faults.
     """
 
     name = "openai_endpoint"
@@ -69,7 +69,7 @@ class OpenAIEndpoint(Part):
     )
     room: str = ""
 
-    def __init__(  # noqa: PLR0913 - each is a flag of the command
+    def __init__(  # noqa: PLR0913 - one per flag of the command
         self,
         *,
         latency: float = 0.0,
@@ -130,12 +130,12 @@ class OpenAIEndpoint(Part):
 
     @property
     def port(self) -> int:
-        """The port; it stays the same over restarts."""
+        """The port, which is the same after a restart."""
         return self._port
 
     @property
     def url(self) -> str:
-        """Address of the server, or of our room in it, without `/v1`."""
+        """Address of the server, or of this object's room in it, without `/v1`."""
         base = f"http://{LOOPBACK}:{self.port}"
         return f"{base}/rooms/{self.room}" if self.room else base
 
@@ -146,7 +146,7 @@ class OpenAIEndpoint(Part):
 
     @property
     def client_config(self) -> OpenAIConfig:
-        """Arguments of `openai.OpenAI`, for `**client_config`."""
+        """Arguments for `openai.OpenAI(**client_config)`."""
         return {"base_url": self.base_url, "api_key": self.api_key}
 
     @property
@@ -156,14 +156,14 @@ class OpenAIEndpoint(Part):
 
     @property
     def pid(self) -> int | None:
-        """The process id, or None when it does not run."""
+        """The process id, or None if it is not running."""
         return self._process.pid if self._process and self._process.status() is None else None
 
     def start(self) -> None:
-        """Start it on a free port and wait until it is ready.
+        """Start the process on a free port and wait until it is ready.
 
         Raises:
-            EndpointFailed: It did not get ready.
+            EndpointFailed: It did not become ready.
         """
         folder = Path(tempfile.mkdtemp(prefix="openai-endpoint-"))
         self._janitor = Janitor(folder)
@@ -179,47 +179,47 @@ class OpenAIEndpoint(Part):
         return self._start()
 
     def stop(self) -> None:
-        """Ask the process to end."""
+        """Stop the process gracefully."""
         if self._process is not None:
             self._process.stop(STOP_TIMEOUT)
 
     def close(self) -> None:
-        """End the process and remove its log; may be called twice."""
+        """Stop the process and remove its log; may be called twice."""
         self._closed = True
         self.stop()
         if self._janitor is not None:
             self._janitor.close()
 
     def kill(self) -> None:
-        """Kill the process: connections break off, and new ones are refused."""
+        """Kill the process: open connections break, new ones are refused."""
         if self._process is not None:
             self._process.close()
 
     def restart(self) -> None:
-        """Start again on the same port; counts and script of faults are gone."""
+        """Restart on the same port; counts and the script of faults are lost."""
         self.stop()
         self._start()
 
     def pause(self) -> None:
-        """Stop the process in its tracks: requests hang."""
+        """Suspend the process: requests hang."""
         if self._process is not None:
             self._process.send(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let a paused process go on."""
+        """Resume a paused process."""
         if self._process is not None:
             self._process.send(signal.SIGCONT)
 
     def logs(self) -> str:
-        """Return what the process wrote."""
+        """Return the output of the process."""
         return self._log.read_text(errors="replace")
 
     def requests(self) -> dict[str, Any]:
-        """Return what was asked so far, as `GET /_mock/requests` tells it."""
+        """Return the requests so far, in the format of `GET /_mock/requests`."""
         return self._call("/_mock/requests")
 
     def reset(self) -> None:
-        """Forget all counts and every fault; judge and limits are those of the start again."""
+        """Clear all counts and faults; judge and limits return to their initial values."""
         self._call("/_mock/reset", {})
 
     def fault(
@@ -231,7 +231,7 @@ class OpenAIEndpoint(Part):
         match: str = "",
         always: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        """Misbehave from now on; see `script` for the fields, `faults` for the kinds."""
+        """Inject faults from now on; see `script` for the fields, `faults` for the kinds."""
         script = {"sequence": sequence, "rate": rate, "faults": faults, "seed": seed}
         self._call("/_mock/fault", {**script, "match": match, "always": always})
 
@@ -242,24 +242,24 @@ class OpenAIEndpoint(Part):
         tokens_per_minute: int | None = None,
         window_seconds: float = MINUTE,
     ) -> None:
-        """Refuse what is over these limits from now on; none: refuse nothing."""
+        """Enforce these limits from now on; without arguments, enforce no limits."""
         limits = Limits(requests_per_minute, tokens_per_minute, window_seconds)
         self._call("/_mock/limits", limits._asdict())
 
     def judge(self, name: str) -> None:
-        """Answer another judge's opinions from now on: `lexicon`, `hash` or `obedient`."""
+        """Use another judge from now on: `lexicon`, `hash` or `obedient`."""
         self._call("/_mock/judge", {"judge": name})
 
     def dialect(self, name: str, **changes: object) -> None:
-        """Speak another dialect from now on, with some of its manners changed."""
+        """Use another dialect from now on, with some of its fields changed."""
         self._call("/_mock/dialect", {"dialect": name, **changes})
 
     def options(self, **changes: object) -> None:
-        """Behave otherwise from now on; see `Options`, of which a room may change some."""
+        """Change options from now on; see `Options`, of which a room may change some."""
         self._call("/_mock/options", changes)
 
     def bill(self) -> dict[str, Any]:
-        """Return what is billed so far, as `GET /_mock/bill` tells it."""
+        """Return the bill so far, in the format of `GET /_mock/bill`."""
         return self._call("/_mock/bill")
 
     def _start(self) -> None:
@@ -268,7 +268,7 @@ class OpenAIEndpoint(Part):
         given = {name: value for name, value in self._flags.items() if value is not None}
         command += [*(f"--{name}={value}" for name, value in given.items()), *self._more]
         self._process = Process(command, log=self._log)
-        if self._closed:  # by another thread, which may not have seen this process
+        if self._closed:  # another thread closed it, and may have missed this process
             self._process.close()
         self._wait(self._process)
 
@@ -285,7 +285,7 @@ class OpenAIEndpoint(Part):
             time.sleep(POLL)
 
     def _call(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        request = urllib.request.Request(  # noqa: S310 - our own address, always http
+        request = urllib.request.Request(  # noqa: S310 - the mock's address, always http
             self.url + path, data=None if body is None else json.dumps(body).encode()
         )
         with _opener.open(request, timeout=START_TIMEOUT) as answer:
@@ -293,5 +293,5 @@ class OpenAIEndpoint(Part):
         return found
 
 
-# Whatever proxy the environment names, a loopback address is not behind it.
+# Ignore the environment's proxies: the address is loopback.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

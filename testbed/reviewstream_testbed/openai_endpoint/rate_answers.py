@@ -1,4 +1,4 @@
-"""Rate limits in answers: the headers, and the error of a request over a limit."""
+"""Rate limits in responses: the headers, and the error of a request over a limit."""
 
 import math
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from reviewstream_testbed.openai_endpoint.rate_limits import MINUTE, RateLimited
 ORGANIZATION: Final = "reviewstream"
 _UNITS: Final = {"requests": "requests per min (RPM)", "tokens": "tokens per min (TPM)"}
 USUAL: Final = LimitHeaders()
-# Not to be believed.
+# Implausible values, which a client must not trust.
 ODD: Final[Mapping[str, str]] = {
     "x-ratelimit-limit-requests": "None",
     "x-ratelimit-limit-tokens": str((1 << 63) - 1),
@@ -21,7 +21,7 @@ _LEARN: Final = "Visit https://platform.openai.com/account/rate-limits to learn 
 
 
 def duration(seconds: float) -> str:
-    """Return a time as the API writes it (`6ms`, `1.5s`, `6m0s`), rounded up to a millisecond."""
+    """Return a duration in the API's format (`6ms`, `1.5s`, `6m0s`), rounded up to 1 ms."""
     milliseconds = math.ceil(round(seconds * 1000, 3))
     if 0 < milliseconds < 1000:
         return f"{milliseconds}ms"
@@ -39,9 +39,9 @@ def headers(
     """Return the `x-ratelimit-*` headers.
 
     Args:
-        standings: Per minute.
-        names: As the dialect calls them; None: it tells nothing.
-        admitted: Requests so far, for a dialect that tells those of a day.
+        standings: Bucket states per minute.
+        names: Header names of the dialect; None for no headers.
+        admitted: Requests so far, for a dialect that reports a daily limit.
     """
     if names is None:
         return {}
@@ -60,13 +60,13 @@ def headers(
 
 
 def _over(minutes: int, per_minute: int, admitted: int) -> Standing:
-    """Return how a longer window stands of which so many requests were taken."""
+    """Return the state of a longer window after this number of requests."""
     limit = per_minute * minutes
     return Standing(limit, max(0, limit - admitted), admitted * MINUTE / per_minute)
 
 
 def refused(refusal: RateLimited, model: str) -> ApiError:
-    """Return the 429 of a request that is over a limit."""
+    """Return the 429 error for a request over a limit."""
     where = f"for {model} in organization {ORGANIZATION} on {_UNITS[refusal.of]}"
     if refusal.wait is None:
         message = (
@@ -89,6 +89,6 @@ def refused(refusal: RateLimited, model: str) -> ApiError:
 
 
 def retry_after(seconds: float) -> dict[str, str]:
-    """Return the headers that ask a client to wait: in whole seconds, and exactly."""
+    """Return the headers that ask a client to wait, in whole seconds and in milliseconds."""
     milliseconds = math.ceil(round(seconds * 1000, 3))
     return {"retry-after": str(math.ceil(milliseconds / 1000)), "retry-after-ms": str(milliseconds)}

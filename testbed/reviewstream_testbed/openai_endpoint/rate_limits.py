@@ -1,4 +1,4 @@
-"""Requests and tokens per minute as buckets that refill continuously: arithmetic, and no clock.
+"""Token buckets for requests and tokens per minute; pure arithmetic without a clock.
 
 `now` is seconds on any clock that never goes back.
 
@@ -12,19 +12,19 @@ from typing import Any, Final, NamedTuple
 
 MINUTE: Final = 60.0  # seconds
 MAX_LIMIT: Final = 1_000_000_000  # per minute
-USUAL_REQUESTS: Final = 10_000  # what headers tell of what is not enforced, if anything
+USUAL_REQUESTS: Final = 10_000  # reported for a limit that is not enforced
 USUAL_TOKENS: Final = 2_000_000
-ROUNDING: Final = 1e-3  # of a request or token: a client that waits as told is not a hair too early
+ROUNDING: Final = 1e-3  # requests or tokens; admits a client that waits exactly as told
 
 
 class Limits(NamedTuple):
-    """Limits that are enforced.
+    """Enforced limits.
 
     Attributes:
-        requests_per_minute: None: any number.
-        tokens_per_minute: Likewise.
-        window_seconds: How long it takes to fill an empty bucket, and so how large a burst may be:
-            60,000 a minute with a window of one second are enforced as 1,000 a second.
+        requests_per_minute: None for no limit.
+        tokens_per_minute: None for no limit.
+        window_seconds: Seconds in which an empty bucket fills, which bounds the burst: 60,000 per
+            minute with a window of one second are enforced as 1,000 per second.
     """
 
     requests_per_minute: int | None = None
@@ -32,7 +32,7 @@ class Limits(NamedTuple):
     window_seconds: float = MINUTE
 
     def complaint(self) -> str | None:
-        """Return what is wrong with the numbers, or None."""
+        """Return an error message if a number is invalid, else None."""
         for name in ("requests_per_minute", "tokens_per_minute"):
             limit = getattr(self, name)
             if limit is not None and not (_is_number(limit, int) and 1 <= limit <= MAX_LIMIT):
@@ -44,10 +44,10 @@ class Limits(NamedTuple):
 
 
 def limits_of(fields: Mapping[str, Any]) -> Limits:
-    """Return the limits that a JSON object describes.
+    """Return the limits in a JSON object.
 
     Raises:
-        ValueError: it describes none; says what is wrong.
+        ValueError: A field is unknown or invalid; the message says which.
     """
     unknown = fields.keys() - {*Limits._fields}
     if unknown:
@@ -65,9 +65,9 @@ class Standing(NamedTuple):
     """State of a bucket.
 
     Attributes:
-        limit: Per minute.
-        remaining: What could be had now.
-        reset: Seconds until it is full.
+        limit: Limit per minute.
+        remaining: Amount available now.
+        reset: Seconds until the bucket is full.
     """
 
     limit: int
@@ -76,54 +76,55 @@ class Standing(NamedTuple):
 
 
 class Bucket:
-    """Holds what may be asked for now.
+    """A token bucket.
 
-    More than it can hold is given when it is full, and owed: what is given over any time is at most
-    a full bucket, what flowed in meanwhile, and by how much the largest request exceeds a bucket.
+    A request larger than the capacity is admitted when the bucket is full, and leaves a debt. The
+    amount admitted in any period is at most the capacity, plus the refill in that period, plus the
+    amount by which the largest request exceeds the capacity.
 
     Args:
-        limit: Per minute; None: everything is given, and it counts as the only one ever asked for.
-        window: Seconds in which it fills.
-        usual: The limit that is told if none is enforced.
-        now: Seconds.
+        limit: Limit per minute; None admits everything, and reports each request as the first.
+        window: Seconds in which an empty bucket fills.
+        usual: Limit that is reported if no limit is enforced.
+        now: Current time in seconds.
     """
 
     def __init__(self, limit: int | None, window: float, usual: int, now: float) -> None:
         self.limit = usual if limit is None else limit
         self.is_enforced = limit is not None
         self._rate = self.limit / MINUTE
-        # Of less than one, nothing would ever be given.
+        # A capacity below one would never admit anything.
         self._capacity = max(1.0, self.limit * window / MINUTE)
         self._level = self._capacity
         self._at = now
 
     def used(self, now: float) -> int:
-        """Return how much of the limit is used up, rounded up."""
+        """Return the used part of the limit, rounded up."""
         self._fill(now)
         return math.ceil(self.limit - self._level - ROUNDING)
 
     def is_too_large(self, amount: int) -> bool:
-        """Say whether waiting is of no use."""
+        """Report whether the amount exceeds the limit, so that waiting does not help."""
         return self.is_enforced and amount > self.limit
 
     def wait(self, amount: int, now: float) -> float:
-        """Return the seconds until `amount` can be had, if no other request comes."""
+        """Return the seconds until `amount` is available if no other request arrives."""
         self._fill(now)
         lacking = min(amount, self._capacity) - self._level
         return 0.0 if not self.is_enforced or lacking <= ROUNDING else lacking / self._rate
 
     def take(self, amount: float, now: float) -> None:
-        """Take something; a negative amount is given back."""
+        """Take an amount; a negative amount is returned to the bucket."""
         self._fill(now)
         self._level = min(self._capacity, self._level - amount)
 
     def spill(self, now: float) -> None:
-        """Take what is there of one more; nothing is owed."""
+        """Take up to one, without going into debt."""
         self._fill(now)
         self._level = min(self._level, max(0.0, self._level - 1))
 
     def standing(self, amount: int, now: float) -> Standing:
-        """Say how it stands after `amount` was asked for."""
+        """Return the state after a request of `amount`."""
         self._fill(now)
         level = self._level if self.is_enforced else self._capacity - amount
         remaining = max(0, int(level + ROUNDING))
@@ -135,14 +136,14 @@ class Bucket:
 
 
 class RateLimited(NamedTuple):
-    """Why a request is not answered now.
+    """A refusal of a request over a limit.
 
     Attributes:
-        of: What there is too little of: `requests` or `tokens`.
-        limit: Per minute.
-        used: Of it.
-        requested: By this request.
-        wait: Seconds until requests and tokens suffice; None: never, as it asks for more tokens
+        of: The exceeded limit: `requests` or `tokens`.
+        limit: Limit per minute.
+        used: Used part of the limit.
+        requested: Amount of this request.
+        wait: Seconds until requests and tokens suffice; None if the request needs more tokens
             than the whole limit.
     """
 
@@ -154,21 +155,21 @@ class RateLimited(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """Name under which it is counted."""
+        """Name under which the refusal is counted."""
         return self.of if self.wait is not None else "too_large"
 
 
 class Allowance:
-    """Requests and tokens that one group of clients may use.
+    """The request and token buckets of one group of clients.
 
     Args:
-        limits: What is enforced.
-        now: Seconds.
-        tells_usual: Usual limits are told of what is not enforced; otherwise nothing is told, so
-            that a client that believes it is not held back.
+        limits: Enforced limits.
+        now: Current time in seconds.
+        tells_usual: Report the usual limits if no limits are enforced; otherwise report nothing,
+            so that a client which obeys the reported limits is not slowed down.
 
     Attributes:
-        admitted: Requests, so far.
+        admitted: Number of admitted requests.
     """
 
     def __init__(self, limits: Limits, now: float, *, tells_usual: bool = False) -> None:
@@ -179,9 +180,9 @@ class Allowance:
         self._tokens = Bucket(limits.tokens_per_minute, window, USUAL_TOKENS, now)
 
     def admit(self, tokens: int, now: float) -> RateLimited | None:
-        """Take a request and its tokens, or say why not.
+        """Admit a request and its tokens, or return the refusal.
 
-        A request that is refused counts as a request too.
+        A refused request counts as a request too.
         """
         if self._tokens.is_too_large(tokens):
             self._requests.spill(now)
@@ -197,11 +198,11 @@ class Allowance:
         return None
 
     def settle(self, reserved: int, used: int, now: float) -> None:
-        """Correct an admitted request's tokens, now that it is known what it used."""
+        """Replace an admitted request's estimated tokens by its used tokens."""
         self._tokens.take(used - reserved, now)
 
     def standings(self, tokens: int, now: float) -> dict[str, Standing]:
-        """Say how that stands which is told, after a request with so many tokens."""
+        """Return the reported bucket states after a request with this number of tokens."""
         buckets = {"requests": (self._requests, 1), "tokens": (self._tokens, tokens)}
         return {
             name: bucket.standing(amount, now)

@@ -1,4 +1,4 @@
-"""Answers from a cassette, or from the endpoint that is recorded onto it."""
+"""Replays answers from a cassette, or records a real endpoint onto it."""
 
 import json
 from collections.abc import Mapping
@@ -14,22 +14,22 @@ from reviewstream_testbed.openai_endpoint.options import Recording
 from reviewstream_testbed.openai_endpoint.payload import json_of
 from reviewstream_testbed.openai_endpoint.room import Room
 
-TIMEOUT: Final = 900.0  # seconds: flex may take as long
+TIMEOUT: Final = 900.0  # seconds; the flex tier may take this long
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
-# What is sent on to the real endpoint, and never written.
+# Headers that are forwarded to the real endpoint and never written.
 _SENT_ON: Final = ("authorization", "api-key", "openai-organization", "openai-project")
 _TOLD: Final = ("openai-organization", "openai-project", "x-request-id", "set-cookie")
 
 
 class Recorder:
-    """Gives recorded answers, or asks and records.
+    """A source of recorded answers, which also records new ones if an endpoint is given.
 
     Args:
-        recording: Where from, and whether.
+        recording: Cassette, and endpoint to record.
 
     Raises:
-        ValueError: there is no cassette, or it is damaged.
-        OSError: its folder cannot be made.
+        ValueError: The cassette does not exist or is damaged.
+        OSError: The cassette's folder cannot be created.
     """
 
     def __init__(self, recording: Recording) -> None:
@@ -41,10 +41,11 @@ class Recorder:
         self._session: aiohttp.ClientSession | None = None
 
     async def answer(self, request: web.Request, room: Room) -> web.Response:
-        """Answer a request for a completion.
+        """Answer a completion request.
 
         Raises:
-            ApiError: it asks for no whole answer, it was never recorded, or the endpoint is away.
+            ApiError: The request cannot be recorded, such as a stream; no answer is recorded; or
+                the endpoint is unavailable.
         """
         body = await json_of(request)
         try:
@@ -63,7 +64,7 @@ class Recorder:
         return web.json_response(answer.body, status=answer.status, headers=headers)
 
     def rewind(self) -> None:
-        """Give the first answers first again."""
+        """Start again with the first answer of each question."""
         self._cassette.rewind()
 
     async def close(self, app: web.Application) -> None:
@@ -99,7 +100,7 @@ class Recorder:
             raise ApiError(
                 502, f"{self._url} does not answer: {err!r}", type="server_error"
             ) from err
-        # Of a cookie its value alone, too: it may come back in a body without its name.
+        # A cookie's value also alone, because a body may contain it without its name.
         parts = [part for one in told for part in (one, one.partition("=")[2].partition(";")[0])]
         keys = [part for one in headers.values() for part in (one, one.rpartition(" ")[2])]
         self._cassette.add(question, answer, [*keys, *parts])
@@ -114,7 +115,7 @@ class Recorder:
         return self._session
 
 
-def _parsed(text: str) -> Any:  # noqa: ANN401 - any JSON, or what it is
+def _parsed(text: str) -> Any:  # noqa: ANN401 - any JSON, or the text itself
     try:
         return json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The usual ways to refuse a field, in the words of the real endpoint."""
+"""The common field errors, in the words of the real endpoint."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -16,25 +16,25 @@ KINDS_OF_VALUES: Final[Mapping[str, tuple[str, tuple[type, ...]]]] = {
 
 
 def is_of_kind(value: object, kind: str) -> bool:
-    """Say whether a value from JSON is of a kind; true is no number."""
+    """Report whether a JSON value has a type; true and false are not numbers."""
     types = KINDS_OF_VALUES[kind][1]
     return isinstance(value, types) and (kind == "boolean" or not isinstance(value, bool))
 
 
 def missing(path: str) -> ApiError:
-    """Return the 400 for a field that is not there."""
+    """Return the 400 for a missing field."""
     return bad_request(
         f"Missing required parameter: '{path}'.", param=path, code="missing_required_parameter"
     )
 
 
 def unknown(path: str) -> ApiError:
-    """Return the 400 for a field that there is not."""
+    """Return the 400 for an unknown field."""
     return bad_request(f"Unknown parameter: '{path}'.", param=path, code="unknown_parameter")
 
 
 def mistyped(path: str, expected: str, value: object) -> ApiError:
-    """Return the 400 for a value of a wrong type."""
+    """Return the 400 for a value of the wrong type."""
     return bad_request(
         f"Invalid type for '{path}': expected {expected}, but got {_name(value)} instead.",
         param=path,
@@ -43,7 +43,7 @@ def mistyped(path: str, expected: str, value: object) -> ApiError:
 
 
 def off_list(path: str, value: object, allowed: Sequence[str]) -> ApiError:
-    """Return the 400 for a value that is not on a list."""
+    """Return the 400 for a value that is not in the list."""
     names = ", ".join(f"'{one}'" for one in allowed)
     return bad_request(
         f"Invalid value: '{value}'. Supported values are: {names}.",
@@ -53,7 +53,7 @@ def off_list(path: str, value: object, allowed: Sequence[str]) -> ApiError:
 
 
 def empty(path: str) -> ApiError:
-    """Return the 400 for an array that has nothing in it."""
+    """Return the 400 for an empty array."""
     return bad_request(
         f"Invalid '{path}': empty array. Expected an array with minimum length 1, but got an empty"
         " array instead.",
@@ -63,7 +63,7 @@ def empty(path: str) -> ApiError:
 
 
 def check_names(path: str, given: Mapping[str, object], known: Sequence[str]) -> None:
-    """Refuse an object with a field that there is not.
+    """Refuse an object with an unknown field.
 
     Raises:
         ApiError: 400.

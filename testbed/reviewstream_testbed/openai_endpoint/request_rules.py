@@ -1,6 +1,6 @@
-"""Refuses messages and combinations of parameters that the real endpoint refuses.
+"""Refuses messages and parameter combinations that the real endpoint refuses.
 
-Parameters that this mock does not know are refused too.
+Parameters that the mock does not support are refused too.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from reviewstream_testbed.openai_endpoint.refusals import (
     off_list,
 )
 
-# What a message of each role may hold, besides its role; what it must, comes first.
+# Fields of a message of each role, besides its role; required fields come first.
 _FIELDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "system": (("content",), ("name",)),
     "assistant": ((), ("content", "refusal", "name", "audio", "tool_calls", "function_call")),
@@ -28,13 +28,13 @@ _FIELDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
 ROLES: Final = tuple(_FIELDS)
 MAX_STOPS: Final = 4
 STREAM_OPTIONS: Final = ("include_usage", "include_obfuscation")
-# Texts that may be one of a few only.
+# String parameters with a fixed set of values.
 _LISTED: Final[Mapping[str, tuple[str, ...]]] = {
     "service_tier": ("auto", "default", "flex", "scale", "priority", "fast"),
     "prompt_cache_retention": ("in_memory", "24h"),
     "verbosity": ("low", "medium", "high"),
 }
-# The real endpoint knows them; an answer that pretends to would be worse than none.
+# The real endpoint supports these; refusing them is better than ignoring them.
 UNKNOWN_HERE: Final = (
     *("audio", "functions", "logprobs", "moderation", "prediction", "tools", "web_search_options"),
 )
@@ -45,11 +45,11 @@ _NEEDS: Final = {
 }
 
 
-def check_messages(messages: Any) -> None:  # noqa: ANN401 - a request may hold anything
-    """Refuse messages.
+def check_messages(messages: Any) -> None:  # noqa: ANN401 - any JSON
+    """Refuse invalid messages.
 
     Args:
-        messages: An array, or nothing.
+        messages: The request's `messages`, or None.
 
     Raises:
         ApiError: 400.
@@ -101,10 +101,10 @@ def _check_part(path: str, part: object) -> None:
 
 
 def check_combinations(body: Mapping[str, Any]) -> None:
-    """Refuse what the real endpoint refuses, then what only this one does.
+    """Refuse what the real endpoint refuses, then what only the mock refuses.
 
     Args:
-        body: A request; each parameter is of the right type.
+        body: The request; each parameter has the right type.
 
     Raises:
         ApiError: 400.

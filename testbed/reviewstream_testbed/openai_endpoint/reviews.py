@@ -1,8 +1,8 @@
-"""Reads the reviews out of a request, and counts tokens.
+"""Reads the reviews from a request, and counts tokens.
 
-It knows one request format: the last user message is a JSON object `{"reviews": [{"id": ...,
-"text": ...}, ...]}`. Any other message counts as one review with the id "0". Answers depend on the
-texts only: the same request is always answered alike.
+One request format is supported: the last user message is a JSON object `{"reviews": [{"id": ...,
+"text": ...}, ...]}`. Any other message counts as one review with the id "0". Answers depend only
+on the texts, so equal requests get equal answers.
 """
 
 import json
@@ -10,12 +10,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-BYTES_PER_TOKEN: Final = 4  # of UTF-8; no tokenizer's exact count, but one that anybody can repeat
-TOKENS_PER_MESSAGE: Final = 3  # what the real endpoint adds for role and separators
+BYTES_PER_TOKEN: Final = 4  # UTF-8 bytes; not a tokenizer's exact count, but easy to reproduce
+TOKENS_PER_MESSAGE: Final = 3  # as the real endpoint adds for role and separators
 
 
 class Review(NamedTuple):
-    """One text that is asked about."""
+    """One text to label."""
 
     id: str
     text: str
@@ -33,12 +33,12 @@ def reviews_of(messages: Sequence[Mapping[str, Any]]) -> list[Review]:
 
 
 def instructions(messages: Sequence[Mapping[str, Any]]) -> str:
-    """Return what a request says besides what its users say."""
+    """Return the text of all messages except the user's."""
     return "\n".join(text_of(one) for one in messages if one["role"] != "user")
 
 
 def _sendable(name: str) -> str:
-    """Return a name that can be sent back: a lone surrogate becomes a question mark."""
+    """Return a name that can be encoded as UTF-8: a lone surrogate becomes a question mark."""
     return name if name.isascii() else name.encode(errors="replace").decode()
 
 
@@ -54,5 +54,5 @@ def count_tokens(text: str) -> int:
 
 
 def prompt_tokens(messages: Sequence[Mapping[str, Any]]) -> int:
-    """Return how many tokens a request takes."""
+    """Return the number of prompt tokens of a request."""
     return sum(count_tokens(text_of(one)) + TOKENS_PER_MESSAGE for one in messages)

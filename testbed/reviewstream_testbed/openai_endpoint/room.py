@@ -1,4 +1,4 @@
-"""Counts, limits, faults and bill of one group of clients."""
+"""The state of one group of clients: counts, limits, faults and bill."""
 
 from collections import Counter
 from typing import Any
@@ -12,26 +12,26 @@ from reviewstream_testbed.openai_endpoint.script import Script
 
 
 class Room:
-    """Counts, limits and faults of the clients that share one base URL; one of many in a server.
+    """State of the clients that share one base URL; a server has many rooms.
 
     Args:
-        options: How it begins.
-        now: Seconds on the clock that is used throughout.
+        options: Initial options.
+        now: Current time in seconds, on the clock that is used throughout.
 
     Attributes:
-        options: Its present options.
-        dialect: Its present dialect.
-        bill: Its requests and their costs.
-        misses: Requests that the cassette holds no answer to.
-        allowance: Requests and tokens that are left.
+        options: Current options.
+        dialect: Current dialect.
+        bill: Requests and their costs.
+        misses: Requests without a recorded answer on the cassette.
+        allowance: Request and token buckets.
         judge: Source of the opinions.
-        script: The faults to come.
-        statuses: Finished requests by their HTTP status.
-        asked: Texts by their SHA-256; those in requests over the limit were not asked about.
-        met: Faults by their kind.
-        limited: Requests answered 429, by the reason.
-        in_flight: Requests that are being answered.
-        peak: The most of them at one time.
+        script: Scripted faults.
+        statuses: Number of finished requests by HTTP status.
+        asked: Number of requests per text, by the text's SHA-256; those over a limit do not count.
+        met: Number of injected faults by kind.
+        limited: Number of 429 responses by reason.
+        in_flight: Number of requests in progress.
+        peak: Maximum of `in_flight`.
     """
 
     def __init__(self, options: Options, now: float) -> None:
@@ -40,7 +40,7 @@ class Room:
         self.clear(now)
 
     def clear(self, now: float) -> None:
-        """Begin anew; the requests that are being answered stay."""
+        """Reset the state; requests in progress continue."""
         self.options = self._started
         self.dialect = DIALECTS[self.options.dialect]
         self.limit(self.options.limits, now)
@@ -57,19 +57,19 @@ class Room:
         self.completion_tokens = 0
 
     def limit(self, limits: Limits, now: float) -> None:
-        """Begin anew with full buckets of other limits."""
+        """Set other limits, with full buckets."""
         self.options = self.options._replace(limits=limits)
         self.allowance = Allowance(limits, now, tells_usual=self.options.tell_limits)
 
     def change(self, options: Options, now: float) -> None:
-        """Behave otherwise; an allowance begins anew if other limits are told."""
+        """Change options; the buckets are refilled if the reported limits change."""
         is_other = options.tell_limits != self.options.tell_limits
         self.options = options
         if is_other:
             self.limit(options.limits, now)
 
     def counts(self) -> dict[str, Any]:
-        """Return what `GET /_mock/requests` answers."""
+        """Return the response of `GET /_mock/requests`."""
         return {
             "requests": self.statuses.total() + self.in_flight,
             "statuses": self.statuses,

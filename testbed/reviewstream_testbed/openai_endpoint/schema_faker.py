@@ -1,4 +1,4 @@
-"""Makes up a value that follows a schema: an array gets one item per review."""
+"""Generates a value that conforms to a schema; an array gets one item per review."""
 
 import json
 import re
@@ -24,21 +24,21 @@ _SIMPLE = {"string", "number", "integer", "boolean", "null"}
 
 
 class Unwritable(ValueError):
-    """No value that follows the schema comes to mind."""
+    """The generator found no value that conforms to the schema."""
 
 
 class Judged(NamedTuple):
-    """A review, and what is thought of it."""
+    """A review and the judge's opinion of it."""
 
     id: str
     opinion: Opinion
 
 
 def written(schema: Mapping[str, Any], reviews: Sequence[Judged]) -> object:
-    """Return a value that follows a schema and says what is thought of the reviews.
+    """Return a value that conforms to a schema and contains the opinions of the reviews.
 
     Raises:
-        Unwritable: There is none, as far as this can tell.
+        Unwritable: The generator found no such value.
     """
     first = reviews[0] if reviews else Judged("0", Opinion("NEUTRAL", 1.0))
     try:
@@ -52,9 +52,9 @@ def written(schema: Mapping[str, Any], reviews: Sequence[Judged]) -> object:
 
 
 def is_followed(schema: object) -> bool:
-    """Say whether a written value follows a schema for certain, without a validation.
+    """Report whether generated values conform to a schema by construction.
 
-    So it is with the plain ones. Looking takes ten times as long as all the rest of an answer.
+    Plain schemas do. Validating takes ten times as long as the rest of an answer.
     """
     if not isinstance(schema, dict):
         return False
@@ -138,5 +138,5 @@ def _validator(text: str) -> jsonschema.Draft202012Validator | None:
     schema = json.loads(text)
     if is_followed(schema):
         return None
-    # A separate registry: nothing is ever fetched from an address that a schema names.
+    # An empty registry, so that `$ref` to a URL fetches nothing.
     return jsonschema.Draft202012Validator(schema, registry=Registry())

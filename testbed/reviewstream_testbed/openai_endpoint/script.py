@@ -1,4 +1,4 @@
-"""Scripted misbehaviour: which request meets which fault.
+"""Scripts of faults, which decide the fault of each request.
 
 A script is a JSON object, sent to `POST /_mock/fault`:
 
@@ -7,9 +7,9 @@ A script is a JSON object, sent to `POST /_mock/fault`:
      "match": "only requests whose messages hold these words",
      "always": [{"kind": "moderation_403", "words": ["kill", "bomb"]}]}
 
-A request whose messages hold a word of an item of `always` meets that item. The items of `sequence`
-meet the first other requests that match, each one `times` (1) times; after them, each request meets
-one of `faults` with the probability `rate`.
+A request with a word of an `always` item in its messages gets that fault. The first other requests
+that match get the items of `sequence`, each one `times` (default 1) times. After these, each
+request gets one of `faults` with the probability `rate`.
 """
 
 import random
@@ -27,11 +27,11 @@ class Fault(NamedTuple):
 
     Attributes:
         kind: A key of `KINDS`.
-        seconds: How long `slow` takes.
-        retry_after: Seconds that a client is asked to wait; None: an error does not say.
-        retry_after_header: Sent as it is in place of `retry_after`, such as an HTTP date.
-        skew: Seconds that the clock of `skewed_429` is ahead.
-        should_retry: What `x-should-retry` says; None: nothing.
+        seconds: Duration of `slow`.
+        retry_after: Seconds that the error asks a client to wait; None for no header.
+        retry_after_header: Raw header value in place of `retry_after`, such as an HTTP date.
+        skew: Seconds by which the clock of `skewed_429` is ahead.
+        should_retry: Value of `x-should-retry`; None for no header.
     """
 
     kind: str
@@ -54,13 +54,13 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
 
 
 class Script:
-    """Deals out faults, one decision per request.
+    """A parsed script, which decides the fault of each request in turn.
 
     Args:
-        script: As described above.
+        script: JSON object as described in the module docstring.
 
     Raises:
-        ValueError: the script is malformed; says where.
+        ValueError: The script is malformed; the message says where.
     """
 
     def __init__(self, script: Mapping[str, Any]) -> None:
@@ -81,7 +81,7 @@ class Script:
             raise ValueError("a rate needs faults to choose from")
 
     def next(self, messages: str) -> Fault | None:
-        """Return the fault that the next request meets, or None.
+        """Return the fault of the next request, or None.
 
         Args:
             messages: All text of the request.
@@ -99,10 +99,10 @@ class Script:
 
 
 def fault_of(item: Any) -> Fault:  # noqa: ANN401 - comes from JSON
-    """Return the fault that a script names.
+    """Return the fault that an item of a script describes.
 
     Raises:
-        ValueError: There is no such fault, or it has no such field.
+        ValueError: The kind is unknown, or a field is unknown or invalid.
     """
     fields = {"kind": item} if isinstance(item, str) else dict(item)
     kind = str(fields.get("kind"))
@@ -115,10 +115,10 @@ def fault_of(item: Any) -> Fault:  # noqa: ANN401 - comes from JSON
 
 
 def error_of(fault: Fault, *, clock: float) -> ApiError | None:
-    """Return the error that a fault answers with, or None if it does something else.
+    """Return the error response of a fault, or None if the fault is not an error response.
 
     Args:
-        fault: What goes wrong.
+        fault: The fault.
         clock: Seconds since 1970.
     """
     base = KINDS[fault.kind].error

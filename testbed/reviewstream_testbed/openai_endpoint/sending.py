@@ -1,4 +1,4 @@
-"""Puts answers on the wire: whole, as a stream of events, or broken off.
+"""Sends answers: whole, as a stream of events, or broken off.
 
 Source: OpenAI, "API reference", "Chat completions", "Streaming"; WHATWG, "Server-sent events".
 """
@@ -31,7 +31,7 @@ DONE: Final = b"data: [DONE]\n\n"
 _ERROR: Final = ApiError(
     500, "The server had an error while processing your request.", type="server_error"
 )
-# What comes in place of the second half.
+# Bytes in place of the second half.
 _ENDS: Final[Mapping[str, Callable[[bytes], list[bytes]]]] = {
     "cut": lambda _: [],
     "stall": lambda _: [],
@@ -43,7 +43,7 @@ _ENDS: Final[Mapping[str, Callable[[bytes], list[bytes]]]] = {
 async def broken_off(
     request: web.Request, payload: bytes, headers: Mapping[str, str], *, how: str
 ) -> web.StreamResponse:
-    """Promise a whole body of JSON, send one half, and end as a fault of `BREAKS` does."""
+    """Announce the full Content-Length, send half of the JSON, then apply a fault of `BREAKS`."""
     told = {"Content-Type": JSON, "Content-Length": str(len(payload))}
     answer = web.StreamResponse(headers={**headers, **told})
     await answer.prepare(request)
@@ -55,7 +55,7 @@ async def broken_off(
 async def streamed(
     request: web.Request, events: Sequence[bytes], headers: Mapping[str, str], *, how: str
 ) -> web.StreamResponse:
-    """Send one event after the other, then end as a fault does."""
+    """Send the events in order, then apply the fault."""
     answer = web.StreamResponse(
         headers={**headers, "Content-Type": EVENTS, "Cache-Control": "no-cache"}
     )
@@ -67,7 +67,7 @@ async def streamed(
 
 
 async def huge(request: web.Request, headers: Mapping[str, str], *, how: str) -> web.StreamResponse:
-    """Send what no client should take in whole: a fault of `HUGE`."""
+    """Send a response that is too large to read in full: a fault of `HUGE`."""
     if how == "gzip_bomb":
         body = await asyncio.to_thread(bomb)
         packed = {"Content-Type": JSON, "Content-Encoding": "gzip"}
@@ -75,18 +75,18 @@ async def huge(request: web.Request, headers: Mapping[str, str], *, how: str) ->
     answer = web.StreamResponse(headers={**headers, "Content-Type": JSON})
     await answer.prepare(request)
     await answer.write(BEGUN)
-    while True:  # until its client goes away
+    while True:  # until the client disconnects
         await answer.write(b"x" * (1 << 16))
 
 
 @cache
 def bomb() -> bytes:
-    """Return a megabyte of gzip that unpacks to a gigabyte of a completion."""
+    """Return a megabyte of gzip that decompresses to a completion of one gigabyte."""
     end = b'"}, "finish_reason": "stop", "index": 0}]}'
     block = b"x" * BLOCK
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     begun = packer.compress(BEGUN) + packer.flush(zlib.Z_FULL_FLUSH)
-    # After a full flush a block is packed alike each time: it need be done once only.
+    # After a full flush equal blocks compress to equal bytes, so one block is compressed once.
     repeated = (packer.compress(block) + packer.flush(zlib.Z_FULL_FLUSH)) * BLOCKS
     ended = packer.compress(end) + packer.flush()
     checksum = zlib.crc32(BEGUN)
@@ -103,7 +103,7 @@ def reset(request: web.Request) -> web.Response:
     transport = request.transport
     if transport is not None:
         connection = transport.get_extra_info("socket")
-        # Linger of zero seconds: closing sends a reset in place of a polite end.
+        # With a linger of zero seconds, closing sends RST in place of FIN.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
     return web.Response()
@@ -113,7 +113,7 @@ async def _end(request: web.Request, how: str) -> None:
     if how == "stall":
         await asyncio.Event().wait()
     if how == "cut" and request.transport is not None:
-        request.transport.close()  # what is written goes out; the end of the body never does
+        request.transport.close()  # sends buffered bytes, but not the end of the body
 
 
 # --- A stream's events ---
@@ -125,7 +125,7 @@ def event(payload: Mapping[str, Any]) -> bytes:
 
 
 def events(completion: Completion, options: Mapping[str, Any], fault: str) -> list[bytes]:
-    """Return the events of a stream, under a fault that may break it off in its midst."""
+    """Return the events of a stream; a fault may break it off in the middle."""
     found = [*map(event, chunks(completion, options)), DONE]
     if fault == "blanks":
         return [COMMENT, *found]
@@ -136,10 +136,10 @@ def events(completion: Completion, options: Mapping[str, Any], fault: str) -> li
 
 
 def chunks(completion: Completion, options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Return the chunks that make up a completion.
+    """Return the stream chunks of a completion.
 
     Args:
-        completion: What is answered.
+        completion: The completion.
         options: The request's `stream_options`.
     """
     told = {"usage": None} if options.get("include_usage") else {}
@@ -158,7 +158,7 @@ def chunks(completion: Completion, options: Mapping[str, Any]) -> Iterator[dict[
 
 
 def _deltas(completion: Completion) -> Iterator[tuple[dict[str, Any], str | None]]:
-    """Return what each event adds, and how the answer stopped."""
+    """Return the delta of each event, and the finish reason."""
     message = completion.message()
     fields = ("content", "refusal", "reasoning_content")
     field = next(name for name in fields if message.get(name) is not None)
@@ -173,5 +173,5 @@ def _deltas(completion: Completion) -> Iterator[tuple[dict[str, Any], str | None
 
 
 def _padding(delta: Mapping[str, Any]) -> str:
-    """Return what makes an event as long as any other."""
+    """Return padding that makes all events equally long."""
     return "0" * (PIECE - len(delta.get("content") or delta.get("refusal") or ""))

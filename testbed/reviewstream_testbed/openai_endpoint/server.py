@@ -1,4 +1,4 @@
-"""The HTTP server: `/v1` as OpenAI's, `/_mock` for tests."""
+"""The HTTP server: OpenAI's API below `/v1`, control routes for tests below `/_mock`."""
 
 import asyncio
 import itertools
@@ -22,15 +22,15 @@ from reviewstream_testbed.openai_endpoint.script import Script
 
 COMPLETIONS: Final = "/v1/chat/completions"
 ROOMS: Final = (
-    "/rooms/{room}"  # the same once more, for those who must not meet each other's faults
+    "/rooms/{room}"  # the same routes per room, to isolate clients from each other's faults
 )
 MAX_BODY: Final = 16 << 20  # bytes
-CREATED: Final = 1_721_172_741  # when the models were made, as `/v1/models` says
+CREATED: Final = 1_721_172_741  # creation time of the models in `/v1/models`
 Read = TypeVar("Read")
 
 
 class Endpoint:
-    """State and handlers of one server."""
+    """The state and handlers of one server."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -39,7 +39,7 @@ class Endpoint:
         self._recorder = Recorder(options.recording) if options.recording else None
 
     def application(self) -> web.Application:
-        """Return the application."""
+        """Return the aiohttp application."""
         app = web.Application(client_max_size=MAX_BODY, middlewares=[self._errors])
         app.on_response_prepare.append(self._name)
         if self._recorder is not None:
@@ -97,7 +97,7 @@ class Endpoint:
         return web.json_response(_described(name))
 
     def _known(self, request: web.Request) -> Room:
-        """Return the room of a request with a known key."""
+        """Return the room of a request; refuse an unknown key."""
         room = self._room(request)
         given = request.headers.get("Authorization")
         validation.check_key(given, room.options.api_key, room.dialect)
@@ -152,7 +152,7 @@ class Endpoint:
 
     @web.middleware
     async def _errors(self, request: web.Request, handler: Any) -> web.StreamResponse:  # noqa: ANN401 - aiohttp's own Handler is not exported
-        status = "dropped"  # what is counted if the client goes away
+        status = "dropped"  # counted if the client disconnects
         try:
             answer: web.StreamResponse = await handler(request)
             status = str(answer.status)
@@ -168,7 +168,7 @@ class Endpoint:
         return answer
 
     def _said(self, request: web.Request, err: ApiError) -> web.Response:
-        """Return an error as the dialect says it; the mock's own routes speak OpenAI's."""
+        """Return an error in the dialect's format; the control routes use OpenAI's."""
         if "/_mock/" in request.path or err.code == "cassette_miss":
             return web.json_response(err.body(), status=err.status, headers=err.headers)
         dialect = self._room(request).dialect
@@ -176,7 +176,7 @@ class Endpoint:
         return web.json_response(dialect.shape(said), status=said.status, headers=said.headers)
 
     async def _name(self, request: web.Request, answer: web.StreamResponse) -> None:
-        """Give each answer the id that is asked for when something went wrong."""
+        """Add an `x-request-id` header to each response; OpenAI's support asks for it."""
         del request
         answer.headers["x-request-id"] = f"req_{next(self._ids):032x}"
 
@@ -200,7 +200,7 @@ def _now() -> float:
 
 
 def _unknown(request: web.Request, err: web.HTTPException) -> ApiError:
-    """Return the error for what no handler serves."""
+    """Return the error for an unknown route or method."""
     if err.status == HTTPStatus.METHOD_NOT_ALLOWED:
         return ApiError(
             405,

@@ -1,4 +1,4 @@
-"""The rules of structured outputs: what a `json_schema` response format may hold.
+"""The rules of structured outputs for a `json_schema` response format.
 
 Source: OpenAI's guide "Structured Outputs", section "Supported schemas".
 """
@@ -55,7 +55,7 @@ def check_schema(wanted: object) -> None:
     _check_content(name, json.dumps(schema), is_strict=bool(wanted.get("strict")))
 
 
-@lru_cache(maxsize=64)  # the same schema comes with every request, and takes 3 ms to check
+@lru_cache(maxsize=64)  # every request has the same schema, which takes 3 ms to check
 def _check_content(name: str, text: str, *, is_strict: bool) -> None:
     schema = json.loads(text)
     try:
@@ -120,7 +120,7 @@ def _object_complaint(path: tuple[str | int, ...], part: Mapping[str, Any]) -> s
 def _parts(
     schema: object, path: tuple[str | int, ...]
 ) -> Iterator[tuple[tuple[str | int, ...], object]]:
-    """Walk over a schema and every schema in it, each with the way to it."""
+    """Yield a schema and every schema in it, each with its path."""
     yield path, schema
     if not isinstance(schema, dict):  # JSON Schema allows true and false
         return

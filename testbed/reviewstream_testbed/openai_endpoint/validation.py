@@ -1,4 +1,4 @@
-"""Refuses the requests that the real endpoint refuses, in its words."""
+"""Refuses the requests that the real endpoint refuses, with its messages."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple
@@ -23,7 +23,7 @@ CONTEXT_TOKENS: Final = 128_000
 
 
 class Parameter(NamedTuple):
-    """Type and range of a field of the request; null is always allowed."""
+    """Type and range of a request field; null is always allowed."""
 
     kind: str
     low: float | None = None
@@ -74,15 +74,15 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
 def check_request(
     body: object, dialect: Dialect = OPENAI, known: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Return the body of a request that the real endpoint would answer, without what it ignores.
+    """Return the body of a valid request without the fields that the endpoint ignores.
 
     Args:
-        body: What was sent.
-        dialect: Of the endpoint.
-        known: Models that there are besides OpenAI's.
+        body: The request's body.
+        dialect: Dialect of the endpoint.
+        known: Additional models besides OpenAI's.
 
     Raises:
-        ApiError: it would not.
+        ApiError: The real endpoint would refuse the request.
     """
     if not isinstance(body, dict):
         raise bad_request("We could not parse the JSON body of your request: expected an object.")
@@ -102,9 +102,9 @@ def check_key(header: str | None, accepted: str | None, dialect: Dialect = OPENA
 
     Args:
         header: The request's `Authorization`.
-        accepted: The only key that is known; None: all that begin with `sk-`, and in other
-            dialects than OpenAI's all.
-        dialect: Of the endpoint.
+        accepted: The only accepted key; None accepts all keys that begin with `sk-`, and any key in
+            dialects other than OpenAI's.
+        dialect: Dialect of the endpoint.
 
     Raises:
         ApiError: 401.
@@ -149,10 +149,10 @@ def check_context(tokens: int) -> None:
 
 
 def _is_taken(name: str, dialect: Dialect) -> bool:
-    """Say whether a field is heeded.
+    """Report whether a field takes effect.
 
     Raises:
-        ApiError: it is refused.
+        ApiError: The field is refused.
     """
     is_other_limit = name in LIMIT_FIELDS and name not in dialect.limit_fields
     is_known = name in PARAMETERS and not is_other_limit

@@ -18,7 +18,7 @@ import org.apache.kafka.connect.errors.ConnectException;
 import org.apache.kafka.connect.errors.RetriableException;
 import reviewstream.connect.Operations.Operation;
 
-/** Speaks to Elasticsearch; an error that may pass is a RetriableException. */
+/** Client for Elasticsearch's bulk API; throws RetriableException for transient errors. */
 final class BulkClient {
     private final ObjectMapper mapper = new ObjectMapper();
     private final SinkConfig config;

@@ -7,7 +7,7 @@ import org.apache.kafka.common.config.ConfigDef;
 import org.apache.kafka.connect.connector.Task;
 import org.apache.kafka.connect.sink.SinkConnector;
 
-/** Writes records to Elasticsearch; configured like Confluent's connector of the same name. */
+/** Writes records to Elasticsearch; has the settings of Confluent's connector of the same name. */
 public final class ElasticsearchSinkConnector extends SinkConnector {
     static final String VERSION = "1";
     private Map<String, String> given;
@@ -30,7 +30,7 @@ public final class ElasticsearchSinkConnector extends SinkConnector {
 
     @Override
     public void stop() {
-        // Nothing runs outside the tasks.
+        // The connector itself has nothing to stop.
     }
 
     @Override

@@ -18,15 +18,15 @@ import org.slf4j.LoggerFactory;
 import reviewstream.connect.Operations.Operation;
 
 /**
- * Writes what it is given before {@code put} returns, so Connect commits only what Elasticsearch has.
+ * Writes all records before {@code put} returns, so that Connect commits only what Elasticsearch has.
  *
- * <p>By status of an item: 429 and 5xx are tried again, 409 is an older version and skipped, any other refusal
- * goes to the dead letter queue.
+ * <p>Depending on an item's status, 429 and 5xx are retried, 409 (an older version) is skipped, and any other
+ * error goes to the dead letter queue.
  */
 public final class ElasticsearchSinkTask extends SinkTask {
     private static final Logger log = LoggerFactory.getLogger(ElasticsearchSinkTask.class);
     private static final long LONGEST_BACKOFF_MS = 30_000;
-    /** The document's fault, as Confluent's connector lists it; any other refusal stops the task. */
+    /** Error types caused by the document, as in Confluent's connector; any other error stops the task. */
     private static final Set<String> MALFORMED = Set.of(
         "strict_dynamic_mapping_exception", "mapper_parsing_exception", "illegal_argument_exception",
         "action_request_validation_exception", "document_parsing_exception");
@@ -99,7 +99,7 @@ public final class ElasticsearchSinkTask extends SinkTask {
         }
     }
 
-    /** Waits before the next attempt; past the last one hands the batch back to Connect, which offers it again. */
+    /** Waits before the next attempt; after the last one returns the batch to Connect, which delivers it again. */
     private void pause(int attempt, long wait) {
         if (attempt >= config.getInt("max.retries")) {
             context.timeout(wait);
@@ -113,7 +113,7 @@ public final class ElasticsearchSinkTask extends SinkTask {
         }
     }
 
-    /** Returns the operations that are worth another attempt. */
+    /** Returns the operations to retry. */
     private List<Operation> writeOnce(List<Operation> batch) {
         if (config.createsIndex()) {
             batch.forEach(operation -> ensureIndex(config.indexOf(operation.record().topic())));

@@ -9,9 +9,9 @@ import org.apache.kafka.connect.header.Header;
 import org.apache.kafka.connect.json.JsonConverter;
 import org.apache.kafka.connect.sink.SinkRecord;
 
-/** Turns records into lines of a bulk request. */
+/** Converts records to the lines of a bulk request. */
 final class Operations {
-    /** One record's lines. */
+    /** The lines of one record. */
     record Operation(SinkRecord record, boolean deletes, String lines) {}
 
     private final ObjectMapper mapper = new ObjectMapper();

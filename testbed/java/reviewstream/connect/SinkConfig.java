@@ -13,7 +13,7 @@ import org.apache.kafka.common.config.ConfigDef.ValidString;
 import org.apache.kafka.common.config.ConfigException;
 import org.apache.kafka.common.config.types.Password;
 
-/** Settings, with the names, values and defaults of Confluent's Elasticsearch sink. Its other settings are ignored. */
+/** Settings with the names, values and defaults of Confluent's Elasticsearch sink. Its other settings are ignored. */
 final class SinkConfig extends AbstractConfig {
     static final ConfigDef DEFINITION = new ConfigDef()
         .define("connection.url", Type.LIST, Importance.HIGH, "base URLs; the first is used")

@@ -11,7 +11,7 @@ import org.elasticsearch.node.Node;
 import org.elasticsearch.plugins.PluginsLoader;
 
 /**
- * Starts one Elasticsearch node from plain jars; the server's own main needs the whole distribution.
+ * Starts one Elasticsearch node from plain jars; Elasticsearch's own main class needs the whole distribution.
  *
  * <p>Arguments: the home (read only; its modules are loaded) and the folder of elasticsearch.yml.
  */

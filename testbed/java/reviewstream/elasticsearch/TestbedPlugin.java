@@ -27,7 +27,7 @@ import org.elasticsearch.rest.RestResponse;
 import org.elasticsearch.rest.RestStatus;
 import org.elasticsearch.xcontent.XContentBuilder;
 
-/** What the published jars lack and clients need: {@code GET /} and the {@code english} analyzer. */
+/** Adds what clients need and the published jars lack: {@code GET /} and the {@code english} analyzer. */
 public final class TestbedPlugin extends Plugin implements ActionPlugin, AnalysisPlugin {
     private volatile ClusterService cluster;
 

@@ -18,12 +18,12 @@ import java.util.Set;
 import java.util.concurrent.Executors;
 
 /**
- * Starts Apicurio on a loopback port of its own, and stands before it.
+ * Starts Apicurio on a separate loopback port, behind a proxy.
  *
- * <p>Apicurio 3.3.3 leaves one in some thousand requests for a path that it lacks without an answer.
- * Confluent's clients ask for `/associations`, and wait for ever: so what only reads is asked again.
- * And its edition of Confluent's API is put at the root, where Confluent's registry has it.
- * Apicurio's own paths stay as they are.
+ * <p>Apicurio 3.3.3 leaves one in several thousand requests for a path that it lacks unanswered.
+ * Confluent's clients request `/associations` and would wait for ever, so read requests are retried.
+ * The proxy also serves Apicurio's version of Confluent's API at the root, like Confluent's registry.
+ * Apicurio's own paths are unchanged.
  *
  * <p>Arguments: the address and the port to listen at, and Apicurio's port.
  */
@@ -31,8 +31,8 @@ public final class Main {
     private static final String CONFLUENT_API = "/apis/ccompat/v7";
     private static final Set<String> READS = Set.of("GET", "HEAD");
     private static final int TRIES = 5;
-    private static final int PATIENCE = 2; // seconds for the first answer; each further one has more
-    /** What belongs to one connection; the client and the server write their own. */
+    private static final int PATIENCE = 2; // seconds for the first attempt; later attempts get more
+    /** Headers of a single connection, which are not forwarded. */
     private static final Set<String> HOP = Set.of(
         "connection", "content-length", "date", "expect", "host", "keep-alive", "transfer-encoding", "upgrade");
     private static final HttpClient CLIENT =
@@ -53,7 +53,7 @@ public final class Main {
         server.createContext("/", new Main(Integer.parseInt(args[2]))::answer);
         server.start();
         try {
-            QuarkusEntryPoint.main(); // until Apicurio ends
+            QuarkusEntryPoint.main(); // returns when Apicurio exits
         } finally {
             server.stop(0);
         }
