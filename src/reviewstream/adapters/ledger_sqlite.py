@@ -18,7 +18,7 @@ from reviewstream.errors import ConfigError
 
 VERSION: Final = 1  # of the table
 SETTING: Final = "ledger.file"
-ROOM: Final = 256 << 10  # bytes: a thousand labels, more than are in flight
+ROOM: Final = 512 << 10  # bytes: 2,000 labels, more than are in flight in three processes
 AMPLE: Final = 64 << 20  # free bytes of the disk that make a second proof unnecessary
 PAGE: Final = 1_000  # rows read at once: a long read would block SQLite's checkpoint
 

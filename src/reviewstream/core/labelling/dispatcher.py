@@ -58,7 +58,6 @@ class Dispatcher:
         unknown = [one for one in texts.items() if one[0] not in results]
         if not unknown:
             return results
-        await self._ledger.prove()
         waiting = deque(unknown)
         count = min(len(unknown), self._policy.concurrency)  # workers without a pack end at once
         work = [asyncio.ensure_future(self._work(waiting)) for _ in range(count)]
@@ -82,6 +81,7 @@ class Dispatcher:
                 for _ in pack:
                     waiting.popleft()
                 try:
+                    await self._ledger.prove()
                     results |= await self._alone(dict(pack))
                 except Exception as err:
                     self._shutdown.stop(err)

@@ -86,7 +86,6 @@ class Labeller:
             ledger,
             clock,
             breaker.is_answering,
-            attempts=policy.max_attempts,
             patience=patience,
             offload=offload,
         )

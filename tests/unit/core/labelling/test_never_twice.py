@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
 
 import msgspec
 import pytest
@@ -11,11 +12,11 @@ from hypothesis import strategies as st
 from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
 from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
 from reviewstream.core.labelling.ledger.retrying_ledger import CLAIM_PATIENCE
-from reviewstream.core.labelling.ports import LabelLedger
+from reviewstream.core.labelling.ports import LabelLedger, LedgerEntry, LedgerKey
 from reviewstream.core.labelling.probe import PROBE_TEXT
 from reviewstream.core.labelling.prompts import BYTES_PER_TOKEN, MAX_TEXT_TOKENS, as_sent
 from reviewstream.core.records.reviews import LabelledReview, RejectedReview, Sentiment
-from reviewstream.errors import PermanentError, TransientError
+from reviewstream.errors import ConfigError, PermanentError, TransientError
 from reviewstream.testing import FakeChatModel, FakeClock, MemoryLedger, NoLimit, judging
 from tests.unit.core.labelling.test_labeller import _reviews, _sha256
 
@@ -153,3 +154,35 @@ async def test_an_outage_longer_than_anybodys_patience_makes_nobody_ask_twice(
     del answered[PROBE_TEXT]
     assert answered == {"a": 1}
     assert ledger.claimed == set()
+
+
+class FillingDisk(MemoryLedger):
+    """A ledger on a disk that holds so many labels."""
+
+    def __init__(self, room: int, proof: int) -> None:
+        super().__init__()
+        self.room, self.proof = room, proof
+
+    def prove(self) -> None:
+        if len(self.labels) + self.proof > self.room:
+            raise ConfigError("the disk is full")
+
+    def record(self, entries: Mapping[LedgerKey, LedgerEntry]) -> None:
+        if len(self.labels) + len(entries) > self.room:
+            raise ConfigError("a label that was paid for is lost")
+        super().record(entries)
+
+
+@given(room=st.integers(0, 500), concurrency=st.integers(1, 4))
+def test_a_disk_that_fills_in_the_middle_of_a_run_costs_no_label_that_was_paid_for(
+    room: int, concurrency: int
+) -> None:
+    model = FakeChatModel(judging(sentiment_of))
+    ledger = FillingDisk(room, proof=concurrency * LabelPolicy(model="m").pack)
+    with pytest.raises(ConfigError, match="the disk is full"):
+        asyncio.run(
+            labeller(model, ledger, concurrency=concurrency).label(
+                _reviews(*(str(number) for number in range(520)))
+            )
+        )
+    assert asked_about(model).total() == len(ledger.labels)

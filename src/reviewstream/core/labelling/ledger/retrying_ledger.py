@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import asynccontextmanager
 from typing import Final, TypeAlias, TypeVar
 
-from reviewstream.core.labelling.backoff import backoff
 from reviewstream.core.labelling.offload import Inline, Offload
 from reviewstream.core.labelling.ports import Clock, LabelLedger, LedgerEntry, LedgerKey
+from reviewstream.core.labelling.retry import call_with_retry
 from reviewstream.core.labelling.shutdown import Shutdown
+from reviewstream.core.labelling.wait_log import WaitLog
 from reviewstream.errors import TransientError
 from reviewstream.settings import OpenAISettings
 
@@ -17,6 +18,7 @@ CLAIM_PATIENCE: Final = 300.0  # seconds until the model is probed
 # duplicate request is better than a stream that hangs.
 CLAIM_ANSWERS: Final = 2
 
+LEDGER: Final = "ledger"  # a kind of wait, for `WaitLog`
 OPENAI: Final = "api.openai.com"
 
 T = TypeVar("T")
@@ -38,41 +40,36 @@ def ledger_name(settings: OpenAISettings) -> str:
 
 
 class RetryingLedger:
-    """A ledger whose calls are retried after transient failures, with `attempts` calls at most.
+    """A ledger whose calls are retried after transient failures, for 90 s at most.
 
     Args:
         ledger: The ledger.
         clock: Clock for the waits.
         is_answering: Probes the model and says whether it answers.
-        attempts: Maximum number of calls.
         patience: Seconds to wait for claims of other workers before the model is probed; must
             exceed the duration of a request.
         offload: Runs the ledger's calls.
     """
 
-    def __init__(  # noqa: PLR0913 - its collaborators
+    def __init__(
         self,
         ledger: LabelLedger,
         clock: Clock,
         is_answering: Callable[[], Awaitable[bool]],
         *,
-        attempts: int,
         patience: float = CLAIM_PATIENCE,
         offload: Offload | None = None,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._is_answering = is_answering
-        self._attempts = attempts
         self._patience = patience
         self._offload = offload or Inline()
-        self._is_proven = False
+        self._log = WaitLog(clock)
 
     async def prove(self) -> None:
-        """Check once that labels can be written, before the first request."""
-        if not self._is_proven:
-            await self._call_with_retry(self._ledger.prove)
-            self._is_proven = True
+        """Check that labels can be written, before the request that pays for them."""
+        await self._call_with_retry(self._ledger.prove)
 
     async def find(self, keys: Collection[LedgerKey]) -> Mapping[LedgerKey, LedgerEntry]:
         """See `LabelLedger.find`."""
@@ -135,9 +132,9 @@ class RetryingLedger:
             raise
 
     async def _call_with_retry(self, ask: Callable[[], T]) -> T:
-        for attempt in range(1, self._attempts):
-            try:
-                return await self._offload.run(ask)
-            except TransientError:
-                await self._clock.sleep(backoff(attempt, jitter=self._clock.jitter()))
-        return await self._offload.run(ask)
+        reply = await call_with_retry(lambda: self._offload.run(ask), self._clock, self._failed)
+        self._log.over(LEDGER)
+        return reply
+
+    def _failed(self, err: TransientError) -> None:
+        self._log.wait(LEDGER, f"waiting for the ledger of labels: {err}")

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-from reviewstream.core.labelling.backoff import backoff
 from reviewstream.core.labelling.chat import RateLimits
 from reviewstream.core.labelling.costs import budget_micro_usd
 from reviewstream.core.labelling.ledger.retrying_ledger import ledger_name
@@ -28,6 +27,7 @@ from reviewstream.core.labelling.limits.operations import (
 from reviewstream.core.labelling.offload import Inline, Offload
 from reviewstream.core.labelling.policy import known_prices
 from reviewstream.core.labelling.ports import Clock, LimitStore
+from reviewstream.core.labelling.retry import OUTAGE, call_with_retry
 from reviewstream.core.labelling.wait_log import WaitLog
 from reviewstream.errors import BudgetExceededError, ConfigError, FatalError, TransientError
 from reviewstream.settings import LimitsSettings, OpenAISettings
@@ -36,8 +36,6 @@ JITTER: Final = 0.5  # seconds; below a minute's margin, so that no minute excee
 NAP: Final = 1.0  # seconds; longer waits are interrupted to check whether the run was ended
 RELEARN: Final = timedelta(seconds=60)  # unchanged limits are not stored more often
 SETTLING: Final = 0.25  # seconds between two checks for settled requests
-OUTAGE: Final = timedelta(seconds=90)  # maximum outage of the store; enough for a Redis failover
-RETRY_CAP: Final = 5.0  # seconds; maximum wait between two attempts to reach the store
 # Kinds of wait, for `WaitLog`.
 BUDGET, STORE, RATE = "budget", "store of the limits", "rate"
 LONG: Final = 10.0  # seconds; longer waits for the rate are logged
@@ -238,26 +236,23 @@ class SharedLimiter:
             raise
 
     async def _call_with_retry(self, work: Callable[[], Reply]) -> Reply:
-        """Apply an indispensable operation; retry while the store is unavailable."""
-        began, attempt = self._clock.now(), 0
-        while True:
-            self._raise_fault()
-            try:
-                reply = await self._offload.run(work)
-            except TransientError as err:
-                self._log.wait(STORE, f"waiting for the limits that all tasks share: {err}")
-                waited = self._clock.now() - began
-                if waited >= OUTAGE:
-                    raise FatalError(
-                        f"no request is made without the limits that all tasks share, and after"
-                        f" {waited.total_seconds():.0f} s they are still away: {err}"
-                    ) from err
-            else:
-                self._log.over(STORE)
-                return reply
-            attempt += 1
-            jitter = self._clock.jitter()
-            await self._clock.sleep(backoff(attempt, jitter=jitter, cap=RETRY_CAP))
+        """Make a call that a request depends on, and retry it while the store is unavailable."""
+        try:
+            reply = await call_with_retry(lambda: self._run(work), self._clock, self._failed)
+        except TransientError as err:
+            raise FatalError(
+                f"no request is made without the limits that all tasks share, and after"
+                f" {OUTAGE.total_seconds():.0f} s they are still away: {err}"
+            ) from err
+        self._log.over(STORE)
+        return reply
+
+    async def _run(self, work: Callable[[], Reply]) -> Reply:
+        self._raise_fault()
+        return await self._offload.run(work)
+
+    def _failed(self, err: TransientError) -> None:
+        self._log.wait(STORE, f"waiting for the limits that all tasks share: {err}")
 
     def _tell(self, operation: Operation) -> None:
         """Submit an operation without waiting; an amount that is not released stays charged."""

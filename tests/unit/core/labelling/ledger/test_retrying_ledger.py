@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
+from datetime import timedelta
 
 import pytest
 
@@ -12,6 +13,7 @@ from reviewstream.core.labelling.ledger.retrying_ledger import (
     ledger_name,
 )
 from reviewstream.core.labelling.ports import LabelLedger, LedgerEntry, LedgerKey
+from reviewstream.core.labelling.retry import OUTAGE, RETRY_CAP
 from reviewstream.core.labelling.shutdown import Cancelled, Shutdown
 from reviewstream.errors import ConfigError, TransientError
 from reviewstream.settings import OpenAISettings
@@ -37,16 +39,14 @@ def test_a_model_of_another_endpoint_has_another_name(base_url: str, name: str) 
     assert ledger_name(OpenAISettings(base_url=base_url, ledger_name="mine")) == "mine"
 
 
-def patient(
-    ledger: LabelLedger, clock: FakeClock, *answers: bool, attempts: int = 1
-) -> RetryingLedger:
+def patient(ledger: LabelLedger, clock: FakeClock, *answers: bool) -> RetryingLedger:
     """Return one whose model answers or not, each time that it is asked."""
     rest = iter(answers)
 
     async def is_answering() -> bool:
         return next(rest)
 
-    return RetryingLedger(ledger, clock, is_answering, attempts=attempts)
+    return RetryingLedger(ledger, clock, is_answering)
 
 
 class Away(MemoryLedger):
@@ -78,7 +78,7 @@ class Away(MemoryLedger):
 @pytest.mark.anyio
 async def test_a_ledger_that_is_away_for_a_while_is_asked_again() -> None:
     ledger, clock = Away(2, TransientError("busy")), FakeClock()
-    asked = patient(ledger, clock, attempts=3)
+    asked = patient(ledger, clock)
     await asked.record({KEY: ENTRY})
     assert ledger.labels == {KEY: ENTRY}
     assert clock.sleeps == [0.5, 1.0]
@@ -101,24 +101,29 @@ async def test_a_claim_is_given_back_where_the_look_after_it_fails() -> None:
             return super().find(keys)
 
     ledger = Blind()
-    async with patient(ledger, FakeClock(), attempts=2).alone([KEY], Shutdown()) as (known, mine):
+    async with patient(ledger, FakeClock()).alone([KEY], Shutdown()) as (known, mine):
         assert (known, mine) == ({}, [KEY])
     assert ledger.claimed == set()
 
 
 @pytest.mark.anyio
-async def test_a_ledger_that_stays_away_is_an_error_after_the_last_attempt() -> None:
+async def test_a_ledger_that_stays_away_is_waited_for_with_a_line_in_the_log_and_is_an_error_then(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     ledger, clock = Away(99, TransientError("busy")), FakeClock()
     with pytest.raises(TransientError, match="busy"):
-        await patient(ledger, clock, attempts=3).find([KEY])
-    assert 99 - ledger.times == 3
+        await patient(ledger, clock).find([KEY])
+    assert OUTAGE <= timedelta(seconds=sum(clock.sleeps)) < OUTAGE + timedelta(seconds=RETRY_CAP)
+    assert {record.message for record in caplog.records} == {
+        "waiting for the ledger of labels: busy"
+    }
 
 
 @pytest.mark.anyio
 async def test_a_damaged_ledger_is_not_asked_again() -> None:
     ledger = Away(99, ConfigError("damaged"))
     with pytest.raises(ConfigError, match="damaged"):
-        await patient(ledger, FakeClock(), attempts=3).find([KEY])
+        await patient(ledger, FakeClock()).find([KEY])
     assert ledger.times == 98
 
 

@@ -21,14 +21,13 @@ from reviewstream.core.labelling.limits.pace import CUT, MARGIN, MINUTE
 from reviewstream.core.labelling.limits.shared_limiter import (
     JITTER,
     NAP,
-    OUTAGE,
     RELEARN,
-    RETRY_CAP,
     SETTLING,
     SharedLimiter,
     terms_of,
 )
 from reviewstream.core.labelling.offload import Inline
+from reviewstream.core.labelling.retry import OUTAGE, RETRY_CAP
 from reviewstream.core.labelling.wait_log import SOON
 from reviewstream.errors import BudgetExceededError, ConfigError, FatalError, TransientError
 from reviewstream.settings import LimitsSettings, OpenAISettings
