@@ -91,7 +91,7 @@ def _complain(sentence: str) -> None:
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="reviewstream")
+@click.version_option(None, "--version", "-V", package_name="reviewstream")
 def main() -> None:
     """Label reviews with a language model, in a stream that one can trust.
 

@@ -53,6 +53,15 @@ class Check:
     fix: str = ""
     warns: bool = False
 
+    @property
+    def state(self) -> str:
+        """One word: `ok`, `missing`, `beware` or, for a default address, `away`."""
+        if self.warns:
+            return "beware"
+        if self.good and self.fix:
+            return "away"
+        return "ok" if self.good else "missing"
+
 
 @click.command("doctor")
 @click.option(
@@ -77,16 +86,17 @@ def command(context: Context, *, asks: bool) -> None:
         context.console.print(mark, line, sep="", markup=False, soft_wrap=True)
     good = all(check.good for check in checks)
     if context.json:
-        context.emit({"good": good, "checks": [asdict(check) for check in checks]})
+        context.emit(
+            {"good": good, "checks": [{"state": check.state, **asdict(check)} for check in checks]}
+        )
     sys.exit(DONE if good else FINDINGS)
 
 
+STYLES: Final = {"beware": "yellow", "away": "dim", "ok": "green", "missing": "red"}
+
+
 def _mark(check: Check) -> Text:
-    if check.warns:
-        return Text("beware ", "yellow")
-    if check.good and check.fix:
-        return Text("away   ", "dim")
-    return Text("ok     ", "green") if check.good else Text("missing", "red")
+    return Text(f"{check.state:<7}", STYLES[check.state])
 
 
 def _extras() -> Iterator[Check]:

@@ -7,6 +7,7 @@ connection cannot be used again: the JVM is then ended by closing its standard i
 """
 
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -25,6 +26,8 @@ from reviewstream.settings import SparkSettings
 from reviewstream.spark.session import SUBMITTED, configuration, prepare_python, spark_session
 
 PATIENCE: Final = 5.0  # seconds for the JVM to end by itself
+# A line of the JVM that asks for nothing: Spark itself adds that module.
+NOTHING_WRONG: Final = re.compile(rb"WARNING: Using incubator modules: [^\n]*\n")
 SETTLED: Final = 1.0  # seconds until a process with a broken connection has ended
 
 
@@ -147,8 +150,8 @@ class Jvm:
     def _pass_on(self, pipe: int) -> None:
         with suppress(OSError), open(pipe, "rb", buffering=0) as output:
             while data := output.read(1 << 16):
-                if not self._is_muted:
-                    os.write(2, data)
+                if not self._is_muted and (said := NOTHING_WRONG.sub(b"", data)):
+                    os.write(2, said)
 
 
 @contextmanager

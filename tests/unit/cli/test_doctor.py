@@ -301,7 +301,7 @@ def test_a_server_is_tried_and_its_failure_is_told_with_the_setting() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         found, _ = checks("-s", f"registry.url=http://127.0.0.1:{port}")
-    assert found["registry.url"]["good"] is True
+    assert (found["registry.url"]["good"], found["registry.url"]["state"]) == (True, "ok")
     assert found["registry.url"]["detail"] == f"127.0.0.1:{port} takes connections"
     found, said = checks("-s", f"registry.url=http://127.0.0.1:{port}")
     assert found["registry.url"]["good"] is False
@@ -313,5 +313,5 @@ def test_a_server_that_is_not_set_need_not_be_there(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(connections, "TIMEOUT", 0.0)  # nothing connects, whatever runs here
     found, said = checks()
     for name in ("source.port", "kafka.bootstrap_servers", "connect.url", "elasticsearch.url"):
-        assert found[name]["good"] is True
+        assert (found[name]["good"], found[name]["state"]) == (True, "away")
         assert f"away    {name}: no connection to " in said

@@ -67,3 +67,20 @@ def test_a_spark_home_without_a_spark_is_one_sentence(monkeypatch: pytest.Monkey
     monkeypatch.setenv("SPARK_HOME", "/nonexistent")
     with pytest.raises(ConfigError, match=r"'/nonexistent/.*unset it to use pyspark's own"):
         Jvm(SparkSettings())
+
+
+def test_a_warning_that_asks_for_nothing_is_left_out(tmp_path: Path) -> None:
+    said = (
+        "echo 'WARNING: Using incubator modules: jdk.incubator.vector' >&2; echo 'other words' >&2"
+    )
+    home = spark_home(tmp_path, f"{said}; exit 1")
+    run = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"SPARK_HOME": home},
+        timeout=60,
+        check=False,
+    )
+    assert "other words" in run.stderr
+    assert "incubator" not in run.stderr
