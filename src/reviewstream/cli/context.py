@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cached_property, wraps
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 import click
@@ -247,5 +247,15 @@ def _start_logging(log_format: str, *, debug: bool) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("reviewstream").setLevel(logging.DEBUG if debug else logging.INFO)
-    # py4j logs a traceback for every call to an ended JVM; `spark.jvm` reports it in one sentence.
-    logging.getLogger("py4j").setLevel(logging.INFO if debug else logging.CRITICAL)
+    if debug:
+        logging.getLogger("py4j").setLevel(logging.INFO)
+    else:
+        handler.addFilter(_is_not_py4j)
+
+
+def _is_not_py4j(record: logging.LogRecord) -> bool:
+    """Drop py4j's tracebacks of calls to an ended JVM, which `spark.jvm` reports in one sentence.
+
+    It logs some of them by the root logger: only the source file tells.
+    """
+    return "py4j" not in PurePath(record.pathname).parts

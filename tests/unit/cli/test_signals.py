@@ -230,3 +230,26 @@ with obeying():
 def test_a_signal_that_comes_in_a_finalizer_ends_what_runs_after_it() -> None:
     with child(FINALIZER) as process:
         assert end_of(process) == stopped_by(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(("options", "shown"), [((), False), (("--debug",), True)])
+def test_py4j_shows_its_tracebacks_to_those_who_debug(
+    options: tuple[str, ...], *, shown: bool
+) -> None:
+    program = """
+from reviewstream.cli import main, search
+from reviewstream.cli.context import verb
+
+@verb
+def fail(*_, **__):
+    code = "import logging\\nlogging.exception('Exception while sending command.')"
+    exec(compile(code, "/lib/py4j/java_gateway.py", "exec"))
+    print("called")
+
+search.command.callback = fail
+main()
+"""
+    with child(program, "search", "food", *options) as process:
+        _, out, err = end_of(process)
+    assert out == "called\n"
+    assert ("Exception while sending command." in err) is shown
