@@ -111,11 +111,13 @@ class KafkaRecordSink:
         """Queue a record; block while the queue is full."""
         if not self._is_connected:
             self.connect(record.topic)
-        with self.problems.asking():
-            self._enqueue(record)
+        if not self._queued(record):
+            with self.problems.asking():
+                self._await_room(record)
         self._poll(0)
 
-    def _enqueue(self, record: OutgoingRecord) -> None:
+    def _await_room(self, record: OutgoingRecord) -> None:
+        """Queue a record as soon as the full queue has room for it."""
         deadline = time.monotonic() + self._timeout
         while not self._queued(record):
             if time.monotonic() > deadline:

@@ -123,10 +123,23 @@ class Steps:
 
 
 @contextmanager
-def steps(mode: Mode, console: Console) -> Iterator[Steps]:
-    """Show steps until the block ends, and end the open ones then."""
+def steps(
+    mode: Mode, console: Console, look: Callable[[Steps], object] = lambda _: None
+) -> Iterator[Steps]:
+    """Show steps until the block ends, and end the open ones then.
+
+    Args:
+        mode: `Mode.NONE` shows nothing.
+        console: As of `Steps`.
+        look: Called ten times a second; may begin and end steps.
+    """
     shown = Steps(mode, console)
-    with _repeated(shown.beat):
+
+    def tick() -> None:
+        look(shown)
+        shown.beat()
+
+    with _repeated(tick):
         try:
             yield shown
         finally:
@@ -136,7 +149,7 @@ def steps(mode: Mode, console: Console) -> Iterator[Steps]:
 @contextmanager
 def telling_waits(mode: Mode, console: Console) -> Iterator[None]:
     """During the block, show a call to a server that takes longer than 2 s."""
-    with steps(mode, console) as shown, _repeated(lambda: _tell_wait(shown)):
+    with steps(mode, console, _tell_wait):
         yield
 
 

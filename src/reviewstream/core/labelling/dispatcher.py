@@ -113,16 +113,16 @@ class Dispatcher:
         """Label a pack; split it if it cannot be labelled as a whole."""
         if not pack:
             return {}
-        inquiry = LabelRequest(self._endpoint)
+        request = LabelRequest(self._endpoint)
         try:
-            outcome: list[Label] | LabelRefusal | None = await inquiry.ask(
+            outcome: list[Label] | LabelRefusal | None = await request.ask(
                 [text for _, text in pack]
             )
         except PackTooLargeError:
             outcome = None
-        bills = self._billed(pack, inquiry, bills)
+        bills = self._billed(pack, request, bills)
         if isinstance(outcome, list):
-            return await self._keep(bills, outcome, inquiry)
+            return await self._keep(bills, outcome, request)
         if outcome is not None and len(pack) == 1:
             return {pack[0][0]: Failure(refusal=outcome, bill=bills[pack[0][0]])}
         results: dict[LedgerKey, Result] = {}
@@ -136,17 +136,17 @@ class Dispatcher:
         return parts if len(parts) > 1 else [part for part in halves(pack) if part]
 
     def _billed(
-        self, pack: Sequence[Question], inquiry: LabelRequest, before: Mapping[LedgerKey, Usage]
+        self, pack: Sequence[Question], request: LabelRequest, before: Mapping[LedgerKey, Usage]
     ) -> dict[LedgerKey, Usage]:
         """Return the usage of each text so far, its share of the probes included."""
-        charges = [*inquiry.charges, *self._probe.take_charges()]
-        now = split_usage(charges, attempts=inquiry.attempts, reviews=len(pack))
+        charges = [*request.charges, *self._probe.take_charges()]
+        now = split_usage(charges, attempts=request.attempts, reviews=len(pack))
         return {
             key: before.get(key, Usage()) + bill for (key, _), bill in zip(pack, now, strict=True)
         }
 
     async def _keep(
-        self, bills: Mapping[LedgerKey, Usage], labels: Sequence[Label], inquiry: LabelRequest
+        self, bills: Mapping[LedgerKey, Usage], labels: Sequence[Label], request: LabelRequest
     ) -> dict[LedgerKey, Result]:
         """Write the labels of a pack to the ledger before they are returned."""
         now = to_millisecond(self._endpoint.clock.now())
@@ -154,11 +154,11 @@ class Dispatcher:
             key: LedgerEntry(
                 sentiment=label.sentiment,
                 confidence=label.confidence,
-                model=inquiry.model or self._policy.model,
+                model=request.model or self._policy.model,
                 prompt_tokens=bill.prompt_tokens,
                 completion_tokens=bill.completion_tokens,
                 cost_micro_usd=bill.cost_micro_usd,
-                request_id=inquiry.request_id,
+                request_id=request.request_id,
                 labelled_at=now,
             )
             for (key, bill), label in zip(bills.items(), labels, strict=True)

@@ -89,7 +89,7 @@ class Labeller:
             patience=patience,
             offload=offload,
         )
-        self._buyer = Dispatcher(endpoint, probe, patient)
+        self._dispatcher = Dispatcher(endpoint, probe, patient)
         self._shutdown = shutdown
         self._limiter = limiter
         self._clock = clock
@@ -111,7 +111,7 @@ class Labeller:
         """
         keys = [self._policy.key(review.text) for review, _ in reviews]
         texts = {key: review.text for key, (review, _) in zip(keys, reviews, strict=True)}
-        results = await self._buyer.label(texts)
+        results = await self._dispatcher.label(texts)
         # Stop a task that Spark has given up before it returns its results.
         await self._limiter.check()
         outcomes: list[LabelledReview | RejectedReview] = []
