@@ -187,17 +187,20 @@ class LabelRequest:
         if isinstance(outcome, Ok):
             self._endpoint.diagnosis.prove(sent)
             return [outcome.value[name] for name in prompt.ids]
-        if is_used_up(answer, prompt.request) and self._makes_room(prompt):
-            return None
         refusal = LabelRefusal(reason=outcome.reason, detail=outcome.detail)
+        if is_used_up(answer, prompt.request):
+            if self._makes_room(prompt):
+                return None
+            if len(prompt.ids) > 1:  # one text may use up the room of all: the probe decides
+                return await self._unless_everybodys(prompt, refusal)
         return await self._unusable(prompt, refusal)
 
     def _makes_room(self, prompt: Prompt) -> bool:
-        """Raise the ceiling for hidden reasoning; False if a single text has the maximum."""
+        """Raise the ceiling for hidden reasoning; False if it is at its maximum."""
         negotiation = self._endpoint.negotiation
         if prompt.request.options != negotiation.options:
             return True  # another pack has raised the ceiling meanwhile
-        if len(prompt.ids) == 1 and negotiation.is_roomiest:
+        if negotiation.is_roomiest:
             return False
         ceiling = prompt.request.max_output_tokens
         why = f"an answer was cut at {ceiling:,} tokens, most of them not shown"

@@ -71,6 +71,16 @@ SPOILT: Final[dict[str, tuple[Spoil, Reason]]] = {
         lambda answer: structs.replace(answer, finish_reason="length"),
         Reason.MODEL_BAD_ANSWER,
     ),
+    "all reasoning": (
+        lambda answer: structs.replace(
+            answer,
+            text="",
+            finish_reason="length",
+            completion_tokens=10**9,
+            reasoning_tokens=10**9,
+        ),
+        Reason.MODEL_BAD_ANSWER,
+    ),
     "refused": (lambda answer: structs.replace(answer, refusal="no"), Reason.MODEL_REFUSED),
     "too long": (lambda _: PermanentError("HTTP 400: too long"), Reason.MODEL_BAD_REQUEST),
     "fails": (lambda _: TransientError("HTTP 500"), Reason.MODEL_UNAVAILABLE),
@@ -123,6 +133,15 @@ def test_one_bad_review_is_rejected_alone(way: str, place: int) -> None:
     assert all(one.sentiment is sentiment_of(one.text) for one in labelled)
     asked = Counter(text for request in model.requests for text in texts_of(request))
     assert rejected.attempts == asked[texts[place]]
+
+
+@pytest.mark.parametrize("auto", [frozenset(), frozenset({"hidden_tokens_per_label"})])
+def test_a_text_that_uses_up_all_room_by_reasoning_costs_no_other_its_label(
+    auto: frozenset[str],
+) -> None:
+    texts = [f"text {number}" for number in range(20)]
+    outcomes = label(spoiling({"text 3": "all reasoning"}), texts, auto=auto)
+    assert [one.origin.offset for one in outcomes if isinstance(one, RejectedReview)] == [3]
 
 
 @given(

@@ -71,8 +71,7 @@ class Negotiation:
     @property
     def is_roomiest(self) -> bool:
         """Whether the ceiling for hidden reasoning cannot be raised any more."""
-        is_fixed = "hidden_tokens_per_label" not in self._auto
-        return is_fixed or self.options.hidden_tokens_per_label >= HIDDEN_ROOMS[-1]
+        return self._roomier() is None
 
     def adapt(self, field: str, words: str) -> str | None:
         """Change the options after the endpoint refused the probe.
@@ -95,12 +94,17 @@ class Negotiation:
         Returns:
             See `adapt`.
         """
-        if self.is_roomiest:
-            return None
+        options = self._roomier()
+        return None if options is None else self._take(options)
+
+    def _roomier(self) -> ChatOptions | None:
+        """Return the options with the next ceiling; None if it is fixed, the last or tried."""
         now = self.options.hidden_tokens_per_label
-        larger = next(room for room in HIDDEN_ROOMS if room > now)
+        larger = next((room for room in HIDDEN_ROOMS if room > now), None)
+        if larger is None or "hidden_tokens_per_label" not in self._auto:
+            return None
         options = structs.replace(self.options, hidden_tokens_per_label=larger)
-        return None if options in self._tried else self._take(options)
+        return None if options in self._tried else options
 
     def _take(self, options: ChatOptions) -> str:
         before, self.options = self.options, options
