@@ -16,7 +16,6 @@ from reviewstream.core.labelling.shutdown import Shutdown
 from reviewstream.core.labelling.usage import Charge
 from reviewstream.core.labelling.wait_log import WaitLog
 from reviewstream.errors import (
-    BudgetExceededError,
     CapacityError,
     ConfigError,
     FatalError,
@@ -76,8 +75,8 @@ class CircuitBreaker:
         await self._recovery()
         try:
             answer = await self._model.answer(prompt, charges)
-        except (ConfigError, BudgetExceededError, CapacityError):
-            raise  # caused by a local store, a budget or a tier, not by an endpoint outage
+        except (ConfigError, FatalError, CapacityError):
+            raise  # a local store, a budget or a tier, or the end: no sign of a working endpoint
         except (PermanentError, RateLimitError):
             self._close()
             raise

@@ -119,6 +119,16 @@ async def test_an_endpoint_that_never_answers_ends_the_run_and_says_why() -> Non
 
 
 @pytest.mark.anyio
+async def test_the_end_of_a_run_is_no_answer_of_its_endpoint() -> None:
+    negotiation = Negotiation(POLICY.options)
+    with pytest.raises(FatalError, match="limits"):
+        await breaker(FatalError("the limits stay away"), negotiation=negotiation).answer(
+            PROMPT, []
+        )
+    assert not negotiation.has_answered
+
+
+@pytest.mark.anyio
 async def test_an_endpoint_that_has_answered_this_process_is_waited_for(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
