@@ -224,6 +224,8 @@ def absolute(
     ledger: LedgerSettings, limits: LimitsSettings
 ) -> tuple[LedgerSettings, LimitsSettings]:
     """Return settings that name the same ledger and limits in every process of this machine."""
+    if ledger.url is not None:  # no file is used
+        return ledger, limits
     if ledger.file is None:
         from reviewstream.adapters.ledger_sqlite import default_file
 

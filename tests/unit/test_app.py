@@ -51,3 +51,11 @@ def test_importing_it_loads_no_adapter_as_every_worker_of_spark_imports_it() -> 
 def test_a_home_that_there_is_not_is_a_setting_to_correct() -> None:
     with pytest.raises(ConfigError, match=r"~nobody-at-all/x: .*ledger\.file"):
         absolute(LedgerSettings(file="~nobody-at-all/x"), LimitsSettings())
+
+
+def test_a_redis_needs_no_folder_for_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "reviewstream.adapters.ledger_sqlite.default_file", lambda: pytest.fail("asked")
+    )
+    ledger, limits = LedgerSettings(url="redis://localhost"), LimitsSettings()
+    assert absolute(ledger, limits) == (ledger, limits)
