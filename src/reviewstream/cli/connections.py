@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 if TYPE_CHECKING:
     from reviewstream.settings import Settings
@@ -37,8 +37,13 @@ def addresses(settings: "Settings") -> Iterator[Address]:
     for section, name in URLS:
         urls: Sequence[str] = str(getattr(getattr(settings, section), name)).split(",")
         for url in urls:
-            if urlsplit(url).scheme not in getproxies():
+            if not _has_proxy(url):
                 yield from _address(f"{section}.{name}", url, PORTS.get(urlsplit(url).scheme, 0))
+
+
+def _has_proxy(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in getproxies() and not proxy_bypass(parts.netloc.rpartition("@")[2])
 
 
 def _address(setting: str, url: str, port: int) -> Iterator[Address]:

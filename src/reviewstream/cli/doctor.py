@@ -144,7 +144,8 @@ def _servers(settings: "Settings") -> Iterator[Check]:
     """Connect to each server. A default address may be unavailable: the demo starts its servers."""
     for (setting, host, port), failure in failures(settings):
         section, _, name = setting.partition(".")
-        is_set = name in getattr(settings, section).model_fields_set
+        named = {name, "host"} if section == "source" else {name}
+        is_set = not named.isdisjoint(getattr(settings, section).model_fields_set)
         yield Check(
             name=setting,
             good=not (failure and is_set),

@@ -315,3 +315,19 @@ def test_a_server_that_is_not_set_need_not_be_there(monkeypatch: pytest.MonkeyPa
     for name in ("source.port", "kafka.bootstrap_servers", "connect.url", "elasticsearch.url"):
         assert (found[name]["good"], found[name]["state"]) == (True, "away")
         assert f"away    {name}: no connection to " in said
+
+
+def test_a_source_whose_host_is_set_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "TIMEOUT", 0.0)  # nothing connects, whatever runs here
+    found, _ = checks("-s", "source.host=127.0.0.1")
+    assert (found["source.port"]["good"], found["source.port"]["state"]) == (False, "missing")
+
+
+@pytest.mark.parametrize(("no_proxy", "is_tried"), [("127.0.0.1", True), ("", False)])
+def test_a_server_is_tried_unless_a_proxy_stands_before_it(
+    monkeypatch: pytest.MonkeyPatch, no_proxy: str, *, is_tried: bool
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", no_proxy)
+    found, _ = checks("-s", "connect.url=http://127.0.0.1:1")
+    assert ("connect.url" in found) is is_tried
