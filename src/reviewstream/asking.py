@@ -18,8 +18,6 @@ _ended: "dict[str, Call]" = {}  # the last one of each kind
 class Call:
     """One call to a server, or another wait, registered until the block ends.
 
-    A class, not a generator: it is entered for every record.
-
     Attributes:
         what: Text for a user; consecutive calls with the same text are a series.
         began: When the call began, by the monotonic clock.

@@ -85,13 +85,13 @@ class KafkaRecordSink:
 
     def __init__(self, settings: KafkaSettings, config: Mapping[str, Any] | None = None) -> None:
         config = producer_config(settings) if config is None else config
-        self._limit = int(config.get("message.max.bytes", _DEFAULT_LIMIT))
         self._timeout = settings.delivery_timeout
         self.problems = ErrorMapper(settings)
         self._acknowledged = 0
         self._failed: list[ReviewStreamError] = []
         self._is_connected = False
         with self.problems.translated("make a producer"):
+            self._limit = int(config.get("message.max.bytes", _DEFAULT_LIMIT))
             self.producer = Producer({**config, **self.problems.hooks})
 
     def connect(self, topic: str) -> None:
@@ -152,7 +152,7 @@ class KafkaRecordSink:
         self._failed, self._acknowledged = [], 0
 
     def _poll(self, timeout: float) -> None:
-        with self.problems.translated("write records"):
+        with self.problems.mapped("write records"):
             self.producer.poll(timeout)
 
     def _failure(self) -> ReviewStreamError:

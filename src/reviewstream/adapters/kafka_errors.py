@@ -122,10 +122,15 @@ class ErrorMapper:
 
     @contextmanager
     def translated(self, what: str, client: AdminClient | Consumer | None = None) -> Iterator[None]:
-        """Map the errors of the block; poll `client`, if any, to get the cause."""
+        """Map the errors of a call to the brokers; poll `client`, if any, to get the cause."""
+        with self.asking(), self.mapped(what, client):
+            yield
+
+    @contextmanager
+    def mapped(self, what: str, client: AdminClient | Consumer | None = None) -> Iterator[None]:
+        """Map the errors of the block, which does not wait for a broker."""
         try:
-            with self.asking():
-                yield
+            yield
         except KafkaException as err:
             if client is not None:
                 client.poll(0)

@@ -553,3 +553,9 @@ def test_a_fatal_error_that_comes_out_of_a_callback_is_ours_too() -> None:
         raise SystemError("returned a result with an exception set") from cause
     with pytest.raises(SystemError), problems.translated("write"):
         raise SystemError
+
+
+def test_a_limit_that_is_no_number_is_an_error_of_the_settings(broker: KafkaSettings) -> None:
+    wrong = broker.model_copy(update={"client": {"message.max.bytes": "1MB"}})
+    with pytest.raises(ConfigError, match=r"1MB.*kafka\.client"):
+        KafkaRecordSink(wrong)
