@@ -132,6 +132,8 @@ class Signals:
         if self._is_swallowed:
             time.sleep(HOOK)
             self._is_swallowed = False
+            if self._is_closed:  # the handlers are others' again
+                return
         self._pokes += 1
         signal.pthread_kill(self._main, self.number)
 
