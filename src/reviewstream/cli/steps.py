@@ -98,6 +98,10 @@ class Steps:
                 self._live.stop()
                 self._live = None
 
+    def is_open(self, name: str) -> bool:
+        """Say whether a step is shown now."""
+        return name in self._open
+
     def end_all(self) -> None:
         """Stop showing all steps."""
         for name in [*self._open]:
@@ -115,7 +119,8 @@ class Steps:
 
     def _due(self, name: str) -> float:
         told = self._told.get(name)
-        return self._open[name] + QUIET if told is None else told + HEARTBEAT
+        due = self._open[name] + QUIET
+        return due if told is None else max(due, told + HEARTBEAT)
 
     def _say(self, sentence: str) -> None:
         if self._mode is not Mode.NONE:
@@ -139,25 +144,27 @@ def steps(
         look(shown)
         shown.beat()
 
-    with _repeated(tick):
-        try:
+    try:
+        with _repeated(tick):
             yield shown
-        finally:
-            shown.end_all()
+    finally:
+        shown.end_all()
 
 
 @contextmanager
 def telling_waits(mode: Mode, console: Console) -> Iterator[None]:
     """During the block, show a call to a server that takes longer than 2 s."""
-    with steps(mode, console, _tell_wait):
+    with steps(mode, console, show_wait):
         yield
 
 
-def _tell_wait(shown: Steps) -> None:
+def show_wait(shown: Steps) -> None:
+    """Show the innermost call to a server that takes longer than 2 s."""
     now = time.monotonic()
     slow = (c for c in open_calls() if now - c.began >= TICK and now - c.since >= QUIET)
     for call in [*slow][-1:]:  # the innermost is the most specific
-        call.show(shown.begin, shown.end)
+        if not shown.is_open(call.what):  # of several with one text, one is shown
+            call.show(shown.begin, shown.end)
 
 
 @contextmanager

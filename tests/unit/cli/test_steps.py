@@ -6,9 +6,10 @@ from threading import Thread
 import pytest
 from rich.console import Console
 
+from reviewstream.asking import Call
 from reviewstream.cli import steps as module
 from reviewstream.cli.progress import Mode
-from reviewstream.cli.steps import Steps, steps
+from reviewstream.cli.steps import Steps, show_wait, steps
 
 
 def console(*, terminal: bool = False) -> Console:
@@ -86,3 +87,44 @@ def test_none_is_silent() -> None:
     with steps(Mode.NONE, where) as shown, shown.step("Kafka"):
         shown.beat()
     assert text(where) == ""
+
+
+def test_of_calls_with_one_text_one_is_shown_until_all_have_ended() -> None:
+    shown = Steps(Mode.RICH, console(terminal=True))
+    early, late = Call("asking a model"), Call("asking a model")
+    with early:
+        early.began = early.since = 0.0
+        show_wait(shown)
+        with late:
+            late.began = late.since = 0.0
+            show_wait(shown)
+        assert shown.is_open("asking a model")
+    assert not shown.is_open("asking a model")
+
+
+def test_a_call_is_shown_when_a_later_one_with_its_text_has_ended() -> None:
+    shown = Steps(Mode.RICH, console(terminal=True))
+    early, late = Call("asking a model"), Call("asking a model")
+    with early:
+        early.began = early.since = 0.0
+        with late:
+            late.began = late.since = 0.0
+            show_wait(shown)
+        assert not shown.is_open("asking a model")
+        show_wait(shown)
+        assert shown.is_open("asking a model")
+    assert not shown.is_open("asking a model")
+
+
+def test_a_step_that_begins_again_is_not_told_before_it_is_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = iter([0.0, 3.0, 20.0, 20.1])
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(now))
+    shown = Steps(Mode.LOG, where := console())
+    shown.begin("Kafka")
+    shown.beat()
+    shown.end("Kafka")
+    shown.begin("Kafka")
+    shown.beat()
+    assert text(where) == "Still at it: Kafka (3 s)\n"
