@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from reviewstream.adapters.ledger_sqlite import default_file
 from reviewstream.app import absolute, open_limits
@@ -57,5 +58,5 @@ def test_a_redis_needs_no_folder_for_files(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(
         "reviewstream.adapters.ledger_sqlite.default_file", lambda: pytest.fail("asked")
     )
-    ledger, limits = LedgerSettings(url="redis://localhost"), LimitsSettings()
+    ledger, limits = LedgerSettings(url=SecretStr("redis://localhost")), LimitsSettings()
     assert absolute(ledger, limits) == (ledger, limits)

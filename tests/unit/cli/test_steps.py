@@ -120,7 +120,7 @@ def test_a_step_that_begins_again_is_not_told_before_it_is_slow(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = iter([0.0, 3.0, 20.0, 20.1])
-    monkeypatch.setattr(module.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr("reviewstream.cli.steps.time.monotonic", lambda: next(now))
     shown = Steps(Mode.LOG, where := console())
     shown.begin("Kafka")
     shown.beat()
