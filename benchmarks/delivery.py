@@ -25,7 +25,7 @@ from msgspec.structs import asdict
 
 from benchmarks.command import run
 from benchmarks.labelling import distinct_reviews
-from reviewstream.adapters.kafka import KafkaLog
+from reviewstream.adapters.kafka.record_log import KafkaLog
 from reviewstream.app import open_record_sink
 from reviewstream.core.delivery.publishing import Topics
 from reviewstream.core.records.reviews import Provenance, Review

@@ -26,7 +26,7 @@ from reviewstream.core.reconcile.services import ReconcileRun, ReconcileServices
 from reviewstream.core.records.parsing import to_line
 from reviewstream.core.records.reviews import LabelledReview, Origin, Provenance, Review, Sentiment
 from reviewstream.core.records.versions import external_version
-from reviewstream.core.schemas.files import schema_text
+from reviewstream.core.schemas.schema_files import schema_text
 from reviewstream.core.transport.framing import Line
 from reviewstream.settings import KafkaSettings
 from reviewstream.testing import MemoryIndex, MemoryRegistry

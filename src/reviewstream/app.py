@@ -54,19 +54,19 @@ from reviewstream.settings import (
 
 if TYPE_CHECKING:
     # Exported, so that callers can annotate the returned objects.
-    from reviewstream.adapters.review_log import ReviewLog as ReviewLog  # noqa: PLC0414 - exported
-    from reviewstream.adapters.tcp_server import ReviewServer as ReviewServer  # noqa: PLC0414
-    from reviewstream.adapters.tcp_server import ServerAddress as ServerAddress  # noqa: PLC0414
+    from reviewstream.adapters.files.review_log import ReviewLog as ReviewLog  # noqa: PLC0414 - exported
+    from reviewstream.adapters.tcp.log_server import ReviewServer as ReviewServer  # noqa: PLC0414
+    from reviewstream.adapters.tcp.log_server import ServerAddress as ServerAddress  # noqa: PLC0414
 
 LEASE_MARGIN: Final = 30.0  # seconds that a request may take beside its time-out
 VENDORS = (
-    "openai",
-    "kafka",
-    "kafka_transactions",
-    "ledger_sqlite",
-    "ledger_redis",
-    "limits_sqlite",
-    "limits_redis",
+    "openai.chat_completions",
+    "kafka.record_sink",
+    "kafka.transactions",
+    "sqlite.sqlite_ledger",
+    "redis.redis_ledger",
+    "sqlite.sqlite_limits",
+    "redis.redis_limits",
 )  # adapters that a Spark task may need
 PANDAS: Final = "pandas"  # Arrow imports it with the first array: a second for each new worker
 
@@ -90,7 +90,7 @@ def open_file(
     progress: Callable[[int, int], None] | None = None,
 ) -> "ReviewLog":
     """Return a review file as a log; see `adapters.files.open_log`."""
-    from reviewstream.adapters.files import open_log
+    from reviewstream.adapters.files.review_files import open_log
 
     return open_log(file, member=member, name=name, follow=follow, progress=progress)
 
@@ -107,8 +107,8 @@ def review_server(
     Raises:
         ConfigError: An option is wrong; the message says how to correct it.
     """
-    from reviewstream.adapters.access import ServerAuth
-    from reviewstream.adapters.tcp_server import ReviewServer, ServeOptions
+    from reviewstream.adapters.tcp.access import ServerAuth
+    from reviewstream.adapters.tcp.log_server import ReviewServer, ServeOptions
 
     door = ServerAuth(tls_cert=tls_cert, tls_key=tls_key, token=token)
     return partial(ReviewServer, options=ServeOptions(door=door, **options))
@@ -116,15 +116,15 @@ def review_server(
 
 def serving(file: Path) -> AbstractContextManager["ServerAddress"]:
     """Serve a file on loopback until the block ends."""
-    from reviewstream.adapters.tcp_server import serving
+    from reviewstream.adapters.tcp.log_server import serving
 
     return serving(file)
 
 
 def open_reader(settings: SourceSettings, *, timeout: float) -> LineReader:
     """Return a reader of the review server; it connects on first use."""
-    from reviewstream.adapters.access import ClientAuth
-    from reviewstream.adapters.tcp_client import ReviewClient
+    from reviewstream.adapters.tcp.access import ClientAuth
+    from reviewstream.adapters.tcp.client import ReviewClient
 
     access = ClientAuth(tls=settings.tls, ca_location=settings.ca_location, token=settings.token)
     return ReviewClient(settings.host, settings.port, timeout=timeout, access=access)
@@ -143,8 +143,8 @@ async def open_labeller(
         run: Name of the run: labellers of one run end together when a budget or a quota is spent.
             Empty: this labeller ends alone.
     """
-    from reviewstream.adapters.clock import SystemClock
-    from reviewstream.adapters.openai import OpenAIChat, timeout_of
+    from reviewstream.adapters.openai.chat_completions import OpenAIChat, timeout_of
+    from reviewstream.adapters.system_clock import SystemClock
     from reviewstream.adapters.threads import SerialThread
 
     settings = priced(settings)
@@ -177,7 +177,7 @@ async def open_model(settings: OpenAISettings) -> AsyncIterator[ChatModel]:
     Raises:
         ConfigError: The key is missing, or the address or the certificates cannot be used.
     """
-    from reviewstream.adapters.openai import OpenAIChat
+    from reviewstream.adapters.openai.chat_completions import OpenAIChat
 
     model = OpenAIChat.connect(settings)
     try:
@@ -188,28 +188,28 @@ async def open_model(settings: OpenAISettings) -> AsyncIterator[ChatModel]:
 
 def system_clock() -> Clock:
     """Return the clock of this machine."""
-    from reviewstream.adapters.clock import SystemClock
+    from reviewstream.adapters.system_clock import SystemClock
 
     return SystemClock()
 
 
 def open_price_list() -> PriceList | None:
     """Return the installed price list, or None if no list is installed."""
-    from reviewstream.adapters.prices import open_price_list
+    from reviewstream.adapters.openai.prices import open_price_list
 
     return open_price_list()
 
 
 def listed_prices(settings: OpenAISettings) -> Prices | None:
     """Return the listed prices of the model at its endpoint, or None if they are unknown."""
-    from reviewstream.adapters.prices import listed_prices
+    from reviewstream.adapters.openai.prices import listed_prices
 
     return listed_prices(settings)
 
 
 def priced(settings: OpenAISettings) -> OpenAISettings:
     """Return settings with the listed prices of the model where the user set none."""
-    from reviewstream.adapters.prices import priced
+    from reviewstream.adapters.openai.prices import priced
 
     return priced(settings)
 
@@ -227,7 +227,7 @@ def absolute(
     if ledger.url is not None:  # no file is used
         return ledger, limits
     if ledger.file is None:
-        from reviewstream.adapters.ledger_sqlite import default_file
+        from reviewstream.adapters.sqlite.sqlite_ledger import default_file
 
         file = str(default_file())
     else:
@@ -262,12 +262,12 @@ def open_archive(settings: LedgerSettings) -> LedgerArchive:
             "the ledger is switched off: ledger.enabled (REVIEWSTREAM_LEDGER__ENABLED)"
         )
     if settings.url is not None:
-        from reviewstream.adapters.ledger_redis import RedisLedger
+        from reviewstream.adapters.redis.redis_ledger import RedisLedger
 
         return RedisLedger(
             settings.url.get_secret_value(), timeout=settings.timeout, lease=settings.lease
         )
-    from reviewstream.adapters.ledger_sqlite import SqliteLedger
+    from reviewstream.adapters.sqlite.sqlite_ledger import SqliteLedger
 
     ledger, _ = absolute(settings, LimitsSettings())
     return SqliteLedger(Path(str(ledger.file)), timeout=settings.timeout)
@@ -281,7 +281,7 @@ def eviction(settings: LedgerSettings) -> str:
     """
     if settings.url is None:
         return ""
-    from reviewstream.adapters.redis_client import RedisClient
+    from reviewstream.adapters.redis.connection import RedisClient
 
     asked = RedisClient(settings.url.get_secret_value(), timeout=settings.timeout)
     with closing(asked.client):
@@ -291,10 +291,10 @@ def eviction(settings: LedgerSettings) -> str:
 def open_limits(limits: LimitsSettings, ledger: LedgerSettings) -> LimitStore:
     """Return the store of the rate limits of each model and the budget of each account."""
     if ledger.url is not None:
-        from reviewstream.adapters.limits_redis import RedisLimits
+        from reviewstream.adapters.redis.redis_limits import RedisLimits
 
         return RedisLimits(ledger.url.get_secret_value(), timeout=ledger.timeout)
-    from reviewstream.adapters.limits_sqlite import SqliteLimits
+    from reviewstream.adapters.sqlite.sqlite_limits import SqliteLimits
 
     _, shared = absolute(ledger, limits)
     return SqliteLimits(Path(str(shared.file)), timeout=ledger.timeout)
@@ -302,21 +302,21 @@ def open_limits(limits: LimitsSettings, ledger: LedgerSettings) -> LimitStore:
 
 def open_record_sink(settings: KafkaSettings) -> RecordSink:
     """Return a sink with a separate producer."""
-    from reviewstream.adapters.kafka import KafkaRecordSink
+    from reviewstream.adapters.kafka.record_sink import KafkaRecordSink
 
     return KafkaRecordSink(settings)
 
 
 def open_transactional_sink(settings: KafkaSettings, name: str) -> TransactionalSink:
     """Return a sink with a separate producer; only one sink per name can be active."""
-    from reviewstream.adapters.kafka_transactions import KafkaTransactionalSink
+    from reviewstream.adapters.kafka.transactions import KafkaTransactionalSink
 
     return KafkaTransactionalSink(settings, name)
 
 
 def find_marker(settings: KafkaSettings, name: str) -> Marker | None:
     """Return the newest marker of a name, or None, without fencing other sinks."""
-    from reviewstream.adapters.kafka_transactions import find_marker
+    from reviewstream.adapters.kafka.transactions import find_marker
 
     return find_marker(settings, name)
 
@@ -336,6 +336,13 @@ def open_only_sink(settings: KafkaSettings, name: str) -> Iterator[RecordSink]:
         yield FencedSink(sink, name)
 
 
+def kafka_oauth_login(settings: KafkaSettings) -> dict[str, str | None]:
+    """Return librdkafka's settings of a login by OpenID Connect; empty without a token URL."""
+    from reviewstream.adapters.kafka.configuration import oauth_login
+
+    return oauth_login(settings)
+
+
 def open_registry(settings: RegistrySettings) -> SchemaRegistry:
     """Return a client of the Schema Registry."""
     from reviewstream.adapters.registry import ConfluentRegistry
@@ -345,21 +352,21 @@ def open_registry(settings: RegistrySettings) -> SchemaRegistry:
 
 def open_log(settings: KafkaSettings) -> RecordLog:
     """Return the topics, to create them and to read their records."""
-    from reviewstream.adapters.kafka import KafkaLog
+    from reviewstream.adapters.kafka.record_log import KafkaLog
 
     return KafkaLog(settings)
 
 
 def open_versions() -> NewestVersions:
     """Return a temporary store of the newest versions; it ends with this process."""
-    from reviewstream.adapters.versions_sqlite import SqliteVersions
+    from reviewstream.adapters.sqlite.sqlite_versions import SqliteVersions
 
     return SqliteVersions()
 
 
 def open_sorter(width: int) -> Sorter:
     """Return a temporary sorter of rows of `width` values; it ends with this process."""
-    from reviewstream.adapters.sorter_sqlite import SqliteSorter
+    from reviewstream.adapters.sqlite.sqlite_sorter import SqliteSorter
 
     return SqliteSorter(width)
 

@@ -32,7 +32,7 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from reviewstream.adapters.openai import OpenAIChat
+from reviewstream.adapters.openai.chat_completions import OpenAIChat
 from reviewstream.app import priced
 from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
 from reviewstream.core.labelling.limits.operations import Amount, LimitKey

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from reviewstream.adapters.clock import SystemClock
+from reviewstream.adapters.system_clock import SystemClock
 from reviewstream.core.labelling.chat import RateLimits
 from reviewstream.core.labelling.limits.operations import (
     LEASE,

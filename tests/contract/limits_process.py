@@ -9,7 +9,7 @@ import sys
 import time
 from contextlib import closing
 
-from reviewstream.adapters.clock import SystemClock
+from reviewstream.adapters.system_clock import SystemClock
 from reviewstream.app import open_limits
 from reviewstream.core.labelling.chat import RateLimits
 from reviewstream.core.labelling.limits.operations import Amount, LimitKey

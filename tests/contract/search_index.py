@@ -11,7 +11,7 @@ from reviewstream.core.index.mapping import index_mapping
 from reviewstream.core.index.ports import SearchIndex
 from reviewstream.core.index.searching import HIGHLIGHT, Query, search
 from reviewstream.core.records.reviews import Sentiment
-from reviewstream.core.schemas.files import schema_text
+from reviewstream.core.schemas.schema_files import schema_text
 from reviewstream.core.transport.framing import Line
 from reviewstream.errors import ConfigError, PermanentError
 

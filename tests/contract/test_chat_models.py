@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from pydantic import SecretStr
 
-from reviewstream.adapters.openai import OpenAIChat
+from reviewstream.adapters.openai.chat_completions import OpenAIChat
 from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
 from reviewstream.core.labelling.ports import ChatModel
 from reviewstream.core.records.reviews import Sentiment

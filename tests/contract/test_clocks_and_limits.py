@@ -2,7 +2,7 @@
 
 import pytest
 
-from reviewstream.adapters.clock import SystemClock
+from reviewstream.adapters.system_clock import SystemClock
 from reviewstream.core.labelling.ports import Clock, RateLimiter
 from reviewstream.testing import FakeClock, NoLimit
 from tests.contract.clock import ClockContract

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from reviewstream.adapters.connect import KafkaConnectCluster
-from reviewstream.adapters.kafka import KafkaLog
+from reviewstream.adapters.kafka.record_log import KafkaLog
 from reviewstream.core.index.connector import connector_config
 from reviewstream.core.index.ports import ConnectCluster
 from reviewstream.settings import (

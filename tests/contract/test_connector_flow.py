@@ -18,7 +18,7 @@ from reviewstream.core.records.reviews import LabelledReview
 from reviewstream.core.records.versions import VERSION_HEADER, external_version
 from reviewstream.core.rejects.listing import Rejects, Wanted
 from reviewstream.core.rejects.replaying import Repeater, Replayed, ReplayRefusal
-from reviewstream.core.schemas.files import schema_text
+from reviewstream.core.schemas.schema_files import schema_text
 from reviewstream.settings import (
     ConnectSettings,
     ElasticsearchSettings,

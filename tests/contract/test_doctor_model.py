@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from reviewstream.adapters.clock import SystemClock
-from reviewstream.adapters.openai import OpenAIChat
+from reviewstream.adapters.openai.chat_completions import OpenAIChat
+from reviewstream.adapters.system_clock import SystemClock
 from reviewstream.cli import main
 from reviewstream.core.labelling.capabilities.check import MAX_QUESTIONS, CapabilityCheck
 from reviewstream.core.labelling.capabilities.trials import (

@@ -8,7 +8,7 @@ import pytest
 import redis
 from pydantic import SecretStr
 
-from reviewstream.adapters.ledger_redis import LABELS, PROOF, PROOF_LEASE
+from reviewstream.adapters.redis.redis_ledger import LABELS, PROOF, PROOF_LEASE
 from reviewstream.app import open_archive
 from reviewstream.core.labelling.ports import LedgerArchive
 from reviewstream.errors import ConfigError, TransientError

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from reviewstream.adapters.openai import OpenAIChat
+from reviewstream.adapters.openai.chat_completions import OpenAIChat
 from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
 from reviewstream.core.labelling.prompts import PROMPT_VERSIONS
 from reviewstream.core.records.outcomes import Ok

@@ -9,9 +9,9 @@ import redis
 from msgspec import structs
 from pydantic import SecretStr
 
-from reviewstream.adapters.clock import SystemClock
-from reviewstream.adapters.limits_redis import LIMITS, RedisLimits
-from reviewstream.adapters.limits_sqlite import SqliteLimits
+from reviewstream.adapters.redis.redis_limits import LIMITS, RedisLimits
+from reviewstream.adapters.sqlite.sqlite_limits import SqliteLimits
+from reviewstream.adapters.system_clock import SystemClock
 from reviewstream.app import open_limits
 from reviewstream.core.labelling.limits.operations import Poll
 from reviewstream.core.labelling.ports import LimitStore

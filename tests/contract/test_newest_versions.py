@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reviewstream.adapters.versions_sqlite import SqliteVersions
+from reviewstream.adapters.sqlite.sqlite_versions import SqliteVersions
 from reviewstream.app import open_versions
 from reviewstream.errors import ConfigError
 from reviewstream.testing import MemoryVersions

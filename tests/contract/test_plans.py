@@ -8,7 +8,7 @@ from itertools import chain
 import pytest
 from pydantic import SecretStr
 
-from reviewstream.adapters.openai import OpenAIChat
+from reviewstream.adapters.openai.chat_completions import OpenAIChat
 from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
 from reviewstream.core.labelling.planning import AnswerTokens, Plan, Planner, answer_tokens
 from reviewstream.core.labelling.ports import LabelLedger

@@ -11,11 +11,13 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from reviewstream.adapters.kafka import KafkaLog, KafkaRecordSink, client_config
-from reviewstream.adapters.kafka_transactions import KafkaTransactionalSink, find_marker
+from reviewstream.adapters.kafka.configuration import client_config
+from reviewstream.adapters.kafka.record_log import KafkaLog
+from reviewstream.adapters.kafka.record_sink import KafkaRecordSink
+from reviewstream.adapters.kafka.transactions import KafkaTransactionalSink, find_marker
 from reviewstream.core.delivery.avro import AvroCodec, to_avro
 from reviewstream.core.delivery.ports import OutgoingRecord, RecordLog, RecordSink
-from reviewstream.core.schemas.files import schema_text
+from reviewstream.core.schemas.schema_files import schema_text
 from reviewstream.errors import ReviewStreamError
 from reviewstream.settings import KafkaSettings
 from reviewstream.testing import MemoryLog, MemorySink

@@ -10,7 +10,8 @@ from contextlib import closing
 import pytest
 from msgspec import structs
 
-from reviewstream.adapters.kafka import KafkaLog, KafkaRecordSink
+from reviewstream.adapters.kafka.record_log import KafkaLog
+from reviewstream.adapters.kafka.record_sink import KafkaRecordSink
 from reviewstream.adapters.registry import ConfluentRegistry
 from reviewstream.app import open_only_sink, open_transactional_sink
 from reviewstream.core.delivery.decoding import labelled_reader

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reviewstream.adapters.sorter_sqlite import SqliteSorter
+from reviewstream.adapters.sqlite.sqlite_sorter import SqliteSorter
 from reviewstream.app import open_sorter as open_real
 from reviewstream.errors import ConfigError
 from reviewstream.testing import MemorySorter

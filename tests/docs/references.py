@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from reviewstream.cli import main
 from reviewstream.core.index.connector import connector_config
 from reviewstream.core.index.mapping import index_mapping
-from reviewstream.core.schemas.files import SchemaName, schema_text
+from reviewstream.core.schemas.schema_files import SchemaName, schema_text
 from reviewstream.settings import Settings
 from reviewstream_testbed.openai_endpoint.faults import KINDS
 from tests.mutation.survivors import listed

@@ -19,7 +19,7 @@ import psutil
 import pytest
 from confluent_kafka import Consumer
 
-from reviewstream.adapters.kafka import KafkaLog
+from reviewstream.adapters.kafka.record_log import KafkaLog
 from reviewstream.samples import write_sample
 from reviewstream.settings import (
     KafkaSettings,

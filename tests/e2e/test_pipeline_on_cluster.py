@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from pyspark.sql import SparkSession
 
 from reviewstream import app
-from reviewstream.adapters.tcp_server import serving
+from reviewstream.adapters.tcp.log_server import serving
 from reviewstream.cli.reading import served_source
 from reviewstream.cli.reconcile import comparison
 from reviewstream.core.reconcile.reconciliation import Reconciliation

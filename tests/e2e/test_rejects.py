@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from elasticsearch import Elasticsearch
 
-from reviewstream.adapters.kafka import KafkaLog
+from reviewstream.adapters.kafka.record_log import KafkaLog
 from reviewstream.samples import write_sample
 from tests.e2e.conftest import Pipeline, await_condition, with_changes
 from tests.e2e.test_pipeline import free_port

@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from elasticsearch import Elasticsearch
 
-from reviewstream.adapters.tcp_server import serving
+from reviewstream.adapters.tcp.log_server import serving
 from reviewstream.samples import write_sample
 from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
 from tests.asked import of_users

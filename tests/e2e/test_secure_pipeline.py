@@ -12,7 +12,7 @@ from confluent_kafka import Consumer
 from pydantic import SecretStr
 
 from reviewstream import app
-from reviewstream.adapters.kafka import KafkaLog
+from reviewstream.adapters.kafka.record_log import KafkaLog
 from reviewstream.core.delivery.ports import OutgoingRecord
 from reviewstream.errors import ConfigError, FatalError, ReviewStreamError
 from reviewstream.samples import write_sample

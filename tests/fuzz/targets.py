@@ -10,7 +10,7 @@ from reviewstream.core.labelling.answers import read_answer
 from reviewstream.core.labelling.chat import ChatAnswer
 from reviewstream.core.records.outcomes import Ok
 from reviewstream.core.records.parsing import parse_review, to_line
-from reviewstream.core.schemas.files import SCHEMA_NAMES, schema_text
+from reviewstream.core.schemas.schema_files import SCHEMA_NAMES, schema_text
 from reviewstream.core.transport.framing import LineFramer
 from reviewstream.core.transport.protocol import (
     HEADER,

@@ -10,12 +10,12 @@ from pydantic import SecretStr
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import SparkSession
 
-from reviewstream.adapters.kafka import KafkaLog
-from reviewstream.adapters.tcp_server import ServeOptions, serving
+from reviewstream.adapters.kafka.record_log import KafkaLog
+from reviewstream.adapters.tcp.log_server import ServeOptions, serving
 from reviewstream.app import open_registry
 from reviewstream.core.delivery.avro import AvroCodec
-from reviewstream.core.schemas.files import schema_text
 from reviewstream.core.schemas.registered import register_schemas
+from reviewstream.core.schemas.schema_files import schema_text
 from reviewstream.errors import ConfigError
 from reviewstream.settings import (
     KafkaSettings,

@@ -6,7 +6,7 @@ from pyspark.errors import AnalysisException, StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - as every Spark user writes it
 
-from reviewstream.adapters.tcp_server import serving
+from reviewstream.adapters.tcp.log_server import serving
 from reviewstream.errors import ConfigError
 from reviewstream.settings import LedgerSettings, OpenAISettings, Settings
 from reviewstream.spark import counted, failure_sentence, label_reviews

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 
-from reviewstream.adapters.tcp_server import serving
+from reviewstream.adapters.tcp.log_server import serving
 from reviewstream.errors import BudgetExceededError
 from reviewstream.settings import LedgerSettings, LimitsSettings, OpenAISettings, Settings
 from reviewstream.spark import label_reviews

@@ -6,8 +6,8 @@ import pytest
 from pydantic import SecretStr
 from pyspark.sql import SparkSession
 
-from reviewstream.adapters.files import open_log
-from reviewstream.adapters.tcp_server import serving
+from reviewstream.adapters.files.review_files import open_log
+from reviewstream.adapters.tcp.log_server import serving
 from reviewstream.app import open_archive
 from reviewstream.core.labelling.labeller import LabelPolicy
 from reviewstream.core.labelling.planning import Planner, answer_tokens

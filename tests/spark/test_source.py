@@ -7,7 +7,7 @@ from pyspark.errors import AnalysisException, StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - as every Spark user writes it
 
-from reviewstream.adapters.tcp_server import ServeOptions, serving
+from reviewstream.adapters.tcp.log_server import ServeOptions, serving
 from reviewstream.spark import failure_sentence
 from reviewstream.spark.query import RunningQuery, batch_counts, counted, drain_and_stop
 from tests.e2e.hostile import hostile_file

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from reviewstream.adapters.ledger_sqlite import default_file
+from reviewstream.adapters.sqlite.sqlite_ledger import default_file
 from reviewstream.app import absolute, open_limits
 from reviewstream.core.labelling.limits.operations import LimitKey, Release, Reserve
 from reviewstream.errors import ConfigError
@@ -56,7 +56,7 @@ def test_a_home_that_there_is_not_is_a_setting_to_correct() -> None:
 
 def test_a_redis_needs_no_folder_for_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "reviewstream.adapters.ledger_sqlite.default_file", lambda: pytest.fail("asked")
+        "reviewstream.adapters.sqlite.sqlite_ledger.default_file", lambda: pytest.fail("asked")
     )
     ledger, limits = LedgerSettings(url=SecretStr("redis://localhost")), LimitsSettings()
     assert absolute(ledger, limits) == (ledger, limits)

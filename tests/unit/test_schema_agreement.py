@@ -29,7 +29,7 @@ from reviewstream.core.index.connector import connector_config
 from reviewstream.core.index.mapping import index_mapping
 from reviewstream.core.records.reviews import LabelledReview, RejectedReview
 from reviewstream.core.records.versions import VERSION_HEADER
-from reviewstream.core.schemas.files import SCHEMA_NAMES, SchemaName, schema_text
+from reviewstream.core.schemas.schema_files import SCHEMA_NAMES, SchemaName, schema_text
 from reviewstream.settings import Settings
 from reviewstream.spark.columns import LABELLED, REJECTION
 

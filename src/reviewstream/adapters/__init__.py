@@ -1,1 +1,1 @@
-"""Adapters: one module per outside system, the only one that imports its vendor's package."""
+"""Adapters: one module or package for each outside system; no other imports its vendor."""

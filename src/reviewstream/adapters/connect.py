@@ -13,7 +13,7 @@ import httpx2
 from msgspec import Struct
 
 from reviewstream.adapters.shapes import foreign, shaped_body
-from reviewstream.adapters.trust import client_failure, ssl_context, tls_failure
+from reviewstream.adapters.tls import client_failure, ssl_context, tls_failure
 from reviewstream.asking import asking
 from reviewstream.core.index.connector import RESTING, connector_advice
 from reviewstream.core.index.ports import ConnectorStatus

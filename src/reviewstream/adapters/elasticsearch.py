@@ -19,7 +19,7 @@ from elasticsearch.helpers import ScanError, scan
 from msgspec import Struct, field
 
 from reviewstream.adapters.shapes import SHOWN, foreign, shaped
-from reviewstream.adapters.trust import ssl_context, tls_failure
+from reviewstream.adapters.tls import ssl_context, tls_failure
 from reviewstream.asking import asking
 from reviewstream.core.index.mapping import ALIAS_SUFFIX, mapping_drift
 from reviewstream.core.records.json_values import as_mapping, kept

@@ -9,7 +9,7 @@ import httpx2
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
 
 from reviewstream.adapters.shapes import SHOWN, foreign, shaped
-from reviewstream.adapters.trust import VARIABLES, tls_failure
+from reviewstream.adapters.tls import VARIABLES, tls_failure
 from reviewstream.asking import asking
 from reviewstream.core.records.json_values import kept
 from reviewstream.core.schemas.compatibility import incompatibilities

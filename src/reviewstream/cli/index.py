@@ -16,7 +16,7 @@ def setup(context: Context) -> None:
     """Create template, first index and alias; add the fields that an index lacks."""
     from reviewstream.app import open_index
     from reviewstream.core.index.mapping import index_mapping
-    from reviewstream.core.schemas.files import schema_text
+    from reviewstream.core.schemas.schema_files import schema_text
 
     index = open_index(context.settings)
     index.setup(index_mapping(schema_text("labelled_review")))

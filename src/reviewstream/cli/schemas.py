@@ -84,8 +84,8 @@ def diff(context: Context, *, old: str, new: str) -> None:
 
 
 def _schema(context: Context, reference: str) -> str:
-    from reviewstream.core.schemas.files import checked_schema
     from reviewstream.core.schemas.registered import own_schema, registered_schema
+    from reviewstream.core.schemas.schema_files import checked_schema
 
     if reference.startswith(REGISTRY_PREFIX):
         return registered_schema(_registry(context), reference.removeprefix(REGISTRY_PREFIX))

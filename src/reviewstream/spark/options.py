@@ -6,7 +6,7 @@ from typing import Final, Self
 
 from pydantic import SecretStr
 
-from reviewstream.core.delivery.kafka_login import oauth_login
+from reviewstream.app import kafka_oauth_login
 from reviewstream.errors import ConfigError
 from reviewstream.settings import (
     Delivery,
@@ -212,7 +212,7 @@ def _passed_through(kafka: KafkaSettings) -> dict[str, str | None]:
     secrets = {name: secret_value(secret) for name, secret in kafka.client_secrets.items()}
     return {
         f"{_KAFKA}{name}": value
-        for name, value in (oauth_login(kafka) | kafka.client | secrets).items()
+        for name, value in (kafka_oauth_login(kafka) | kafka.client | secrets).items()
     }
 
 

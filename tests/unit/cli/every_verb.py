@@ -20,8 +20,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from reviewstream import app
-from reviewstream.adapters import kafka_transactions
-from reviewstream.adapters.kafka import KafkaLog
+from reviewstream.adapters.kafka import transactions as kafka_transactions
+from reviewstream.adapters.kafka.record_log import KafkaLog
 from reviewstream.cli import main
 from reviewstream.settings import KafkaSettings
 from reviewstream.testing import FakeClock, MemoryTransactionalSink
@@ -183,7 +183,7 @@ def world(folder: Path) -> Iterator[World]:
         for name in ("JAVA_HOME", "PYSPARK_PYTHON"):  # verbs set them
             patch.setenv(name, str(folder))
         patch.setattr(psutil, "virtual_memory", lambda: short)
-        patch.setattr("reviewstream.adapters.clock.SystemClock", FakeClock)
+        patch.setattr("reviewstream.adapters.system_clock.SystemClock", FakeClock)
         patch.setattr(kafka_transactions, "FENCE_TIMEOUT", PATIENCE)
         patch.setattr(kafka_transactions, "FENCE_SLICE", PATIENCE)
         patch.setattr(app, "open_log", quick_log)

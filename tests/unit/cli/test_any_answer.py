@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from reviewstream.cli import main
 from reviewstream.core.delivery.ports import OutgoingRecord
-from reviewstream.core.schemas.files import schema_text
+from reviewstream.core.schemas.schema_files import schema_text
 from reviewstream.settings import KafkaSettings
 from tests.unit.adapters.canned import Answer, Canned, canned
 from tests.unit.cli.every_verb import CALLS, VERBS, World, check, leaves, topics_of, world

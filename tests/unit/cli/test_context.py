@@ -14,7 +14,7 @@ from reviewstream.cli.context import Context, load_settings, verb
 from reviewstream.cli.origins import check_names
 from reviewstream.cli.progress import Mode
 from reviewstream.settings import Settings
-from tests.unit.adapters.test_redis_client import answering, info
+from tests.unit.adapters.redis.test_connection import answering, info
 
 
 @pytest.fixture(autouse=True)

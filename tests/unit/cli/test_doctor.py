@@ -21,7 +21,7 @@ from reviewstream.errors import FatalError, RefusedError
 from reviewstream.extras import install_command
 from reviewstream.settings import OpenAISettings, Settings
 from reviewstream.testing import FakeChatModel, judging
-from tests.unit.adapters.test_redis_client import answering, info
+from tests.unit.adapters.redis.test_connection import answering, info
 
 
 def without(monkeypatch: pytest.MonkeyPatch, *absent: str) -> None:

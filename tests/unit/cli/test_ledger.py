@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from msgspec import structs
 
-from reviewstream.adapters.ledger_sqlite import SqliteLedger
+from reviewstream.adapters.sqlite.sqlite_ledger import SqliteLedger
 from reviewstream.cli import main
 from reviewstream.core.labelling.ports import LedgerArchive
 from tests.contract.ledger_entries import entries, entry_of, key_of

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from reviewstream.adapters import prices as price_adapter
+from reviewstream.adapters.openai import prices as price_adapter
 from reviewstream.cli import main
 from reviewstream.core.labelling.costs import Prices
 from reviewstream.samples import expand, write_sample

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from reviewstream import app
-from reviewstream.adapters.tcp_server import serving
+from reviewstream.adapters.tcp.log_server import serving
 from reviewstream.cli import main
 from reviewstream.cli.reconcile import IndexSettling
 from reviewstream.core.records.parsing import to_line

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reviewstream.adapters.tcp_server import serving
+from reviewstream.adapters.tcp.log_server import serving
 from reviewstream.cli.run import why_nothing
 from reviewstream.cli.streaming import Counts
 from reviewstream.samples import write_sample

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from reviewstream.cli import main
-from reviewstream.core.schemas.files import schema_text
+from reviewstream.core.schemas.schema_files import schema_text
 from tests.contract.schema_pairs import B0, A, B, field, record
 from tests.unit.adapters.canned import canned
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from reviewstream.adapters.tcp_client import ReviewClient
+from reviewstream.adapters.tcp.client import ReviewClient
 from reviewstream.cli import main
 from reviewstream.errors import FatalError
 from reviewstream.samples import expand

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from reviewstream.cli import main
-from reviewstream.core.schemas.files import schema_text
+from reviewstream.core.schemas.schema_files import schema_text
 from tests.unit.adapters.canned import Answer, Canned, canned
 
 NAME = "reviews-elasticsearch"

@@ -12,8 +12,10 @@ from rich.errors import LiveError
 from rich.progress import Progress
 
 from reviewstream import app
-from reviewstream.adapters import kafka, kafka_transactions
-from reviewstream.adapters.openai import OpenAIChat
+from reviewstream.adapters.kafka import record_sink
+from reviewstream.adapters.kafka import transactions as kafka_transactions
+from reviewstream.adapters.kafka.record_log import KafkaLog
+from reviewstream.adapters.openai.chat_completions import OpenAIChat
 from reviewstream.asking import asking
 from reviewstream.cli import local, main, steps
 from reviewstream.cli.progress import Mode, stages
@@ -54,11 +56,11 @@ def mute() -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    def open_log(settings: KafkaSettings) -> kafka.KafkaLog:
-        return kafka.KafkaLog(settings, timeout=PATIENCE)
+    def open_log(settings: KafkaSettings) -> KafkaLog:
+        return KafkaLog(settings, timeout=PATIENCE)
 
     monkeypatch.setattr(app, "open_log", open_log)
-    monkeypatch.setattr(kafka, "CONNECT", PATIENCE / 5)
+    monkeypatch.setattr(record_sink, "CONNECT", PATIENCE / 5)
     monkeypatch.setattr(kafka_transactions, "FENCE_TIMEOUT", PATIENCE)
     monkeypatch.setattr(kafka_transactions, "FENCE_SLICE", PATIENCE / 5)
     monkeypatch.setattr(local, "use_java", lambda: None)

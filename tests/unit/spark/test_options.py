@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from reviewstream.adapters.kafka import client_config
+from reviewstream.adapters.kafka.configuration import client_config
 from reviewstream.errors import ConfigError
 from reviewstream.settings import KafkaSettings, RegistrySettings, SourceSettings, SparkSettings
 from reviewstream.spark.options import SinkOptions, SourceOptions, sink_options, source_options

@@ -19,8 +19,8 @@ from reviewstream.core.delivery.avro import AvroCodec, AvroEncodeError
 from reviewstream.core.delivery.markers import Marker
 from reviewstream.core.delivery.ports import OutgoingRecord, TransactionalSink
 from reviewstream.core.delivery.publishing import Topics
-from reviewstream.core.schemas.files import SchemaName, schema_text
 from reviewstream.core.schemas.ports import SchemaRegistry
+from reviewstream.core.schemas.schema_files import SchemaName, schema_text
 from reviewstream.errors import ConfigError, TransientError
 from reviewstream.settings import KafkaSettings, RegistrySettings
 from reviewstream.spark.columns import SOURCE

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 from pyspark.sql.streaming.datasource import ReadAllAvailable, ReadMaxBytes, ReadMaxRows
 
-from reviewstream.adapters.tcp_client import ReviewClient
-from reviewstream.adapters.tcp_server import serving
+from reviewstream.adapters.tcp.client import ReviewClient
+from reviewstream.adapters.tcp.log_server import serving
 from reviewstream.errors import SourceReplacedError
 from reviewstream.settings import SourceSettings
 from reviewstream.spark import source

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reviewstream.adapters.tcp_client import ReviewClient
+from reviewstream.adapters.tcp.client import ReviewClient
 from reviewstream_testbed import ReviewServer, TestbedError
 from reviewstream_testbed.providers import VARIABLES
 from tests.unit.adapters.canned import canned

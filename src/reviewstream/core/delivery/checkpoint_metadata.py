@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from reviewstream.core.schemas.compatibility import incompatibilities
-from reviewstream.core.schemas.files import SchemaName, schema_text
+from reviewstream.core.schemas.schema_files import SchemaName, schema_text
 from reviewstream.errors import ConfigError
 from reviewstream.settings import KafkaSettings
 

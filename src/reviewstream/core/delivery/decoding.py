@@ -13,8 +13,8 @@ from reviewstream.core.delivery.avro import (
 )
 from reviewstream.core.delivery.ports import StoredRecord
 from reviewstream.core.records.reviews import LabelledReview, RejectedReview
-from reviewstream.core.schemas.files import SchemaName, schema_text
 from reviewstream.core.schemas.ports import SchemaRegistry
+from reviewstream.core.schemas.schema_files import SchemaName, schema_text
 from reviewstream.errors import ConfigError, FatalError, PermanentError
 
 SHOWN: Final = 20  # positions listed of unreadable records

@@ -9,9 +9,9 @@ from reviewstream.core.delivery.ports import OutgoingRecord, RecordSink
 from reviewstream.core.records.lineage import Cause, cause_header
 from reviewstream.core.records.reviews import LabelledReview, RejectedReview
 from reviewstream.core.records.versions import VERSION_HEADER, external_version
-from reviewstream.core.schemas.files import SchemaName, schema_text
 from reviewstream.core.schemas.ports import SchemaRegistry
 from reviewstream.core.schemas.registered import register_schemas, subjects
+from reviewstream.core.schemas.schema_files import SchemaName, schema_text
 from reviewstream.errors import ConfigError
 from reviewstream.settings import KafkaSettings, RegistrySettings
 

@@ -7,9 +7,9 @@ from reviewstream.core.delivery.ports import RecordLog
 from reviewstream.core.index.connector import connector_advice, connector_config
 from reviewstream.core.index.mapping import index_mapping
 from reviewstream.core.index.ports import ConnectCluster, SearchIndex
-from reviewstream.core.schemas.files import schema_text
 from reviewstream.core.schemas.ports import SchemaRegistry
 from reviewstream.core.schemas.registered import register_schemas, subjects
+from reviewstream.core.schemas.schema_files import schema_text
 from reviewstream.errors import ConfigError
 from reviewstream.settings import ElasticsearchSettings, KafkaSettings, Settings
 

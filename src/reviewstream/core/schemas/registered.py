@@ -7,14 +7,14 @@ from typing import Final
 from msgspec import Struct
 
 from reviewstream.core.schemas.compatibility import incompatibilities
-from reviewstream.core.schemas.files import (
+from reviewstream.core.schemas.ports import SchemaRegistry
+from reviewstream.core.schemas.schema_files import (
     SCHEMA_NAMES,
     SchemaName,
     checked_schema,
     released_schemas,
     schema_text,
 )
-from reviewstream.core.schemas.ports import SchemaRegistry
 from reviewstream.errors import ConfigError, IncompatibleSchemaError
 from reviewstream.settings import KafkaSettings
 

@@ -33,7 +33,7 @@ from reviewstream.core.records.reviews import (
     Sentiment,
     Stage,
 )
-from reviewstream.core.schemas.files import schema_text
+from reviewstream.core.schemas.schema_files import schema_text
 
 LABELLED = AvroCodec(schema_text("labelled_review"))
 REJECTED = AvroCodec(schema_text("rejected_review"))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from reviewstream.core.index.mapping import index_mapping, mapping_drift
-from reviewstream.core.schemas.files import schema_text
+from reviewstream.core.schemas.schema_files import schema_text
 from reviewstream.errors import PermanentError
 
 

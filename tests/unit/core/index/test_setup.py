@@ -5,7 +5,7 @@ import pytest
 from reviewstream.core.index.connector import connector_config
 from reviewstream.core.index.mapping import index_mapping
 from reviewstream.core.index.setup import Services, set_up
-from reviewstream.core.schemas.files import schema_text
+from reviewstream.core.schemas.schema_files import schema_text
 from reviewstream.errors import ConfigError
 from reviewstream.settings import ConnectSettings, RegistrySettings, Settings
 from reviewstream.testing import MemoryConnect, MemoryIndex, MemoryLog, MemoryRegistry

@@ -29,7 +29,7 @@ from reviewstream.core.records.reviews import (
 )
 from reviewstream.core.records.reviews import Stage as Step
 from reviewstream.core.records.versions import external_version
-from reviewstream.core.schemas.files import schema_text
+from reviewstream.core.schemas.schema_files import schema_text
 from reviewstream.core.transport.framing import Line, Oversized
 from reviewstream.settings import KafkaSettings, RegistrySettings
 from reviewstream.testing import MemoryIndex, MemoryLog, MemoryRegistry, MemorySorter

@@ -28,7 +28,7 @@ from reviewstream.core.records.versions import VERSION_HEADER, external_version
 from reviewstream.core.relabel.relabelling import Estimate, Progress, Relabeller, estimate
 from reviewstream.core.relabel.scan import RelabelScan, RelabelSpec, ScanResult
 from reviewstream.core.relabel.selection import parse_condition
-from reviewstream.core.schemas.files import schema_text
+from reviewstream.core.schemas.schema_files import schema_text
 from reviewstream.errors import PermanentError, TransientError
 from reviewstream.settings import KafkaSettings, OpenAISettings, RegistrySettings
 from reviewstream.testing import (

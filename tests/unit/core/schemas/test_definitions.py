@@ -13,7 +13,12 @@ from reviewstream.core.schemas.definitions import (
     resolved,
     short_name,
 )
-from reviewstream.core.schemas.files import SCHEMA_NAMES, SchemaName, released_schemas, schema_text
+from reviewstream.core.schemas.schema_files import (
+    SCHEMA_NAMES,
+    SchemaName,
+    released_schemas,
+    schema_text,
+)
 
 INNER = {"type": "enum", "name": "E", "symbols": ["P"]}
 

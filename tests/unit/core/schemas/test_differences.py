@@ -8,7 +8,12 @@ from hypothesis import given
 
 from reviewstream.core.schemas.compatibility import incompatibilities
 from reviewstream.core.schemas.differences import ChangeKind, SchemaDiff, compare_schemas
-from reviewstream.core.schemas.files import SCHEMA_NAMES, SchemaName, released_schemas, schema_text
+from reviewstream.core.schemas.schema_files import (
+    SCHEMA_NAMES,
+    SchemaName,
+    released_schemas,
+    schema_text,
+)
 from tests.contract.schema_pairs import (
     B0,
     PAIRS,

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from reviewstream.core.schemas.files import SCHEMA_NAMES, released_schemas, schema_text
 from reviewstream.core.schemas.registered import (
     LEVEL,
     SchemaFinding,
@@ -17,6 +16,7 @@ from reviewstream.core.schemas.registered import (
     registered_schemas,
     subjects,
 )
+from reviewstream.core.schemas.schema_files import SCHEMA_NAMES, released_schemas, schema_text
 from reviewstream.errors import ConfigError, IncompatibleSchemaError
 from reviewstream.settings import KafkaSettings
 from reviewstream.testing import MemoryRegistry

@@ -8,7 +8,7 @@ does no harm.
 An endpoint with unknown limits gets one request at a time until it has answered, because its answer
 may contain its limits.
 
-The Lua script of `adapters.limits_redis` implements the same arithmetic; a test compares the two.
+The Lua script of `adapters.redis` implements the same arithmetic; a test compares the two.
 """
 
 from math import sqrt

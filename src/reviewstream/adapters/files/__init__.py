@@ -1,0 +1,1 @@
+"""Review files, read by byte offset."""

@@ -1,0 +1,1 @@
+"""Models over HTTP: OpenAI's chat completions API, and what it needs."""

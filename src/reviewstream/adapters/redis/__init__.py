@@ -1,0 +1,1 @@
+"""Stores in a Redis, shared by the machines of a cluster."""

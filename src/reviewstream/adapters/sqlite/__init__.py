@@ -1,0 +1,1 @@
+"""Stores in SQLite files, shared by the processes of one machine."""
