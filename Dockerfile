@@ -31,13 +31,15 @@ WORKDIR /build
 # Spark's Java is made now (see `wrap_for_spark`), as the image may be read-only when it runs.
 FROM base AS packages
 COPY pyproject.toml ./
-COPY testbed/reviewstream_testbed/cache.py testbed/reviewstream_testbed/errors.py \
-     testbed/reviewstream_testbed/java.py testbed/reviewstream_testbed/
-RUN mkdir -p src/reviewstream testbed/reviewstream_testbed testbed/images testbed/java schemas \
+COPY testbed/reviewstream_testbed/testbed_error.py testbed/reviewstream_testbed/
+COPY testbed/reviewstream_testbed/installation/cache.py testbed/reviewstream_testbed/installation/java.py \
+     testbed/reviewstream_testbed/installation/
+RUN mkdir -p src/reviewstream testbed/java schemas \
     && touch README.md LICENSE src/reviewstream/__init__.py testbed/reviewstream_testbed/__init__.py \
+        testbed/reviewstream_testbed/installation/__init__.py \
     && python3 -m pip --python /opt/venv/bin/python install '.[all]' \
     && /opt/venv/bin/python -c \
-        'from pathlib import Path; from reviewstream_testbed.java import wheel_home, wrap_for_spark; \
+        'from pathlib import Path; from reviewstream_testbed.installation.java import wheel_home, wrap_for_spark; \
          wrap_for_spark(wheel_home(), Path("/opt/java"))' \
     && python3 -m pip --python /opt/venv/bin/python uninstall --yes reviewstream
 

@@ -41,7 +41,7 @@ from reviewstream.settings import (
 )
 from reviewstream.spark import label_reviews, spark_session
 from reviewstream.spark.columns import source_batch
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 
 TASKS = 2  # and cores
 WARM_UP = 40  # reviews

@@ -36,7 +36,7 @@ from reviewstream.settings import (
 )
 from reviewstream.spark import label_reviews, spark_session
 from reviewstream_testbed import Testbed
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from tests.contract.redis_server import MISSING, RedisServer, redis_program
 
 CLUSTER = "cluster"

@@ -35,7 +35,7 @@ from reviewstream.spark import label_reviews, register
 from reviewstream.spark.columns import LABEL, LABELLED, arrow_type
 from reviewstream.spark.options import sink_options
 from reviewstream_testbed import Testbed
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 
 PATIENCE = 600  # seconds
 

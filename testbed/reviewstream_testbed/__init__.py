@@ -6,29 +6,29 @@ The names here are looked up when they are first used: every run of pytest impor
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from reviewstream_testbed.errors import TestbedError
 from reviewstream_testbed.names import Index, Subject, Topic
+from reviewstream_testbed.testbed_error import TestbedError
 
 if TYPE_CHECKING:
-    from reviewstream_testbed.elasticsearch import Elasticsearch
-    from reviewstream_testbed.kafka import Kafka
-    from reviewstream_testbed.kafka_connect import KafkaConnect
-    from reviewstream_testbed.link import Link
-    from reviewstream_testbed.review_server import ReviewServer
-    from reviewstream_testbed.schema_registry import SchemaRegistry
-    from reviewstream_testbed.server import Server
-    from reviewstream_testbed.spark_cluster import SparkCluster
+    from reviewstream_testbed.faults.link import Link
+    from reviewstream_testbed.services.elasticsearch import Elasticsearch
+    from reviewstream_testbed.services.kafka import Kafka
+    from reviewstream_testbed.services.kafka_connect import KafkaConnect
+    from reviewstream_testbed.services.review_server import ReviewServer
+    from reviewstream_testbed.services.schema_registry import SchemaRegistry
+    from reviewstream_testbed.services.server_process import Server
+    from reviewstream_testbed.services.spark_cluster import SparkCluster
     from reviewstream_testbed.testbed import Testbed
 else:
     _MODULES = {
-        "Elasticsearch": "elasticsearch",
-        "Kafka": "kafka",
-        "KafkaConnect": "kafka_connect",
-        "Link": "link",
-        "ReviewServer": "review_server",
-        "SchemaRegistry": "schema_registry",
-        "Server": "server",
-        "SparkCluster": "spark_cluster",
+        "Elasticsearch": "services.elasticsearch",
+        "Kafka": "services.kafka",
+        "KafkaConnect": "services.kafka_connect",
+        "Link": "faults.link",
+        "ReviewServer": "services.review_server",
+        "SchemaRegistry": "services.schema_registry",
+        "Server": "services.server_process",
+        "SparkCluster": "services.spark_cluster",
         "Testbed": "testbed",
     }
 

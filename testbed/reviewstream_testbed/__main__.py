@@ -1,4 +1,4 @@
-"""`python -m reviewstream_testbed up|status|logs|down|fetch|images|engine|lock`."""
+"""`python -m reviewstream_testbed up|status|logs|down|fetch|lock`."""
 
 import argparse
 import os
@@ -6,14 +6,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from reviewstream_testbed.errors import TestbedError
-from reviewstream_testbed.extra import needed_packages
+from reviewstream_testbed.testbed_error import TestbedError
+from reviewstream_testbed.testbed_extra import needed_packages
 
 with needed_packages("reviewstream_testbed"):
-    from reviewstream_testbed import bed_command, engine_command, images_command
-    from reviewstream_testbed.installation import install
-    from reviewstream_testbed.jars import LOCK_FILE, download, write_lock
-    from reviewstream_testbed.java import java_home
+    from reviewstream_testbed.installation.homes import install
+    from reviewstream_testbed.installation.jars import LOCK_FILE, download, write_lock
+    from reviewstream_testbed.installation.java import java_home
+    from reviewstream_testbed.sharing import commands
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,11 +33,9 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(required=True, metavar="COMMAND")
     fetch = verbs.add_parser("fetch", help="download what the servers need; nothing later does")
     fetch.set_defaults(run=_fetch)
-    bed_command.add_to(verbs)
+    commands.add_to(verbs)
     lock = verbs.add_parser("lock", help="download anew and write the checksums (maintainers)")
     lock.set_defaults(run=_lock)
-    images_command.add_to(verbs)
-    engine_command.add_to(verbs)
     return parser
 
 

@@ -13,16 +13,16 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from reviewstream_testbed.building import CONVERTER, SINK
-from reviewstream_testbed.elasticsearch import Elasticsearch
-from reviewstream_testbed.errors import TestbedError
-from reviewstream_testbed.kafka import Kafka
-from reviewstream_testbed.kafka_connect import KafkaConnect
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
-from reviewstream_testbed.part import Part
+from reviewstream_testbed.installation.builder import CONVERTER, SINK
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from reviewstream_testbed.providers import OPENAI_API_KEY, VARIABLES
-from reviewstream_testbed.schema_registry import CONFLUENT_API, NATIVE_API, SchemaRegistry
-from reviewstream_testbed.server import Server
+from reviewstream_testbed.services.elasticsearch import Elasticsearch
+from reviewstream_testbed.services.kafka import Kafka
+from reviewstream_testbed.services.kafka_connect import KafkaConnect
+from reviewstream_testbed.services.schema_registry import CONFLUENT_API, NATIVE_API, SchemaRegistry
+from reviewstream_testbed.services.server_process import Server
+from reviewstream_testbed.services.service import Service
+from reviewstream_testbed.testbed_error import TestbedError
 
 _PATIENCE = 10.0  # seconds for one answer
 # A connector recreates topics and indices, so it is removed first.
@@ -298,7 +298,7 @@ def connect(
     address: str,
     registry: Callable[[], SchemaRegistry],
     environ: Mapping[str, str],
-) -> Part:
+) -> Service:
     """Return the external server for this part; sends no request."""
     match part:
         case "kafka":
@@ -313,7 +313,7 @@ def connect(
             return ExternalElasticsearch(address)
 
 
-def remove_all(servers: Mapping[str, Part], prefix: str) -> None:
+def remove_all(servers: Mapping[str, Service], prefix: str) -> None:
     """Remove every object with this name prefix, from each server that permits it.
 
     Raises:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 if TYPE_CHECKING:  # keeps the import fast: every run of pytest imports this module
-    from reviewstream_testbed.testbed import Testbed
+    from reviewstream_testbed.services.servers import Servers
 
 _WORDS = 60  # characters of a test's name
 
 
-def _no_servers() -> "Testbed":
+def _no_servers() -> "Servers":
     raise TypeError("this name was made without servers: use the fixture, or give `servers`")
 
 
@@ -31,7 +31,7 @@ class Topic(_Named):
         servers: Returns the servers; called when one is first needed.
     """
 
-    servers: "Callable[[], Testbed]" = field(default=_no_servers, repr=False, compare=False)
+    servers: "Callable[[], Servers]" = field(default=_no_servers, repr=False, compare=False)
 
     def create(self, partitions: int = 1) -> None:
         """Create the topic, and wait until it exists."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from reviewstream_testbed.errors import TestbedError
+from reviewstream_testbed.testbed_error import TestbedError
 
 EMBEDDED = "embedded"
 CONTAINERS = "containers"

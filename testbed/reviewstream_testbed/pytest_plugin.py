@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from reviewstream_testbed.errors import TestbedError
-from reviewstream_testbed.extra import install_command
 from reviewstream_testbed.names import Index, Subject, Topic, new_prefix, unique_name
 from reviewstream_testbed.providers import EMBEDDED, external_addresses
+from reviewstream_testbed.testbed_error import TestbedError
+from reviewstream_testbed.testbed_extra import install_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-    from reviewstream_testbed.elasticsearch import Elasticsearch
-    from reviewstream_testbed.kafka import Kafka
-    from reviewstream_testbed.kafka_connect import KafkaConnect
-    from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
-    from reviewstream_testbed.review_server import ReviewServer
-    from reviewstream_testbed.schema_registry import SchemaRegistry
-    from reviewstream_testbed.sharing import Owner
-    from reviewstream_testbed.spark_cluster import SparkCluster
+    from reviewstream_testbed.mock_openai import OpenAIEndpoint
+    from reviewstream_testbed.services.elasticsearch import Elasticsearch
+    from reviewstream_testbed.services.kafka import Kafka
+    from reviewstream_testbed.services.kafka_connect import KafkaConnect
+    from reviewstream_testbed.services.review_server import ReviewServer
+    from reviewstream_testbed.services.schema_registry import SchemaRegistry
+    from reviewstream_testbed.services.spark_cluster import SparkCluster
+    from reviewstream_testbed.sharing.shared_testbed import SharedTestbed
     from reviewstream_testbed.testbed import Testbed
 
 _NEEDED = ("aiohttp", "confluent_kafka", "jsonschema", "psutil", "pyspark", "vaderSentiment")
@@ -53,7 +53,7 @@ _PARTS: Final = (
     "spark_cluster",
 )
 _SHARED: Final = "reviewstream_testbed"  # key of a worker's input
-_owner = pytest.StashKey["Owner"]()
+_owner = pytest.StashKey["SharedTestbed"]()
 _wanted = pytest.StashKey[tuple[str, ...]]()
 
 
@@ -85,8 +85,8 @@ def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - xdist may not be
     owner = node.config.stash.get(_owner, None)
     if owner is None:
         owner = node.config.stash[_owner] = _own(node.config)
-    desk = owner.desk
-    node.workerinput[_SHARED] = {"path": desk.path, "key": desk.key, "prefix": owner.prefix}
+    address = owner.address
+    node.workerinput[_SHARED] = {"path": address.path, "key": address.key, "prefix": owner.prefix}
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -185,7 +185,7 @@ def openai_endpoint(request: pytest.FixtureRequest, testbed: Testbed) -> OpenAIE
 @pytest.fixture
 def review_server(tmp_path: Path) -> Iterator[Callable[..., ReviewServer]]:
     """Serve a file: `review_server(path, "--follow")`, with any options of `reviewstream serve`."""
-    from reviewstream_testbed.review_server import ReviewServer  # noqa: PLC0415 - see above
+    from reviewstream_testbed.services.review_server import ReviewServer  # noqa: PLC0415 - see above
 
     with ExitStack() as running:
 
@@ -233,11 +233,11 @@ def _worker(config: pytest.Config) -> str:
     return str(getattr(config, "workerinput", {}).get("workerid", ""))
 
 
-def _own(config: pytest.Config) -> Owner:
-    from reviewstream_testbed.sharing import Owner  # noqa: PLC0415 - see above
+def _own(config: pytest.Config) -> SharedTestbed:
+    from reviewstream_testbed.sharing.shared_testbed import SharedTestbed  # noqa: PLC0415 - see above
 
     prefix = new_prefix()
-    owner = Owner(lambda: _new_testbed(config, prefix), prefix=prefix)
+    owner = SharedTestbed(lambda: _new_testbed(config, prefix), prefix=prefix)
     config.add_cleanup(owner.close)
     return owner
 
@@ -246,11 +246,11 @@ def _testbed(config: pytest.Config, prefix: str) -> Testbed:
     shared = _shared(config)
     if shared is None:
         return _new_testbed(config, prefix)
-    from reviewstream_testbed.borrowing import BorrowedTestbed  # noqa: PLC0415 - see above
-    from reviewstream_testbed.sharing import Desk  # noqa: PLC0415 - see above
+    from reviewstream_testbed.sharing.borrowed_testbed import BorrowedTestbed  # noqa: PLC0415 - see above
+    from reviewstream_testbed.sharing.shared_testbed import SharedAddress  # noqa: PLC0415 - see above
 
-    desk = Desk(path=shared["path"], key=shared["key"])
-    return BorrowedTestbed(desk, prefix=prefix, room=_worker(config))
+    address = SharedAddress(path=shared["path"], key=shared["key"])
+    return BorrowedTestbed(address, prefix=prefix, tenant=_worker(config))
 
 
 def _new_testbed(config: pytest.Config, prefix: str) -> Testbed:

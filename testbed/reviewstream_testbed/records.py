@@ -12,9 +12,9 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from reviewstream_testbed.errors import TestbedError
-from reviewstream_testbed.kafka import Kafka
-from reviewstream_testbed.schema_registry import SchemaRegistry
+from reviewstream_testbed.services.kafka import Kafka
+from reviewstream_testbed.services.schema_registry import SchemaRegistry
+from reviewstream_testbed.testbed_error import TestbedError
 
 _PATIENCE = 30.0  # seconds for a write or a read
 

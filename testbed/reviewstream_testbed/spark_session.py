@@ -8,8 +8,8 @@ from unittest.mock import patch
 
 from pyspark.sql import SparkSession
 
-from reviewstream_testbed.java import spark_java_home
-from reviewstream_testbed.ports import LOOPBACK
+from reviewstream_testbed.installation.java import spark_java_home
+from reviewstream_testbed.processes.free_ports import LOOPBACK
 
 DRIVER = {
     "spark.driver.host": LOOPBACK,

@@ -14,26 +14,26 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import psutil
 
-from reviewstream_testbed.elasticsearch import Elasticsearch
-from reviewstream_testbed.errors import TestbedError
-from reviewstream_testbed.installation import Installation, install
-from reviewstream_testbed.kafka import Kafka
-from reviewstream_testbed.kafka_connect import KafkaConnect
+from reviewstream_testbed.installation.homes import Installation, install
+from reviewstream_testbed.mock_openai.process import OpenAIEndpoint
 from reviewstream_testbed.names import new_prefix
-from reviewstream_testbed.openai_endpoint.process import OpenAIEndpoint
-from reviewstream_testbed.part import Part
-from reviewstream_testbed.processes import Janitor
+from reviewstream_testbed.processes.children import Reaper
 from reviewstream_testbed.providers import CONTAINERS, EMBEDDED, external_addresses
-from reviewstream_testbed.schema_registry import SchemaRegistry
-from reviewstream_testbed.server import Server
-from reviewstream_testbed.spark_cluster import SparkCluster
+from reviewstream_testbed.services.elasticsearch import Elasticsearch
+from reviewstream_testbed.services.kafka import Kafka
+from reviewstream_testbed.services.kafka_connect import KafkaConnect
+from reviewstream_testbed.services.schema_registry import SchemaRegistry
+from reviewstream_testbed.services.server_process import Server
+from reviewstream_testbed.services.service import Service
+from reviewstream_testbed.services.spark_cluster import SparkCluster
+from reviewstream_testbed.testbed_error import TestbedError
 
 if TYPE_CHECKING:
-    from reviewstream_testbed.fleet import Fleet
-    from reviewstream_testbed.security import Security
+    from reviewstream_testbed.containers.container_group import ContainerGroup
+    from reviewstream_testbed.security.credentials import Security
 
-P = TypeVar("P", bound=Part)
-PARTS: dict[str, type[Part]] = {
+P = TypeVar("P", bound=Service)
+PARTS: dict[str, type[Service]] = {
     part.name: part
     for part in (
         Kafka,
@@ -80,10 +80,10 @@ class Testbed:
             raise TestbedError("only embedded servers can be made secure")
         self._secure = secure
         self.prefix = prefix or new_prefix()
-        self._running: dict[str, Part] = {}
+        self._running: dict[str, Service] = {}
         self._closed = False
         self._failures: dict[str, TestbedError] = {}
-        self._fleet: Fleet | None = None
+        self._group: ContainerGroup | None = None
         self._started: dict[str, float] = {}  # seconds until ready
         self._making = RLock()
         self._security: Security | None = None
@@ -91,9 +91,11 @@ class Testbed:
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="reviewstream-testbed-"))
-        self._janitor = Janitor(self.folder)
+        self._reaper = Reaper(self.folder)
         try:
-            self._fleet = open_fleet(self._environ) if self._provider == CONTAINERS else None
+            self._group = (
+                open_container_group(self._environ) if self._provider == CONTAINERS else None
+            )
             self.start(*self._parts)
         except BaseException:
             self.close()
@@ -116,7 +118,7 @@ class Testbed:
     @property
     def security(self) -> "Security":
         """The credentials of a secure testbed."""
-        from reviewstream_testbed.security import Security  # noqa: PLC0415 - takes time to import
+        from reviewstream_testbed.security.credentials import Security  # noqa: PLC0415 - takes time to import
 
         with self._making:
             if self._security is None:
@@ -153,7 +155,7 @@ class Testbed:
         """A Spark master with two workers."""
         return self._part(SparkCluster)
 
-    def part(self, name: str) -> Part:
+    def part(self, name: str) -> Service:
         """Return a part by its name; the first call starts it.
 
         Raises:
@@ -171,7 +173,7 @@ class Testbed:
         check_names(names)
         embedded = [name for name in names if name not in self._addresses]
         check_enough_memory(embedded)
-        if not self._fleet and any(issubclass(PARTS[name], Server) for name in embedded):
+        if not self._group and any(issubclass(PARTS[name], Server) for name in embedded):
             _ = self.installation  # once, before the parts need it concurrently
         with ThreadPoolExecutor(len(PARTS)) as pool:
             starts = [pool.submit(self._part, PARTS[name]) for name in names]
@@ -207,9 +209,9 @@ class Testbed:
         used = {*self._started} & {*self._addresses}
         self._running.clear()
         self._started.clear()
-        if self._fleet:
-            self._fleet.close()
-        self._janitor.close()
+        if self._group:
+            self._group.close()
+        self._reaper.close()
         if used:
             from reviewstream_testbed.external import remove_all  # noqa: PLC0415 - needs a client
 
@@ -236,7 +238,7 @@ class Testbed:
                 self._started[kind.name] = time.monotonic() - began
             return made
 
-    def _start(self, part: Part) -> None:
+    def _start(self, part: Service) -> None:
         try:
             part.start()
         except TestbedError as error:
@@ -264,23 +266,23 @@ class Testbed:
         assert isinstance(made, kind)  # noqa: S101 - each name has one kind
         return made
 
-    def _make_external(self, kind: type[Part]) -> Part:
+    def _make_external(self, kind: type[Service]) -> Service:
         from reviewstream_testbed.external import connect  # noqa: PLC0415 - needs a client
 
         address = self._addresses[kind.name]
         return connect(kind.name, address, lambda: self.schema_registry, self._environ)
 
-    def _make(self, kind: type[Part]) -> Part:
+    def _make(self, kind: type[Service]) -> Service:
         check_enough_memory([kind.name])
         if issubclass(kind, OpenAIEndpoint):
             return kind()
-        if self._fleet and kind is not SparkCluster:  # which always runs as processes
-            from reviewstream_testbed.containers import container_of  # noqa: PLC0415 - see open_fleet
+        if self._group and kind is not SparkCluster:  # which always runs as processes
+            from reviewstream_testbed.containers.container_services import container_of  # noqa: PLC0415 - see `open_container_group`
 
-            return container_of(kind.name, self._fleet, self)
+            return container_of(kind.name, self._group, self)
         return self._make_embedded(kind)
 
-    def _make_embedded(self, kind: type[Part]) -> Part:
+    def _make_embedded(self, kind: type[Service]) -> Service:
         make = partial(self._secured(kind), self.installation, self.folder)
         if issubclass(kind, KafkaConnect):
             self.start_soon(Kafka.name)
@@ -292,11 +294,11 @@ class Testbed:
         assert issubclass(kind, Server)  # noqa: S101 - there are no other kinds
         return make()
 
-    def _secured(self, kind: type[Part]) -> Callable[..., Part]:
+    def _secured(self, kind: type[Service]) -> Callable[..., Service]:
         """Return the part's class, which is its secure variant in a secure testbed."""
         if not self._secure or kind is SparkCluster:
             return kind
-        from reviewstream_testbed.secured import KINDS  # noqa: PLC0415 - see `security`
+        from reviewstream_testbed.security.secured_services import KINDS  # noqa: PLC0415 - see `security`
 
         return partial(KINDS[kind.name], security=self.security)
 
@@ -311,15 +313,15 @@ def check_names(names: Collection[str]) -> None:
         raise TestbedError(f"no such part: {', '.join(unknown)} (there are {', '.join(PARTS)})")
 
 
-def open_fleet(environ: Mapping[str, str]) -> "Fleet":
+def open_container_group(environ: Mapping[str, str]) -> "ContainerGroup":
     """Return the shared state of the containers.
 
     Raises:
         TestbedError: No engine answers.
     """
-    from reviewstream_testbed.fleet import Fleet  # noqa: PLC0415 - a second to import
+    from reviewstream_testbed.containers.container_group import ContainerGroup  # noqa: PLC0415 - a second to import
 
-    return Fleet(environ)
+    return ContainerGroup(environ)
 
 
 def check_enough_memory(parts: Collection[str]) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 from docker import DockerClient
 from docker.models.containers import Container
 
-from reviewstream_testbed.packages import require
 from tests.docs.references import ROOT
+from tools.engine_images.packages import require
 
 PATIENCE = 180.0  # seconds until every service is healthy
 PROJECT = "com.docker.compose.project"  # the label on all that belongs to one

@@ -7,7 +7,7 @@ import pytest
 from docker import DockerClient
 
 from reviewstream_testbed import TestbedError
-from reviewstream_testbed.images import connect
+from reviewstream_testbed.containers.image_sources import connect
 
 
 @pytest.fixture(scope="session")

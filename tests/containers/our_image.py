@@ -14,7 +14,7 @@ import pytest
 from docker import DockerClient
 from docker.errors import BuildError
 
-from reviewstream_testbed.images import find
+from reviewstream_testbed.containers.image_sources import find
 from tests.docs.references import ROOT
 
 TAG = "reviewstream-testbed/reviewstream:latest"

@@ -17,10 +17,10 @@ import pytest
 from docker import DockerClient
 
 from reviewstream_testbed import TestbedError
-from reviewstream_testbed.building import CONVERTER, SINK
-from reviewstream_testbed.images import find, pinned, standin_of
-from reviewstream_testbed.installation import install
-from reviewstream_testbed.ports import free_ports
+from reviewstream_testbed.containers.image_sources import find, pinned, standin_of
+from reviewstream_testbed.installation.builder import CONVERTER, SINK
+from reviewstream_testbed.installation.homes import install
+from reviewstream_testbed.processes.free_ports import free_ports
 from tests.containers.composed import Composed, compose_command
 from tests.containers.our_image import ensure_image
 from tests.docs.references import ROOT

@@ -13,9 +13,9 @@ import pytest
 from docker import DockerClient
 
 from reviewstream_testbed import Kafka, Testbed, TestbedError
-from reviewstream_testbed.images import STANDIN, image_of
-from reviewstream_testbed.standins import INTERNAL, RECIPES, StandIns
-from reviewstream_testbed.sweeper import RUN
+from reviewstream_testbed.containers.image_sources import STANDIN, image_of
+from reviewstream_testbed.containers.reaper import RUN
+from tools.engine_images.stub_images import INTERNAL, RECIPES, StubImages
 
 PATIENCE = 120.0  # seconds
 OWNER = """
@@ -24,7 +24,7 @@ from reviewstream_testbed import Testbed
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with Testbed(["kafka"], provider="containers") as bed:
-    print(json.dumps(bed._fleet.labels), flush=True)
+    print(json.dumps(bed._group.labels), flush=True)
     signal.pause()
 """
 
@@ -58,8 +58,8 @@ def owner(client: DockerClient) -> Iterator[tuple[subprocess.Popen[str], dict[st
 def test_nothing_is_left_after_success_and_ports_are_on_loopback(client: DockerClient) -> None:
     volumes = {volume.name for volume in client.volumes.list()}
     with Testbed(["kafka"], provider="containers") as bed:
-        assert bed._fleet is not None
-        labels = bed._fleet.labels
+        assert bed._group is not None
+        labels = bed._group.labels
         (container,) = client.containers.list(filters={"label": f"{RUN}={labels[RUN]}"})
         bound = container.attrs["NetworkSettings"]["Ports"]
         hosts = {each["HostIp"] for ports in bound.values() for each in ports or ()}
@@ -83,7 +83,9 @@ def test_a_container_that_dies_is_reported_with_its_log_and_leaves_nothing(
     client: DockerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(
-        __import__("reviewstream_testbed.containers", fromlist=["_KAFKA"])._KAFKA,
+        __import__(
+            "reviewstream_testbed.containers.container_services", fromlist=["_KAFKA"]
+        )._KAFKA,
         "KAFKA_LOG_DIRS",
         "/proc/nowhere",
     )
@@ -91,16 +93,16 @@ def test_a_container_that_dies_is_reported_with_its_log_and_leaves_nothing(
     bed = Testbed(["kafka"], provider="containers")
     with pytest.raises(TestbedError, match=r"(?s)kafka .*/proc/nowhere"), bed:
         pytest.fail("it started")
-    assert bed._fleet is not None
-    assert left(client, bed._fleet.labels) == []
+    assert bed._group is not None
+    assert left(client, bed._group.labels) == []
     assert {str(each.id) for each in client.containers.list(all=True)} <= before
 
 
 def test_a_closed_container_leaves_a_start_no_time(client: DockerClient) -> None:
     with Testbed([], provider="containers") as bed:
         bed.start_soon("kafka")
-        assert bed._fleet is not None
-        labels = bed._fleet.labels
+        assert bed._group is not None
+        labels = bed._group.labels
     assert left(client, labels) == []
 
 
@@ -108,7 +110,7 @@ def test_an_image_that_cannot_be_pulled_is_said_with_what_helps(client: DockerCl
     assert client is not None
     nowhere = {**os.environ, "REVIEWSTREAM_TEST_IMAGE_KAFKA": "localhost:1/no/cp-kafka:8.2.2"}
     bed = Testbed(["kafka"], provider="containers", environ=nowhere)
-    with pytest.raises(TestbedError, match=r"cannot be pulled .*images build"), bed:
+    with pytest.raises(TestbedError, match=r"cannot be pulled .*engine_images build"), bed:
         pytest.fail("it started")
 
 
@@ -122,11 +124,11 @@ def test_two_containers_of_a_part_run_side_by_side(client: DockerClient) -> None
 
 def test_what_is_built_is_not_built_again(client: DockerClient) -> None:
     said: list[str] = []
-    standins = StandIns(client, os.environ, said.append)
+    stubs = StubImages(client, os.environ, said.append)
     for part in {*RECIPES} - {*INTERNAL}:
-        standins.ensure(part)
+        stubs.ensure(part)
         assert client.images.get(image_of(part, os.environ)).labels.get(STANDIN) in {
             None,
-            standins.key(part),
+            stubs.key(part),
         }
     assert said == []

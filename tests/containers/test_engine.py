@@ -13,11 +13,11 @@ import psutil
 import pytest
 
 from reviewstream_testbed import TestbedError
-from reviewstream_testbed.engine import run_folder
-from reviewstream_testbed.images import connect
+from reviewstream_testbed.containers.image_sources import connect
+from tools.engine_images.engine import run_folder
 
 PATIENCE = 90.0  # seconds
-ENGINE = [sys.executable, "-m", "reviewstream_testbed", "engine", "run"]
+ENGINE = [sys.executable, "-m", "tools.engine_images", "run"]
 ASK = [sys.executable, "-c", "import docker; print(docker.from_env().version()['Version'])"]
 
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from tests.contract.openai_http import LABELS, body_of
 
 

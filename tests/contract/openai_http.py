@@ -5,7 +5,7 @@ import urllib.error
 import urllib.request
 from typing import Any, NamedTuple
 
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 
 PATIENCE = 30.0  # seconds
 SCHEMA: dict[str, Any] = {

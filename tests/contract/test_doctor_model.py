@@ -22,8 +22,8 @@ from reviewstream.core.labelling.capabilities.trials import (
 from reviewstream.core.labelling.policy import LabelPolicy
 from reviewstream.settings import OpenAISettings, Settings
 from reviewstream.testing import FakeClock
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
-from reviewstream_testbed.openai_endpoint.dialect_table import DIALECTS
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
+from reviewstream_testbed.mock_openai.dialect_table import DIALECTS
 from tests.contract.case_endpoint import case_endpoint, cases, ruled
 
 pytestmark = pytest.mark.model

@@ -10,7 +10,7 @@ import pytest
 
 from reviewstream.core.records.reviews import LabelledReview, Reason, RejectedReview
 from reviewstream.errors import FatalError
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from tests.contract.case_endpoint import Reply, Request, asked, case_endpoint, reply, wired
 
 pytestmark = [pytest.mark.model, pytest.mark.anyio]

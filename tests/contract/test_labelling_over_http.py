@@ -24,7 +24,7 @@ from reviewstream.core.records.reviews import (
 from reviewstream.errors import FatalError
 from reviewstream.settings import OpenAISettings
 from reviewstream.testing import FakeClock, NoLedger, NoLimit
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from tests.asked import of_users
 from tests.injections import INJECTIONS
 

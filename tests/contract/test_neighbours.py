@@ -8,7 +8,7 @@ import pytest
 from reviewstream.app import open_labeller
 from reviewstream.core.records.reviews import LabelledReview, Sentiment
 from reviewstream.settings import LedgerSettings, LimitsSettings, OpenAISettings
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from tests.unit.core.labelling.test_labeller import _reviews
 
 pytestmark = pytest.mark.model

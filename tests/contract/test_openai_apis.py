@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from openai import OpenAI
 
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from reviewstream_testbed.providers import external_addresses
 from tests.contract.openai_api import CompletionsContract, OpenAIApi, RefusalsContract
 

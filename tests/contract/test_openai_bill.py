@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
-from reviewstream_testbed.openai_endpoint.dialect_table import DIALECTS
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
+from reviewstream_testbed.mock_openai.dialect_table import DIALECTS
 from tests.contract.openai_http import body_of, send
 from tests.contract.waiting import eventually
 
@@ -268,7 +268,7 @@ def test_all_can_be_given_at_the_start() -> None:
 
 
 def test_rooms_have_bills_of_their_own(endpoint: OpenAIEndpoint) -> None:
-    other = f"{endpoint.url.partition('/rooms/')[0]}/rooms/another/v1/chat/completions"
+    other = f"{endpoint.url.partition('/tenants/')[0]}/tenants/another/v1/chat/completions"
     send(endpoint, body_of("x"), path=other)
     assert endpoint.bill()["totals"]["requests"] == 0
 

@@ -10,7 +10,7 @@ from typing import Any
 import openai
 import pytest
 
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from tests.contract.openai_client import OpenAIClientContract
 
 pytestmark = pytest.mark.model

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
-from reviewstream_testbed.openai_endpoint.dialect_table import DIALECTS
-from reviewstream_testbed.openai_endpoint.faults import KINDS
-from reviewstream_testbed.openai_endpoint.sending import bomb
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
+from reviewstream_testbed.mock_openai.dialect_table import DIALECTS
+from reviewstream_testbed.mock_openai.fault_kinds import KINDS
+from reviewstream_testbed.mock_openai.sending import bomb
 from tests.contract.openai_http import LABELS, PATIENCE, Answer, body_of, send
 
 pytestmark = pytest.mark.model

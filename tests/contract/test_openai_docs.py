@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
-from reviewstream_testbed.openai_endpoint.__main__ import options, parser
-from reviewstream_testbed.openai_endpoint.answering import JUDGES
-from reviewstream_testbed.openai_endpoint.dialect_table import DIALECTS
-from reviewstream_testbed.openai_endpoint.options import ROOM_OPTIONS, Options
-from reviewstream_testbed.openai_endpoint.rate_limits import Limits
-from reviewstream_testbed.openai_endpoint.server import Endpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
+from reviewstream_testbed.mock_openai.__main__ import options, parser
+from reviewstream_testbed.mock_openai.answering import JUDGES
+from reviewstream_testbed.mock_openai.dialect_table import DIALECTS
+from reviewstream_testbed.mock_openai.http_server import Endpoint
+from reviewstream_testbed.mock_openai.mock_options import ROOM_OPTIONS, Options
+from reviewstream_testbed.mock_openai.rate_limits import Limits
 from tests.contract.openai_http import body_of, send
 
 pytestmark = pytest.mark.model
@@ -63,7 +63,7 @@ def test_the_commands_that_are_shown_are_understood(endpoint: OpenAIEndpoint) ->
         body = json.loads(flags[1]) if flags else None
         assert send(endpoint, body, path=f"/{address.partition('/')[2]}").status == 200
     started = [line for line in lines if line[:2] == ["python", "-m"]]
-    assert {line[2] for line in started} == {"reviewstream_testbed.openai_endpoint"}
+    assert {line[2] for line in started} == {"reviewstream_testbed.mock_openai"}
     first, *recorded = [options(parser().parse_args(line[3:])) for line in started]
     assert first.limits == Limits(500)
     assert [one.recording.url for one in recorded if one.recording] == [
@@ -79,8 +79,8 @@ def test_every_route_is_described() -> None:
         (route.method, route.resource.canonical) for route in router.routes() if route.resource
     }
     served = {one for one in served if one[0] != "HEAD"}
-    rooms = {(method, f"/rooms/{{room}}{path}") for method, path in described}
-    assert {*described} | rooms == served
+    tenants = {(method, f"/tenants/{{tenant}}{path}") for method, path in described}
+    assert {*described} | tenants == served
 
 
 def test_every_flag_is_described() -> None:

@@ -11,7 +11,7 @@ from openai.types import Model
 from openai.types.chat import ChatCompletion
 from openai.types.shared import ErrorObject
 
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from tests.contract.openai_http import (
     LABELS,
     SCHEMA,

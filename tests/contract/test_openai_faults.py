@@ -13,8 +13,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
-from reviewstream_testbed.openai_endpoint.faults import KINDS
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
+from reviewstream_testbed.mock_openai.fault_kinds import KINDS
 from tests.contract.openai_http import (
     LABELS,
     PATIENCE,

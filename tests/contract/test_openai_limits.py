@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import jsonschema
 import pytest
 
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from tests.contract.openai_http import Answer, body_of, send
 from tests.contract.openai_published import ERROR
 
@@ -142,7 +142,7 @@ def test_a_limit_is_held_to_over_a_run(endpoint: OpenAIEndpoint) -> None:
 def test_rooms_have_limits_and_judges_of_their_own(endpoint: OpenAIEndpoint) -> None:
     endpoint.limit(requests_per_minute=1)
     endpoint.judge("hash")
-    other = f"{endpoint.url.partition('/rooms/')[0]}/rooms/another/v1/chat/completions"
+    other = f"{endpoint.url.partition('/tenants/')[0]}/tenants/another/v1/chat/completions"
     statuses = [send(endpoint, body_of("I love it"), path=other).status for _ in range(3)]
     assert statuses == [200, 200, 200]
     first, second = (send(endpoint, body_of("I love it")) for _ in range(2))

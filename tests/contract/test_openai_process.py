@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from reviewstream_testbed.openai_endpoint import EndpointFailed, OpenAIEndpoint
+from reviewstream_testbed.mock_openai import EndpointFailed, OpenAIEndpoint
 from tests.contract.openai_http import (
     body_of,
     send,
@@ -50,7 +50,7 @@ def test_a_paused_endpoint_does_not_answer_until_it_goes_on() -> None:
 def test_a_port_in_use_is_told_in_one_sentence() -> None:
     with OpenAIEndpoint() as endpoint:
         port = endpoint.url.rpartition(":")[2]
-        command = [sys.executable, "-m", "reviewstream_testbed.openai_endpoint", "--port", port]
+        command = [sys.executable, "-m", "reviewstream_testbed.mock_openai", "--port", port]
         second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert second.returncode == 1
         assert second.stderr.startswith(f"cannot listen on 127.0.0.1:{port}: ")
@@ -78,7 +78,7 @@ def test_a_port_in_use_is_told_in_one_sentence() -> None:
     ],
 )
 def test_a_wrong_command_line_is_told_in_one_sentence(flags: list[str], words: str) -> None:
-    command = [sys.executable, "-m", "reviewstream_testbed.openai_endpoint", *flags]
+    command = [sys.executable, "-m", "reviewstream_testbed.mock_openai", *flags]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode in {1, 2}
     assert words in done.stderr
@@ -92,7 +92,7 @@ def test_an_endpoint_that_cannot_start_says_why() -> None:
 
 def test_nothing_is_left_after_the_parent_is_killed() -> None:
     program = (
-        "import time; from reviewstream_testbed.openai_endpoint import OpenAIEndpoint\n"
+        "import time; from reviewstream_testbed.mock_openai import OpenAIEndpoint\n"
         "with OpenAIEndpoint() as it: print(it.url, it._log, flush=True); time.sleep(600)"
     )
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)

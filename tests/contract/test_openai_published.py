@@ -6,10 +6,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
-from reviewstream_testbed.openai_endpoint.faults import KINDS
-from reviewstream_testbed.openai_endpoint.request_rules import UNKNOWN_HERE
-from reviewstream_testbed.openai_endpoint.validation import PARAMETERS
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
+from reviewstream_testbed.mock_openai.fault_kinds import KINDS
+from reviewstream_testbed.mock_openai.request_rules import UNKNOWN_HERE
+from reviewstream_testbed.mock_openai.validation import PARAMETERS
 from tests.contract.openai_http import body_of, send
 from tests.contract.openai_published import COMPLETION, ERROR, REQUEST, Field
 

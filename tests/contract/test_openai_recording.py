@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from tests.contract.openai_http import TEXTS, body_of, send
 
 pytestmark = pytest.mark.model

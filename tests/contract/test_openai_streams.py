@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 from openai.types.chat import ChatCompletionChunk
 
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from tests.contract.openai_http import LABELS, body_of, send
 from tests.contract.openai_published import CHUNK, ERROR
 

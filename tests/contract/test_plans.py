@@ -21,7 +21,7 @@ from reviewstream.core.transport.framing import Line
 from reviewstream.samples import expand
 from reviewstream.settings import OpenAISettings, SourceSettings
 from reviewstream.testing import FakeClock, MemoryLedger, NoLedger, NoLimit
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from tests.asked import of_users
 
 pytestmark = pytest.mark.model

@@ -10,7 +10,7 @@ from reviewstream.core.records.parsing import parse_review
 from reviewstream.core.records.reviews import LabelledReview
 from reviewstream.errors import FatalError
 from reviewstream.samples import expand
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from tests.contract.case_endpoint import wired
 
 pytestmark = [pytest.mark.model, pytest.mark.anyio]

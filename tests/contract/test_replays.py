@@ -35,7 +35,7 @@ from reviewstream.testing import (
     NoLimit,
 )
 from reviewstream_testbed import Kafka, SchemaRegistry
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from tests.contract.waiting import eventually
 from tests.unit.core.reconcile.test_reconciliation import review
 

@@ -21,7 +21,7 @@ from reviewstream.core.index.connector import connector_config
 from reviewstream.core.index.mapping import index_mapping
 from reviewstream.core.schemas.schema_files import SchemaName, schema_text
 from reviewstream.settings import Settings
-from reviewstream_testbed.openai_endpoint.faults import KINDS
+from reviewstream_testbed.mock_openai.fault_kinds import KINDS
 from tests.mutation.survivors import listed
 
 ROOT = Path(__file__).parents[2]

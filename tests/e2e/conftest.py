@@ -26,7 +26,7 @@ from reviewstream.settings import (
     Settings,
 )
 from reviewstream_testbed import Testbed
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 
 SUBMIT = "org.apache.spark.deploy.SparkSubmit"  # a JVM of ours runs this class
 PATIENCE = 120.0  # seconds for anything that a busy machine may take its time for

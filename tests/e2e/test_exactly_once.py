@@ -31,7 +31,7 @@ from reviewstream.settings import (
     SparkSettings,
 )
 from reviewstream_testbed import Kafka, SchemaRegistry
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from tests.e2e.conftest import PATIENCE, Command, Pipeline
 from tests.e2e.test_kills import driver, workers
 from tests.e2e.test_pipeline import free_port

@@ -11,7 +11,7 @@ from confluent_kafka.cimpl import NewTopic
 from elasticsearch import Elasticsearch as Client
 
 from reviewstream_testbed import Elasticsearch, Kafka, SchemaRegistry, Testbed
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from reviewstream_testbed.providers import OPENAI_API_KEY, VARIABLES
 
 ROOT = Path(__file__).parents[2]

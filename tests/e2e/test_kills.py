@@ -17,7 +17,7 @@ import pytest
 from pydantic import SecretStr
 
 from reviewstream.samples import write_sample
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from tests.asked import of_users
 from tests.contract.redis_server import MISSING, RedisServer, redis_program
 from tests.e2e.conftest import (

@@ -10,8 +10,8 @@ from typing import Final
 import pytest
 
 from reviewstream.samples import write_sample
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
-from reviewstream_testbed.openai_endpoint.faults import KINDS
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
+from reviewstream_testbed.mock_openai.fault_kinds import KINDS
 from tests.e2e.conftest import Pipeline, await_condition, with_changes
 from tests.e2e.test_pipeline import Topic, free_port
 

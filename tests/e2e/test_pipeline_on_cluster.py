@@ -19,7 +19,7 @@ from reviewstream.settings import Settings, SparkSettings
 from reviewstream.spark import batch_counts, start_query
 from reviewstream.spark.session import configuration
 from reviewstream_testbed import SparkCluster
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from reviewstream_testbed.spark_session import spark_session
 from tests.e2e.conftest import PATIENCE, Pipeline, await_condition, with_changes
 

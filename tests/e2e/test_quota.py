@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from reviewstream.samples import write_sample
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from tests.asked import of_users
 from tests.e2e.conftest import Pipeline, with_changes
 from tests.e2e.test_budget import run_once

@@ -12,7 +12,7 @@ from elasticsearch import Elasticsearch
 
 from reviewstream.adapters.tcp.log_server import serving
 from reviewstream.samples import write_sample
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from tests.asked import of_users
 from tests.e2e.conftest import Pipeline, await_condition, with_changes
 from tests.e2e.test_pipeline import Topic

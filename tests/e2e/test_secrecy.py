@@ -11,7 +11,7 @@ import pytest
 
 from reviewstream.samples import expand
 from reviewstream_testbed import SparkCluster
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from tests.e2e.conftest import Pipeline, with_changes
 from tests.e2e.test_pipeline import Topic, free_port
 

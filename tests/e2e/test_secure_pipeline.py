@@ -26,9 +26,9 @@ from reviewstream.settings import (
     SparkSettings,
 )
 from reviewstream_testbed import Testbed
-from reviewstream_testbed.certificates import Authority
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
-from reviewstream_testbed.secured import SecureKafka
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
+from reviewstream_testbed.security.certificates import Authority
+from reviewstream_testbed.security.secured_services import SecureKafka
 from tests.e2e.conftest import Pipeline, await_condition
 from tests.e2e.test_pipeline import free_port
 

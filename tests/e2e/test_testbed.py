@@ -30,8 +30,8 @@ from reviewstream_testbed import (
     Testbed,
     TestbedError,
 )
-from reviewstream_testbed.java import inspect, wheel_home, wrap_for_spark
-from reviewstream_testbed.part import Part
+from reviewstream_testbed.installation.java import inspect, wheel_home, wrap_for_spark
+from reviewstream_testbed.services.service import Service
 
 PATIENCE = 60.0  # seconds
 
@@ -181,7 +181,7 @@ def test_a_server_that_dies_is_reported_at_once_with_its_log(
 class HalfBroken(Testbed):
     """Its Kafka is broken."""
 
-    def _make(self, kind: type[Part]) -> Part:
+    def _make(self, kind: type[Service]) -> Service:
         return Broken(self.installation, self.folder) if kind is Kafka else super()._make(kind)
 
 
@@ -209,7 +209,7 @@ class Crowded(Kafka):
 class WithCrowded(Testbed):
     """Its Kafka gets other ports than those that Connect was told."""
 
-    def _make(self, kind: type[Part]) -> Part:
+    def _make(self, kind: type[Service]) -> Service:
         return Crowded(self.installation, self.folder) if kind is Kafka else super()._make(kind)
 
 

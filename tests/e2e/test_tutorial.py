@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reviewstream.app import open_index, open_log, prepare
-from reviewstream_testbed.ports import free_ports
+from reviewstream_testbed.processes.free_ports import free_ports
 from tests.docs.references import ROOT
 from tests.docs.test_docs import blocks
 from tests.e2e.conftest import Pipeline, await_condition, with_changes

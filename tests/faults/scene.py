@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from reviewstream.samples import write_sample
 from reviewstream_testbed import Link, ReviewServer, Testbed
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from tests.asked import of_users
 from tests.e2e.conftest import Command, Pipeline, await_condition, with_changes
 

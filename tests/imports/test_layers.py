@@ -100,6 +100,13 @@ def test_the_testbed_may_not_import_what_it_tests(copy: Path) -> None:
     assert_broken(lint_imports(copy).stdout, "The testbed imports nothing of what it tests")
 
 
+def test_a_server_may_not_import_the_testbed_that_starts_it(copy: Path) -> None:
+    with (copy / "testbed/reviewstream_testbed/services/kafka.py").open("a") as file:
+        file.write("\nimport reviewstream_testbed.testbed\n")
+    expected = "Each part of the testbed imports only those below it"
+    assert_broken(lint_imports(copy).stdout, expected)
+
+
 def test_a_module_without_a_layer_is_refused(copy: Path) -> None:
     (copy / "src/reviewstream/helpers.py").write_text('"""Nothing."""\n')
     result = lint_imports(copy)

@@ -39,7 +39,7 @@ NEEDED = (
     "reviewstream/schemas/released/labelled_review.v1.avsc",
     "reviewstream/schemas/released/rejected_review.v1.avsc",
     "reviewstream/schemas/released/rejected_review.v2.avsc",
-    "reviewstream_testbed/ivy.xml",
+    "reviewstream_testbed/installation/ivy.xml",
     "reviewstream_testbed/py.typed",
 )
 

@@ -27,9 +27,9 @@ from reviewstream.settings import (
 )
 from reviewstream.spark import drain_and_stop, failure_sentence, label_reviews, start_query
 from reviewstream.spark.checkpoint import Checkpoint, resolved
-from reviewstream_testbed.kafka import Kafka
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
-from reviewstream_testbed.schema_registry import SchemaRegistry
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
+from reviewstream_testbed.services.kafka import Kafka
+from reviewstream_testbed.services.schema_registry import SchemaRegistry
 from tests.spark.conftest import await_condition, sample
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "label_stream.py"

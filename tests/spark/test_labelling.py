@@ -12,7 +12,7 @@ from reviewstream.settings import LedgerSettings, OpenAISettings, Settings
 from reviewstream.spark import counted, failure_sentence, label_reviews
 from reviewstream.spark.columns import LABELLED
 from reviewstream.spark.query import batch_counts
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from tests.asked import of_users
 from tests.spark.conftest import finish, sample, start
 

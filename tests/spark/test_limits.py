@@ -13,7 +13,7 @@ from reviewstream.errors import BudgetExceededError
 from reviewstream.settings import LedgerSettings, LimitsSettings, OpenAISettings, Settings
 from reviewstream.spark import label_reviews
 from reviewstream.spark.query import failure
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from tests.asked import of_users
 from tests.spark.conftest import await_condition, finish, sample, start
 

@@ -14,7 +14,7 @@ from reviewstream.core.labelling.planning import Planner, answer_tokens
 from reviewstream.settings import LedgerSettings, OpenAISettings, Settings
 from reviewstream.spark import label_reviews
 from reviewstream.spark.options import source_options
-from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from tests.asked import of_users
 from tests.spark.conftest import finish, sample, start
 

@@ -10,7 +10,7 @@ import pytest
 
 import reviewstream
 from reviewstream import extras
-from reviewstream_testbed import extra as testbed_extra
+from reviewstream_testbed import testbed_extra
 
 ROOT = Path(__file__).parents[2]
 BLOCKED = "import sys, runpy; sys.modules.update(dict.fromkeys({names}))\n"
@@ -65,7 +65,7 @@ def test_an_import_from_the_library_names_the_extra(package: str) -> None:
     )
 
 
-@pytest.mark.parametrize("module", ["reviewstream_testbed", "reviewstream_testbed.openai_endpoint"])
+@pytest.mark.parametrize("module", ["reviewstream_testbed", "reviewstream_testbed.mock_openai"])
 @pytest.mark.parametrize("package", ["psutil", "aiohttp", "vaderSentiment"])
 def test_the_testbeds_commands_name_the_extra(module: str, package: str) -> None:
     script = f"sys.argv[1:] = ['--help']; runpy.run_module({module!r}, run_name='__main__')"

@@ -116,8 +116,8 @@ def _machine() -> Iterator[Check]:
     """Check Java, memory, disk and downloads."""
     if find_spec(NEEDS) is None:
         return
-    from reviewstream_testbed.checks import check_all
-    from reviewstream_testbed.errors import TestbedError
+    from reviewstream_testbed.installation.checks import check_all
+    from reviewstream_testbed.testbed_error import TestbedError
 
     try:
         for found in check_all():

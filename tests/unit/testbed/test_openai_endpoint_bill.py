@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reviewstream_testbed.openai_endpoint.bill import KEPT, Bill, Tokens
-from reviewstream_testbed.openai_endpoint.options import (
+from reviewstream_testbed.mock_openai.bill import KEPT, Bill, Tokens
+from reviewstream_testbed.mock_openai.mock_options import (
     Options,
     Prices,
     read_hidden,

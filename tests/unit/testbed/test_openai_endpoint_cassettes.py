@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reviewstream_testbed.openai_endpoint.cassettes import Answer, Cassette, question_of
+from reviewstream_testbed.mock_openai.cassettes import Answer, Cassette, question_of
 
 LABELS = {"a": "POSITIVE", "b": "NEGATIVE", "c": "NEUTRAL"}
 

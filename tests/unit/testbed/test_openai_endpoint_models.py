@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from reviewstream_testbed.openai_endpoint.completions import Said
-from reviewstream_testbed.openai_endpoint.dialect_table import DIALECTS, dialect_of
-from reviewstream_testbed.openai_endpoint.errors import ApiError
-from reviewstream_testbed.openai_endpoint.models import EFFORTS, OPENAI, family_of
-from reviewstream_testbed.openai_endpoint.validation import check_request
+from reviewstream_testbed.mock_openai.completions import Said
+from reviewstream_testbed.mock_openai.dialect_table import DIALECTS, dialect_of
+from reviewstream_testbed.mock_openai.error_bodies import ApiError
+from reviewstream_testbed.mock_openai.models import EFFORTS, OPENAI, family_of
+from reviewstream_testbed.mock_openai.validation import check_request
 
 
 def _body(**fields: Any) -> dict[str, Any]:

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reviewstream_testbed.openai_endpoint.judges import by_lexicon
-from reviewstream_testbed.openai_endpoint.obedience import by_obedience
-from reviewstream_testbed.openai_endpoint.reviews import Review
+from reviewstream_testbed.mock_openai.obedience import by_obedience
+from reviewstream_testbed.mock_openai.prompt_reviews import Review
+from reviewstream_testbed.mock_openai.scorers import by_lexicon
 
 GOOD, BAD = "I love it", "I hate it"
 

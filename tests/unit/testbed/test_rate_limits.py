@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reviewstream_testbed.openai_endpoint.dialects import LimitHeaders
-from reviewstream_testbed.openai_endpoint.rate_answers import duration, headers, refused
-from reviewstream_testbed.openai_endpoint.rate_limits import (
+from reviewstream_testbed.mock_openai.mock_dialects import LimitHeaders
+from reviewstream_testbed.mock_openai.rate_answers import duration, headers, refused
+from reviewstream_testbed.mock_openai.rate_limits import (
     MAX_LIMIT,
     MINUTE,
     ROUNDING,

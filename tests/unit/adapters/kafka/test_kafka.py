@@ -29,9 +29,9 @@ from reviewstream.errors import (
     TransientError,
 )
 from reviewstream.settings import KafkaSettings
-from reviewstream_testbed.certificates import Authority
-from reviewstream_testbed.gate import Gate
-from reviewstream_testbed.security import Security
+from reviewstream_testbed.security.certificates import Authority
+from reviewstream_testbed.security.credentials import Security
+from reviewstream_testbed.security.tls_proxy import TlsProxy
 
 PATIENCE = 30.0  # seconds
 AWAY = KafkaSettings(bootstrap_servers="127.0.0.1:1", delivery_timeout=1.0)
@@ -335,14 +335,14 @@ def test_refused_credentials_are_the_cause_though_the_brokers_seem_away(code: in
 @pytest.fixture
 def untrusted(tmp_path: Path) -> Iterator[KafkaSettings]:
     """What listens shows a certificate of another authority than the one we trust."""
-    gate = Gate(lambda: 1, Security.new(tmp_path / "theirs"))
+    proxy = TlsProxy(lambda: 1, Security.new(tmp_path / "theirs"))
     yield KafkaSettings(
-        bootstrap_servers=f"127.0.0.1:{gate.port}",
+        bootstrap_servers=f"127.0.0.1:{proxy.port}",
         security_protocol="SSL",
         ssl_ca_location=str(Authority(tmp_path / "ours").certificates),
         delivery_timeout=PATIENCE,
     )
-    gate.close()
+    proxy.close()
 
 
 def test_a_refusal_ends_a_wait_long_before_its_time(

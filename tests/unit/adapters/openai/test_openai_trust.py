@@ -15,7 +15,7 @@ from reviewstream.core.labelling.chat import ChatAnswer
 from reviewstream.core.labelling.prompts import build_prompt
 from reviewstream.errors import ConfigError, FatalError
 from reviewstream.settings import OpenAISettings
-from reviewstream_testbed.certificates import Authority
+from reviewstream_testbed.security.certificates import Authority
 
 pytestmark = pytest.mark.anyio
 

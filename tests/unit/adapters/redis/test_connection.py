@@ -15,7 +15,7 @@ from reviewstream.adapters.redis.redis_ledger import RedisLedger
 from reviewstream.adapters.redis.redis_limits import RedisLimits
 from reviewstream.core.labelling.limits.operations import Abort, LimitKey
 from reviewstream.errors import ConfigError, ReviewStreamError, TransientError
-from reviewstream_testbed.certificates import Authority, Certificate
+from reviewstream_testbed.security.certificates import Authority, Certificate
 
 
 @pytest.fixture(scope="module")

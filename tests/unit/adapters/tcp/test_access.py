@@ -39,7 +39,7 @@ from reviewstream.core.transport.protocol import (
     TailRequest,
 )
 from reviewstream.errors import ConfigError, FatalError, ReviewStreamError, TransientError
-from reviewstream_testbed.certificates import Authority, Certificate
+from reviewstream_testbed.security.certificates import Authority, Certificate
 from tests.unit.adapters.tcp.test_log_server import replies
 
 TOKEN = SecretStr("0123456789abcdef-token")

@@ -1,0 +1,1 @@
+"""What the servers need before they start: Java, jars, home folders."""

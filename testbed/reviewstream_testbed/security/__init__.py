@@ -1,0 +1,1 @@
+"""TLS, passwords and tokens of a secure testbed."""

@@ -1,0 +1,1 @@
+"""The servers, each as a child process."""

@@ -1,0 +1,1 @@
+"""One testbed for several processes."""

@@ -1,0 +1,1 @@
+"""Builds container images and runs a private Docker engine: for maintainers, in no wheel."""
