@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 from reviewstream_testbed.testbed_error import TestbedError
@@ -13,6 +14,7 @@ with needed_packages("reviewstream_testbed"):
     from reviewstream_testbed.installation.homes import install
     from reviewstream_testbed.installation.jars import LOCK_FILE, download, write_lock
     from reviewstream_testbed.installation.java import java_home
+    from reviewstream_testbed.installation.spark_class_data import write_class_data
     from reviewstream_testbed.sharing import commands
 
 
@@ -41,6 +43,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _fetch(_: argparse.Namespace) -> int:
     install()
+    if find_spec("pyspark"):
+        write_class_data()
     return 0
 
 

@@ -150,7 +150,12 @@ class Pipeline:
 
 
 @pytest.fixture
-def pipeline(tmp_path: Path, testbed: Testbed, openai_endpoint: OpenAIEndpoint) -> Pipeline:
+def pipeline(
+    tmp_path: Path,
+    testbed: Testbed,
+    openai_endpoint: OpenAIEndpoint,
+    spark_class_data: None,  # noqa: ARG001 - each test starts Spark
+) -> Pipeline:
     name = f"reviews-{uuid4().hex[:8]}"
     settings = Settings.model_construct(
         kafka=KafkaSettings(

@@ -13,7 +13,10 @@ import pytest
 from reviewstream.samples import expand
 from tests.e2e.hostile import hostile_file
 
-pytestmark = pytest.mark.processes  # the demo starts its own
+pytestmark = [
+    pytest.mark.processes,  # the demo starts its own
+    pytest.mark.usefixtures("spark_class_data"),
+]
 KEYS = [
     "read",
     "blank",

@@ -32,7 +32,11 @@ from reviewstream_testbed.security.secured_services import SecureKafka
 from tests.e2e.conftest import Pipeline, await_condition
 from tests.e2e.test_pipeline import free_port
 
-pytestmark = [pytest.mark.processes, pytest.mark.model]
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.model,
+    pytest.mark.usefixtures("spark_class_data"),
+]
 
 REVIEWS = 200
 PARTS = ("kafka", "schema_registry", "kafka_connect", "elasticsearch")

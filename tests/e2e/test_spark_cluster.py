@@ -15,7 +15,10 @@ from reviewstream_testbed import SparkCluster, TestbedError
 from reviewstream_testbed.spark_session import DRIVER, spark_session
 from tests.e2e.conftest import await_condition, is_running
 
-pytestmark = pytest.mark.processes  # a cluster always is
+pytestmark = [
+    pytest.mark.processes,  # a cluster always is
+    pytest.mark.usefixtures("spark_class_data"),
+]
 
 BOTH_ALIVE = ["ALIVE", "ALIVE"]
 

@@ -140,9 +140,9 @@ def _sample(file: Path, count: int) -> Path:
 @contextmanager
 def _spark(settings: Callable[[], SparkSettings], shown: Steps) -> "Iterator[SparkSession]":
     from reviewstream.spark.jvm import spark_running
+    from reviewstream_testbed.installation.spark_class_data import OPTIONS, short_run_options
 
-    # Spark runs for a minute: its JVM would spend half of that on optimization.
-    os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:+UseSerialGC -XX:TieredStopAtLevel=1")
+    os.environ.setdefault(OPTIONS, short_run_options())
     with ExitStack() as stack:
         with shown.step("Spark", "Spark is up"):
             spark = stack.enter_context(spark_running(settings()))

@@ -73,8 +73,8 @@ def make_once(folder: Path, make: Make, *, on_wait: Callable[[], None] = lambda:
     return folder
 
 
-def keep_used(used: Path, others: str) -> None:
-    """Record that `used` is in use; remove siblings that have been unused for a month.
+def keep_used(used: Path, others: str, *, unused: float = UNUSED) -> None:
+    """Record that `used` is in use; remove siblings that have been unused for long.
 
     A new release has other jars, and a new Java other class data; without this, the old ones would
     never be removed.
@@ -82,9 +82,10 @@ def keep_used(used: Path, others: str) -> None:
     Args:
         used: A folder in the cache.
         others: Pattern of the siblings that may be removed.
+        unused: Seconds after which an unused sibling is removed.
     """
     os.utime(used)
-    oldest = time.time() - UNUSED
+    oldest = time.time() - unused
     for folder in used.parent.glob(others):
         if folder.is_dir() and folder.stat().st_mtime < oldest:
             shutil.rmtree(folder, ignore_errors=True)
