@@ -95,11 +95,15 @@ def _control(context: Context, what: str, do: "Callable[[ConnectCluster, str], N
 
 
 def _present_status(context: Context) -> bool:
-    """Show the status, and return whether neither the connector nor a task has failed."""
+    """Show the status; return whether the connector exists and neither it nor a task failed."""
     name = context.settings.connect.name
     found = _connect(context).status(name)
     if found is None:
-        raise ConfigError(f"there is no connector {name}: run `reviewstream connector apply`")
+        absent = f"there is no connector {name}: run `reviewstream connector apply`"
+        context.console.print(plain(absent), markup=False, soft_wrap=True)
+        if context.json:
+            context.emit({"name": name, "state": "ABSENT", "tasks": [], "trace": None})
+        return False
     if context.json:
         context.emit(msgspec.structs.asdict(found))
     else:

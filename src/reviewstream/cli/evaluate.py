@@ -1,7 +1,8 @@
 """`reviewstream evaluate`: compares the labels with the stars, or with a person's labels."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 import msgspec
@@ -10,12 +11,17 @@ from rich.table import Table
 from rich.text import Text
 
 from reviewstream.cli.context import Context, verb
-from reviewstream.core.labelling.agreement import Cells, Scores
+from reviewstream.cli.report import MONTH, by_period
+from reviewstream.core.labelling.agreement import Cells, Scores, Tally
 from reviewstream.core.records.reviews import Sentiment
 from reviewstream.errors import PermanentError
 
 if TYPE_CHECKING:
     from reviewstream.core.evaluation.expected import Evaluation
+
+
+Periods: TypeAlias = tuple[tuple[str, int, Scores], ...]
+"""Documents and scores of each month or year."""
 
 
 class EvaluateResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +32,7 @@ class EvaluateResult(msgspec.Struct, frozen=True, kw_only=True):
     missing: int
     cells: Cells
     scores: Scores
-    months: tuple[tuple[str, int, Scores], ...]
+    months: Periods
 
 
 @click.command("evaluate")
@@ -40,9 +46,10 @@ class EvaluateResult(msgspec.Struct, frozen=True, kw_only=True):
 @click.option(
     "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw it to this PNG file."
 )
+@by_period
 @verb
 def command(
-    context: Context, *, file: str | None, prompt_version: int | None, plot: Path | None
+    context: Context, *, file: str | None, prompt_version: int | None, plot: Path | None, by: str
 ) -> None:
     """Compare the labels of the index with the stars of their reviews.
 
@@ -56,24 +63,31 @@ def command(
     tally = found.tally
     if not tally.documents:
         raise PermanentError(_nothing(file, found.missing))
-    months = [(month, tally.cells(month)) for month in tally.months()]
     result = EvaluateResult(
         documents=tally.documents,
         against=found.against,
         missing=found.missing,
         cells=tally.cells(),
         scores=score(tally.cells()),
-        months=tuple((month, sum(cells.values()), score(cells)) for month, cells in months),
+        months=_scored(tally, tally.months()),
     )
     if plot is not None:
         _draw(plot, result)
     if context.json:
         context.emit(as_json(result))
     else:
-        Console(highlight=False).print(evaluation_tables(result))
+        periods = result.months if by == MONTH else _scored(tally, tally.years())
+        Console(highlight=False).print(evaluation_tables(result, by, periods))
 
 
-def evaluation_tables(result: EvaluateResult) -> RenderableType:
+def _scored(tally: Tally, periods: Sequence[str]) -> Periods:
+    from reviewstream.app import score
+
+    cells = [(period, tally.cells(period)) for period in periods]
+    return tuple((period, sum(found.values()), score(found)) for period, found in cells)
+
+
+def evaluation_tables(result: EvaluateResult, by: str, periods: Periods) -> RenderableType:
     """Render an evaluation for a terminal, longest part first, because it scrolls away."""
     what = {"stars": "the stars", "gold": "the labels given"}[result.against]
     lines = [f"{result.documents} labels against {what}: {_said(result.scores)}"]
@@ -83,7 +97,7 @@ def evaluation_tables(result: EvaluateResult) -> RenderableType:
         )
     if result.missing:
         lines.append(f"{result.missing} reviews of the file are not in the index.")
-    return Group(_months(result), _matrix(result.cells), *map(Text, lines))
+    return Group(_periods(by, periods), _matrix(result.cells), *map(Text, lines))
 
 
 def as_json(result: EvaluateResult) -> dict[str, Any]:
@@ -151,11 +165,11 @@ def _matrix(cells: Cells) -> Table:
     return table
 
 
-def _months(result: EvaluateResult) -> Table:
-    table = Table("month")
+def _periods(by: str, periods: Periods) -> Table:
+    table = Table(by)
     for name in ("labels", "accuracy", "macro F1", "kappa"):
         table.add_column(name, justify="right")
-    for month, documents, one in result.months:
+    for period, documents, one in periods:
         kappa = "" if one.kappa is None else f"{one.kappa:.3f}"
-        table.add_row(month, str(documents), f"{one.accuracy:.1%}", f"{one.macro_f1:.3f}", kappa)
+        table.add_row(period, str(documents), f"{one.accuracy:.1%}", f"{one.macro_f1:.3f}", kappa)
     return table

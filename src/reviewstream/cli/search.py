@@ -1,6 +1,6 @@
 """`reviewstream search`: searches the index from a terminal."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 COLOURS = {"POSITIVE": "green", "NEUTRAL": "yellow", "NEGATIVE": "red"}
 _EXCERPT = 300  # characters of a text without highlights
-_DAY = click.DateTime(["%Y-%m-%d"])
+DAY = click.DateTime(["%Y-%m-%d"])
 
 
 @click.command("search")
 @click.argument("query", default="")
 @click.option("--business", metavar="ID", help="Only reviews of this business.")
 @click.option("--sentiment", type=click.Choice(Sentiment, case_sensitive=False))
-@click.option("--from", "since", type=_DAY, help="First day.")
-@click.option("--to", "until", type=_DAY, help="Last day.")
+@click.option("--from", "since", type=DAY, help="First day.")
+@click.option("--to", "until", type=DAY, help="Last day.")
 @click.option("--limit", type=click.IntRange(1, MAX_LIMIT), default=10, show_default=True)
 @verb
 def command(  # noqa: PLR0913 - one for each option
@@ -43,14 +43,13 @@ def command(  # noqa: PLR0913 - one for each option
     """Find reviews. QUERY is words, "a phrase", +must, -not, or nothing for all."""
     from reviewstream.app import open_index
 
-    if since and until and since > until:
-        raise click.UsageError(f"--from {since:%Y-%m-%d} is after --to {until:%Y-%m-%d}")
+    first, last = in_order(since, until)
     wanted = Query(
         text=query,
         business_id=business,
         sentiment=sentiment,
-        since=since.date() if since else None,
-        until=until.date() if until else None,
+        since=first,
+        until=last,
         limit=limit,
     )
     found = ask(open_index(context.settings), wanted)
@@ -58,6 +57,17 @@ def command(  # noqa: PLR0913 - one for each option
         context.emit(_as_json(found))
     else:
         Console(highlight=False).print(hits_table(found))
+
+
+def in_order(since: datetime | None, until: datetime | None) -> tuple[date | None, date | None]:
+    """Return the first and the last day.
+
+    Raises:
+        click.UsageError: They are in the wrong order.
+    """
+    if since and until and since > until:
+        raise click.UsageError(f"--from {since:%Y-%m-%d} is after --to {until:%Y-%m-%d}")
+    return since.date() if since else None, until.date() if until else None
 
 
 def hits_table(found: Found) -> RenderableType:

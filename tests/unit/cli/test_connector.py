@@ -53,3 +53,14 @@ def test_advice_is_no_part_of_the_json(connect: MemoryConnect) -> None:
         "trace": None,
     }
     assert RESUME in told.stderr
+
+
+def test_the_status_of_a_connector_that_does_not_exist_is_a_finding(
+    connect: MemoryConnect,
+) -> None:
+    connect.delete(NAME)
+    told = run("status", "--json")
+    assert told.exit_code == 1
+    assert json.loads(told.stdout)["state"] == "ABSENT"
+    assert f"there is no connector {NAME}: run `reviewstream connector apply`" in told.stderr
+    assert run("pause").exit_code == 2

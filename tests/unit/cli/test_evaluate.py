@@ -87,9 +87,11 @@ def test_labels_of_one_prompt_version_can_be_chosen() -> None:
 def test_a_person_sees_the_matrix_the_scores_and_the_months() -> None:
     with canned(answer(JANUARY, FEBRUARY), PRODUCT) as server:
         out = run(server).stdout
+        months = run(server, "--by", "month").stdout
     assert "10 labels against the stars: accuracy 90.0%, macro F1 0.886, Cohen's kappa 0.848" in out
     assert "│ negative │        1 │       0 │        2 │" in out
-    assert "│ 2020-02 │      4 │   100.0% │    1.000 │       │" in out
+    assert "│ 2020 │     10 │    90.0% │    0.886 │ 0.848 │" in out
+    assert "│ 2020-02 │      4 │   100.0% │    1.000 │       │" in months
 
 
 def test_of_one_sentiment_alone_it_is_said_that_this_says_little() -> None:

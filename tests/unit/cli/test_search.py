@@ -168,6 +168,40 @@ def test_the_report_is_shown_as_tables_and_as_json() -> None:
     assert as_json["sentiments"] == {"POSITIVE": 0, "NEUTRAL": 0, "NEGATIVE": 0}
 
 
+def test_a_report_has_a_row_for_each_year_or_each_month() -> None:
+    counts = {"POSITIVE": 2, "NEUTRAL": 0, "NEGATIVE": 0}
+    names = ("2019-12", "2020-01", "2020-03", "10000-01")
+    months = tuple(Row(key=month, documents=2, sentiments=counts) for month in names)
+    found = Report(
+        documents=8, sentiments={}, agreement=None, by_stars=(), by_month=months, businesses=()
+    )
+
+    def keys(by: str) -> list[list[str]]:
+        out = io.StringIO()
+        Console(file=out, width=200).print(report_tables(found, by))
+        cells = [[cell.strip() for cell in line.split("│")] for line in out.getvalue().splitlines()]
+        return [line[1:4] for line in cells if len(line) > 4]
+
+    assert keys("year") == [["2019", "2", "2"], ["2020", "4", "4"], ["10000", "2", "2"]]
+    assert [key for key, *_ in keys("month")] == [*names]
+
+
+def test_a_report_may_be_of_one_business_and_of_some_days() -> None:
+    empty: dict[str, Any] = {"buckets": []}
+    aggregations = {
+        **dict.fromkeys(("sentiment", "stars", "month", "business"), empty),
+        "agreement": {"buckets": {}},
+    }
+    body = {"hits": {"total": {"value": 0}, "hits": []}, "aggregations": aggregations}
+    with canned({SEARCH: (200, body)}, PRODUCT) as server:
+        run(server, "report", "--business", "b", "--from", "1970-01-01")
+        asked = json.loads(server.requests[0][2])
+    assert asked["query"]["bool"]["filter"] == [
+        {"term": {"business_id": "b"}},
+        {"range": {"written_at": {"gte": 0}}},
+    ]
+
+
 def test_a_business_never_controls_the_terminal() -> None:
     counts = {"POSITIVE": 1, "NEUTRAL": 0, "NEGATIVE": 0}
     row = Row(key=HOSTILE, documents=1, sentiments=counts)

@@ -124,9 +124,9 @@ def search(index: SearchIndex, query: Query) -> Found:
     return Found(total=found.total.value, hits=tuple(_hit(each) for each in found.hits))
 
 
-def report(index: SearchIndex) -> Report:
-    """Return counts by sentiment, stars, month and business."""
-    answer = index.search(report_body(), _Counted)
+def report(index: SearchIndex, query: Query | None = None) -> Report:
+    """Return counts by sentiment, stars, month and business, of all or of matching documents."""
+    answer = index.search(report_body(query or Query()), _Counted)
     found, documents = answer.aggregations, answer.hits.total.value
     agreeing = sum(bucket.doc_count for bucket in found.agreement.buckets.values())
     return Report(
@@ -158,8 +158,8 @@ def search_body(query: Query) -> dict[str, Any]:
     }
 
 
-def report_body(businesses: int = 10) -> dict[str, Any]:
-    """Return the request body of the report."""
+def report_body(query: Query, businesses: int = 10) -> dict[str, Any]:
+    """Return the request body of the report on the documents that match the query's filters."""
     by_sentiment = {"sentiment": {"terms": {"field": "sentiment"}}}
     month = {"calendar_interval": "month", "format": "yyyy-MM"}
     agreement = {
@@ -169,6 +169,7 @@ def report_body(businesses: int = 10) -> dict[str, Any]:
     return {
         "size": 0,
         "track_total_hits": True,
+        "query": {"bool": {"filter": _filters(query)}},
         "aggs": {
             **by_sentiment,
             "agreement": {"filters": {"filters": agreement}},

@@ -52,11 +52,15 @@ class Tally:
         """Return the known months in ascending order."""
         return sorted({month for month, *_ in self._counts if month})
 
-    def cells(self, month: str | None = None) -> Cells:
-        """Return the counts of one month, or of all months by default."""
+    def years(self) -> list[str]:
+        """Return the known years in ascending order."""
+        return sorted({month.rpartition("-")[0] for month in self.months()})
+
+    def cells(self, period: str = "") -> Cells:
+        """Return the counts of a month or year, or of all documents by default."""
         found: Counter[tuple[Sentiment, Sentiment]] = Counter()
-        for (of, expected, label), documents in self._counts.items():
-            if month in {None, of}:
+        for (month, expected, label), documents in self._counts.items():
+            if f"{month}-".startswith(f"{period}-" if period else ""):
                 found[expected, label] += documents
         return dict(found)
 

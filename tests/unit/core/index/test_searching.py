@@ -81,7 +81,12 @@ def test_a_hit_without_a_score_or_highlights_is_a_hit() -> None:
 
 
 def test_the_report_asks_for_no_documents() -> None:
-    assert report_body()["size"] == 0
+    assert report_body(Query())["size"] == 0
+
+
+def test_a_report_of_one_business_and_some_days_filters_as_a_search_does() -> None:
+    query = Query(business_id="b", since=date(1970, 1, 2))
+    assert report_body(query)["query"] == {"bool": {"filter": filters_of(query)}}
 
 
 def test_the_report_is_read_from_the_answers_buckets() -> None:

@@ -38,9 +38,19 @@ def test_every_document_is_counted_once(
     assert tally.documents == sum(tally.cells().values()) == sum(one[3] for one in given_entries)
     assert tally.months() == sorted({one[2] for one in given_entries if one[2] and one[3]})
     assert all(documents > 0 for documents in tally.cells().values())
-    for name in ("", *tally.months()):
-        of_month = [one[3] for one in given_entries if one[2] == name]
-        assert sum(tally.cells(name).values()) == sum(of_month)
+    for month in tally.months():
+        of_month = [one[3] for one in given_entries if one[2] == month]
+        assert sum(tally.cells(month).values()) == sum(of_month)
+    of_years = [sum(tally.cells(year).values()) for year in tally.years()]
+    assert sum(of_years) == sum(one[3] for one in given_entries if one[2])
+
+
+def test_a_year_is_not_one_that_begins_alike() -> None:
+    tally = Tally()
+    tally.add(Sentiment.POSITIVE, Sentiment.POSITIVE, month="1000-01")
+    tally.add(Sentiment.POSITIVE, Sentiment.NEGATIVE, month="10000-01")
+    assert tally.years() == ["1000", "10000"]
+    assert tally.cells("1000") == {(Sentiment.POSITIVE, Sentiment.POSITIVE): 1}
 
 
 def test_expected_and_label_are_told_apart() -> None:
