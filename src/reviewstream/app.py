@@ -396,7 +396,7 @@ def open_connect(settings: ConnectSettings) -> ConnectCluster:
 
 def open_index(settings: Settings) -> SearchIndex:
     """Return the index of the labelled reviews."""
-    from reviewstream.adapters.elasticsearch import ElasticsearchIndex
+    from reviewstream.adapters.elasticsearch_index import ElasticsearchIndex
 
     return ElasticsearchIndex(settings.elasticsearch)
 

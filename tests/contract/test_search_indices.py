@@ -8,7 +8,7 @@ import pytest
 from elasticsearch import BadRequestError, ConflictError
 from elasticsearch import Elasticsearch as Client
 
-from reviewstream.adapters.elasticsearch import ElasticsearchIndex
+from reviewstream.adapters.elasticsearch_index import ElasticsearchIndex
 from reviewstream.core.evaluation.expected import evaluate_index
 from reviewstream.core.index.ports import SearchIndex
 from reviewstream.core.index.searching import report

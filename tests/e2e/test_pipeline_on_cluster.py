@@ -11,8 +11,8 @@ from pyspark.sql import SparkSession
 
 from reviewstream import app
 from reviewstream.adapters.tcp.log_server import serving
-from reviewstream.cli.reading import served_source
 from reviewstream.cli.reconcile import comparison
+from reviewstream.cli.sources import served_source
 from reviewstream.core.reconcile.reconciliation import Reconciliation
 from reviewstream.samples import write_sample
 from reviewstream.settings import Settings, SparkSettings

@@ -120,7 +120,7 @@ def _running(
 
 def _refuse_no_review(context: Context, file: Path) -> None:
     """Exit with findings, before anything is started, if no line of a file is a review."""
-    from reviewstream.cli.reading import lines_of
+    from reviewstream.cli.sources import lines_of
     from reviewstream.core.transport.inspection import Inspection
 
     seen = Inspection()
@@ -168,7 +168,7 @@ class _Flow:
     def run(self, spark: "SparkSession") -> DemoResult:
         """Stream all reviews, wait for the index, and compare the stages."""
         from reviewstream.app import prepare
-        from reviewstream.cli.reading import served_source
+        from reviewstream.cli.sources import served_source
         from reviewstream.core.transport.inspection import Inspection
         from reviewstream.spark.query import start_query
 
@@ -198,7 +198,7 @@ class _Flow:
 
     def _lines(self) -> int:
         """Return the number of lines that are not blank."""
-        from reviewstream.cli.reading import served_source
+        from reviewstream.cli.sources import served_source
         from reviewstream.core.records.parsing import is_blank
         from reviewstream.core.transport.framing import Oversized
 

@@ -122,7 +122,7 @@ def as_json(result: EvaluateResult) -> dict[str, Any]:
 
 def _evaluated(context: Context, file: str | None, prompt_version: int | None) -> "Evaluation":
     from reviewstream.app import open_index
-    from reviewstream.cli.reading import lines_of
+    from reviewstream.cli.sources import lines_of
     from reviewstream.core.evaluation.expected import evaluate_file, evaluate_index
 
     if file is None:

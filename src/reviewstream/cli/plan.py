@@ -188,7 +188,7 @@ def _planned(
     member: str | None,
     seen: "Inspection",
 ) -> "Plan":
-    from reviewstream.cli.reading import lines_of
+    from reviewstream.cli.sources import lines_of
 
     with lines_of(context, file, member) as lines:
         found: Plan = plan(seen.watched(lines), context.settings.source)

@@ -68,7 +68,7 @@ def command(  # noqa: PLR0913 - an argument for each option
     FILE is what `serve` takes; without it the review server is asked. The first 100 of each kind
     that do not add up are named, and then the exit code is 1. Nothing may be streaming meanwhile.
     """
-    from reviewstream.cli.reading import served_source, source_file
+    from reviewstream.cli.sources import served_source, source_file
 
     if file is None and (member or name):
         raise click.UsageError("--member and --name go with a FILE")

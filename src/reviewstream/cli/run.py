@@ -79,7 +79,7 @@ def why_nothing(counts: Counts, source: SourceSettings) -> str:
     Returns:
         An empty text if a review was labelled, or nothing was read.
     """
-    from reviewstream.cli.reading import served_source
+    from reviewstream.cli.sources import served_source
     from reviewstream.core.transport.inspection import Inspection
 
     if counts.labelled or not counts.rejected:

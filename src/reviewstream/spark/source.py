@@ -28,9 +28,9 @@ from pyspark.sql.types import StructType
 from reviewstream import app
 from reviewstream.core.transport.ports import LineReader
 from reviewstream.core.transport.protocol import Hello, Latest
+from reviewstream.spark.byte_ranges import ByteRange, read_range, split
 from reviewstream.spark.columns import SOURCE, source_batch
 from reviewstream.spark.options import EARLIEST, LATEST, SourceOptions
-from reviewstream.spark.reading import ByteRange, read_range, split
 from reviewstream.spark.retrying_reader import RetryingReader, RetryPolicy
 from reviewstream.spark.rows import in_batches, to_row
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reviewstream.adapters.connect import KafkaConnectCluster
-from reviewstream.adapters.elasticsearch import ElasticsearchIndex
+from reviewstream.adapters.elasticsearch_index import ElasticsearchIndex
 from reviewstream.adapters.registry import ConfluentRegistry
 from reviewstream.errors import ConfigError, TransientError
 from reviewstream.settings import ConnectSettings, ElasticsearchSettings, RegistrySettings

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import SecretStr
 
-from reviewstream.adapters.elasticsearch import ElasticsearchIndex
+from reviewstream.adapters.elasticsearch_index import ElasticsearchIndex
 from reviewstream.errors import (
     ConfigError,
     FatalError,

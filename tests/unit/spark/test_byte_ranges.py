@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reviewstream.spark.reading import MIN_RANGE, PIECE, ByteRange, read_range, split
+from reviewstream.spark.byte_ranges import MIN_RANGE, PIECE, ByteRange, read_range, split
 from reviewstream.spark.retrying_reader import RetryingReader, RetryPolicy
 from tests.unit.spark.served import Served
 
