@@ -312,7 +312,7 @@ def _all() -> Iterator[Fault]:
     }
     for name, link in links.items():
         yield Fault(name, "0.5 s of latency for 5 s", slow(link))
-        yield Fault(name, "reset three times", cut(link), quick="server" in name)
+        yield Fault(name, "reset three times", cut(link))
         yield Fault(name, "silent for 5 s", silence(link))
     yield Fault("Kafka", "its disk is full", fill_disk)
     yield Fault("checkpoint", "a second query", start_second)

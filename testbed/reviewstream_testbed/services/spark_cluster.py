@@ -17,6 +17,7 @@ import psutil
 from reviewstream_testbed.installation.builder import class_path
 from reviewstream_testbed.installation.homes import Installation
 from reviewstream_testbed.installation.java import spark_java_home
+from reviewstream_testbed.installation.spark_class_data import short_run_options
 from reviewstream_testbed.processes.free_ports import LOOPBACK
 from reviewstream_testbed.services.server_process import Server
 from reviewstream_testbed.testbed_error import TestbedError
@@ -148,6 +149,7 @@ class SparkCluster(_Daemon):
             "spark.driver.host": LOOPBACK,
             "spark.driver.bindAddress": LOOPBACK,
             "spark.executor.memory": "512m",
+            "spark.executor.extraJavaOptions": short_run_options(),
             "spark.cores.max": str(WORKERS),
             "spark.scheduler.minRegisteredResourcesRatio": "1",
         }

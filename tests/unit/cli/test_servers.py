@@ -83,11 +83,13 @@ def test_a_trace_never_controls_the_terminal_and_keeps_its_lines() -> None:
     ]
 
 
-@pytest.mark.parametrize("verb", ["status", "pause", "resume", "restart"])
-def test_a_connector_that_is_not_there_is_one_sentence(verb: str) -> None:
+@pytest.mark.parametrize(
+    ("verb", "code"), [("status", 1), ("pause", 2), ("resume", 2), ("restart", 2)]
+)
+def test_a_connector_that_is_not_there_is_one_sentence(verb: str, code: int) -> None:
     with canned({}) as server:
         result = run(server, "connector", verb)
-    assert result.exit_code == 2
+    assert result.exit_code == code
     assert "run `reviewstream connector apply`" in result.output
 
 
