@@ -1,5 +1,6 @@
 """`reviewstream search`: searches the index from a terminal."""
 
+import html
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -119,8 +120,8 @@ def _day(written_at: object) -> str:
 def _as_json(found: Found) -> dict[str, Any]:
     body: dict[str, Any] = msgspec.to_builtins(found)
     for hit in body["hits"]:
-        hit["fragments"] = [
-            each.replace(HIGHLIGHT[0], "<em>").replace(HIGHLIGHT[1], "</em>")
+        hit["fragments"] = [  # HTML: the text around the marks is a stranger's
+            html.escape(each).replace(HIGHLIGHT[0], "<em>").replace(HIGHLIGHT[1], "</em>")
             for each in hit["fragments"]
         ]
     return body

@@ -122,19 +122,19 @@ def test_each_option_is_a_condition() -> None:
     ]
 
 
-def test_as_json_the_marks_are_those_of_html() -> None:
+def test_as_json_the_marks_are_those_of_html_and_the_text_has_none() -> None:
     start, end = HIGHLIGHT
     found = {
         "_id": "r1",
         "_score": 1.5,
         "_source": document("r1"),
-        "highlight": {"text": [f"a {start}fine{end} place"]},
+        "highlight": {"text": [f"a {start}fine{end} <script>place"]},
     }
     with canned(answer(found), PRODUCT) as server:
         result = run(server, "search", "fine", "--json")
     body = json.loads(result.stdout)
     assert body["total"] == 1
-    assert body["hits"][0]["fragments"] == ["a <em>fine</em> place"]
+    assert body["hits"][0]["fragments"] == ["a <em>fine</em> &lt;script&gt;place"]
     assert body["hits"][0]["document"]["sentiment"] == "POSITIVE"
 
 

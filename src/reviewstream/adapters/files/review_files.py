@@ -139,14 +139,15 @@ def _in_place(path: Path, file: IO[bytes], *, member: str | None, name: str | No
 
 
 def _choose(path: Path, members: list[tarfile.TarInfo], wanted: str | None) -> tarfile.TarInfo:
-    files = [one for one in members if one.isreg() and not one.issparse()]
+    regular = [one for one in members if one.isreg() and not one.issparse()]
+    files = {one.name.removeprefix("./"): one for one in regular}  # the last of a name, as in tar
     if wanted is None:
-        found = [one for one in files if one.name.endswith((".json", ".jsonl"))]
+        found = [one for name, one in files.items() if name.endswith((".json", ".jsonl"))]
     else:
-        found = [one for one in files if one.name.removeprefix("./") == wanted.removeprefix("./")]
+        found = [one for name, one in files.items() if name == wanted.removeprefix("./")]
     if len(found) == 1:
         return found[0]
-    names = ", ".join(one.name for one in files[:20]) or "no files"
+    names = ", ".join([*files][:20]) or "no files"
     wish = f"no member {wanted!r}" if wanted else "more than one file, or none that ends in .json"
     raise ConfigError(f"{path} has {wish}: choose with --member NAME; it holds {names}")
 

@@ -104,6 +104,15 @@ def test_a_member_may_be_given_behind_a_colon(tmp_path: Path) -> None:
         assert content_of(log) == CONTENT
 
 
+@pytest.mark.parametrize("member", ["x.json", "./x.json", None])
+def test_of_two_members_with_one_name_the_last_counts_as_for_tar(
+    tmp_path: Path, member: str | None
+) -> None:
+    path = write(tmp_path, "twice.tar", tar({"./x.json": b"old", "x.json": CONTENT}))
+    with open_log(path, member=member) as log:
+        assert content_of(log) == CONTENT
+
+
 def test_a_file_with_a_colon_in_its_name_is_itself(tmp_path: Path) -> None:
     write(tmp_path, "a", b"other\n")
     with open_log(write(tmp_path, "a:b", b"this\n")) as log:
