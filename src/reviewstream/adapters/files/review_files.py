@@ -224,11 +224,12 @@ def _spool_member(
     path: Path, file: IO[bytes], wanted: str | None, name: str | None, report: Callable[[], None]
 ) -> tuple[str, IO[bytes]]:
     with _unpacked(file) as plain, tarfile.open(fileobj=plain, mode="r|") as archive:
-        found = _choose(path, list(archive), wanted).name
-    source = _source(name or PurePosixPath(found).name)
+        found = _choose(path, list(archive), wanted)
+    source = _source(name or PurePosixPath(found.name).name)
     with _unpacked(file) as plain, tarfile.open(fileobj=plain, mode="r|") as archive:
         for one in archive:
-            if one.name == found and (content := archive.extractfile(one)) is not None:
+            is_found = (one.name, one.offset) == (found.name, found.offset)
+            if is_found and (content := archive.extractfile(one)) is not None:
                 return source, _copied(content, report)
     raise ConfigError(f"{path} changed while it was read: try again")
 

@@ -3,6 +3,7 @@ import io
 import os
 import tarfile
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,10 @@ from reviewstream.errors import ConfigError
 CONTENT = b"".join(b'{"review_id": "%d"}\n' % number for number in range(5000)) + b"last"
 
 
-def tar(members: dict[str, bytes]) -> bytes:
+def tar(members: dict[str, bytes], *more: tuple[str, bytes]) -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:") as archive:
-        for name, content in members.items():
+        for name, content in (*members.items(), *more):
             info = tarfile.TarInfo(name)
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
@@ -105,11 +106,13 @@ def test_a_member_may_be_given_behind_a_colon(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("member", ["x.json", "./x.json", None])
+@pytest.mark.parametrize("first", ["x.json", "./x.json"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zst])
 def test_of_two_members_with_one_name_the_last_counts_as_for_tar(
-    tmp_path: Path, member: str | None
+    tmp_path: Path, pack: Callable[[bytes], bytes], first: str, member: str | None
 ) -> None:
-    path = write(tmp_path, "twice.tar", tar({"./x.json": b"old", "x.json": CONTENT}))
-    with open_log(path, member=member) as log:
+    packed = pack(tar({first: b"old"}, ("x.json", CONTENT)))
+    with open_log(write(tmp_path, "twice.tar", packed), member=member) as log:
         assert content_of(log) == CONTENT
 
 
