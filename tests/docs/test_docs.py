@@ -141,3 +141,14 @@ def test_the_files_that_a_change_touches_are_there() -> None:
     named = re.findall(r"`((?:src|schemas|tests|testbed|docs)/[^`]*)`", section)
     assert len(named) > 20
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+SYMPTOMS = re.findall(
+    r"^\| `([^`]+)` \|", (ROOT / "docs/how-to/troubleshooting.md").read_text("utf-8"), re.MULTILINE
+)
+
+
+@pytest.mark.parametrize("words", SYMPTOMS)
+def test_every_message_that_is_explained_is_one_of_ours(words: str) -> None:
+    sources = [*ROOT.glob("src/**/*.py"), *ROOT.glob("testbed/**/*.py")]
+    assert any(words in re.sub(r'"\s+f?"', "", file.read_text("utf-8")) for file in sources)
