@@ -34,7 +34,7 @@ COPY pyproject.toml ./
 COPY testbed/reviewstream_testbed/testbed_error.py testbed/reviewstream_testbed/
 COPY testbed/reviewstream_testbed/installation/cache.py testbed/reviewstream_testbed/installation/java.py \
      testbed/reviewstream_testbed/installation/
-RUN mkdir -p src/reviewstream testbed/java schemas \
+RUN mkdir -p src/reviewstream testbed/reviewstream_testbed testbed/java schemas \
     && touch README.md LICENSE src/reviewstream/__init__.py testbed/reviewstream_testbed/__init__.py \
         testbed/reviewstream_testbed/installation/__init__.py \
     && python3 -m pip --python /opt/venv/bin/python install '.[all]' \

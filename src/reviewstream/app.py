@@ -89,7 +89,7 @@ def open_file(
     follow: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> "ReviewLog":
-    """Return a review file as a log; see `adapters.files.open_log`."""
+    """Return a review file as a log; see `adapters.files.review_files.open_log`."""
     from reviewstream.adapters.files.review_files import open_log
 
     return open_log(file, member=member, name=name, follow=follow, progress=progress)

@@ -20,7 +20,8 @@ SERVICES: dict[str, Any] = yaml.safe_load(
     VARIABLE.sub(lambda found: str(ENV.get(found[1], found[3])), COMPOSE)
 )["services"]
 OURS = [name for name, each in SERVICES.items() if each["image"] == ENV["REVIEWSTREAM_IMAGE"]]
-PINNED = tomllib.loads((ROOT / "testbed/reviewstream_testbed/images.toml").read_text("utf-8"))
+PINS = ROOT / "testbed" / "reviewstream_testbed" / "containers" / "images.toml"
+PINNED = tomllib.loads(PINS.read_text("utf-8"))
 IMAGES = {part: image for table in PINNED.values() for part, image in table.items()}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SIZE = re.compile(r"\d+[mg]")

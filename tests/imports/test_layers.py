@@ -44,7 +44,7 @@ def test_the_code_keeps_every_contract(copy: Path) -> None:
         (
             "core/records/parsing",
             "reviewstream.core.transport.framing",
-            "Each room of core imports only",
+            "Each folder of core imports only",
         ),
         (
             "core/labelling/labeller",

@@ -1,6 +1,6 @@
 """Builds stand-in images under the official names, for use if those cannot be pulled.
 
-Each recipe is a folder of `testbed/images`. The images contain the embedded servers' jars.
+Each recipe is a folder of `images`. The images contain the embedded servers' jars.
 """
 
 import hashlib

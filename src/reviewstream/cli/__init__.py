@@ -25,7 +25,7 @@ VERBS: Final = {
     "reconcile": "Compare the source with the topics and these with the index.",
     "rejects": "Look at what did not get through, and send it again.",
     "relabel": "Label reviews again that are on their topic, and publish the newer labels.",
-    "report": "Count the reviews by sentiment, stars, month and business.",
+    "report": "Count the reviews by sentiment, stars, year or month, and business.",
     "run": "Stream reviews from the review server to Kafka, labelled; Connect indexes them.",
     "schemas": "Register, check, show and compare the schemas of the topics.",
     "search": "Find reviews.",

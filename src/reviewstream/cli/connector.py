@@ -27,7 +27,7 @@ def apply(context: Context) -> None:
     """Create or update the connector, and wait until it runs."""
     config = connector_config(context.settings)
     _connect(context).apply(context.settings.connect.name, config)
-    _present_status(context)
+    sys.exit(DONE if _present_status(context) else FINDINGS)
 
 
 @command.command("status")

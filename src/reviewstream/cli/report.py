@@ -24,7 +24,7 @@ by_period = click.option(
     type=click.Choice([YEAR, MONTH]),
     default=YEAR,
     show_default=True,
-    help="A row of the table for each; JSON has months.",
+    help="Period of each row of the table; --json always lists months.",
 )
 
 
@@ -54,7 +54,7 @@ def command(
         Console(highlight=False).print(report_tables(found, by))
 
 
-def report_tables(found: Report, by: str = MONTH) -> RenderableType:
+def report_tables(found: Report, by: str) -> RenderableType:
     """Render the report for a terminal, longest part first, because it scrolls away."""
     agreement = "" if found.agreement is None else f"; {found.agreement:.0%} agree with their stars"
     return Group(

@@ -120,7 +120,7 @@ def _day(written_at: object) -> str:
 def _as_json(found: Found) -> dict[str, Any]:
     body: dict[str, Any] = msgspec.to_builtins(found)
     for hit in body["hits"]:
-        hit["fragments"] = [  # HTML: the text around the marks is a stranger's
+        hit["fragments"] = [  # HTML: the text of a review is not trusted
             html.escape(each).replace(HIGHLIGHT[0], "<em>").replace(HIGHLIGHT[1], "</em>")
             for each in hit["fragments"]
         ]

@@ -87,11 +87,11 @@ class Signals:
 
     def close(self) -> None:
         """Restore the previous signal handlers."""
+        self._is_closed = True  # first: a signal of ours would meet a handler that is not ours
         signal.set_wakeup_fd(self._fd_before)
         for number, handler in self._before.items():
             signal.signal(number, handler)
         sys.unraisablehook = self._hook_before
-        self._is_closed = True
         os.write(self._woken, _POKE)
         self._thread.join()
         self._tell()

@@ -37,8 +37,8 @@ class ContainerGroup:
         self._lock = Lock()
         self._network: Network | None = None
         self._closed = False
-        sweeper = [sys.executable, "-m", "reviewstream_testbed.containers.reaper", self.labels[RUN]]
-        self._sweeper = AfterUs(sweeper, environ=environ)
+        reaper = [sys.executable, "-m", "reviewstream_testbed.containers.reaper", self.labels[RUN]]
+        self._reaper = AfterUs(reaper, environ=environ)
 
     def image(self, part: str) -> str:
         """Return the part's image; pull it if it is missing.
@@ -70,7 +70,7 @@ class ContainerGroup:
             self._closed = True
         while sweep(self.client, self.labels[RUN]):
             pass
-        self._sweeper.cancel()
+        self._reaper.cancel()
         self.client.close()
 
 
@@ -78,7 +78,7 @@ class ContainerGroup:
 def without_ryuk() -> Iterator[None]:
     """Disable testcontainers' own reaper, which needs another image, while a container starts.
 
-    `sweeper` replaces it; containers that the user starts with testcontainers keep theirs.
+    `containers.reaper` replaces it; containers that the user starts by testcontainers keep it.
     """
     with _ryuk:
         before = testcontainers_config.ryuk_disabled

@@ -1,1 +1,1 @@
-"""What the servers need before they start: Java, jars, home folders."""
+"""Java, jars and home folders of the servers."""

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
-from unittest.mock import patch
 
 from reviewstream_testbed.installation.cache import cache_folder, keep_used, make_once
 from reviewstream_testbed.installation.java import spark_java_home
@@ -56,8 +55,7 @@ def write_class_data(environ: Mapping[str, str] = os.environ) -> None:
         base = _with_base(java, environ)
         using = [f"-XX:SharedArchiveFile={base}"] if base else []
         options = _options(*using, f"-XX:ArchiveClassesAtExit={partial / _ARCHIVE}")
-        with patch.dict(os.environ, {OPTIONS: options, "JAVA_HOME": str(java)}):
-            _run([sys.executable, _WARM_UP])
+        _run([sys.executable, _WARM_UP], {OPTIONS: options, "JAVA_HOME": str(java)})
         if not (partial / _ARCHIVE).is_file():
             raise TestbedError("Spark's Java wrote no class data")
 
@@ -94,11 +92,12 @@ def _with_base(java: Path, environ: Mapping[str, str], *archives: Path) -> str:
             [java / "bin" / "java", "-Xshare:dump", f"-XX:SharedArchiveFile={partial / 'java.jsa'}"]
         ),
     )
+    keep_used(folder, "java-classes-*")
     return os.pathsep.join(map(str, (folder / "java.jsa", *archives)))
 
 
-def _run(command: list[str | Path]) -> None:
+def _run(command: list[str | Path], variables: Mapping[str, str] | None = None) -> None:
     try:
-        "".join(output_lines(command))
+        "".join(output_lines(command, environ={**os.environ, **(variables or {})}))
     except CommandError as error:
         raise TestbedError(f"cannot write class data: {str(error)[-500:]}") from error

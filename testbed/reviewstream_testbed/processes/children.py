@@ -94,14 +94,16 @@ class CommandError(TestbedError):
     """A command failed; the message is its whole output."""
 
 
-def output_lines(command: Sequence[str | Path]) -> Iterator[str]:
+def output_lines(
+    command: Sequence[str | Path], *, environ: Mapping[str, str] = os.environ
+) -> Iterator[str]:
     """Run a command until it exits, and yield its output line by line.
 
     Raises:
         CommandError: Its exit status is not 0.
     """
     lines = []
-    with _watch("run", *map(str, command), log=subprocess.PIPE, environ=os.environ) as watchdog:
+    with _watch("run", *map(str, command), log=subprocess.PIPE, environ=environ) as watchdog:
         assert watchdog.stderr is not None  # noqa: S101 - it is a pipe
         for raw in watchdog.stderr:
             lines.append(raw.decode(errors="replace"))

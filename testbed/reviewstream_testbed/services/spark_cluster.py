@@ -8,6 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import psutil
 from reviewstream_testbed.installation.builder import class_path
 from reviewstream_testbed.installation.homes import Installation
 from reviewstream_testbed.installation.java import spark_java_home
-from reviewstream_testbed.installation.spark_class_data import short_run_options
+from reviewstream_testbed.installation.spark_class_data import SHORT_RUN, short_run_options
 from reviewstream_testbed.processes.free_ports import LOOPBACK
 from reviewstream_testbed.services.server_process import Server
 from reviewstream_testbed.testbed_error import TestbedError
@@ -141,6 +142,12 @@ class SparkCluster(_Daemon):
         """The same as `master_url`."""
         return self.master_url
 
+    @cached_property
+    def _executors(self) -> dict[str, str]:
+        """The option to start executors from class data, if it was written."""
+        options = short_run_options()
+        return {} if options == SHORT_RUN else {"spark.executor.extraJavaOptions": options}
+
     @property
     def client_config(self) -> dict[str, str]:
         """Settings of a session on this cluster; its first job waits for both executors."""
@@ -149,7 +156,7 @@ class SparkCluster(_Daemon):
             "spark.driver.host": LOOPBACK,
             "spark.driver.bindAddress": LOOPBACK,
             "spark.executor.memory": "512m",
-            "spark.executor.extraJavaOptions": short_run_options(),
+            **self._executors,
             "spark.cores.max": str(WORKERS),
             "spark.scheduler.minRegisteredResourcesRatio": "1",
         }

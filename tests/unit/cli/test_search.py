@@ -214,7 +214,7 @@ def test_a_business_never_controls_the_terminal() -> None:
         businesses=(row,),
     )
     out = io.StringIO()
-    Console(file=out, width=200).print(report_tables(found))
+    Console(file=out, width=200).print(report_tables(found, "month"))
     assert "1 reviews; 100% agree with their stars" in out.getvalue()
     assert "\x1b" not in out.getvalue()
     assert "[bold]x[/bold]" in out.getvalue()

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from reviewstream.settings import KafkaSettings, secret_value
 
+REQUEST_TIMEOUT: Final = 10.0  # seconds for one request to the brokers
+SLICE: Final = 0.1  # seconds between status checks during a longer wait
 QUEUE_SIZE: Final = 64 << 10  # KiB of records waiting in one sink
 
 

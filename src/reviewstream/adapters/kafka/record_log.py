@@ -19,14 +19,12 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from reviewstream.adapters.kafka.configuration import client_config
+from reviewstream.adapters.kafka.configuration import REQUEST_TIMEOUT, SLICE, client_config
 from reviewstream.adapters.kafka.error_mapper import ErrorMapper, error_in
 from reviewstream.core.delivery.ports import StoredRecord
 from reviewstream.errors import FatalError, PermanentError, TransientError
 from reviewstream.settings import KafkaSettings
 
-REQUEST_TIMEOUT: Final = 10.0  # seconds for one request to the brokers
-SLICE: Final = 0.1  # seconds between status checks during a longer wait
 EXPIRY: Final = 10.0  # seconds between a broker's checks for expired transactions
 QUIET: Final = 3.0  # seconds of waiting for transactions before a warning
 _DEFAULT_TRANSACTION: Final = "60000"  # default of `transaction.timeout.ms`, and our sinks' value

@@ -8,14 +8,12 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from reviewstream.adapters.kafka.configuration import producer_config
+from reviewstream.adapters.kafka.configuration import REQUEST_TIMEOUT, SLICE, producer_config
 from reviewstream.adapters.kafka.error_mapper import ErrorMapper, error_in
 from reviewstream.core.delivery.ports import OutgoingRecord
 from reviewstream.errors import ReviewStreamError, TransientError
 from reviewstream.settings import KafkaSettings
 
-REQUEST_TIMEOUT: Final = 10.0  # seconds for one request to the brokers
-SLICE: Final = 0.1  # seconds between status checks during a longer wait
 CONNECT: Final = 1.0  # seconds; after that the next call waits, and reports why
 _ASKS: Final = 3  # for a connection; it answers the second request
 _DEFAULT_LIMIT: Final = "1000000"  # librdkafka's default of `message.max.bytes`

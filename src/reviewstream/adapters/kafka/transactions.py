@@ -7,9 +7,13 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from reviewstream.adapters.kafka.configuration import client_config, producer_config
+from reviewstream.adapters.kafka.configuration import (
+    REQUEST_TIMEOUT,
+    client_config,
+    producer_config,
+)
 from reviewstream.adapters.kafka.error_mapper import ErrorMapper, error_in
-from reviewstream.adapters.kafka.record_sink import REQUEST_TIMEOUT, KafkaRecordSink
+from reviewstream.adapters.kafka.record_sink import KafkaRecordSink
 from reviewstream.core.delivery.marker_text import marker_of, marker_text
 from reviewstream.core.delivery.markers import Marker
 from reviewstream.core.delivery.ports import OutgoingRecord

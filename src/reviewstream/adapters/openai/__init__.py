@@ -1,1 +1,1 @@
-"""Models over HTTP: OpenAI's chat completions API, and what it needs."""
+"""Models over HTTP: OpenAI's chat completions API, prices, key command, response limit."""

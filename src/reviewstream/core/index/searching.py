@@ -125,7 +125,10 @@ def search(index: SearchIndex, query: Query) -> Found:
 
 
 def report(index: SearchIndex, query: Query | None = None) -> Report:
-    """Return counts by sentiment, stars, month and business, of all or of matching documents."""
+    """Return counts by sentiment, stars, month and business.
+
+    Only the filters of `query` apply; its text is ignored.
+    """
     answer = index.search(report_body(query or Query()), _Counted)
     found, documents = answer.aggregations, answer.hits.total.value
     agreeing = sum(bucket.doc_count for bucket in found.agreement.buckets.values())

@@ -76,7 +76,7 @@ class CircuitBreaker:
         try:
             answer = await self._model.answer(prompt, charges)
         except (ConfigError, FatalError, CapacityError):
-            raise  # a local store, a budget or a tier, or the end: no sign of a working endpoint
+            raise  # of a local store, budget, tier or the end of the run: no answer of the endpoint
         except (PermanentError, RateLimitError):
             self._close()
             raise

@@ -42,6 +42,10 @@ from reviewstream.errors import (
 
 LEAST_WAIT: Final = 1.0  # seconds; upper bound of the minimum wait after a Retry-After of 0
 BAD_ANSWERS: Final = 2  # for one review; it is requested twice in all
+TOO_SMALL: Final = (
+    "An answer was cut at its largest ceiling, most of it reasoning that is not shown: lower"
+    " openai.reasoning_effort, or raise openai.max_output_tokens_per_label"
+)
 PACK_FAILURES: Final = 3  # for one pack; it is then split
 LONG_WAIT: Final = 5.0  # seconds; a longer wait after a failure is logged
 
@@ -191,6 +195,7 @@ class LabelRequest:
         if is_used_up(answer, prompt.request):
             if self._makes_room(prompt):
                 return None
+            self._endpoint.log.wait("ceiling", TOO_SMALL)
             if len(prompt.ids) > 1:  # one text may use up the room of all: the probe decides
                 return await self._unless_everybodys(prompt, refusal)
         return await self._unusable(prompt, refusal)

@@ -370,10 +370,7 @@ def test_a_refusal_ends_the_wait_for_a_full_queue(untrusted: KafkaSettings) -> N
     assert time.monotonic() - began < PATIENCE / 2
 
 
-def test_a_reader_is_told_that_it_is_refused(
-    untrusted: KafkaSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kafka_transactions, "REQUEST_TIMEOUT", 1.0)
+def test_a_reader_is_told_that_it_is_refused(untrusted: KafkaSettings) -> None:
     with pytest.raises(FatalError, match="refuses us"):
         KafkaLog(untrusted, timeout=1).end_offsets("t")
     with closing(KafkaTransactionalSink(untrusted, "name")) as transactions:

@@ -144,7 +144,7 @@ def test_a_command_whose_reader_has_gone_is_ended() -> None:
     assert not is_running(pid)
 
 
-def test_a_closed_janitor_has_removed_the_folder(tmp_path: Path) -> None:
+def test_a_closed_reaper_has_removed_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     (folder / "deep").mkdir(parents=True)
     reaper = Reaper(folder)

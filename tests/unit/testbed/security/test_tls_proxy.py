@@ -105,7 +105,7 @@ def test_who_does_not_speak_tls_gets_nothing(proxy: TlsProxy, server: Canned) ->
     assert server.requests == []
 
 
-def test_a_gate_with_nobody_behind_says_so(client: httpx2.Client, proxy: TlsProxy) -> None:
+def test_a_proxy_without_a_server_says_so(client: httpx2.Client, proxy: TlsProxy) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     proxy._server.target = lambda: port
