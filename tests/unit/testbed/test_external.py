@@ -9,8 +9,8 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from elasticsearch import Elasticsearch, UnsupportedProductError
 from openai import OpenAI
 
-from reviewstream_testbed import Testbed, TestbedError, external
-from reviewstream_testbed.external import ExternalKafka, ExternalOpenAI
+from reviewstream_testbed import Testbed, TestbedError
+from reviewstream_testbed.external import ExternalKafka, ExternalOpenAI, external_services
 from reviewstream_testbed.processes.free_ports import free_ports
 from reviewstream_testbed.providers import VARIABLES, external_addresses
 from tests.unit.adapters.canned import Canned, canned
@@ -125,7 +125,7 @@ def test_an_openai_client_takes_its_configuration() -> None:
 def test_a_server_that_is_away_is_named_with_its_variable(
     monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
-    monkeypatch.setattr(external, "_PATIENCE", 1.0)  # librdkafka never gives up by itself
+    monkeypatch.setattr(external_services, "PATIENCE", 1.0)  # librdkafka never gives up by itself
     address = f"127.0.0.1:{free_ports(1)[0]}"
     address = address if part == "kafka" else f"http://{address}"
     bed = Testbed((part,), provider="external", environ={VARIABLES[part]: address})
