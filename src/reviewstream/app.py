@@ -110,8 +110,8 @@ def review_server(
     from reviewstream.adapters.tcp.access import ServerAuth
     from reviewstream.adapters.tcp.log_server import ReviewServer, ServeOptions
 
-    door = ServerAuth(tls_cert=tls_cert, tls_key=tls_key, token=token)
-    return partial(ReviewServer, options=ServeOptions(door=door, **options))
+    auth = ServerAuth(tls_cert=tls_cert, tls_key=tls_key, token=token)
+    return partial(ReviewServer, options=ServeOptions(auth=auth, **options))
 
 
 def serving(file: Path) -> AbstractContextManager["ServerAddress"]:

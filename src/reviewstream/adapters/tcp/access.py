@@ -94,7 +94,7 @@ class ServerAuth:
             )
 
     @property
-    def is_locked(self) -> bool:
+    def is_secured(self) -> bool:
         """Whether it may accept other machines: connections are encrypted and need a token."""
         return self.tls_cert is not None and self.token is not None
 

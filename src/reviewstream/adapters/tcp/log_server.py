@@ -20,13 +20,8 @@ from reviewstream.adapters.tcp.access import ServerAuth
 from reviewstream.adapters.tcp.channels import Channel, NotTls, PlainChannel, TlsChannel
 from reviewstream.adapters.tcp.plain_lines import send_plain_lines
 from reviewstream.adapters.tcp.replay_throttle import ReplayThrottle
-from reviewstream.adapters.tcp.sessions import (
-    GREETING,
-    ClientSession,
-    Served,
-    answer_requests,
-    reject_client,
-)
+from reviewstream.adapters.tcp.served_log import GREETING, ServedLog
+from reviewstream.adapters.tcp.sessions import ClientSession, answer_requests, reject_client
 from reviewstream.core.transport import protocol
 from reviewstream.core.transport.hosts import is_loopback, numeric
 from reviewstream.errors import ConfigError
@@ -49,14 +44,14 @@ class ServeOptions:
     """Options of a server.
 
     Attributes:
-        host: A loopback address; any other requires a door with TLS and a token.
+        host: A loopback address; any other requires TLS and a token.
         port: Port of the protocol; 0 takes a free one.
         plain_port: Port of the plain lines; 0 takes a free one, None serves none.
         chunk_bytes: Bytes of the file in one message, at most 1 MiB.
         rate: Lines per second that become readable; None for all at once.
         heartbeat: Seconds of silence after which a tailing client receives a heartbeat.
         poll: Seconds between checks for new lines.
-        door: TLS and token.
+        auth: TLS and token.
         max_connections: Of all clients together; further ones are disconnected.
         max_per_client: Connections of one address (of IPv6: of one public /64 network); the next
             few get an error, further ones are disconnected.
@@ -71,7 +66,7 @@ class ServeOptions:
     rate: float | None = None
     heartbeat: float = 2.0
     poll: float = 0.05
-    door: ServerAuth = field(default_factory=ServerAuth)
+    auth: ServerAuth = field(default_factory=ServerAuth)
     max_connections: int = 1024
     max_per_client: int = 256
     handshake: float = GREETING
@@ -97,13 +92,13 @@ class ServeOptions:
         self._check_access()
 
     def _check_access(self) -> None:
-        if not is_loopback(self.host) and not self.door.is_locked:
+        if not is_loopback(self.host) and not self.auth.is_secured:
             raise ConfigError(
                 f"--host {self.host} is open to others: give --tls-cert, --tls-key and a token"
                 " (REVIEWSTREAM_SOURCE__TOKEN), or listen on 127.0.0.1"
             )
         if self.plain_port is not None and (
-            not is_loopback(self.host) or self.door.token is not None
+            not is_loopback(self.host) or self.auth.token is not None
         ):
             raise ConfigError(
                 "--plain-port lets in everyone, unasked and unencrypted: it is for loopback"
@@ -132,18 +127,18 @@ class ReviewServer:
     ) -> None:
         """Create a server of a log, which must stay open until `stop` has returned."""
         self._options = options or ServeOptions()
-        self._served = Served(
+        self._served = ServedLog(
             log=log,
-            arrivals=ReplayThrottle(log, rate=self._options.rate, clock=clock),
+            throttle=ReplayThrottle(log, rate=self._options.rate, clock=clock),
             chunk_bytes=self._options.chunk_bytes,
             heartbeat=self._options.heartbeat,
             poll=self._options.poll,
-            door=self._options.door,
+            auth=self._options.auth,
             handshake=self._options.handshake,
             idle=self._options.idle,
             clock=clock,
         )
-        self._tls = self._options.door.context()
+        self._tls = self._options.auth.context()
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections: Counter[str] = Counter()
 
@@ -209,11 +204,11 @@ class ReviewServer:
     async def _speak(self, client: socket.socket, where: str) -> None:
         greet_by = asyncio.get_running_loop().time() + self._options.handshake
         channel = await self._channel(client, greet_by)
-        guest = ClientSession(where=where, channel=channel, greet_by=greet_by)
+        client = ClientSession(where=where, channel=channel, greet_by=greet_by)
         if why := self._crowd(where):
-            await reject_client(self._served, guest, why)
+            await reject_client(self._served, client, why)
         else:
-            await answer_requests(self._served, guest)
+            await answer_requests(self._served, client)
 
     async def _send_lines(self, client: socket.socket, where: str) -> None:
         if not self._crowd(where):

@@ -6,7 +6,7 @@ import socket
 from typing import Final
 
 from reviewstream.adapters.files.review_log import ReviewLog
-from reviewstream.adapters.tcp.sessions import Served
+from reviewstream.adapters.tcp.served_log import ServedLog
 from reviewstream.errors import SourceReplacedError
 
 PIECE: Final = 16 << 20  # bytes that a client must receive within the idle time
@@ -14,7 +14,7 @@ PIECE: Final = 16 << 20  # bytes that a client must receive within the idle time
 logger = logging.getLogger(__name__)
 
 
-async def send_plain_lines(served: Served, client: socket.socket) -> None:
+async def send_plain_lines(served: ServedLog, client: socket.socket) -> None:
     """Send the file from its beginning, in the format of `nc` and Spark's `socket` source."""
     try:
         async for start, stop in served.ranges(0):

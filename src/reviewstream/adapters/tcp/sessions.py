@@ -2,105 +2,19 @@
 
 import asyncio
 import logging
-import time
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Final, ParamSpec, TypeVar, assert_never
+from dataclasses import dataclass
+from typing import assert_never
 
 from reviewstream.adapters.files.review_log import ANEW, ReviewLog
-from reviewstream.adapters.tcp.access import ServerAuth
 from reviewstream.adapters.tcp.channels import Channel
-from reviewstream.adapters.tcp.replay_throttle import ReplayThrottle
+from reviewstream.adapters.tcp.served_log import ServedLog
 from reviewstream.core.transport import protocol
 from reviewstream.core.transport.framing import NEWLINE
 from reviewstream.core.transport.protocol import ErrorCode
 from reviewstream.errors import ProtocolError, SourceReplacedError
 
-GREETING: Final = 10.0  # seconds for the client's hello
-LOADED: Final = 1 << 20  # bytes read from the file at once: each read costs a thread switch
-LOADED_LITTLE: Final = 64 << 10  # bytes read at once while other sessions use all the room
-ROOM: Final = 32 << 20  # bytes of large pieces that all sessions hold together
-READERS: Final = 4  # threads that read the file
-
 logger = logging.getLogger(__name__)
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-class Room:
-    """A limit on bytes that are read but not sent: a slow client keeps its piece for long.
-
-    When the room is used up, pieces are small, but no session waits.
-    """
-
-    def __init__(self, size: int = ROOM) -> None:
-        self._free = size
-
-    @contextmanager
-    def piece(self, wanted: int) -> Iterator[int]:
-        """Yield the number of bytes to read, at most `wanted`; reserved until the block ends."""
-        large = min(wanted, LOADED)
-        taken = large if large <= self._free else 0
-        self._free -= taken
-        try:
-            yield taken or min(wanted, LOADED_LITTLE)
-        finally:
-            self._free += taken
-
-
-@dataclass(frozen=True, kw_only=True)
-class Served:
-    """The state that all sessions share.
-
-    Attributes:
-        chunk_bytes: Bytes of the file in one message.
-        heartbeat: Seconds of silence after which a tailing client receives a heartbeat.
-        poll: Seconds between checks for new lines.
-        door: TLS and token.
-        handshake: Seconds for the client's hello.
-        idle: Seconds without a request, or without progress of sending.
-        clock: Returns seconds.
-    """
-
-    log: ReviewLog
-    arrivals: ReplayThrottle
-    chunk_bytes: int
-    heartbeat: float
-    poll: float
-    door: ServerAuth = field(default_factory=ServerAuth)
-    handshake: float = GREETING
-    idle: float = 600.0
-    clock: Callable[[], float] = time.monotonic
-    room: Room = field(default_factory=Room)
-    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(READERS))
-
-    def in_thread(
-        self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
-    ) -> asyncio.Future[T]:
-        """Run a function that reads the file in a thread, so that other clients are not blocked."""
-        loop = asyncio.get_running_loop()
-        return loop.run_in_executor(self.threads, lambda: function(*args, **kwargs))
-
-    async def ranges(self, offset: int) -> AsyncIterator[tuple[int, int]]:
-        """Yield the ranges that become readable, and an empty one after some silence.
-
-        Ends with a file that does not grow.
-        """
-        quiet_since = self.clock()
-        while True:
-            head = await self.in_thread(self.arrivals.head, offset)
-            now = self.clock()
-            if head > offset or now - quiet_since >= self.heartbeat:
-                yield offset, max(offset, head)
-                offset, quiet_since = max(offset, head), now
-            elif not self.log.follow and offset >= self.log.size():
-                return
-            else:
-                await asyncio.sleep(self.poll)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,9 +32,9 @@ class ClientSession:
     greet_by: float
 
 
-async def answer_requests(served: Served, guest: ClientSession) -> None:
+async def answer_requests(served: ServedLog, client: ClientSession) -> None:
     """Answer requests until the client disconnects, breaks the protocol, or is idle too long."""
-    session = _Session(served, guest)
+    session = _Session(served, client)
     decoder = protocol.request_decoder()
     try:
         while data := await session.receive():
@@ -133,28 +47,28 @@ async def answer_requests(served: Served, guest: ClientSession) -> None:
         await session.refuse(ErrorCode.BAD_REQUEST, err)
 
 
-async def reject_client(served: Served, guest: ClientSession, why: str) -> None:
+async def reject_client(served: ServedLog, client: ClientSession, why: str) -> None:
     """Refuse a client with the reason."""
-    await _Session(served, guest).refuse(ErrorCode.UNAVAILABLE, why)
+    await _Session(served, client).refuse(ErrorCode.UNAVAILABLE, why)
 
 
 class _Session:
     """Answers the requests of one client in sequence."""
 
-    def __init__(self, served: Served, guest: ClientSession) -> None:
+    def __init__(self, served: ServedLog, client: ClientSession) -> None:
         self.is_over = False
         self._served = served
-        self._guest = guest
+        self._client = client
         self._is_greeted = False
         self._fingerprint = ""  # of the client's version of the file
 
     async def receive(self) -> bytes:
         """Return the next bytes of the client; empty if the connection is to be closed."""
         now = asyncio.get_running_loop().time()
-        until = now + self._served.idle if self._is_greeted else self._guest.greet_by
+        until = now + self._served.idle if self._is_greeted else self._client.greet_by
         try:
             async with asyncio.timeout_at(until):
-                return await self._guest.channel.receive()
+                return await self._client.channel.receive()
         except TimeoutError:
             await self._give_up()
             return b""
@@ -204,10 +118,10 @@ class _Session:
     async def _send(self, data: bytes | memoryview) -> None:
         """Wait until the socket has accepted all bytes, at most for the idle time."""
         async with asyncio.timeout(self._served.idle):
-            await self._guest.channel.send(data)
+            await self._client.channel.send(data)
 
     async def _hello(self, request: protocol.HelloRequest) -> None:
-        if not self._served.door.authorize(request.token):
+        if not self._served.auth.authorize(request.token):
             await self._forbid(has_token=request.token is not None)
             return
         if request.version != protocol.VERSION:
@@ -222,7 +136,7 @@ class _Session:
     async def _forbid(self, *, has_token: bool) -> None:
         """Refuse and disconnect: without the token a client does not learn even the file's name."""
         what = "another token than the client's" if has_token else "a token"
-        logger.warning("refused %s: it has no token, or a wrong one", self._guest.where)
+        logger.warning("refused %s: it has no token, or a wrong one", self._client.where)
         self.is_over = True
         await self.refuse(
             ErrorCode.UNAUTHORIZED,
@@ -277,7 +191,7 @@ class _Session:
 
     async def _send_piece(self, start: int, wanted: int, tally: "_Tally") -> int:
         """Send the next bytes and return their number; only the socket's buffer reads ahead."""
-        with self._served.room.piece(wanted) as size:
+        with self._served.budget.piece(wanted) as size:
             data = await self._served.in_thread(self._load, start, size, tally)
             await self._send_chunks(start, data)
             return size
@@ -333,8 +247,8 @@ def _description(log: ReviewLog, fingerprint: str | None) -> protocol.Hello:
     return hello
 
 
-def _admitted(served: Served, request: protocol.LatestRequest, known: str) -> protocol.Latest:
-    head = max(request.start, served.arrivals.head(request.start))
+def _admitted(served: ServedLog, request: protocol.LatestRequest, known: str) -> protocol.Latest:
+    head = max(request.start, served.throttle.head(request.start))
     start = served.log.next_line(request.start, head, known)
     offset = served.log.latest(start, head, max_rows=request.max_rows, max_bytes=request.max_bytes)
     fingerprint = served.log.fingerprint(upto=offset)

@@ -65,13 +65,13 @@ def certificate(authority: Authority) -> Certificate:
 
 
 @pytest.fixture(scope="module")
-def door(certificate: Certificate) -> ServerAuth:
+def auth(certificate: Certificate) -> ServerAuth:
     return ServerAuth(tls_cert=certificate.chain, tls_key=certificate.key, token=TOKEN)
 
 
 @pytest.fixture(scope="module")
-def secure(path: Path, door: ServerAuth) -> Iterator[ServerAddress]:
-    with serving(path, ServeOptions(door=door)) as address:
+def secure(path: Path, auth: ServerAuth) -> Iterator[ServerAddress]:
+    with serving(path, ServeOptions(auth=auth)) as address:
         yield address
 
 
@@ -152,7 +152,7 @@ def test_who_asks_on_without_the_token_gets_no_byte(path: Path) -> None:
         LatestRequest(start=0),
         HelloRequest(version=7, fingerprint="1-00"),
     )
-    with serving(path, ServeOptions(door=ServerAuth(token=TOKEN))) as address:
+    with serving(path, ServeOptions(auth=ServerAuth(token=TOKEN))) as address:
         for first, second in permutations(asked, 2):
             said = replies(address, first.encode(), second.encode(), stop=False)
             assert len(said) == 1
@@ -176,8 +176,8 @@ def test_a_certificate_for_another_host_is_not_trusted(
     path: Path, authority: Authority, access: ClientAuth
 ) -> None:
     elsewhere = authority.issue("elsewhere", "reviews.example.com")
-    door = ServerAuth(tls_cert=elsewhere.chain, tls_key=elsewhere.key, token=TOKEN)
-    with serving(path, ServeOptions(door=door)) as address:
+    auth = ServerAuth(tls_cert=elsewhere.chain, tls_key=elsewhere.key, token=TOKEN)
+    with serving(path, ServeOptions(auth=auth)) as address:
         assert "127.0.0.1" in str(refusal(address, access))
 
 
@@ -185,8 +185,8 @@ def test_the_certificate_must_be_for_the_name_that_the_client_uses(
     path: Path, authority: Authority, access: ClientAuth
 ) -> None:
     address_alone = authority.issue("address", "127.0.0.1")
-    door = ServerAuth(tls_cert=address_alone.chain, tls_key=address_alone.key, token=TOKEN)
-    with serving(path, ServeOptions(door=door)) as address:
+    auth = ServerAuth(tls_cert=address_alone.chain, tls_key=address_alone.key, token=TOKEN)
+    with serving(path, ServeOptions(auth=auth)) as address:
         with client_of(address, access) as client:
             assert client.hello().size == len(CONTENT)
         by_name = ServerAddress(host="localhost", port=address.port)
@@ -200,7 +200,7 @@ def test_a_client_without_tls_is_told_so(secure: ServerAddress) -> None:
 
 
 def test_a_server_without_tls_is_named_as_such(path: Path, access: ClientAuth) -> None:
-    with serving(path, ServeOptions(door=ServerAuth(token=TOKEN))) as address:
+    with serving(path, ServeOptions(auth=ServerAuth(token=TOKEN))) as address:
         error = refusal(address, access)
     assert isinstance(error, ConfigError)
     assert "does not speak TLS as we do" in str(error)
@@ -261,11 +261,11 @@ def test_a_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -
 
 
 @given(st.text(max_size=40))
-def test_only_the_very_token_opens_a_door(tried: str) -> None:
-    door = ServerAuth(token=TOKEN)
-    assert door.authorize(tried) == (tried == TOKEN.get_secret_value())
-    assert not door.authorize(None)
-    assert door.authorize(TOKEN.get_secret_value())
+def test_only_the_very_token_opens_the_server(tried: str) -> None:
+    auth = ServerAuth(token=TOKEN)
+    assert auth.authorize(tried) == (tried == TOKEN.get_secret_value())
+    assert not auth.authorize(None)
+    assert auth.authorize(TOKEN.get_secret_value())
     assert ServerAuth().authorize(tried)
 
 
@@ -289,19 +289,19 @@ def test_an_address_open_to_others_needs_tls_and_a_token(
     )
     for half in halves:
         with pytest.raises(ConfigError, match=r"open to others: give --tls-cert, --tls-key and a"):
-            ServeOptions(host=host, door=half)
+            ServeOptions(host=host, auth=half)
 
 
 def test_an_address_open_to_others_is_served_with_both(
-    path: Path, door: ServerAuth, access: ClientAuth
+    path: Path, auth: ServerAuth, access: ClientAuth
 ) -> None:
-    with serving(path, ServeOptions(host="0.0.0.0", door=door)) as address:  # noqa: S104 - the point
+    with serving(path, ServeOptions(host="0.0.0.0", auth=auth)) as address:  # noqa: S104 - the point
         with ReviewClient("127.0.0.1", address.port, access=access) as client:
             assert client.hello().size == len(CONTENT)
 
 
-def test_the_plain_port_is_for_loopback_and_for_servers_without_a_token(door: ServerAuth) -> None:
-    for options in ({"host": "0.0.0.0", "door": door}, {"door": ServerAuth(token=TOKEN)}):  # noqa: S104 - refused
+def test_the_plain_port_is_for_loopback_and_for_servers_without_a_token(auth: ServerAuth) -> None:
+    for options in ({"host": "0.0.0.0", "auth": auth}, {"auth": ServerAuth(token=TOKEN)}):  # noqa: S104 - refused
         with pytest.raises(ConfigError, match="--plain-port lets in everyone"):
             ServeOptions(plain_port=0, **options)
 
@@ -370,8 +370,8 @@ def test_who_does_not_say_hello_is_hung_up_on(path: Path) -> None:
     assert said.message == "no HelloRequest within 0.2 s"
 
 
-def test_who_does_not_begin_with_tls_is_hung_up_on(path: Path, door: ServerAuth) -> None:
-    with serving(path, ServeOptions(handshake=0.2, door=door)) as address:
+def test_who_does_not_begin_with_tls_is_hung_up_on(path: Path, auth: ServerAuth) -> None:
+    with serving(path, ServeOptions(handshake=0.2, auth=auth)) as address:
         with socket.create_connection((address.host, address.port), timeout=20) as client:
             client.sendall(b"\x16\x03\x01")
             assert client.recv(100) == b""
@@ -430,9 +430,9 @@ def test_a_client_with_too_many_connections_is_told_so_and_others_are_not_troubl
 
 
 def test_one_machine_that_says_nothing_does_not_keep_the_others_out(
-    path: Path, door: ServerAuth, access: ClientAuth
+    path: Path, auth: ServerAuth, access: ClientAuth
 ) -> None:
-    options = ServeOptions(max_per_client=2, max_connections=2 + TOLD + 1, door=door, handshake=600)
+    options = ServeOptions(max_per_client=2, max_connections=2 + TOLD + 1, auth=auth, handshake=600)
     with serving(path, options) as address, ExitStack() as silent:
         silence = [
             silent.enter_context(
@@ -448,12 +448,12 @@ def test_one_machine_that_says_nothing_does_not_keep_the_others_out(
 
 
 def test_the_time_for_tls_is_part_of_the_time_for_a_hello(
-    path: Path, door: ServerAuth, access: ClientAuth, monkeypatch: pytest.MonkeyPatch
+    path: Path, auth: ServerAuth, access: ClientAuth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[float, float]] = []
 
-    async def noted(_: object, guest: ClientSession) -> None:
-        seen.append((guest.greet_by, asyncio.get_running_loop().time()))
+    async def noted(_: object, client: ClientSession) -> None:
+        seen.append((client.greet_by, asyncio.get_running_loop().time()))
 
     async def slowly(channel: TlsChannel) -> None:
         await handshake(channel)
@@ -462,7 +462,7 @@ def test_the_time_for_tls_is_part_of_the_time_for_a_hello(
     handshake = TlsChannel.handshake
     monkeypatch.setattr(TlsChannel, "handshake", slowly)
     monkeypatch.setattr(tcp_server, "answer_requests", noted)
-    with serving(path, ServeOptions(door=door, handshake=20)) as address:
+    with serving(path, ServeOptions(auth=auth, handshake=20)) as address:
         refusal(address, access)
     (greet_by, now), *_ = seen
     assert greet_by <= now - 0.2 + 20
@@ -516,8 +516,8 @@ def test_a_limit_that_lets_nobody_in_is_refused(limits: dict[str, float], compla
 
 
 def test_a_token_is_in_no_text_of_a_message_or_setting(
-    access: ClientAuth, door: ServerAuth
+    access: ClientAuth, auth: ServerAuth
 ) -> None:
     request = HelloRequest(token=TOKEN.get_secret_value())
-    for shown in (repr(request), repr(access), repr(door), str(ServeOptions(door=door))):
+    for shown in (repr(request), repr(access), repr(auth), str(ServeOptions(auth=auth))):
         assert TOKEN.get_secret_value() not in shown

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from reviewstream.adapters.tcp.client import ReviewClient
 from reviewstream.adapters.tcp.log_server import ServeOptions, ServerAddress, serving
-from reviewstream.adapters.tcp.sessions import LOADED, LOADED_LITTLE, Room
+from reviewstream.adapters.tcp.served_log import LOADED, LOADED_LITTLE, ReadBudget
 from reviewstream.core.transport.framing import Line, LineFramer, Oversized
 from reviewstream.errors import ProtocolError, SourceReplacedError, TransientError
 
@@ -333,7 +333,7 @@ def test_a_slow_reader_costs_the_server_little_and_holds_up_no_one(tmp_path: Pat
     path = tmp_path / "review.json"
     size = 400 << 20
     with path.open("wb") as file:
-        file.truncate(size)  # takes no room: a hole
+        file.truncate(size)  # takes no budget: a hole
     with serving(path) as address, connected(address) as other:
         with connected(address) as slow:
             answer = slow.read(0, size)  # kept: who forgets it hangs up
@@ -349,7 +349,7 @@ def test_many_readers_that_take_nothing_cost_the_server_little(tmp_path: Path) -
     path = tmp_path / "review.json"
     size = 400 << 20
     with path.open("wb") as file:
-        file.truncate(size)  # takes no room: a hole
+        file.truncate(size)  # takes no budget: a hole
     with serving(path) as address, connected(address) as other, ExitStack() as stalled:
         before = resident()
         answers = [stalled.enter_context(connected(address)).read(0, size) for _ in range(100)]
@@ -359,16 +359,16 @@ def test_many_readers_that_take_nothing_cost_the_server_little(tmp_path: Path) -
         assert resident() - before < 90 << 20  # the clients hold a quarter of a MiB each
 
 
-@given(wanted=st.lists(st.integers(1, 3 * LOADED), max_size=80), room=st.integers(0, 20 * LOADED))
-def test_what_all_readers_hold_is_bounded_and_nobody_waits(wanted: list[int], room: int) -> None:
-    bounded, held = Room(room), 0
+@given(wanted=st.lists(st.integers(1, 3 * LOADED), max_size=80), budget=st.integers(0, 20 * LOADED))
+def test_what_all_readers_hold_is_bounded_and_nobody_waits(wanted: list[int], budget: int) -> None:
+    bounded, held = ReadBudget(budget), 0
     with ExitStack() as holding:
         for each in wanted:
             size = holding.enter_context(bounded.piece(each))
             assert 0 < size <= each
             held += size
-    assert held <= room + len(wanted) * LOADED_LITTLE
-    if room >= LOADED:
+    assert held <= budget + len(wanted) * LOADED_LITTLE
+    if budget >= LOADED:
         with bounded.piece(LOADED) as size:  # what was held is free again
             assert size == LOADED
 
