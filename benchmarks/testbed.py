@@ -18,7 +18,7 @@ import psutil
 
 from benchmarks.command import run
 from reviewstream_testbed import Testbed
-from reviewstream_testbed.testbed import USUAL
+from reviewstream_testbed.catalog import DEFAULT
 
 
 def start(parts: Sequence[str], look: Callable[[Testbed], None]) -> float:
@@ -43,12 +43,12 @@ def median(found: Sequence[float]) -> float:
 
 def measure(rounds: int) -> dict[str, object]:
     """Measure all, in turns, so that a busy moment hits everything."""
-    alone: dict[str, list[float]] = {part: [] for part in USUAL}
-    own: dict[str, list[float]] = {part: [] for part in USUAL}
+    alone: dict[str, list[float]] = {part: [] for part in DEFAULT}
+    own: dict[str, list[float]] = {part: [] for part in DEFAULT}
     together: list[float] = []
     ratios: list[float] = []
     memories: list[float] = []
-    start(USUAL, lambda _: None)  # whatever is to be fetched, built or archived is now
+    start(DEFAULT, lambda _: None)  # whatever is to be fetched, built or archived is now
 
     def look(bed: Testbed) -> None:
         memories.append(memory())
@@ -58,7 +58,7 @@ def measure(rounds: int) -> dict[str, object]:
     for _ in range(rounds):
         for part, seconds in alone.items():
             seconds.append(start([part], lambda _: None))
-        together.append(start(USUAL, look))
+        together.append(start(DEFAULT, look))
         ratios.append(together[-1] / max(seconds[-1] for seconds in own.values()))
     return {
         "load": [round(load, 1) for load in os.getloadavg()],

@@ -3,7 +3,7 @@
 import os
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from functools import cached_property, partial
@@ -12,8 +12,12 @@ from threading import RLock, Thread
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-import psutil
-
+from reviewstream_testbed.catalog import (
+    DEFAULT,
+    SERVICES,
+    check_enough_memory,
+    check_names,
+)
 from reviewstream_testbed.installation.homes import Installation, install
 from reviewstream_testbed.mock_openai.process import OpenAIEndpoint
 from reviewstream_testbed.names import new_prefix
@@ -33,18 +37,6 @@ if TYPE_CHECKING:
     from reviewstream_testbed.security.credentials import Security
 
 P = TypeVar("P", bound=Service)
-PARTS: dict[str, type[Service]] = {
-    part.name: part
-    for part in (
-        Kafka,
-        SchemaRegistry,
-        KafkaConnect,
-        Elasticsearch,
-        OpenAIEndpoint,
-        SparkCluster,
-    )
-}
-USUAL = tuple(name for name in PARTS if name != SparkCluster.name)  # only started on request
 
 
 class Testbed:
@@ -64,7 +56,7 @@ class Testbed:
 
     def __init__(
         self,
-        parts: Iterable[str] = USUAL,
+        parts: Iterable[str] = DEFAULT,
         *,
         environ: Mapping[str, str] = os.environ,
         provider: str = EMBEDDED,
@@ -87,7 +79,7 @@ class Testbed:
         self._started: dict[str, float] = {}  # seconds until ready
         self._making = RLock()
         self._security: Security | None = None
-        self._locks = {name: RLock() for name in PARTS}
+        self._locks = {name: RLock() for name in SERVICES}
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="reviewstream-testbed-"))
@@ -162,7 +154,7 @@ class Testbed:
             TestbedError: The part does not exist, or its start failed, now or before.
         """
         check_names([name])
-        return self._part(PARTS[name])
+        return self._part(SERVICES[name])
 
     def start(self, *names: str) -> None:
         """Start parts together, and wait until all are ready.
@@ -173,10 +165,10 @@ class Testbed:
         check_names(names)
         embedded = [name for name in names if name not in self._addresses]
         check_enough_memory(embedded)
-        if not self._group and any(issubclass(PARTS[name], Server) for name in embedded):
+        if not self._group and any(issubclass(SERVICES[name], Server) for name in embedded):
             _ = self.installation  # once, before the parts need it concurrently
-        with ThreadPoolExecutor(len(PARTS)) as pool:
-            starts = [pool.submit(self._part, PARTS[name]) for name in names]
+        with ThreadPoolExecutor(len(SERVICES)) as pool:
+            starts = [pool.submit(self._part, SERVICES[name]) for name in names]
             try:
                 for started in as_completed(starts):
                     started.result()
@@ -220,13 +212,13 @@ class Testbed:
     def _close_parts(self) -> None:
         with self._making:  # includes parts being created, and prevents new ones
             self._closed = True
-        with ThreadPoolExecutor(len(PARTS)) as pool:
+        with ThreadPoolExecutor(len(SERVICES)) as pool:
             for stopped in [pool.submit(part.close) for part in self._running.values()]:
                 stopped.result()
 
     def _start_quietly(self, name: str) -> None:
         with suppress(TestbedError):
-            self._part(PARTS[name])
+            self._part(SERVICES[name])
 
     def _part(self, kind: type[P]) -> P:
         """Return the part; the first call starts it. A failed start raises in every call."""
@@ -303,16 +295,6 @@ class Testbed:
         return partial(KINDS[kind.name], security=self.security)
 
 
-def check_names(names: Collection[str]) -> None:
-    """Check that the names are parts.
-
-    Raises:
-        TestbedError: A name is not a part.
-    """
-    if unknown := {*names} - {*PARTS}:
-        raise TestbedError(f"no such part: {', '.join(unknown)} (there are {', '.join(PARTS)})")
-
-
 def open_container_group(environ: Mapping[str, str]) -> "ContainerGroup":
     """Return the shared state of the containers.
 
@@ -322,18 +304,3 @@ def open_container_group(environ: Mapping[str, str]) -> "ContainerGroup":
     from reviewstream_testbed.containers.container_group import ContainerGroup  # noqa: PLC0415 - a second to import
 
     return ContainerGroup(environ)
-
-
-def check_enough_memory(parts: Collection[str]) -> None:
-    """Check that the available memory suffices for the parts.
-
-    Raises:
-        TestbedError: It does not suffice.
-    """
-    needed = sum(PARTS[name].memory for name in parts)
-    available = psutil.virtual_memory().available >> 20
-    if available < needed:
-        raise TestbedError(
-            f"{', '.join(parts)} need about {needed} MB of memory, {available} MB are available:"
-            " close other programs, or start fewer parts"
-        )

@@ -133,7 +133,7 @@ def local_stack(  # noqa: PLR0913 - what is started, and where it is told
     Yields:
         The servers, which may not be up yet.
     """
-    from reviewstream_testbed.testbed import check_enough_memory
+    from reviewstream_testbed.catalog import check_enough_memory
 
     parts = {**PARTS, CLUSTER: "Spark master and workers"} if cluster else PARTS
     with plain_errors():

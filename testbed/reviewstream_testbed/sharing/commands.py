@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from reviewstream_testbed.catalog import DEFAULT, SERVICES
 from reviewstream_testbed.names import new_prefix
 from reviewstream_testbed.providers import EMBEDDED
 from reviewstream_testbed.services.service import Service
@@ -21,7 +22,7 @@ from reviewstream_testbed.sharing.borrowed_testbed import BorrowedTestbed
 from reviewstream_testbed.sharing.shared_testbed import SharedTestbed
 from reviewstream_testbed.sharing.state import Record, State
 from reviewstream_testbed.sharing.variables import exports, variables
-from reviewstream_testbed.testbed import PARTS, USUAL, Testbed
+from reviewstream_testbed.testbed import Testbed
 from reviewstream_testbed.testbed_error import TestbedError
 
 NOTHING = 1  # exit code of `status` where nothing is up
@@ -36,7 +37,9 @@ Times = dict[str, float]
 def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the commands."""
     up = verbs.add_parser("up", help="run servers until Ctrl-C, or in the background")
-    up.add_argument("parts", nargs="*", choices=[*PARTS, []], help=f"default: {' '.join(USUAL)}")
+    up.add_argument(
+        "parts", nargs="*", choices=[*SERVICES, []], help=f"default: {' '.join(DEFAULT)}"
+    )
     up.add_argument("--detach", action="store_true", help="return when they are ready")
     up.add_argument("--provider", default=EMBEDDED, help="embedded (default), containers, external")
     up.add_argument("--secure", action="store_true", help="servers ask for passwords, over TLS")
@@ -46,7 +49,7 @@ def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     status.add_argument("--json", action="store_true", help="print one JSON object")
     status.set_defaults(run=_status)
     logs = verbs.add_parser("logs", help="what a server has printed")
-    logs.add_argument("part", choices=[*PARTS])
+    logs.add_argument("part", choices=[*SERVICES])
     logs.add_argument("--follow", action="store_true", help="print on, until Ctrl-C")
     logs.set_defaults(run=_logs)
     down = verbs.add_parser("down", help="stop what `up` started")
@@ -54,7 +57,7 @@ def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _up(given: argparse.Namespace) -> int:
-    parts = tuple(given.parts) or USUAL
+    parts = tuple(given.parts) or DEFAULT
     return _in_background(given, parts) if given.detach else _in_foreground(given, parts)
 
 

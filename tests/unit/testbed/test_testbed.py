@@ -7,7 +7,7 @@ import pytest
 
 from reviewstream_testbed import Testbed, TestbedError
 from reviewstream_testbed.__main__ import main
-from reviewstream_testbed.testbed import check_enough_memory
+from reviewstream_testbed.catalog import check_enough_memory
 
 
 def test_an_unknown_part_is_refused_with_the_known_ones() -> None:

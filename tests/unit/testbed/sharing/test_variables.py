@@ -9,12 +9,12 @@ import pytest
 from reviewstream.cli.context import load_settings
 from reviewstream.settings import Settings
 from reviewstream_testbed import Testbed
+from reviewstream_testbed.catalog import DEFAULT
 from reviewstream_testbed.installation.homes import Installation
 from reviewstream_testbed.services.service import Service
 from reviewstream_testbed.sharing.variables import exports, variables
-from reviewstream_testbed.testbed import USUAL
 
-SERVERS = tuple(name for name in USUAL if name != "openai_endpoint")
+SERVERS = tuple(name for name in DEFAULT if name != "openai_endpoint")
 
 
 class Unstarted(Testbed):
