@@ -143,7 +143,8 @@ async def open_labeller(
         run: Name of the run: labellers of one run end together when a budget or a quota is spent.
             Empty: this labeller ends alone.
     """
-    from reviewstream.adapters.openai.chat_completions import OpenAIChat, timeout_of
+    from reviewstream.adapters.openai.chat_completions import OpenAIChat
+    from reviewstream.adapters.openai.http_client import timeout_of
     from reviewstream.adapters.system_clock import SystemClock
     from reviewstream.adapters.threads import SerialThread
 

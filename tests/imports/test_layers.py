@@ -75,7 +75,7 @@ def test_the_code_keeps_every_contract(copy: Path) -> None:
         ("core/labelling/labeller", "random", "Core: no I/O, no clock, no chance"),
         ("core/delivery/avro", "pyarrow", "Core: no vendor"),
         ("settings", "openai", "Core: no vendor"),
-        ("adapters/system_clock", "openai", "One vendor, one module: OpenAI"),
+        ("adapters/system_clock", "openai", "One vendor, one package: OpenAI"),
         (
             "adapters/connect",
             "confluent_kafka",

@@ -1,6 +1,6 @@
 """Options of our formats as Spark passes them: strings, with case-insensitive names."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -9,20 +9,16 @@ from pydantic import SecretStr
 from reviewstream.app import kafka_oauth_login
 from reviewstream.errors import ConfigError
 from reviewstream.settings import (
-    Delivery,
     KafkaSettings,
     RegistrySettings,
     SourceSettings,
-    absolute,
     is_secret,
     secret_value,
 )
+from reviewstream.spark.option_reader import EARLIEST, OptionReader
 
-EARLIEST: Final = "earliest"
-LATEST: Final = "latest"
 TIMEOUT: Final = 30.0  # seconds
 RETRY_TIMEOUT: Final = 600.0  # seconds
-TRUE_FALSE: Final = {"true": True, "false": False}
 
 _SOURCE_NAMES: Final = (
     "host",
@@ -54,7 +50,6 @@ _SINK_NAMES: Final = (
     "labelledSchemaId",
     "rejectedSchemaId",
 )
-_SPARK_NAMES: Final = ("checkpointLocation", "path", "queryName", "outputMode")
 _KAFKA: Final = "kafka."
 
 
@@ -87,7 +82,7 @@ class SourceOptions:
         Raises:
             ConfigError: An option is unknown or invalid.
         """
-        given = _Options("reviews", options, _SOURCE_NAMES)
+        given = OptionReader("reviews", options, _SOURCE_NAMES)
         default = SourceSettings()
         return cls(
             server=_server_settings(given),
@@ -129,7 +124,7 @@ class SinkOptions:
             if name.lower().startswith(_KAFKA)
         }
         ours = {name: v for name, v in options.items() if not name.lower().startswith(_KAFKA)}
-        given = _Options("reviews-kafka", ours, _SINK_NAMES)
+        given = OptionReader("reviews-kafka", ours, _SINK_NAMES)
         return cls(
             kafka=_kafka_settings(given, client),
             registry=_registry_settings(given),
@@ -138,7 +133,7 @@ class SinkOptions:
         )
 
 
-def _server_settings(given: "_Options") -> SourceSettings:
+def _server_settings(given: OptionReader) -> SourceSettings:
     default = SourceSettings()
     return SourceSettings(
         host=given.text("host", default.host),
@@ -149,7 +144,7 @@ def _server_settings(given: "_Options") -> SourceSettings:
     )
 
 
-def _kafka_settings(given: "_Options", client: dict[str, str]) -> KafkaSettings:
+def _kafka_settings(given: OptionReader, client: dict[str, str]) -> KafkaSettings:
     default = KafkaSettings()
     servers = client.pop("bootstrap.servers", None)
     if servers is None:
@@ -170,7 +165,7 @@ def _kafka_settings(given: "_Options", client: dict[str, str]) -> KafkaSettings:
     )
 
 
-def _registry_settings(given: "_Options") -> RegistrySettings:
+def _registry_settings(given: OptionReader) -> RegistrySettings:
     return RegistrySettings(
         url=given.text("schemaRegistryUrl", RegistrySettings().url),
         username=given.maybe("schemaRegistryUsername"),
@@ -229,74 +224,3 @@ def source_options(source: SourceSettings) -> dict[str, str]:
         "token": secret_value(source.token),
     }
     return {name: value for name, value in options.items() if value is not None}
-
-
-class _Options:
-    """Options of one format, parsed with clear errors."""
-
-    def __init__(self, form: str, options: Mapping[str, str], names: Iterable[str]) -> None:
-        self._form = form
-        self._given = {name.lower(): value for name, value in options.items()}
-        known = {name.lower() for name in (*names, *_SPARK_NAMES)}
-        if unknown := sorted(self._given.keys() - known):
-            raise ConfigError(
-                f'{form}: unknown option "{unknown[0]}"; there are {", ".join(sorted(names))}'
-            )
-
-    def maybe(self, name: str) -> str | None:
-        return self._given.get(name.lower())
-
-    def secret(self, name: str) -> SecretStr | None:
-        value = self.maybe(name)
-        return None if value is None else SecretStr(value)
-
-    def text(self, name: str, default: str) -> str:
-        return self._given.get(name.lower(), default)
-
-    def whole(self, name: str, default: int, *, least: int = 1, most: int = 1 << 62) -> int:
-        value = self.text(name, str(default))
-        if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
-            raise self._wrong(name, value, f"a whole number from {least} to {most}")
-        return int(value)
-
-    def schema_id(self, name: str) -> int | None:
-        return None if self.maybe(name) is None else self.whole(name, 0, least=0)
-
-    def seconds(self, name: str, default: float) -> float:
-        value = self.text(name, str(default))
-        try:
-            seconds = float(value)
-        except ValueError:
-            seconds = -1.0
-        if not 0 < seconds < 1e9:
-            raise self._wrong(name, value, "a number of seconds above 0")
-        return seconds
-
-    def offset(self, name: str) -> int | str:
-        value = self.text(name, EARLIEST)
-        if value in {EARLIEST, LATEST}:
-            return value
-        if not (value.isascii() and value.isdigit()):
-            raise self._wrong(name, value, f"{EARLIEST}, {LATEST} or a byte offset")
-        return int(value)
-
-    def checkpoint(self) -> str | None:
-        """Return the checkpoint; None if a Spark setting names it instead."""
-        given = self.maybe("checkpointLocation")
-        return None if given is None else absolute(given)
-
-    def delivery(self, name: str, default: Delivery) -> Delivery:
-        match value := self.text(name, default).lower():
-            case "exactly_once" | "at_least_once":
-                return value
-            case _:
-                raise self._wrong(name, value, "exactly_once or at_least_once")
-
-    def flag(self, name: str) -> bool:
-        value = self.text(name, "false").lower()
-        if value not in TRUE_FALSE:
-            raise self._wrong(name, value, "true or false")
-        return TRUE_FALSE[value]
-
-    def _wrong(self, name: str, value: str, wanted: str) -> ConfigError:
-        return ConfigError(f'{self._form}: option "{name}" is {value!r}, not {wanted}')

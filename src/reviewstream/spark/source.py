@@ -30,7 +30,8 @@ from reviewstream.core.transport.ports import LineReader
 from reviewstream.core.transport.protocol import Hello, Latest
 from reviewstream.spark.byte_ranges import ByteRange, read_range, split
 from reviewstream.spark.columns import SOURCE, source_batch
-from reviewstream.spark.options import EARLIEST, LATEST, SourceOptions
+from reviewstream.spark.option_reader import EARLIEST, LATEST
+from reviewstream.spark.options import SourceOptions
 from reviewstream.spark.retrying_reader import RetryingReader, RetryPolicy
 from reviewstream.spark.rows import in_batches, to_row
 

@@ -2,17 +2,22 @@
 
 import asyncio
 import json
-import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Self
 from urllib.parse import parse_qsl, urlsplit
 
 import openai
 from msgspec import structs
 
-from reviewstream.adapters.openai.response_size import UnreadBodyError, bound_body
-from reviewstream.adapters.openai.token_command import TokenCommand
-from reviewstream.adapters.tls import client_failure, ssl_context, tls_failure
+from reviewstream.adapters.openai.http_client import (
+    address_of,
+    api_key,
+    http_client,
+    is_unsent,
+    timeout_of,
+)
+from reviewstream.adapters.openai.response_size import UnreadBodyError
+from reviewstream.adapters.tls import tls_failure
 from reviewstream.asking import asking
 from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
 from reviewstream.core.labelling.endpoint.blame import Blame, blame
@@ -24,7 +29,6 @@ from reviewstream.errors import (
     BadAnswerError,
     BudgetExceededError,
     CapacityError,
-    ConfigError,
     FatalError,
     RateLimitError,
     RefusedError,
@@ -35,12 +39,9 @@ from reviewstream.errors import (
 from reviewstream.settings import OpenAISettings
 
 MAX_MESSAGE: Final = 300  # characters of the endpoint's message that are kept
-NO_KEY: Final = "not-needed"  # sent to self-hosted endpoints, which require no key
 SECRET: Final = 4  # minimum length of a secret that is removed from messages
 CONNECT: Final = 10.0  # seconds for a connection; without one nothing was sent, or billed
-FLEX_TIMEOUT: Final = 900.0  # seconds; a flex request may wait that long in a queue
 
-_OPENAI = "https://api.openai.com/"
 _NOT_FOUND: Final = 404
 _HOUR: Final = 3_600  # seconds
 
@@ -56,7 +57,7 @@ class OpenAIChat:
     def __init__(self, client: openai.AsyncOpenAI, settings: OpenAISettings) -> None:
         self._client = client
         self._settings = settings
-        self._where = _address(settings.base_url)
+        self._where = address_of(settings.base_url)
         self._dialect = dialect_of(settings.base_url, settings.dialect)
         self._timeout = timeout_of(settings)
         has_key = settings.api_key or settings.api_key_command
@@ -77,14 +78,14 @@ class OpenAIChat:
         """
         address = urlsplit(settings.base_url)
         client = openai.AsyncOpenAI(
-            api_key=_key(settings),
+            api_key=api_key(settings),
             base_url=address._replace(query="").geturl(),
             default_query=dict(parse_qsl(address.query)),
             timeout=openai.Timeout(
                 timeout_of(settings), connect=min(CONNECT, settings.timeout / 2)
             ),
             max_retries=0,
-            http_client=_http_client(settings.ca_location),
+            http_client=http_client(settings.ca_location),
         )
         return cls(client, settings)
 
@@ -108,14 +109,14 @@ class OpenAIChat:
             # Not `from err`: a traceback would show the whole body, which may repeat a review.
             raise self._status_error(err, request) from None
         except (openai.APITimeoutError, TimeoutError) as err:
-            if _is_unsent(err):
+            if is_unsent(err):
                 raise TransientError(f"there is no connection to {self._where}") from err
             raise UnknownOutcomeError(
                 f"no answer from {self._where} in {self._timeout:g} s"
             ) from err
         except openai.APIConnectionError as err:
             self._check_trust(err)
-            kind = TransientError if _is_unsent(err) else UnknownOutcomeError
+            kind = TransientError if is_unsent(err) else UnknownOutcomeError
             why = self._said(str(err.__cause__ or err), request)
             raise kind(f"the connection to {self._where} failed: {why}") from err
         except (UnreadBodyError, UnicodeError, AssertionError) as err:
@@ -185,7 +186,7 @@ class OpenAIChat:
         status, headers = err.status_code, err.response.headers
         if 300 <= status < 400:  # not followed: reviews go where the settings say
             location = headers.get("location", "")[:MAX_MESSAGE]
-            where = self._said(_address(location), request) or "somewhere else"
+            where = self._said(address_of(location), request) or "somewhere else"
             return FatalError(
                 f"{self._where} redirects to {where} (HTTP {status}):"
                 " set openai.base_url to the address that answers"
@@ -243,55 +244,6 @@ class OpenAIChat:
             f"{where} is no address that takes requests ({words}): see openai.base_url, and"
             " HTTPS_PROXY if a proxy answered"
         )
-
-
-def timeout_of(settings: OpenAISettings) -> float:
-    """Return the seconds for one attempt: longer for flex, unless `timeout` is set."""
-    if settings.service_tier == "flex" and "timeout" not in settings.model_fields_set:
-        return FLEX_TIMEOUT
-    return settings.timeout
-
-
-def _http_client(ca_location: str | None) -> openai.DefaultAsyncHttpxClient:
-    """Return a client that follows no redirects, and trusts the certificates of a given file."""
-    verify: ssl.SSLContext | bool = True
-    if ca_location is not None:
-        verify = ssl_context(ca_location, setting="openai.ca_location")
-    try:
-        client = openai.DefaultAsyncHttpxClient(follow_redirects=False, verify=verify)
-    except Exception as err:  # one of two HTTP libraries, with different errors
-        raise client_failure(err, setting="openai.base_url") from err
-    client.headers["accept-encoding"] = "identity"  # answers are short; see `bound_body`
-    client.event_hooks["response"].append(bound_body)
-    return client
-
-
-def _is_unsent(err: Exception) -> bool:
-    """Say whether no connection was made, by the error's name in either HTTP library."""
-    return type(err.__cause__).__name__ in {"ConnectError", "ConnectTimeout", "PoolTimeout"}
-
-
-def _address(base_url: str) -> str:
-    """Return an address without user name, password and query, for messages."""
-    try:
-        parts = urlsplit(base_url)
-    except ValueError:  # a redirect to half an IPv6 address
-        return ""
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
-
-
-def _key(settings: OpenAISettings) -> str | Callable[[], Awaitable[str]]:
-    if settings.api_key_command is not None:
-        return TokenCommand(settings.api_key_command)
-    key = settings.api_key.get_secret_value().strip() if settings.api_key else ""
-    if not key and settings.base_url.startswith(_OPENAI):
-        raise ConfigError(
-            "there is no API key: set OPENAI_API_KEY, REVIEWSTREAM_OPENAI__API_KEY, or api_key"
-            " under [openai] in reviewstream.toml"
-        )
-    if not (key.isascii() and key.isprintable()):
-        raise ConfigError("the API key holds characters that no key has: copy it again")
-    return key or NO_KEY
 
 
 def _response_format(request: ChatRequest) -> dict[str, Any] | None:
