@@ -85,9 +85,10 @@ class Testbed:
         self.folder = Path(tempfile.mkdtemp(prefix="reviewstream-testbed-"))
         self._reaper = Reaper(self.folder)
         try:
-            self._group = (
-                open_container_group(self._environ) if self._provider == CONTAINERS else None
-            )
+            if self._provider == CONTAINERS:
+                from reviewstream_testbed.containers.container_group import ContainerGroup  # noqa: PLC0415 - a second to import
+
+                self._group = ContainerGroup(self._environ)
             self.start(*self._parts)
         except BaseException:
             self.close()
@@ -269,7 +270,7 @@ class Testbed:
         if issubclass(kind, OpenAIEndpoint):
             return kind()
         if self._group and kind is not SparkCluster:  # which always runs as processes
-            from reviewstream_testbed.containers.container_services import container_of  # noqa: PLC0415 - see `open_container_group`
+            from reviewstream_testbed.containers.container_services import container_of  # noqa: PLC0415 - see `__enter__`
 
             return container_of(kind.name, self._group, self)
         return self._make_embedded(kind)
@@ -293,14 +294,3 @@ class Testbed:
         from reviewstream_testbed.security.secured_services import KINDS  # noqa: PLC0415 - see `security`
 
         return partial(KINDS[kind.name], security=self.security)
-
-
-def open_container_group(environ: Mapping[str, str]) -> "ContainerGroup":
-    """Return the shared state of the containers.
-
-    Raises:
-        TestbedError: No engine answers.
-    """
-    from reviewstream_testbed.containers.container_group import ContainerGroup  # noqa: PLC0415 - a second to import
-
-    return ContainerGroup(environ)

@@ -4,6 +4,7 @@ import hmac
 import socket
 import ssl
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,8 @@ from reviewstream.settings import secret_value
 
 MIN_TOKEN: Final = 16  # characters: too long to guess
 MAX_TOKEN: Final = 1024  # characters: it must fit into a request
+
+_NETWORK: Final = len("2001:0db8:0000:0000")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,3 +138,14 @@ def server_context(cert: Path, key: Path | None) -> ssl.SSLContext:
 
 def _is_strong(token: str) -> bool:
     return MIN_TOKEN <= len(token) <= MAX_TOKEN and token.isascii() and token.isprintable()
+
+
+def client_key(address: str) -> str:
+    """Return the key of a client: its address, or its network if it is a public one of IPv6.
+
+    The owner of a public IPv6 address has its whole network. Not so in private networks.
+    """
+    found = ip_address(address.split("%", maxsplit=1)[0])
+    if found.version == 4 or not found.is_global:
+        return address
+    return f"{found.exploded[:_NETWORK]}::/64"

@@ -10,13 +10,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from reviewstream.adapters.files.review_files import open_log
 from reviewstream.adapters.files.review_log import ReviewLog
-from reviewstream.adapters.tcp.access import ServerAuth
+from reviewstream.adapters.tcp.access import ServerAuth, client_key
 from reviewstream.adapters.tcp.channels import Channel, NotTls, PlainChannel, TlsChannel
 from reviewstream.adapters.tcp.plain_lines import send_plain_lines
 from reviewstream.adapters.tcp.replay_throttle import ReplayThrottle
@@ -32,7 +31,6 @@ TOLD: Final = 8  # connections over a client's limit that get an answer: each oc
 
 UNAUTHORIZED: Final = protocol.ErrorCode.UNAUTHORIZED
 _SPEAK_TLS: Final = "the server speaks TLS alone: set source.tls = true, and source.ca_location"
-_NETWORK: Final = len("2001:0db8:0000:0000")
 
 Session: TypeAlias = Callable[[socket.socket, str], Coroutine[Any, Any, None]]
 
@@ -272,17 +270,6 @@ def serving(
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
             loop.close()
-
-
-def client_key(address: str) -> str:
-    """Return the key of a client: its address, or its network if it is a public one of IPv6.
-
-    The owner of a public IPv6 address has its whole network. Not so in private networks.
-    """
-    found = ip_address(address.split("%", maxsplit=1)[0])
-    if found.version == 4 or not found.is_global:
-        return address
-    return f"{found.exploded[:_NETWORK]}::/64"
 
 
 def _listen(flag: str, host: str, port: int) -> socket.socket:

@@ -26,7 +26,7 @@ from reviewstream.core.labelling.prompts import Prompt
 from reviewstream.core.labelling.rate_limited_model import OutdatedPromptError
 from reviewstream.core.labelling.shutdown import Shutdown
 from reviewstream.core.labelling.usage import Charge
-from reviewstream.core.labelling.wait_log import WaitLog
+from reviewstream.core.labelling.wait_log import CONTRADICTED, TOO_SMALL, WAITS, WaitLog
 from reviewstream.core.records.outcomes import Ok
 from reviewstream.core.records.reviews import Reason
 from reviewstream.errors import (
@@ -42,23 +42,10 @@ from reviewstream.errors import (
 
 LEAST_WAIT: Final = 1.0  # seconds; upper bound of the minimum wait after a Retry-After of 0
 BAD_ANSWERS: Final = 2  # for one review; it is requested twice in all
-TOO_SMALL: Final = (
-    "An answer was cut at its largest ceiling, most of it reasoning that is not shown: lower"
-    " openai.reasoning_effort, or raise openai.max_output_tokens_per_label"
-)
 PACK_FAILURES: Final = 3  # for one pack; it is then split
 LONG_WAIT: Final = 5.0  # seconds; a longer wait after a failure is logged
 
 _FORBIDDEN: Final = 403
-_CONTRADICTED: Final = (
-    "A control text in a pack was labelled wrongly: a review of the pack may have labelled the"
-    " others. The answer is thrown away and the pack is asked about in parts."
-)
-_WAITS: Final = {
-    "failure": "Labelling waits after a failure",
-    "throttled": "Labelling waits for the rate limit",
-    "capacity": "Labelling waits for capacity in openai.service_tier",
-}
 
 
 class LabelRefusal(Struct, frozen=True, kw_only=True):
@@ -130,8 +117,8 @@ class LabelRequest:
         if contradicts(labels, asked.places):
             controls = [asked.items[place] for place in asked.places]
             if await self._endpoint.diagnosis.knows(controls):
-                self._endpoint.log.wait("controls", _CONTRADICTED)
-                return LabelRefusal(reason=Reason.MODEL_BAD_ANSWER, detail=_CONTRADICTED)
+                self._endpoint.log.wait("controls", CONTRADICTED)
+                return LabelRefusal(reason=Reason.MODEL_BAD_ANSWER, detail=CONTRADICTED)
         return without_controls(labels, asked.places)
 
     async def _attempt(self, prompt: Prompt) -> list[Label] | LabelRefusal | None:
@@ -300,5 +287,5 @@ class LabelRequest:
             least = min(LEAST_WAIT, longest, backoff(failures, jitter=jitter))
             seconds = max(least, min(longest, err.retry_after * (1 + jitter / 2)))
         if kind != "failure" or seconds >= LONG_WAIT:
-            self._endpoint.log.wait(kind, f"{_WAITS[kind]} of {self._policy.endpoint}: {err}")
+            self._endpoint.log.wait(kind, f"{WAITS[kind]} of {self._policy.endpoint}: {err}")
         await self._endpoint.shutdown.run_until_shutdown(clock.sleep(seconds))

@@ -11,6 +11,20 @@ SOON: Final = timedelta(seconds=10)  # a wait that resumes within this time is t
 
 _log = logging.getLogger("reviewstream.labelling")
 
+WAITS: Final = {
+    "failure": "Labelling waits after a failure",
+    "throttled": "Labelling waits for the rate limit",
+    "capacity": "Labelling waits for capacity in openai.service_tier",
+}
+CONTRADICTED: Final = (
+    "A control text in a pack was labelled wrongly: a review of the pack may have labelled the"
+    " others. The answer is thrown away and the pack is asked about in parts."
+)
+TOO_SMALL: Final = (
+    "An answer was cut at its largest ceiling, most of it reasoning that is not shown: lower"
+    " openai.reasoning_effort, or raise openai.max_output_tokens_per_label"
+)
+
 
 class WaitLog:
     """A logger of waits, at most one message per kind and minute."""

@@ -19,14 +19,19 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from reviewstream.adapters.tcp import log_server as tcp_server
-from reviewstream.adapters.tcp.access import MAX_TOKEN, ClientAuth, ServerAuth, server_context
+from reviewstream.adapters.tcp.access import (
+    MAX_TOKEN,
+    ClientAuth,
+    ServerAuth,
+    client_key,
+    server_context,
+)
 from reviewstream.adapters.tcp.channels import TlsChannel
 from reviewstream.adapters.tcp.client import ReviewClient
 from reviewstream.adapters.tcp.log_server import (
     TOLD,
     ServeOptions,
     ServerAddress,
-    client_key,
     serving,
 )
 from reviewstream.adapters.tcp.sessions import ClientSession
