@@ -10,7 +10,9 @@ from elasticsearch import Elasticsearch, UnsupportedProductError
 from openai import OpenAI
 
 from reviewstream_testbed import Testbed, TestbedError
-from reviewstream_testbed.external import ExternalKafka, ExternalOpenAI, external_services
+from reviewstream_testbed.external import external_services
+from reviewstream_testbed.external.external_openai import ExternalOpenAI
+from reviewstream_testbed.external.external_services import ExternalKafka
 from reviewstream_testbed.processes.free_ports import free_ports
 from reviewstream_testbed.providers import VARIABLES, external_addresses
 from tests.unit.adapters.canned import Canned, canned

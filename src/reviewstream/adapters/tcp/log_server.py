@@ -202,11 +202,11 @@ class ReviewServer:
     async def _speak(self, client: socket.socket, where: str) -> None:
         greet_by = asyncio.get_running_loop().time() + self._options.handshake
         channel = await self._channel(client, greet_by)
-        client = ClientSession(where=where, channel=channel, greet_by=greet_by)
+        session = ClientSession(where=where, channel=channel, greet_by=greet_by)
         if why := self._crowd(where):
-            await reject_client(self._served, client, why)
+            await reject_client(self._served, session, why)
         else:
-            await answer_requests(self._served, client)
+            await answer_requests(self._served, session)
 
     async def _send_lines(self, client: socket.socket, where: str) -> None:
         if not self._crowd(where):
