@@ -1,4 +1,4 @@
-"""What a client of an endpoint needs: connection, time-out, address for messages, API key."""
+"""The HTTP client of an endpoint: connection, time-out, address for messages, API key."""
 
 import ssl
 from collections.abc import Awaitable, Callable

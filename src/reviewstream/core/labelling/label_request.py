@@ -182,7 +182,7 @@ class LabelRequest:
         if is_used_up(answer, prompt.request):
             if self._makes_room(prompt):
                 return None
-            self._endpoint.log.wait("ceiling", TOO_SMALL)
+            self._endpoint.log.wait("cut", TOO_SMALL)
             if len(prompt.ids) > 1:  # one text may use up the room of all: the probe decides
                 return await self._unless_everybodys(prompt, refusal)
         return await self._unusable(prompt, refusal)

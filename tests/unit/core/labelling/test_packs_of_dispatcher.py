@@ -137,11 +137,13 @@ def test_one_bad_review_is_rejected_alone(way: str, place: int) -> None:
 
 @pytest.mark.parametrize("auto", [frozenset(), frozenset({"hidden_tokens_per_label"})])
 def test_a_text_that_uses_up_all_room_by_reasoning_costs_no_other_its_label(
-    auto: frozenset[str],
+    auto: frozenset[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     texts = [f"text {number}" for number in range(20)]
     outcomes = label(spoiling({"text 3": "all reasoning"}), texts, auto=auto)
     assert [one.origin.offset for one in outcomes if isinstance(one, RejectedReview)] == [3]
+    assert "largest ceiling" in caplog.text
+    assert "openai.reasoning_effort" in caplog.text
 
 
 @given(
