@@ -19,6 +19,7 @@ class MemoryConnect:
     def __init__(self) -> None:
         self.configs: dict[str, Mapping[str, str]] = {}
         self._states: dict[str, str] = {}
+        self._traces: dict[str, str] = {}
 
     def apply(self, name: str, config: Mapping[str, str]) -> None:
         """See `ConnectCluster.apply`."""
@@ -41,6 +42,8 @@ class MemoryConnect:
             return None
         state = self._states[name]
         tasks = () if state == "STOPPED" else (state,)
+        if trace := self._traces.get(name):
+            return ConnectorStatus(name=name, state=state, tasks=("FAILED",), trace=trace)
         return ConnectorStatus(name=name, state=state, tasks=tasks)
 
     def pause(self, name: str) -> None:
@@ -61,10 +64,17 @@ class MemoryConnect:
     def restart(self, name: str) -> None:
         """See `ConnectCluster.restart`."""
         self._known(name)
+        self._traces.pop(name, None)
+
+    def fail_task(self, name: str, trace: str) -> None:
+        """Fail the connector's task; the connector itself stays as it is, as in Connect."""
+        self._known(name)
+        self._traces[name] = trace
 
     def delete(self, name: str) -> None:
         """See `ConnectCluster.delete`."""
         self._states.pop(name, None)
+        self._traces.pop(name, None)
         self.configs.pop(name, None)
 
     def _known(self, name: str) -> None:

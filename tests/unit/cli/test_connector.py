@@ -64,3 +64,16 @@ def test_the_status_of_a_connector_that_does_not_exist_is_a_finding(
     assert json.loads(told.stdout)["state"] == "ABSENT"
     assert f"there is no connector {NAME}: run `reviewstream connector apply`" in told.stderr
     assert run("pause").exit_code == 2
+
+
+@pytest.mark.parametrize("verb", ["status", "apply"])
+def test_a_failed_task_of_a_running_connector_is_a_finding(
+    connect: MemoryConnect, verb: str
+) -> None:
+    connect.fail_task(NAME, "org.apache.kafka.connect.errors.ConnectException: away")
+    told = run(verb)
+    assert told.exit_code == 1
+    assert "RUNNING; tasks: FAILED" in told.stderr
+    assert "ConnectException: away" in told.stderr
+    assert run("restart").exit_code == 0
+    assert run(verb).exit_code == 0
