@@ -1,8 +1,9 @@
 """Builds the documentation as a site: `python tools/docs_site.py FOLDER`; needs `--group site`.
 
 The pages are written for the repository. Those at its top (README, SECURITY, ...) become pages of
-the site, links follow, and a link to what is no page becomes its text. The build fails on any link
-or entry of the navigation that leads nowhere, and on a page that the navigation lacks.
+the site, links follow, and a link to what is no page becomes its text. A picture in two versions
+follows the colours that the reader of the site chooses. The build fails on any link or entry of the
+navigation that leads nowhere, and on a page that the navigation lacks.
 """
 
 import re
@@ -15,7 +16,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 TOP: Final = {
-    "README.md": "index.md",
+    "README.md": "overview.md",
     "SECURITY.md": "security.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
@@ -24,41 +25,60 @@ FENCE: Final = re.compile(
     r"^(```\w+) .*$", re.MULTILINE
 )  # a site takes one word, ours has marks for tests
 LINK: Final = re.compile(r"\[([^\]]*)\]\(([^)\s#]+)((?:#[\w-]+)?)\)")
+PICTURE: Final = re.compile(
+    r'<picture>\s*<source [^>]*srcset="(?P<dark>[^"]+)">\s*'
+    r'<img alt="(?P<alt>[^"]*)" src="(?P<light>[^"]+)">\s*</picture>'
+)
 CONFIG: Final = "mkdocs.yml"
 
 
 def assemble(folder: Path) -> None:
     """Write the configuration and all pages of the site to an empty folder."""
-    pages = {path.relative_to(ROOT).as_posix(): _place(path) for path in ROOT.glob("docs/**/*.md")}
-    pages |= TOP
+    pages, pictures = TOP | _places("*.md"), _places("*.svg")
     for source, target in pages.items():
-        page = folder / "docs" / target
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(_page(source, pages), encoding="utf-8")
+        _made(folder / "docs" / target).write_text(_page(source, pages | pictures), "utf-8")
+    for source, target in pictures.items():
+        shutil.copy(ROOT / source, _made(folder / "docs" / target))
     config = (ROOT / CONFIG).read_text(encoding="utf-8")
     if absent := [target for target in pages.values() if f": {target}\n" not in config]:
         raise SystemExit(f"{CONFIG}: the navigation lacks {', '.join(absent)}")
     (folder / CONFIG).write_text(config.replace("paths: [", f"paths: [{ROOT}/"), encoding="utf-8")
 
 
-def _page(source: str, pages: dict[str, str]) -> str:
-    """Return the text of a page, whose links lead to pages of the site."""
+def _places(pattern: str) -> dict[str, str]:
+    """Return the place on the site of each file below docs, by its path in the repository."""
+    return {
+        path.relative_to(ROOT).as_posix(): path.relative_to(ROOT / "docs").as_posix()
+        for path in sorted((ROOT / "docs").rglob(pattern))
+    }
+
+
+def _made(file: Path) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file
+
+
+def _page(source: str, targets: dict[str, str]) -> str:
+    """Return the text of a page, whose links lead to pages and pictures of the site."""
     text = FENCE.sub(r"\1", (ROOT / source).read_text(encoding="utf-8"))
-    return LINK.sub(lambda link: _link(link, source, pages), text)
+    text = PICTURE.sub(_picture, text)
+    return LINK.sub(lambda link: _link(link, source, targets), text)
 
 
-def _place(page: Path) -> str:
-    return page.relative_to(ROOT / "docs").as_posix()
+def _picture(picture: re.Match[str]) -> str:
+    """Return two images, of which the theme shows the one that fits its colours."""
+    alt, light, dark = picture["alt"], picture["light"], picture["dark"]
+    return f"![{alt}]({light}#only-light)\n![{alt}]({dark}#only-dark)"
 
 
-def _link(link: re.Match[str], source: str, pages: dict[str, str]) -> str:
+def _link(link: re.Match[str], source: str, targets: dict[str, str]) -> str:
     text, path, anchor = link.groups()
     if ":" in path:
         return link[0]
-    target = pages.get(normpath(str(PurePosixPath(source).parent / path)))
+    target = targets.get(normpath(str(PurePosixPath(source).parent / path)))
     if target is None:
         return text
-    return f"[{text}]({relpath(target, str(PurePosixPath(pages[source]).parent))}{anchor})"
+    return f"[{text}]({relpath(target, str(PurePosixPath(targets[source]).parent))}{anchor})"
 
 
 def main(folder: Path) -> int:

@@ -15,6 +15,7 @@ from tests.docs.references import PAGES, ROOT, rewritten
 
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)?(?:#([\w-]+))?\)")
+PICTURE = re.compile(r'src(?:set)?="([^"]+)"')
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -59,6 +60,12 @@ def test_every_link_leads_somewhere(page: Path) -> None:
                 re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings
             }
             assert anchor in slugs, f"{path}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_picture_of_a_page_is_there(page: Path) -> None:
+    for path in PICTURE.findall(page.read_text(encoding="utf-8")):
+        assert (page.parent / path).is_file(), path
 
 
 @pytest.mark.parametrize("command", COMMANDS)
