@@ -30,13 +30,15 @@ PICTURE: Final = re.compile(
     r'<img alt="(?P<alt>[^"]*)" src="(?P<light>[^"]+)">\s*</picture>'
 )
 CONFIG: Final = "mkdocs.yml"
+LLMS: Final = "llms.txt"  # the list of pages for language models
 
 
 def assemble(folder: Path) -> None:
     """Write the configuration and all pages of the site to an empty folder."""
     pages, pictures = TOP | _places("*.md"), _places("*.svg")
-    for source, target in pages.items():
-        _made(folder / "docs" / target).write_text(_page(source, pages | pictures), "utf-8")
+    targets = pages | pictures | {LLMS: LLMS}
+    for source in (*pages, LLMS):
+        _made(folder / "docs" / targets[source]).write_text(_page(source, targets), "utf-8")
     for source, target in pictures.items():
         shutil.copy(ROOT / source, _made(folder / "docs" / target))
     config = (ROOT / CONFIG).read_text(encoding="utf-8")
@@ -87,7 +89,10 @@ def main(folder: Path) -> int:
     folder.mkdir(parents=True)
     assemble(folder)
     command = ["zensical", "build", "--strict", "--clean", "--config-file", CONFIG]
-    return subprocess.run(command, cwd=folder, check=False).returncode
+    code = subprocess.run(command, cwd=folder, check=False).returncode
+    # The pages as they were written too: these are what `llms.txt` links to.
+    shutil.copytree(folder / "docs", folder / "site", dirs_exist_ok=True)
+    return code
 
 
 if __name__ == "__main__":

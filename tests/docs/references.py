@@ -1,6 +1,7 @@
 """The parts of the documentation that are derived from the code.
 
-`python -m tests.docs.references` writes them anew, between the marks `generated` and `end`.
+`python -m tests.docs.references` writes them anew, between the marks `generated` and `end`, and
+with them `llms.txt`.
 """
 
 import functools
@@ -23,6 +24,7 @@ from reviewstream.core.schemas.schema_files import SchemaName, schema_text
 from reviewstream.settings import Settings
 from reviewstream_testbed.mock_openai.fault_kinds import KINDS
 from tests.mutation.survivors import listed
+from tools import contents
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -184,9 +186,11 @@ PARTS: dict[str, Callable[[], str]] = {
     "mapping": mapping,
     "mutants": mutants,
     "faults": faults,
+    "contents": lambda: contents.contents("docs"),
 }
 
 if __name__ == "__main__":
     for path in PAGES:
         path.write_text(rewritten(path.read_text(encoding="utf-8")), encoding="utf-8")
+    contents.FILE.write_text(contents.llms_text(), encoding="utf-8")
     sys.stdout.write("The generated parts are those of the code.\n")

@@ -1,5 +1,6 @@
 """The site is made of the pages of the repository, and has a place for each."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ def test_a_page_without_a_place_in_the_navigation_is_refused(
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/lost.md").write_text("# Lost\n")
     (tmp_path / docs_site.CONFIG).write_text("nav:\n  - Start: index.md\n")
+    (tmp_path / docs_site.LLMS).write_text("# Lost\n")
     monkeypatch.setattr(docs_site, "ROOT", tmp_path)
     monkeypatch.setattr(docs_site, "TOP", {})
     (tmp_path / "built").mkdir()
@@ -39,3 +41,11 @@ def test_links_lead_to_pages_of_the_site_and_other_links_become_text(site: Path)
     assert "[The protocol](reference/protocol.md#limits)" in page
     page = (site / "contributing.md").read_text("utf-8")
     assert "Be friendly: how we treat each other." in page
+
+
+def test_the_list_for_language_models_leads_to_pages_of_the_site(site: Path) -> None:
+    listed = re.findall(
+        r"^- \[.+\]\((.+?)\)", (site / docs_site.LLMS).read_text("utf-8"), re.MULTILINE
+    )
+    assert len(listed) > 50
+    assert [path for path in listed if not (site / path).is_file()] == []
