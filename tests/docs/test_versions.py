@@ -1,4 +1,4 @@
-"""What is declared supported is what the matrix ran: the tables of README and docs say so."""
+"""What is declared supported is what the matrix ran: docs/reference/versions.md says so."""
 
 import pytest
 from packaging.requirements import Requirement
@@ -16,16 +16,16 @@ from tests.matrix.declared import (
     requirements,
 )
 from tests.matrix.installed import PYTHON, surprises
-from tests.matrix.table import MARKS, NOT_RUN
+from tests.matrix.table import MARKS, NOT_RUN, PAGE
 
 Row = dict[str, str]
 DECLARED = requirements()
 VARIED = ("pyspark", "openai", "elasticsearch")
 
 
-def rows(page: str, part: str) -> list[Row]:
+def rows(part: str) -> list[Row]:
     """Return the rows of the table that stands between marks."""
-    text = (ROOT / page).read_text("utf-8")
+    text = PAGE.read_text("utf-8")
     (found,) = (marks[0] for marks in MARKS.finditer(text) if marks[2] == part)
     head, _, *body = (
         [cell.strip(" `") for cell in line.split("|")[1:-1]]
@@ -35,11 +35,11 @@ def rows(page: str, part: str) -> list[Row]:
     return [dict(zip(head, row, strict=True)) for row in body]
 
 
-TABLE = rows("README.md", "matrix")
+TABLE = rows("matrix")
 RAN = [row for row in TABLE if row["tests passed"] != NOT_RUN]
 
 
-def test_the_readme_has_a_row_for_each_environment_of_the_matrix() -> None:
+def test_the_page_has_a_row_for_each_environment_of_the_matrix() -> None:
     assert [row["environment"] for row in TABLE] == environments()
 
 
@@ -75,7 +75,7 @@ def test_the_test_environments_are_locked_to_versions_that_are_declared() -> Non
 
 
 def test_the_lowest_version_of_every_package_is_one_that_ran() -> None:
-    table = {row["package"]: row for row in rows("docs/reference/versions.md", "packages")}
+    table = {row["package"]: row for row in rows("packages")}
     assert list(table) == list(DECLARED)
     for package, requirement in DECLARED.items():
         assert Requirement(package + table[package]["declared"]).specifier == requirement.specifier

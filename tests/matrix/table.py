@@ -1,7 +1,8 @@
 """What the matrix ran, for people: `python -m tests.matrix.table RESULTS.json...`.
 
 The files are those that `tox -m matrix --result-json RESULTS.json` writes; of an environment that
-is in two of them the later counts. The tables stand between the marks `ran` and `end`.
+is in two of them the later counts. The tables stand in `docs/reference/versions.md`, between the
+marks `ran` and `end`.
 """
 
 import json
@@ -18,7 +19,7 @@ from packaging.version import Version
 from tests.matrix.declared import KAFKA, ROOT, environments, requirements
 from tests.matrix.installed import PYTHON, surprises
 
-PAGES = (ROOT / "README.md", ROOT / "docs" / "reference" / "versions.md")
+PAGE = ROOT / "docs" / "reference" / "versions.md"
 MARKS = re.compile(r"(<!-- ran: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SHOWN = (PYTHON, "pyspark", "openai", "elasticsearch", KAFKA)
 NOT_RUN = "no such Python there"
@@ -118,6 +119,5 @@ if __name__ == "__main__":
         sys.exit(str(err))
     newest = max(path.stat().st_mtime for path in results)
     day = datetime.fromtimestamp(newest, UTC).date().isoformat()
-    for path in PAGES:
-        path.write_text(rewritten(path.read_text("utf-8"), ran, day), encoding="utf-8")
-    sys.stdout.write(f"{len(ran)} environments are in {', '.join(path.name for path in PAGES)}.\n")
+    PAGE.write_text(rewritten(PAGE.read_text("utf-8"), ran, day), encoding="utf-8")
+    sys.stdout.write(f"{len(ran)} environments are in {PAGE.name}.\n")
