@@ -146,6 +146,7 @@ def test_the_files_that_a_change_touches_are_there() -> None:
     page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     section = page.split("## Where a change goes\n")[1].split("\n## ")[0]
     named = re.findall(r"`((?:src|schemas|tests|testbed|docs)/[^`]*)`", section)
+    assert len(re.findall(r"^\| (?:a|the) ", section, re.MULTILINE)) == 10
     assert len(named) > 20
     assert [path for path in named if not (ROOT / path).exists()] == []
 
