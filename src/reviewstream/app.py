@@ -30,7 +30,6 @@ from reviewstream.core.labelling.limits.shared_limiter import SharedLimiter, ter
 from reviewstream.core.labelling.null_objects import NoLedger
 from reviewstream.core.labelling.ports import (
     ChatModel,
-    Clock,
     LabelLedger,
     LedgerArchive,
     LimitStore,
@@ -38,6 +37,7 @@ from reviewstream.core.labelling.ports import (
 )
 from reviewstream.core.records.ports import Sorter
 from reviewstream.core.relabel.ports import NewestVersions
+from reviewstream.core.retry.ports import Clock
 from reviewstream.core.schemas.ports import SchemaRegistry
 from reviewstream.core.transport.ports import LineReader
 from reviewstream.errors import ConfigError

@@ -4,7 +4,7 @@ from datetime import UTC
 
 import pytest
 
-from reviewstream.core.labelling.ports import Clock
+from reviewstream.core.retry.ports import Clock
 
 SECONDS = 0.02
 

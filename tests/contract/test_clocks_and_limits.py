@@ -3,7 +3,8 @@
 import pytest
 
 from reviewstream.adapters.system_clock import SystemClock
-from reviewstream.core.labelling.ports import Clock, RateLimiter
+from reviewstream.core.labelling.ports import RateLimiter
+from reviewstream.core.retry.ports import Clock
 from reviewstream.testing import FakeClock, NoLimit
 from tests.contract.clock import ClockContract
 from tests.contract.rate_limiter import RateLimiterContract

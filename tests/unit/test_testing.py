@@ -9,7 +9,6 @@ from reviewstream.core.labelling.chat import ChatAnswer, RateLimits
 from reviewstream.core.labelling.limits.operations import Amount
 from reviewstream.core.labelling.ports import (
     ChatModel,
-    Clock,
     LabelLedger,
     LedgerEntry,
     LedgerKey,
@@ -17,6 +16,7 @@ from reviewstream.core.labelling.ports import (
 )
 from reviewstream.core.labelling.prompts import build_prompt
 from reviewstream.core.records.reviews import Sentiment
+from reviewstream.core.retry.ports import Clock
 from reviewstream.testing import FakeChatModel, FakeClock, MemoryLedger, NoLedger, NoLimit, judging
 
 REQUEST = build_prompt(["fine", "bad"]).request

@@ -10,7 +10,7 @@ from reviewstream.core.labelling.limits.operations import (
     apply,
 )
 from reviewstream.core.labelling.limits.pace import Pace
-from reviewstream.core.labelling.ports import Clock
+from reviewstream.core.retry.ports import Clock
 
 
 class MemoryLimits:

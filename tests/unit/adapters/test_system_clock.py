@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from reviewstream.adapters.system_clock import SystemClock
-from reviewstream.core.labelling.ports import Clock
+from reviewstream.core.retry.ports import Clock
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ from reviewstream.core.labelling.backoff import backoff
 from reviewstream.core.labelling.chat import ChatAnswer
 from reviewstream.core.labelling.endpoint.negotiation import Negotiation
 from reviewstream.core.labelling.policy import LabelPolicy
-from reviewstream.core.labelling.ports import Clock
 from reviewstream.core.labelling.probe import Probe, ProbeResult, Verdict
 from reviewstream.core.labelling.prompts import Prompt
 from reviewstream.core.labelling.rate_limited_model import RateLimitedModel
 from reviewstream.core.labelling.shutdown import Shutdown
 from reviewstream.core.labelling.usage import Charge
 from reviewstream.core.labelling.wait_log import WaitLog
+from reviewstream.core.retry.ports import Clock
 from reviewstream.errors import (
     CapacityError,
     ConfigError,

@@ -21,7 +21,7 @@ from reviewstream.core.labelling.endpoint.blame import Blame, settled
 from reviewstream.core.labelling.endpoint.negotiation import Negotiation
 from reviewstream.core.labelling.health import Health
 from reviewstream.core.labelling.policy import LabelPolicy
-from reviewstream.core.labelling.ports import Clock, RateLimiter
+from reviewstream.core.labelling.ports import RateLimiter
 from reviewstream.core.labelling.prompts import Prompt
 from reviewstream.core.labelling.rate_limited_model import OutdatedPromptError
 from reviewstream.core.labelling.shutdown import Shutdown
@@ -29,6 +29,7 @@ from reviewstream.core.labelling.usage import Charge
 from reviewstream.core.labelling.wait_log import CONTRADICTED, TOO_SMALL, WAITS, WaitLog
 from reviewstream.core.records.outcomes import Ok
 from reviewstream.core.records.reviews import Reason
+from reviewstream.core.retry.ports import Clock
 from reviewstream.errors import (
     BadAnswerError,
     CapacityError,

@@ -13,7 +13,7 @@ from reviewstream.core.labelling.label_request import Endpoint
 from reviewstream.core.labelling.ledger.retrying_ledger import CLAIM_PATIENCE, RetryingLedger
 from reviewstream.core.labelling.offload import Offload
 from reviewstream.core.labelling.policy import LabelPolicy
-from reviewstream.core.labelling.ports import ChatModel, Clock, LabelLedger, RateLimiter
+from reviewstream.core.labelling.ports import ChatModel, LabelLedger, RateLimiter
 from reviewstream.core.labelling.probe import Probe
 from reviewstream.core.labelling.prompts import is_truncated
 from reviewstream.core.labelling.rate_limited_model import RateLimitedModel
@@ -30,6 +30,7 @@ from reviewstream.core.records.reviews import (
     Review,
     Stage,
 )
+from reviewstream.core.retry.ports import Clock
 
 __all__ = ["LabelPolicy", "Labeller"]
 

@@ -1,4 +1,4 @@
-"""Ports of labelling: the model, the ledger, the limits and the clock."""
+"""Ports of labelling: the model, the ledger and the limits."""
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
@@ -220,20 +220,4 @@ class LimitStore(Protocol):
 
     def close(self) -> None:
         """Close the connections."""
-        ...
-
-
-class Clock(Protocol):
-    """Time and randomness."""
-
-    def now(self) -> datetime:
-        """Return the time in UTC."""
-        ...
-
-    def jitter(self) -> float:
-        """Return a random number in [0, 1)."""
-        ...
-
-    async def sleep(self, seconds: float) -> None:
-        """Sleep for some seconds."""
         ...

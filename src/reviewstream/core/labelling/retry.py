@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final, TypeVar
 
 from reviewstream.core.labelling.backoff import backoff
-from reviewstream.core.labelling.ports import Clock
+from reviewstream.core.retry.ports import Clock
 from reviewstream.errors import TransientError
 
 OUTAGE: Final = timedelta(seconds=90)  # Redis elects another primary in less

@@ -4,7 +4,7 @@ import logging
 from datetime import datetime, timedelta
 from typing import Final
 
-from reviewstream.core.labelling.ports import Clock
+from reviewstream.core.retry.ports import Clock
 
 AGAIN: Final = timedelta(minutes=1)
 SOON: Final = timedelta(seconds=10)  # a wait that resumes within this time is the same wait

@@ -31,8 +31,9 @@ from reviewstream.core.labelling.endpoint.negotiation import (
 )
 from reviewstream.core.labelling.endpoint.reasoning import manners_of
 from reviewstream.core.labelling.policy import LabelPolicy
-from reviewstream.core.labelling.ports import ChatModel, Clock
+from reviewstream.core.labelling.ports import ChatModel
 from reviewstream.core.labelling.probe import PROBE_TEXT
+from reviewstream.core.retry.ports import Clock
 
 MAX_QUESTIONS: Final = 12  # requests in all; usually about eight
 MAX_FIRST: Final = 8  # requests until the first success

@@ -10,10 +10,11 @@ from reviewstream.core.labelling.ceilings import clamp_usage
 from reviewstream.core.labelling.chat import ChatAnswer, ChatOptions
 from reviewstream.core.labelling.endpoint.blame import Blame
 from reviewstream.core.labelling.policy import LabelPolicy
-from reviewstream.core.labelling.ports import ChatModel, Clock
+from reviewstream.core.labelling.ports import ChatModel
 from reviewstream.core.labelling.probe import PROBE_TEXT
 from reviewstream.core.labelling.prompts import Prompt
 from reviewstream.core.records.outcomes import Ok
+from reviewstream.core.retry.ports import Clock
 from reviewstream.errors import (
     BadAnswerError,
     BudgetExceededError,

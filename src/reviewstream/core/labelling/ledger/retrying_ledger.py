@@ -5,10 +5,11 @@ from contextlib import asynccontextmanager
 from typing import Final, TypeAlias, TypeVar
 
 from reviewstream.core.labelling.offload import Inline, Offload
-from reviewstream.core.labelling.ports import Clock, LabelLedger, LedgerEntry, LedgerKey
+from reviewstream.core.labelling.ports import LabelLedger, LedgerEntry, LedgerKey
 from reviewstream.core.labelling.retry import call_with_retry
 from reviewstream.core.labelling.shutdown import Shutdown
 from reviewstream.core.labelling.wait_log import WaitLog
+from reviewstream.core.retry.ports import Clock
 from reviewstream.errors import TransientError
 from reviewstream.settings import OpenAISettings
 

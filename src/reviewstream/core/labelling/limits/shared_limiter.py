@@ -26,9 +26,10 @@ from reviewstream.core.labelling.limits.operations import (
 )
 from reviewstream.core.labelling.offload import Inline, Offload
 from reviewstream.core.labelling.policy import known_prices
-from reviewstream.core.labelling.ports import Clock, LimitStore
+from reviewstream.core.labelling.ports import LimitStore
 from reviewstream.core.labelling.retry import OUTAGE, call_with_retry
 from reviewstream.core.labelling.wait_log import WaitLog
+from reviewstream.core.retry.ports import Clock
 from reviewstream.errors import BudgetExceededError, ConfigError, FatalError, TransientError
 from reviewstream.settings import LimitsSettings, OpenAISettings
 

@@ -1,0 +1,1 @@
+"""Retry: how long to wait between attempts, and in all."""
