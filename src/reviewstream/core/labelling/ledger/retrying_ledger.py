@@ -6,9 +6,10 @@ from typing import Final, TypeAlias, TypeVar
 
 from reviewstream.core.labelling.offload import Inline, Offload
 from reviewstream.core.labelling.ports import LabelLedger, LedgerEntry, LedgerKey
-from reviewstream.core.labelling.retry import call_with_retry
 from reviewstream.core.labelling.shutdown import Shutdown
 from reviewstream.core.labelling.wait_log import WaitLog
+from reviewstream.core.retry import waits
+from reviewstream.core.retry.backoff import call_with_retry
 from reviewstream.core.retry.ports import Clock
 from reviewstream.errors import TransientError
 from reviewstream.settings import OpenAISettings
@@ -41,7 +42,7 @@ def ledger_name(settings: OpenAISettings) -> str:
 
 
 class RetryingLedger:
-    """A ledger whose calls are retried after transient failures, for 90 s at most.
+    """A ledger whose calls are retried after transient failures, as `waits.STORE` says.
 
     Args:
         ledger: The ledger.
@@ -133,7 +134,9 @@ class RetryingLedger:
             raise
 
     async def _call_with_retry(self, ask: Callable[[], T]) -> T:
-        reply = await call_with_retry(lambda: self._offload.run(ask), self._clock, self._failed)
+        reply = await call_with_retry(
+            lambda: self._offload.run(ask), waits.STORE, self._clock, self._failed
+        )
         self._log.over(LEDGER)
         return reply
 

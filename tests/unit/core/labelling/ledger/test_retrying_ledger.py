@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
-from datetime import timedelta
 
 import pytest
 
@@ -13,8 +12,8 @@ from reviewstream.core.labelling.ledger.retrying_ledger import (
     ledger_name,
 )
 from reviewstream.core.labelling.ports import LabelLedger, LedgerEntry, LedgerKey
-from reviewstream.core.labelling.retry import OUTAGE, RETRY_CAP
 from reviewstream.core.labelling.shutdown import Cancelled, Shutdown
+from reviewstream.core.retry.waits import STORE
 from reviewstream.errors import ConfigError, TransientError
 from reviewstream.settings import OpenAISettings
 from reviewstream.testing import FakeClock, MemoryLedger
@@ -113,7 +112,7 @@ async def test_a_ledger_that_stays_away_is_waited_for_with_a_line_in_the_log_and
     ledger, clock = Away(99, TransientError("busy")), FakeClock()
     with pytest.raises(TransientError, match="busy"):
         await patient(ledger, clock).find([KEY])
-    assert OUTAGE <= timedelta(seconds=sum(clock.sleeps)) < OUTAGE + timedelta(seconds=RETRY_CAP)
+    assert STORE.total <= sum(clock.sleeps) < STORE.total + STORE.longest
     assert {record.message for record in caplog.records} == {
         "waiting for the ledger of labels: busy"
     }

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 from typing import TypeAlias, TypeVar
 
@@ -27,8 +26,8 @@ from reviewstream.core.labelling.limits.shared_limiter import (
     terms_of,
 )
 from reviewstream.core.labelling.offload import Inline
-from reviewstream.core.labelling.retry import OUTAGE, RETRY_CAP
 from reviewstream.core.labelling.wait_log import SOON
+from reviewstream.core.retry.waits import STORE
 from reviewstream.errors import BudgetExceededError, ConfigError, FatalError, TransientError
 from reviewstream.settings import LimitsSettings, OpenAISettings
 from reviewstream.testing import FakeClock, MemoryLimits
@@ -436,8 +435,8 @@ async def test_a_store_that_stays_away_is_waited_for_as_long_as_a_failover_takes
         match=r"no request is made without .* after \d+ s .* away: the ledger in redis://",
     ):
         await _ask(limiter)
-    assert OUTAGE <= timedelta(seconds=sum(clock.sleeps)) < OUTAGE + timedelta(seconds=RETRY_CAP)
-    assert max(clock.sleeps) == RETRY_CAP
+    assert STORE.total <= sum(clock.sleeps) < STORE.total + STORE.longest
+    assert max(clock.sleeps) == STORE.longest
     assert len(caplog.records) == 2, "at once, and after a minute"
 
 
