@@ -6,7 +6,6 @@ from typing import Final
 from msgspec import Struct
 
 from reviewstream.core.labelling.answers import Label, read_answer
-from reviewstream.core.labelling.backoff import backoff
 from reviewstream.core.labelling.ceilings import is_used_up
 from reviewstream.core.labelling.chat import ChatAnswer
 from reviewstream.core.labelling.circuit_breaker import CircuitBreaker, CircuitOpenError
@@ -29,6 +28,7 @@ from reviewstream.core.labelling.usage import Charge
 from reviewstream.core.labelling.wait_log import CONTRADICTED, TOO_SMALL, WAITS, WaitLog
 from reviewstream.core.records.outcomes import Ok
 from reviewstream.core.records.reviews import Reason
+from reviewstream.core.retry import waits
 from reviewstream.core.retry.ports import Clock
 from reviewstream.errors import (
     BadAnswerError,
@@ -41,7 +41,6 @@ from reviewstream.errors import (
     TransientError,
 )
 
-LEAST_WAIT: Final = 1.0  # seconds; upper bound of the minimum wait after a Retry-After of 0
 BAD_ANSWERS: Final = 2  # for one review; it is requested twice in all
 PACK_FAILURES: Final = 3  # for one pack; it is then split
 LONG_WAIT: Final = 5.0  # seconds; a longer wait after a failure is logged
@@ -280,13 +279,13 @@ class LabelRequest:
 
     async def _wait(self, kind: str, err: TransientError, failures: int) -> None:
         """Wait for the Retry-After of the endpoint, or else for the backoff."""
-        clock, longest = self._endpoint.clock, self._policy.max_wait
-        jitter = clock.jitter()
-        if err.retry_after is None:
-            seconds = backoff(failures, jitter=jitter, cap=min(30.0, longest))
-        else:  # spread retries, but never before Retry-After
-            least = min(LEAST_WAIT, longest, backoff(failures, jitter=jitter))
-            seconds = max(least, min(longest, err.retry_after * (1 + jitter / 2)))
+        clock = self._endpoint.clock
+        seconds = waits.REQUEST.wait(
+            failures,
+            jitter=clock.jitter(),
+            asked=err.retry_after,
+            limit=self._policy.max_wait,
+        )
         if kind != "failure" or seconds >= LONG_WAIT:
             self._endpoint.log.wait(kind, f"{WAITS[kind]} of {self._policy.endpoint}: {err}")
         await self._endpoint.shutdown.run_until_shutdown(clock.sleep(seconds))

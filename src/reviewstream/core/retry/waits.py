@@ -1,6 +1,8 @@
 """The waits of all retries.
 
 Attributes:
+    REQUEST: A request for labels that failed, or that a rate limit refused. `openai.max_wait`
+        limits each wait, a `Retry-After` too; `openai.max_attempts` limits the failures.
     STORE: The ledger, or the store of the limits that all tasks share.
 """
 
@@ -8,4 +10,5 @@ from typing import Final
 
 from reviewstream.core.retry.backoff import Backoff
 
+REQUEST: Final = Backoff(first=0.5, longest=30.0, least=1.0)
 STORE: Final = Backoff(first=0.5, longest=5.0, total=90.0)  # Redis elects a primary in less
