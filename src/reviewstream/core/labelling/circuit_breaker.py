@@ -4,7 +4,6 @@ import asyncio
 from datetime import datetime, timedelta
 from typing import Final
 
-from reviewstream.core.labelling.backoff import backoff
 from reviewstream.core.labelling.chat import ChatAnswer
 from reviewstream.core.labelling.endpoint.negotiation import Negotiation
 from reviewstream.core.labelling.policy import LabelPolicy
@@ -14,6 +13,7 @@ from reviewstream.core.labelling.rate_limited_model import RateLimitedModel
 from reviewstream.core.labelling.shutdown import Shutdown
 from reviewstream.core.labelling.usage import Charge
 from reviewstream.core.labelling.wait_log import WaitLog
+from reviewstream.core.retry import waits
 from reviewstream.core.retry.ports import Clock
 from reviewstream.errors import (
     CapacityError,
@@ -113,12 +113,12 @@ class CircuitBreaker:
             attempt: Number of the pause; 1 is the first.
             result: Result of the probe that failed.
         """
-        asked = result.retry_after
-        longest = self._policy.max_wait
-        jitter = self._clock.jitter()
-        wait = backoff(attempt, jitter=jitter, base=1.0, cap=longest)
-        if asked is not None:  # a repeated Retry-After of 0 must not cause a busy loop
-            wait = max(wait, min(longest, asked * (1 + jitter / 2)))
+        wait = waits.PROBE.wait(
+            attempt,
+            jitter=self._clock.jitter(),
+            asked=result.retry_after,
+            limit=self._policy.max_wait,
+        )
         self._say(result.words)
         await self._shutdown.run_until_shutdown(self._clock.sleep(wait))
 

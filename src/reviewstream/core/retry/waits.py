@@ -3,12 +3,16 @@
 Attributes:
     REQUEST: A request for labels that failed, or that a rate limit refused. `openai.max_wait`
         limits each wait, a `Retry-After` too; `openai.max_attempts` limits the failures.
+    PROBE: The probe of an endpoint that fails. `openai.max_wait` limits each wait;
+        `openai.startup_timeout` limits the time in all, until the endpoint has answered once.
     STORE: The ledger, or the store of the limits that all tasks share.
 """
 
+import math
 from typing import Final
 
 from reviewstream.core.retry.backoff import Backoff
 
 REQUEST: Final = Backoff(first=0.5, longest=30.0, least=1.0)
+PROBE: Final = Backoff(first=1.0, longest=math.inf)
 STORE: Final = Backoff(first=0.5, longest=5.0, total=90.0)  # Redis elects a primary in less
