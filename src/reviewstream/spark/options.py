@@ -7,6 +7,7 @@ from typing import Final, Self
 from pydantic import SecretStr
 
 from reviewstream.app import kafka_oauth_login
+from reviewstream.core.retry import waits
 from reviewstream.errors import ConfigError
 from reviewstream.settings import (
     KafkaSettings,
@@ -18,7 +19,6 @@ from reviewstream.settings import (
 from reviewstream.spark.option_reader import EARLIEST, OptionReader
 
 TIMEOUT: Final = 30.0  # seconds
-RETRY_TIMEOUT: Final = 600.0  # seconds
 
 _SOURCE_NAMES: Final = (
     "host",
@@ -72,7 +72,7 @@ class SourceOptions:
     starting_offset: int | str = EARLIEST
     partitions: int
     timeout: float = TIMEOUT
-    retry_timeout: float = RETRY_TIMEOUT
+    retry_timeout: float = waits.REVIEW_SERVER.total
     drain_file: str | None = None
 
     @classmethod
@@ -91,7 +91,7 @@ class SourceOptions:
             starting_offset=given.offset("startingOffset"),
             partitions=given.whole("partitions", default.partitions),
             timeout=given.seconds("timeout", TIMEOUT),
-            retry_timeout=given.seconds("retryTimeout", RETRY_TIMEOUT),
+            retry_timeout=given.seconds("retryTimeout", waits.REVIEW_SERVER.total),
             drain_file=given.maybe("drainFile"),
         )
 

@@ -4,27 +4,26 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-from reviewstream.core.labelling.backoff import backoff
+from reviewstream.core.retry.backoff import Backoff
+from reviewstream.core.retry.ports import Timer
 from reviewstream.core.transport.ports import LineReader
 from reviewstream.core.transport.protocol import Hello
 from reviewstream.errors import TransientError
 
 T = TypeVar("T")
 
-BASE = 0.2  # seconds
-CAP = 5.0  # seconds: the longest pause before a restarted server is found
 NAP = 0.5  # seconds: the longest that `poll_once` delays the end of a query
 
 _log = logging.getLogger("reviewstream.spark")
 
 
 class RetryPolicy:
-    """Returns the wait after each failure; raises after `timeout` seconds without a success.
+    """Returns the wait after each failure; raises after the total without a success.
 
     Args:
         who: Subject of the error's sentence.
-        timeout: Seconds.
-        now: Seconds of a monotonic clock.
+        backoff: The waits; their total counts from the first failure.
+        timer: Clock of the total.
         jitter: A random number in [0, 1).
         option: Name of the timeout.
     """
@@ -32,16 +31,16 @@ class RetryPolicy:
     def __init__(
         self,
         who: str,
-        timeout: float,
+        backoff: Backoff,
+        timer: Timer,
         *,
-        now: Callable[[], float],
         jitter: Callable[[], float],
         option: str = "retryTimeout",
     ) -> None:
         self._who = who
         self._option = option
-        self._timeout = timeout
-        self._now = now
+        self._backoff = backoff
+        self._timer = timer
         self._jitter = jitter
         self._failures = 0
         self._since = 0.0
@@ -54,21 +53,20 @@ class RetryPolicy:
         """Count a failure and return the seconds to wait before the next attempt.
 
         Raises:
-            TransientError: There was no success for `timeout` seconds.
+            TransientError: There was no success for the total.
         """
         if self._failures == 0:
-            self._since = self._now()
-            _log.warning("%s; waiting for it up to %g s", error, self._timeout)
+            self._since = self._timer.monotonic()
+            _log.warning("%s; waiting for it up to %g s", error, self._backoff.total)
         self._failures += 1
-        away = self._now() - self._since
-        if away >= self._timeout:
+        away = self._timer.monotonic() - self._since
+        if away >= self._backoff.total:
             raise TransientError(
                 f"{self._who} has been away for {away:.0f} s (limit: {self._option} = "
-                f"{self._timeout:g}): {error}; start it and then the query, which resumes "
+                f"{self._backoff.total:g}): {error}; start it and then the query, which resumes "
                 "from its checkpoint"
             ) from error
-        wait = backoff(self._failures, jitter=self._jitter(), base=BASE, cap=CAP)
-        return max(wait, min(error.retry_after or 0.0, CAP))
+        return self._backoff.wait(self._failures, jitter=self._jitter(), asked=error.retry_after)
 
 
 class RetryingReader:
@@ -78,14 +76,11 @@ class RetryingReader:
         self,
         connect: Callable[[], LineReader],
         patience: RetryPolicy,
-        *,
-        now: Callable[[], float],
-        sleep: Callable[[float], None],
+        timer: Timer,
     ) -> None:
         self._connect = connect
         self._patience = patience
-        self._now = now
-        self._sleep = sleep
+        self._timer = timer
         self._not_before = 0.0
         self._connected: tuple[LineReader, Hello] | None = None
 
@@ -102,9 +97,9 @@ class RetryingReader:
             SourceReplacedError: The server serves another file.
             TransientError: The retry timeout has passed.
         """
-        wait = self._not_before - self._now()
+        wait = self._not_before - self._timer.monotonic()
         if wait > 0:
-            self._sleep(min(wait, NAP))
+            self._timer.sleep(min(wait, NAP))
         if wait > NAP:
             return None
         try:
@@ -112,7 +107,7 @@ class RetryingReader:
             answer = question(server)
         except TransientError as err:
             self.close()
-            self._not_before = self._now() + self._patience.failed(err)
+            self._not_before = self._timer.monotonic() + self._patience.failed(err)
             return None
         self._patience.succeeded()
         return hello, answer

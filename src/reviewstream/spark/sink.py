@@ -22,6 +22,7 @@ from reviewstream.core.delivery.markers import Marker, check_past, checksum, wri
 from reviewstream.core.delivery.ports import OutgoingRecord, RecordSink, TransactionalSink
 from reviewstream.core.delivery.publishing import Encoder, Topics, origin_text
 from reviewstream.core.records.batches import bounded
+from reviewstream.core.retry import waits
 from reviewstream.core.schemas.ports import SchemaRegistry
 from reviewstream.errors import ConfigError, TransientError
 from reviewstream.settings import KafkaSettings, RegistrySettings
@@ -185,8 +186,8 @@ def patient(kafka: KafkaSettings) -> Callable[[TransientError], None]:
     """Return a function that waits after a failed attempt, and raises after the timeout."""
     patience = RetryPolicy(
         f"Kafka at {kafka.bootstrap_servers}",
-        kafka.delivery_timeout,
-        now=time.monotonic,
+        waits.DELIVERY.within(kafka.delivery_timeout),
+        time,
         jitter=random.random,
         option="deliveryTimeout",
     )

@@ -26,6 +26,7 @@ from pyspark.sql.streaming.datasource import (
 from pyspark.sql.types import StructType
 
 from reviewstream import app
+from reviewstream.core.retry import waits
 from reviewstream.core.transport.ports import LineReader
 from reviewstream.core.transport.protocol import Hello, Latest
 from reviewstream.spark.byte_ranges import ByteRange, read_range, split
@@ -102,9 +103,9 @@ class _RangeReader:
     def server(self) -> RetryingReader:
         """Return an unconnected client of the server."""
         who = f"the review server at {self.options.server.host}:{self.options.server.port}"
-        limit = self.options.retry_timeout
-        patience = RetryPolicy(who, limit, now=time.monotonic, jitter=random.random)
-        return RetryingReader(self.connect, patience, now=time.monotonic, sleep=time.sleep)
+        backoff = waits.REVIEW_SERVER.within(self.options.retry_timeout)
+        patience = RetryPolicy(who, backoff, time, jitter=random.random)
+        return RetryingReader(self.connect, patience, time)
 
 
 class ReviewReader(_RangeReader, DataSourceReader):

@@ -1,15 +1,17 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reviewstream.core.retry.waits import REVIEW_SERVER
 from reviewstream.spark.byte_ranges import MIN_RANGE, PIECE, ByteRange, read_range, split
 from reviewstream.spark.retrying_reader import RetryingReader, RetryPolicy
 from tests.unit.spark.served import Served
+from tests.unit.timer import FakeTimer
 
 
 def reader(served: Served) -> RetryingReader:
-    clock = iter(range(1_000_000))
-    patience = RetryPolicy("the server", 1e9, now=lambda: next(clock), jitter=lambda: 0.0)
-    return RetryingReader(served.connect, patience, now=lambda: next(clock), sleep=lambda _: None)
+    timer = FakeTimer()
+    patience = RetryPolicy("the server", REVIEW_SERVER.within(1e9), timer, jitter=lambda: 0.0)
+    return RetryingReader(served.connect, patience, timer)
 
 
 def whole(served: Served) -> ByteRange:

@@ -6,6 +6,8 @@ Attributes:
     PROBE: The probe of an endpoint that fails. `openai.max_wait` limits each wait;
         `openai.startup_timeout` limits the time in all, until the endpoint has answered once.
     STORE: The ledger, or the store of the limits that all tasks share.
+    REVIEW_SERVER: The review server. The option `retryTimeout` limits the time in all.
+    DELIVERY: A task's transaction in Kafka. `kafka.delivery_timeout` limits the time in all.
 """
 
 import math
@@ -16,3 +18,5 @@ from reviewstream.core.retry.backoff import Backoff
 REQUEST: Final = Backoff(first=0.5, longest=30.0, least=1.0)
 PROBE: Final = Backoff(first=1.0, longest=math.inf)
 STORE: Final = Backoff(first=0.5, longest=5.0, total=90.0)  # Redis elects a primary in less
+REVIEW_SERVER: Final = Backoff(first=0.2, longest=5.0, total=600.0)
+DELIVERY: Final = Backoff(first=0.2, longest=5.0)
