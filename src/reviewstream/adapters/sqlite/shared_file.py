@@ -9,10 +9,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
+from reviewstream.core.retry import waits
+from reviewstream.core.retry.backoff import Attempts
 from reviewstream.errors import ConfigError, TransientError
 
 APPLICATION: Final = 0x52564C47  # in the header of our files
-RETRY: Final = 0.02  # seconds; SQLite does not wait while a file is opened or switched to WAL
 
 _EMPTY_LOG: Final = "PRAGMA wal_checkpoint(PASSIVE)"
 _PROOF: Final = "CREATE TABLE IF NOT EXISTS proof (number INTEGER PRIMARY KEY, room BLOB)"
@@ -110,9 +111,9 @@ class SqliteFile:
         self._lock = Lock()
 
     def _opened(self) -> sqlite3.Connection:
-        """Open the file, and retry while other processes open it."""
+        """Open the file; retry while other processes open it, for which SQLite does not wait."""
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        deadline = time.monotonic() + self._timeout
+        attempts = Attempts(waits.OPENING.within(self._timeout), time)
         while True:
             connection = sqlite3.connect(
                 self._file, timeout=self._timeout, isolation_level=None, check_same_thread=False
@@ -121,9 +122,8 @@ class SqliteFile:
                 self._prepare(connection)
             except BaseException as err:
                 connection.close()
-                if _code(err) not in _WAITS or time.monotonic() > deadline:
+                if _code(err) not in _WAITS or not attempts.again():
                     raise
-                time.sleep(RETRY)
             else:
                 return connection
 

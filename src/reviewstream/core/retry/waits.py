@@ -8,6 +8,9 @@ Attributes:
     STORE: The ledger, or the store of the limits that all tasks share.
     REVIEW_SERVER: The review server. The option `retryTimeout` limits the time in all.
     DELIVERY: A task's transaction in Kafka. `kafka.delivery_timeout` limits the time in all.
+    TOPICS: New topics, until each partition has a leader; as long as a request to Kafka may take.
+    CONNECTOR: Kafka Connect, until a rebalance has ended or a connector runs.
+    OPENING: A SQLite file that other processes open. `ledger.timeout` limits the time in all.
 """
 
 import math
@@ -20,3 +23,6 @@ PROBE: Final = Backoff(first=1.0, longest=math.inf)
 STORE: Final = Backoff(first=0.5, longest=5.0, total=90.0)  # Redis elects a primary in less
 REVIEW_SERVER: Final = Backoff(first=0.2, longest=5.0, total=600.0)
 DELIVERY: Final = Backoff(first=0.2, longest=5.0)
+TOPICS: Final = Backoff(first=0.05, longest=0.05)
+CONNECTOR: Final = Backoff(first=0.25, longest=0.25, total=90.0)
+OPENING: Final = Backoff(first=0.02, longest=0.02)
