@@ -22,6 +22,8 @@ from confluent_kafka.cimpl import NewTopic
 from reviewstream.adapters.kafka.configuration import REQUEST_TIMEOUT, SLICE, client_config
 from reviewstream.adapters.kafka.error_mapper import ErrorMapper, error_in
 from reviewstream.core.delivery.ports import StoredRecord
+from reviewstream.core.retry import waits
+from reviewstream.core.retry.backoff import Attempts
 from reviewstream.errors import FatalError, PermanentError, TransientError
 from reviewstream.settings import KafkaSettings
 
@@ -152,11 +154,10 @@ class KafkaLog:
 
     def _await(self, topics: Sequence[str]) -> None:
         """Wait until the metadata has the topics, and every partition has a leader."""
-        deadline = time.monotonic() + self._timeout
+        attempts = Attempts(waits.TOPICS.within(self._timeout), time)
         while absent := [topic for topic in topics if not self._is_ready(topic)]:
-            if time.monotonic() > deadline:
+            if not attempts.again():
                 raise TransientError(f"topics {sorted(absent)} were created but do not appear")
-            time.sleep(0.05)
 
     def _is_ready(self, topic: str) -> bool:
         try:
