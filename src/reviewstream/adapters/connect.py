@@ -18,6 +18,8 @@ from reviewstream.asking import asking
 from reviewstream.core.index.connector import RESTING, connector_advice
 from reviewstream.core.index.ports import ConnectorStatus
 from reviewstream.core.records.json_values import as_mapping, decoded
+from reviewstream.core.retry import waits
+from reviewstream.core.retry.backoff import Attempts
 from reviewstream.errors import (
     ConfigError,
     FatalError,
@@ -28,8 +30,6 @@ from reviewstream.errors import (
 from reviewstream.settings import ConnectSettings
 
 REQUEST_TIMEOUT: Final = 30.0  # seconds; a worker asks its leader, and loads plugins
-START_TIMEOUT: Final = 90.0  # seconds until a connector and its tasks run
-_POLL: Final = 0.25  # seconds
 _CLASS: Final = "connector.class"
 
 T = TypeVar("T")
@@ -72,10 +72,10 @@ class KafkaConnectCluster:
         settings: ConnectSettings,
         *,
         timeout: float = REQUEST_TIMEOUT,
-        start_timeout: float = START_TIMEOUT,
+        start_timeout: float = waits.CONNECTOR.total,
     ) -> None:
         self._url = settings.url.rstrip("/")
-        self._start_timeout = start_timeout
+        self._waits = waits.CONNECTOR.within(start_timeout)
         password = settings.password.get_secret_value() if settings.password else ""
         trusted = ssl_context(settings.ca_location, setting="connect.ca_location")
         login = (settings.username, password) if settings.username is not None else None
@@ -154,7 +154,7 @@ class KafkaConnectCluster:
 
     def _await_running(self, name: str, tasks: int) -> None:
         """Wait until a connector runs, is paused or is stopped; raise at once if it failed."""
-        deadline = time.monotonic() + self._start_timeout
+        attempts = Attempts(self._waits, time)
         while True:
             status = self.status(name)
             if status is not None and _settled(status, tasks):
@@ -163,18 +163,17 @@ class KafkaConnectCluster:
                 raise PermanentError(
                     f"connector {name} failed: {_advised(_cause(status.trace), status.trace)}"
                 )
-            if time.monotonic() > deadline:
+            if not attempts.again():
                 shown = f"{status.state}, tasks {list(status.tasks)}" if status else "unknown"
                 raise TransientError(
-                    f"connector {name} does not run after {self._start_timeout:g} s: {shown}"
+                    f"connector {name} does not run after {self._waits.total:g} s: {shown}"
                 )
-            time.sleep(_POLL)
 
     def _ask(
         self, method: str, path: str, *, json: object = None, expected: set[int] | None = None
     ) -> httpx2.Response:
         """Send a request, and repeat it during a rebalance; raise all errors but `expected`."""
-        deadline = time.monotonic() + self._start_timeout
+        attempts = Attempts(self._waits, time)
         while True:
             try:
                 with asking(self._who):
@@ -186,9 +185,8 @@ class KafkaConnectCluster:
                     f"{self._who} cannot be reached: "
                     f"{str(err) or type(err).__name__}; is it running, and is connect.url right?"
                 ) from err
-            if answer.status_code != 409 or time.monotonic() > deadline:
+            if answer.status_code != 409 or not attempts.again():
                 break
-            time.sleep(_POLL)
         if answer.status_code == 404 and not as_mapping(decoded(answer.content)):
             raise foreign(self._who, "HTTP 404 without Connect's JSON", setting="connect.url")
         if answer.is_success or answer.status_code in (expected or ()):
