@@ -1,13 +1,24 @@
-"""The contract of `ChatModel`, on the fake and on the adapter against a real HTTP endpoint."""
+"""The contract of `ChatModel`, on the fake, the decorators, and the adapter over real HTTP."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from functools import reduce
+from typing import TypeAlias
 
 import pytest
 from pydantic import SecretStr
 
 from reviewstream.adapters.openai.chat_completions import OpenAIChat
 from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
+from reviewstream.core.labelling.circuit_breaker import Circuit, CircuitBreaker
+from reviewstream.core.labelling.endpoint.negotiation import Negotiation
+from reviewstream.core.labelling.health import Health
+from reviewstream.core.labelling.limits.turns import Turns
+from reviewstream.core.labelling.policy import LabelPolicy
 from reviewstream.core.labelling.ports import ChatModel
+from reviewstream.core.labelling.probe import Probe
+from reviewstream.core.labelling.rate_limited_model import RateLimitedModel
+from reviewstream.core.labelling.shutdown import Shutdown
+from reviewstream.core.labelling.wait_log import WaitLog
 from reviewstream.core.records.reviews import Sentiment
 from reviewstream.errors import (
     BudgetExceededError,
@@ -17,9 +28,13 @@ from reviewstream.errors import (
     TransientError,
 )
 from reviewstream.settings import OpenAISettings
-from reviewstream.testing import FakeChatModel, judging
+from reviewstream.testing import FakeChatModel, FakeClock, NoLimit, judging
 from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from tests.contract.chat_model import GRIEF, ChatModelContract, Misbehave
+
+Decorator: TypeAlias = Callable[[ChatModel], ChatModel]
+
+POLICY = LabelPolicy(model="m")
 
 pytestmark = pytest.mark.model
 
@@ -41,23 +56,63 @@ def _judge(text: str) -> Sentiment:
     return Sentiment.NEGATIVE if text == GRIEF else Sentiment.POSITIVE
 
 
+def _metered(model: ChatModel) -> ChatModel:
+    turns = Turns(NoLimit(), Shutdown())
+    return RateLimitedModel(model, turns, POLICY, Negotiation(POLICY.options), [], 1)
+
+
+def _guarded(model: ChatModel) -> ChatModel:
+    clock, negotiation = FakeClock(), Negotiation(POLICY.options)
+    circuit = Circuit(
+        Probe(lambda _charges, _texts: model, POLICY, negotiation, Health()),
+        clock,
+        policy=POLICY,
+        negotiation=negotiation,
+        shutdown=Shutdown(),
+        log=WaitLog(clock),
+    )
+    return CircuitBreaker(model, circuit)
+
+
+DECORATORS: dict[str, tuple[Decorator, ...]] = {
+    "alone": (),
+    "metered": (_metered,),
+    "guarded": (_guarded,),
+    "metered-guarded": (_metered, _guarded),
+    "guarded-metered": (_guarded, _metered),
+}
+
+
+def _decorated(model: ChatModel, decorators: Iterable[Decorator]) -> ChatModel:
+    return reduce(lambda inner, decorate: decorate(inner), decorators, model)
+
+
 class TestFakeChatModel(ChatModelContract):
+    """The fake in the decorators of a labeller: in any order, and without either."""
+
     @pytest.fixture
     def faults(self) -> list[str]:
         return []
 
-    @pytest.fixture
-    def model(self, faults: list[str]) -> ChatModel:
+    @pytest.fixture(params=DECORATORS)
+    def model(self, faults: list[str], request: pytest.FixtureRequest) -> ChatModel:
         honest = judging(_judge)
 
         def behave(request: ChatRequest) -> ChatAnswer | Exception:
             return FAULTS[faults.pop()] if faults else honest(request)
 
-        return FakeChatModel(behave)
+        return _decorated(FakeChatModel(behave), DECORATORS[request.param])
 
     @pytest.fixture
     def misbehave(self, faults: list[str]) -> Misbehave:
         return faults.append
+
+    @pytest.mark.anyio
+    async def test_a_model_is_closed_with_its_decorators(self) -> None:
+        for decorators in DECORATORS.values():
+            fake = FakeChatModel()
+            await _decorated(fake, decorators).aclose()
+            assert fake.closed
 
 
 class TestOpenAIChat(ChatModelContract):

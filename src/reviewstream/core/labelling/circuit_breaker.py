@@ -4,14 +4,12 @@ import asyncio
 from datetime import datetime, timedelta
 from typing import Final
 
-from reviewstream.core.labelling.chat import ChatAnswer
+from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
 from reviewstream.core.labelling.endpoint.negotiation import Negotiation
 from reviewstream.core.labelling.policy import LabelPolicy
+from reviewstream.core.labelling.ports import ChatModel
 from reviewstream.core.labelling.probe import Probe, ProbeResult, Verdict
-from reviewstream.core.labelling.prompts import Prompt
-from reviewstream.core.labelling.rate_limited_model import RateLimitedModel
 from reviewstream.core.labelling.shutdown import Shutdown
-from reviewstream.core.labelling.usage import Charge
 from reviewstream.core.labelling.wait_log import WaitLog
 from reviewstream.core.retry import waits
 from reviewstream.core.retry.ports import Clock
@@ -32,8 +30,8 @@ class CircuitOpenError(TransientError):
     """Raised when a request fails while the circuit is open; its text is not at fault."""
 
 
-class CircuitBreaker:
-    """A wrapper that forwards requests while the endpoint answers and pauses while it does not.
+class Circuit:
+    """A circuit that passes requests while the endpoint answers, and pauses while it does not.
 
     After `OUTAGE` consecutive failures it sends only the probe, at increasing intervals, until the
     endpoint answers: the stream pauses, and no review is rejected because of an outage. If the
@@ -42,7 +40,6 @@ class CircuitBreaker:
 
     def __init__(  # noqa: PLR0913 - its collaborators
         self,
-        model: RateLimitedModel,
         probe: Probe,
         clock: Clock,
         *,
@@ -51,7 +48,6 @@ class CircuitBreaker:
         shutdown: Shutdown,
         log: WaitLog,
     ) -> None:
-        self._model = model
         self._probe = probe
         self._clock = clock
         self._policy = policy
@@ -64,17 +60,17 @@ class CircuitBreaker:
         self._failing_since: datetime | None = None
         self._recovering = asyncio.Lock()
 
-    async def answer(self, prompt: Prompt, charges: list[Charge]) -> ChatAnswer:
+    async def send(self, model: ChatModel, request: ChatRequest) -> ChatAnswer:
         """Send one request when the circuit is closed.
 
         Raises:
             CircuitOpenError: The request failed while the circuit was open.
             FatalError: The endpoint has never answered.
-            ReviewStreamError: See `RateLimitedModel.answer`.
+            ReviewStreamError: See `ChatModel.answer`.
         """
         await self._recovery()
         try:
-            answer = await self._model.answer(prompt, charges)
+            answer = await model.answer(request)
         except (ConfigError, FatalError, CapacityError):
             raise  # of a local store, budget, tier or the end of the run: no answer of the endpoint
         except (PermanentError, RateLimitError):
@@ -163,3 +159,19 @@ class CircuitBreaker:
             f"Labelling waits for {self._policy.endpoint}, which does not answer: {why}."
             " It goes on by itself; openai.base_url has the address.",
         )
+
+
+class CircuitBreaker:
+    """`ChatModel` whose requests pass the circuit that all of them share."""
+
+    def __init__(self, model: ChatModel, circuit: Circuit) -> None:
+        self._model = model
+        self._circuit = circuit
+
+    async def answer(self, request: ChatRequest) -> ChatAnswer:
+        """See `Circuit.send`."""
+        return await self._circuit.send(self._model, request)
+
+    async def aclose(self) -> None:
+        """See `ChatModel.aclose`."""
+        await self._model.aclose()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from reviewstream.core.labelling.chat import ChatOptions
-from reviewstream.core.labelling.circuit_breaker import CircuitBreaker
+from reviewstream.core.labelling.circuit_breaker import Circuit
 from reviewstream.core.labelling.controls import known_label
 from reviewstream.core.labelling.endpoint.negotiation import Negotiation, setting_of
 from reviewstream.core.labelling.policy import LabelPolicy
@@ -28,9 +28,9 @@ class Diagnosis:
     """A shared diagnosis by the probe: concurrent callers wait for the same result."""
 
     def __init__(
-        self, breaker: CircuitBreaker, probe: Probe, negotiation: Negotiation, policy: LabelPolicy
+        self, circuit: Circuit, probe: Probe, negotiation: Negotiation, policy: LabelPolicy
     ) -> None:
-        self._breaker = breaker
+        self._circuit = circuit
         self._probe = probe
         self._negotiation = negotiation
         self._policy = policy
@@ -124,13 +124,13 @@ class Diagnosis:
         failures = unreadable = refusals = 0
         while self._proven <= since:
             sent = self.event()
-            result = await self._breaker.ask_probe()
+            result = await self._circuit.ask_probe()
             match result.verdict:
                 case Verdict.ANSWERED:
                     self.prove(sent)
                 case Verdict.BUSY | Verdict.FAILED:
                     failures += 1
-                    await self._breaker.pause(failures, result)
+                    await self._circuit.pause(failures, result)
                 case Verdict.CUT:
                     self._widen(result)
                 case Verdict.REFUSED:

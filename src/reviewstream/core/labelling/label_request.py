@@ -8,7 +8,7 @@ from msgspec import Struct
 from reviewstream.core.labelling.answers import Label, read_answer
 from reviewstream.core.labelling.ceilings import is_used_up
 from reviewstream.core.labelling.chat import ChatAnswer
-from reviewstream.core.labelling.circuit_breaker import CircuitBreaker, CircuitOpenError
+from reviewstream.core.labelling.circuit_breaker import CircuitOpenError
 from reviewstream.core.labelling.controls import (
     Controlled,
     contradicts,
@@ -22,7 +22,7 @@ from reviewstream.core.labelling.health import Health
 from reviewstream.core.labelling.policy import LabelPolicy
 from reviewstream.core.labelling.ports import RateLimiter
 from reviewstream.core.labelling.prompts import Prompt
-from reviewstream.core.labelling.rate_limited_model import OutdatedPromptError
+from reviewstream.core.labelling.rate_limited_model import ModelFor, OutdatedPromptError
 from reviewstream.core.labelling.shutdown import Shutdown
 from reviewstream.core.labelling.usage import Charge
 from reviewstream.core.labelling.wait_log import CONTRADICTED, TOO_SMALL, WAITS, WaitLog
@@ -58,7 +58,7 @@ class LabelRefusal(Struct, frozen=True, kw_only=True):
 class Endpoint(Struct, frozen=True, kw_only=True):
     """State shared by all label requests of a process."""
 
-    breaker: CircuitBreaker
+    model_for: ModelFor
     diagnosis: Diagnosis
     negotiation: Negotiation
     health: Health
@@ -124,8 +124,9 @@ class LabelRequest:
     async def _attempt(self, prompt: Prompt) -> list[Label] | LabelRefusal | None:
         """Send one request; None means that it is to be sent again."""
         sent = self._endpoint.diagnosis.event()
+        model = self._endpoint.model_for(self.charges, len(prompt.ids))
         try:
-            answer = await self._endpoint.breaker.answer(prompt, self.charges)
+            answer = await model.answer(prompt.request)
         except OutdatedPromptError:
             return None
         except (FatalError, ConfigError):

@@ -1,16 +1,18 @@
 """Labelling of a batch of reviews: each becomes a labelled or a rejected review, in order."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from msgspec import structs
 
-from reviewstream.core.labelling.circuit_breaker import CircuitBreaker
+from reviewstream.core.labelling.circuit_breaker import Circuit, CircuitBreaker
 from reviewstream.core.labelling.diagnosis import Diagnosis
 from reviewstream.core.labelling.dispatcher import Dispatcher, Failure, LabelResult, Result
 from reviewstream.core.labelling.endpoint.negotiation import Negotiation
 from reviewstream.core.labelling.health import Health
 from reviewstream.core.labelling.label_request import Endpoint
 from reviewstream.core.labelling.ledger.retrying_ledger import CLAIM_PATIENCE, RetryingLedger
+from reviewstream.core.labelling.limits.turns import Turns
 from reviewstream.core.labelling.offload import Offload
 from reviewstream.core.labelling.policy import LabelPolicy
 from reviewstream.core.labelling.ports import ChatModel, LabelLedger, RateLimiter
@@ -61,10 +63,9 @@ class Labeller:
     ) -> None:
         negotiation = negotiation or Negotiation(policy.options, policy.auto)
         shutdown, log, health = Shutdown(), WaitLog(clock), Health()
-        metered = RateLimitedModel(model, limiter, policy, negotiation, shutdown)
+        metered = partial(RateLimitedModel, model, Turns(limiter, shutdown), policy, negotiation)
         probe = Probe(metered, policy, negotiation, health)
-        breaker = CircuitBreaker(
-            metered,
+        circuit = Circuit(
             probe,
             clock,
             policy=policy,
@@ -73,8 +74,8 @@ class Labeller:
             log=log,
         )
         endpoint = Endpoint(
-            breaker=breaker,
-            diagnosis=Diagnosis(breaker, probe, negotiation, policy),
+            model_for=lambda charges, texts: CircuitBreaker(metered(charges, texts), circuit),
+            diagnosis=Diagnosis(circuit, probe, negotiation, policy),
             negotiation=negotiation,
             health=health,
             limiter=limiter,
@@ -86,7 +87,7 @@ class Labeller:
         patient = RetryingLedger(
             ledger,
             clock,
-            breaker.is_answering,
+            circuit.is_answering,
             patience=patience,
             offload=offload,
         )

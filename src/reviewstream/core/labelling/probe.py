@@ -12,7 +12,7 @@ from reviewstream.core.labelling.endpoint.negotiation import Negotiation
 from reviewstream.core.labelling.health import Health
 from reviewstream.core.labelling.policy import LabelPolicy
 from reviewstream.core.labelling.prompts import Prompt
-from reviewstream.core.labelling.rate_limited_model import OutdatedPromptError, RateLimitedModel
+from reviewstream.core.labelling.rate_limited_model import ModelFor, OutdatedPromptError
 from reviewstream.core.labelling.usage import Charge
 from reviewstream.core.records.outcomes import Ok
 from reviewstream.core.records.reviews import Sentiment
@@ -69,9 +69,9 @@ class Probe:
     """
 
     def __init__(
-        self, model: RateLimitedModel, policy: LabelPolicy, negotiation: Negotiation, health: Health
+        self, model_for: ModelFor, policy: LabelPolicy, negotiation: Negotiation, health: Health
     ) -> None:
-        self._model = model
+        self._model_for = model_for
         self._policy = policy
         self._negotiation = negotiation
         self._health = health
@@ -125,7 +125,7 @@ class Probe:
             prompt = self._policy.prompt([text], self._negotiation.options)
             charges: list[Charge] = []  # `take_charges` may run meanwhile
             try:
-                return prompt, await self._model.answer(prompt, charges)
+                return prompt, await self._model_for(charges, 1).answer(prompt.request)
             except OutdatedPromptError:
                 continue
             finally:

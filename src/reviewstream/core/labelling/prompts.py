@@ -148,12 +148,12 @@ def build_prompt(
         + (tokens_per_label + options.hidden_tokens_per_label) * len(texts),
         options=options,
     )
-    question = estimate_tokens(request.system + request.user)
-    return Prompt(
-        request=request,
-        ids=ids,
-        tokens=question + request.max_output_tokens,
-    )
+    return Prompt(request=request, ids=ids, tokens=request_tokens(request))
+
+
+def request_tokens(request: ChatRequest) -> int:
+    """Return the estimated maximum of tokens of a request and its answer."""
+    return estimate_tokens(request.system + request.user) + request.max_output_tokens
 
 
 def text_tokens(text: str, *, version: int = PROMPT_VERSION) -> int:

@@ -1,17 +1,19 @@
 """A rate-limited model: each request waits for the limiter, and each cost is recorded."""
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from msgspec import Struct
 
 from reviewstream.core.labelling.ceilings import clamp_usage, prompt_ceiling
-from reviewstream.core.labelling.chat import ChatAnswer, RateLimits
+from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest, RateLimits
 from reviewstream.core.labelling.costs import cost_micro_usd
 from reviewstream.core.labelling.endpoint.negotiation import Negotiation
 from reviewstream.core.labelling.limits.operations import Amount
 from reviewstream.core.labelling.limits.turns import NoLongerFitsError, Turns
 from reviewstream.core.labelling.policy import LabelPolicy
-from reviewstream.core.labelling.ports import ChatModel, RateLimiter
-from reviewstream.core.labelling.prompts import Prompt
-from reviewstream.core.labelling.shutdown import Shutdown
+from reviewstream.core.labelling.ports import ChatModel
+from reviewstream.core.labelling.prompts import request_tokens
 from reviewstream.core.labelling.usage import Charge
 from reviewstream.errors import (
     BadAnswerError,
@@ -31,6 +33,10 @@ class PackTooLargeError(Exception):
     """Raised when a pack exceeds the endpoint's tokens per minute; nothing was sent."""
 
 
+# Gets the list for the costs of requests, and the number of texts in each.
+ModelFor: TypeAlias = Callable[[list[Charge], int], ChatModel]
+
+
 class _Cost(Struct, frozen=True):
     """Cost of a request, for the limiter and for the records."""
 
@@ -39,29 +45,36 @@ class _Cost(Struct, frozen=True):
 
 
 class RateLimitedModel:
-    """A chat model that reserves the maximum cost of each request and settles the actual cost."""
+    """`ChatModel` that reserves the maximum cost of each request and settles the actual cost.
 
-    def __init__(
+    Args:
+        model: The model.
+        turns: The turns of all requests.
+        policy: Prices, and the longest wait.
+        negotiation: A request with other options than its current ones is not sent.
+        charges: Gets the cost of each request appended, unless it is free.
+        texts: Texts of each request. A request for several is not sent if it is too large.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - a partial of the first four is a `ModelFor`
         self,
         model: ChatModel,
-        limiter: RateLimiter,
+        turns: Turns,
         policy: LabelPolicy,
         negotiation: Negotiation,
-        shutdown: Shutdown,
+        charges: list[Charge],
+        texts: int,
     ) -> None:
         self._model = model
-        self._limiter = limiter
+        self._turns = turns
+        self._limiter = turns.limiter
         self._policy = policy
         self._negotiation = negotiation
-        self._shutdown = shutdown
-        self._turns = Turns(limiter, shutdown)
+        self._charges = charges
+        self._texts = texts
 
-    async def answer(self, prompt: Prompt, charges: list[Charge]) -> ChatAnswer:
-        """Wait for a turn and send one request.
-
-        Args:
-            prompt: Prompt with the current options of the negotiation.
-            charges: Gets the cost of the request appended, unless it is free.
+    async def answer(self, request: ChatRequest) -> ChatAnswer:
+        """Wait for a turn and send one request; see `ChatModel.answer`.
 
         Raises:
             Cancelled: Shutdown interrupted the wait.
@@ -69,14 +82,14 @@ class RateLimitedModel:
             BudgetExceededError: The budget is spent.
             ReviewStreamError: See `ChatModel.answer`.
         """
-        self._shutdown.check()
-        ceiling = self._ceiling(prompt)
-        await self._turn(prompt, ceiling)
+        self._turns.shutdown.check()
+        ceiling = self._ceiling(request)
+        await self._turn(request, ceiling)
         cost: _Cost | None = ceiling  # a cancelled request may be answered and billed
         try:
-            answer = await self._ask(prompt)
+            answer = await self._ask(request)
         except ReviewStreamError as err:
-            cost = self._cost_of_failure(err, prompt, ceiling)
+            cost = self._cost_of_failure(err, request, ceiling)
             raise
         else:
             cost = self._cost(answer, ceiling)
@@ -84,33 +97,35 @@ class RateLimitedModel:
         finally:
             self._limiter.settle(ceiling.amount, Amount() if cost is None else cost.amount)
             if cost is not None:
-                charges.append(cost.charge)
+                self._charges.append(cost.charge)
 
-    async def _turn(self, prompt: Prompt, ceiling: _Cost) -> None:
-        if not self._fits(prompt):
+    async def aclose(self) -> None:
+        """See `ChatModel.aclose`."""
+        await self._model.aclose()
+
+    async def _turn(self, request: ChatRequest, ceiling: _Cost) -> None:
+        def fits() -> bool:
+            """Say whether a pack fits the known limit; a single text is always tried."""
+            allowed = self._limiter.tokens_per_minute
+            return allowed is None or ceiling.amount.tokens <= allowed or self._texts == 1
+
+        if not fits():
             raise PackTooLargeError
         try:
-            await self._turns.take(ceiling.amount, lambda: self._fits(prompt))
+            await self._turns.take(ceiling.amount, fits)
         except NoLongerFitsError:
             raise PackTooLargeError from None
-        if prompt.request.options != self._negotiation.options:
+        if request.options != self._negotiation.options:
             self._limiter.give_up(ceiling.amount)
             raise OutdatedPromptError
 
-    def _fits(self, prompt: Prompt) -> bool:
-        """Say whether a pack fits the known tokens per minute; a single text is always tried."""
-        allowed = self._limiter.tokens_per_minute
-        return allowed is None or prompt.tokens <= allowed or len(prompt.ids) == 1
-
-    def _ceiling(self, prompt: Prompt) -> _Cost:
+    def _ceiling(self, request: ChatRequest) -> _Cost:
         """Return the maximum cost of a request; its tokens for the rate limit are an estimate."""
-        said = prompt.request.max_output_tokens
-        cost = cost_micro_usd(prompt_ceiling(prompt.request), said, self._policy.ceiling_prices)
+        tokens, said = request_tokens(request), request.max_output_tokens
+        cost = cost_micro_usd(prompt_ceiling(request), said, self._policy.ceiling_prices)
         return _Cost(
-            amount=Amount(tokens=prompt.tokens, micro_usd=cost),
-            charge=Charge(
-                prompt_tokens=prompt.tokens - said, completion_tokens=said, micro_usd=cost
-            ),
+            amount=Amount(tokens=tokens, micro_usd=cost),
+            charge=Charge(prompt_tokens=tokens - said, completion_tokens=said, micro_usd=cost),
         )
 
     def _cost(self, answer: ChatAnswer, ceiling: _Cost) -> _Cost:
@@ -131,17 +146,17 @@ class RateLimitedModel:
         )
 
     def _cost_of_failure(
-        self, err: ReviewStreamError, prompt: Prompt, ceiling: _Cost
+        self, err: ReviewStreamError, request: ChatRequest, ceiling: _Cost
     ) -> _Cost | None:
         """Return the cost of a failed request: as reported, or as reserved if it is unknown."""
         if isinstance(err.billed, ChatAnswer):
-            return self._cost(clamp_usage(err.billed, prompt.request), ceiling)
+            return self._cost(clamp_usage(err.billed, request), ceiling)
         return ceiling if _may_be_billed(err) else None
 
-    async def _ask(self, prompt: Prompt) -> ChatAnswer:
+    async def _ask(self, request: ChatRequest) -> ChatAnswer:
         """Send the request and pass the endpoint's reported limits to the limiter."""
         try:
-            answer = await self._model.answer(prompt.request)
+            answer = await self._model.answer(request)
         except RateLimitError as err:
             self._slow_down(err)
             raise
@@ -152,7 +167,7 @@ class RateLimitedModel:
             raise
         self._limiter.learn(answer.limits or RateLimits())
         self._turns.look()
-        return clamp_usage(answer, prompt.request)
+        return clamp_usage(answer, request)
 
     def _slow_down(self, err: RateLimitError) -> None:
         """Report a 429 to the limiter: first the limits in it, so that no rate is estimated."""

@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from reviewstream.core.labelling.chat import ChatAnswer, ChatOptions, ChatRequest
-from reviewstream.core.labelling.circuit_breaker import CircuitBreaker
+from reviewstream.core.labelling.circuit_breaker import Circuit
 from reviewstream.core.labelling.controls import BAD
 from reviewstream.core.labelling.diagnosis import REFUSALS, UNREADABLE, Diagnosis
 from reviewstream.core.labelling.endpoint.negotiation import Negotiation
 from reviewstream.core.labelling.health import Health
 from reviewstream.core.labelling.labeller import Labeller
+from reviewstream.core.labelling.limits.turns import Turns
 from reviewstream.core.labelling.policy import LabelPolicy
 from reviewstream.core.labelling.probe import PROBE_TEXT, Probe
 from reviewstream.core.labelling.rate_limited_model import RateLimitedModel
@@ -46,11 +48,11 @@ class Scene:
         rest, shutdown, self.clock = iter(answers), Shutdown(), FakeClock()
         self.negotiation = Negotiation(OPTIONS, auto)
         self.model = FakeChatModel(lambda request: next(rest, None) or SOUND(request))
-        metered = RateLimitedModel(self.model, NoLimit(), POLICY, self.negotiation, shutdown)
+        turns = Turns(NoLimit(), shutdown)
+        metered = partial(RateLimitedModel, self.model, turns, POLICY, self.negotiation)
         probe = Probe(metered, POLICY, self.negotiation, Health())
         log = WaitLog(self.clock)
-        breaker = CircuitBreaker(
-            metered,
+        circuit = Circuit(
             probe,
             self.clock,
             policy=POLICY,
@@ -58,7 +60,7 @@ class Scene:
             shutdown=shutdown,
             log=log,
         )
-        self.diagnosis = Diagnosis(breaker, probe, self.negotiation, POLICY)
+        self.diagnosis = Diagnosis(circuit, probe, self.negotiation, POLICY)
 
     async def ask(self, options: ChatOptions = OPTIONS) -> bool:
         return await self.diagnosis.is_text_at_fault("HTTP 400: no", options)

@@ -17,11 +17,15 @@ class Turns:
 
     Otherwise a request that no longer fits would block its place, and all requests behind it, for
     minutes.
+
+    Attributes:
+        limiter: The limiter.
+        shutdown: Interrupts the waits.
     """
 
     def __init__(self, limiter: RateLimiter, shutdown: Shutdown) -> None:
-        self._limiter = limiter
-        self._shutdown = shutdown
+        self.limiter = limiter
+        self.shutdown = shutdown
         self._waiting: dict[asyncio.Future[None], Callable[[], bool]] = {}
 
     async def take(self, most: Amount, fits: Callable[[], bool]) -> None:
@@ -36,10 +40,10 @@ class Turns:
             Cancelled: Shutdown interrupted the wait.
             ReviewStreamError: See `RateLimiter.acquire`.
         """
-        turn = asyncio.ensure_future(self._limiter.acquire(most))
+        turn = asyncio.ensure_future(self.limiter.acquire(most))
         self._waiting[turn] = fits
         try:
-            await self._shutdown.run_until_shutdown(turn)
+            await self.shutdown.run_until_shutdown(turn)
         except asyncio.CancelledError:
             if turn in self._waiting:  # not cancelled by `look`: the caller is cancelled
                 raise
@@ -47,7 +51,7 @@ class Turns:
         finally:
             self._waiting.pop(turn, None)
         if not fits():
-            self._limiter.give_up(most)
+            self.limiter.give_up(most)
             raise NoLongerFitsError
 
     def look(self) -> None:
