@@ -7,6 +7,7 @@ with them `llms.txt`.
 import functools
 import inspect
 import json
+import math
 import operator
 import re
 import sys
@@ -20,6 +21,7 @@ from pydantic import BaseModel
 from reviewstream.cli import main
 from reviewstream.core.index.connector import connector_config
 from reviewstream.core.index.mapping import index_mapping
+from reviewstream.core.retry import waits
 from reviewstream.core.schemas.schema_files import SchemaName, schema_text
 from reviewstream.settings import Settings
 from reviewstream_testbed.mock_openai.fault_kinds import KINDS
@@ -43,8 +45,8 @@ def table(*rows: tuple[str, ...]) -> str:
     return "\n".join([head, f"|{' --- |' * len(rows[0])}", *body])
 
 
-def meanings(documented: type) -> dict[str, str]:
-    """Return what a class's docstring says of each attribute."""
+def meanings(documented: object) -> dict[str, str]:
+    """Return what the docstring of a class or module says of each attribute."""
     text = inspect.getdoc(documented) or ""
     found = re.findall(
         r"^    (\w+): (.*(?:\n        .*)*)", text.partition("Attributes:")[2], re.MULTILINE
@@ -177,6 +179,19 @@ def faults() -> str:
     return table(("kind", "what a client sees", "fields"), *rows)
 
 
+def retries() -> str:
+    rows = (
+        (meaning, *map(_seconds, (each.first, each.longest, each.total)))
+        for name, meaning in meanings(waits).items()
+        for each in [getattr(waits, name)]
+    )
+    return table(("what is tried again", "first wait", "longest wait", "in all"), *rows)
+
+
+def _seconds(wait: float) -> str:
+    return f"{wait:g} s" if math.isfinite(wait) else ""
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "settings": settings,
     "commands": commands,
@@ -187,6 +202,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "mutants": mutants,
     "faults": faults,
     "contents": lambda: contents.contents("docs"),
+    "waits": retries,
 }
 
 if __name__ == "__main__":

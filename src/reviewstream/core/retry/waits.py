@@ -1,14 +1,16 @@
 """The waits of all retries.
 
 Attributes:
-    REQUEST: A request for labels that failed, or that a rate limit refused. `openai.max_wait`
-        limits each wait, a `Retry-After` too; `openai.max_attempts` limits the failures.
+    REQUEST: A request for labels that failed or was throttled. `openai.max_wait` limits each wait,
+        and a `Retry-After`, which may be longer than the 30 s; `openai.max_attempts` limits the
+        failures.
     PROBE: The probe of an endpoint that fails. `openai.max_wait` limits each wait;
         `openai.startup_timeout` limits the time in all, until the endpoint has answered once.
     STORE: The ledger, or the store of the limits that all tasks share.
     REVIEW_SERVER: The review server. The option `retryTimeout` limits the time in all.
     DELIVERY: A task's transaction in Kafka. `kafka.delivery_timeout` limits the time in all.
-    TOPICS: New topics, until each partition has a leader; as long as a request to Kafka may take.
+    TOPICS: New topics, until each partition has a leader. The timeout of one request to Kafka
+        limits the time in all.
     CONNECTOR: Kafka Connect, until a rebalance has ended or a connector runs.
     OPENING: A SQLite file that other processes open. `ledger.timeout` limits the time in all.
 """
