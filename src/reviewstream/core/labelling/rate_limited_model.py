@@ -49,11 +49,11 @@ class RateLimitedModel:
 
     Args:
         model: The model.
-        turns: The turns of all requests.
+        turns: Turns at the limiter, shared by all requests.
         policy: Prices, and the longest wait.
-        negotiation: A request with other options than its current ones is not sent.
+        negotiation: A request must have its current options.
         charges: Gets the cost of each request appended, unless it is free.
-        texts: Texts of each request. A request for several is not sent if it is too large.
+        texts: Texts in a request. If they are several, it must fit the known tokens per minute.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - a partial of the first four is a `ModelFor`
