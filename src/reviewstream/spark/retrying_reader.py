@@ -73,10 +73,7 @@ class RetryingReader:
     """Sends requests to the server over one connection, which it reopens after each failure."""
 
     def __init__(
-        self,
-        connect: Callable[[], LineReader],
-        patience: RetryPolicy,
-        timer: Timer,
+        self, connect: Callable[[], LineReader], patience: RetryPolicy, timer: Timer
     ) -> None:
         self._connect = connect
         self._patience = patience

@@ -109,12 +109,8 @@ class Circuit:
             attempt: Number of the pause; 1 is the first.
             result: Result of the probe that failed.
         """
-        wait = waits.PROBE.wait(
-            attempt,
-            jitter=self._clock.jitter(),
-            asked=result.retry_after,
-            limit=self._policy.max_wait,
-        )
+        jitter, limit = self._clock.jitter(), self._policy.max_wait
+        wait = waits.PROBE.wait(attempt, jitter=jitter, asked=result.retry_after, limit=limit)
         self._say(result.words)
         await self._shutdown.run_until_shutdown(self._clock.sleep(wait))
 

@@ -282,10 +282,7 @@ class LabelRequest:
         """Wait for the Retry-After of the endpoint, or else for the backoff."""
         clock = self._endpoint.clock
         seconds = waits.REQUEST.wait(
-            failures,
-            jitter=clock.jitter(),
-            asked=err.retry_after,
-            limit=self._policy.max_wait,
+            failures, jitter=clock.jitter(), asked=err.retry_after, limit=self._policy.max_wait
         )
         if kind != "failure" or seconds >= LONG_WAIT:
             self._endpoint.log.wait(kind, f"{WAITS[kind]} of {self._policy.endpoint}: {err}")

@@ -66,12 +66,7 @@ class Labeller:
         metered = partial(RateLimitedModel, model, Turns(limiter, shutdown), policy, negotiation)
         probe = Probe(metered, policy, negotiation, health)
         circuit = Circuit(
-            probe,
-            clock,
-            policy=policy,
-            negotiation=negotiation,
-            shutdown=shutdown,
-            log=log,
+            probe, clock, policy=policy, negotiation=negotiation, shutdown=shutdown, log=log
         )
         endpoint = Endpoint(
             model_for=lambda charges, texts: CircuitBreaker(metered(charges, texts), circuit),
@@ -85,11 +80,7 @@ class Labeller:
             log=log,
         )
         patient = RetryingLedger(
-            ledger,
-            clock,
-            circuit.is_answering,
-            patience=patience,
-            offload=offload,
+            ledger, clock, circuit.is_answering, patience=patience, offload=offload
         )
         self._dispatcher = Dispatcher(endpoint, probe, patient)
         self._shutdown = shutdown

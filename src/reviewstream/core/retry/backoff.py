@@ -1,4 +1,4 @@
-"""Exponential backoff with jitter, and the two loops that wait by it."""
+"""Exponential backoff with jitter, and the two loops that wait by it: awaited and blocking."""
 
 import math
 from collections.abc import Awaitable, Callable
@@ -58,35 +58,33 @@ class Backoff:
         # A repeated `Retry-After: 0` must not cause a busy loop.
         return max(min(self.least, own), min(limit, asked * (1 + jitter / 2)))
 
+    async def retry(
+        self,
+        call: Callable[[], Awaitable[T]],
+        clock: Clock,
+        on_failure: Callable[[TransientError], None],
+    ) -> T:
+        """Call, and call again after each transient failure.
 
-async def call_with_retry(
-    call: Callable[[], Awaitable[T]],
-    backoff: Backoff,
-    clock: Clock,
-    on_failure: Callable[[TransientError], None],
-) -> T:
-    """Call again after each transient failure.
+        Args:
+            call: The call.
+            clock: Clock for the waits; the total counts from now.
+            on_failure: Called before each wait.
 
-    Args:
-        call: The call.
-        backoff: The waits; its total counts from now.
-        clock: Clock for the waits.
-        on_failure: Called before each wait.
-
-    Raises:
-        TransientError: The call still fails after the total.
-    """
-    began, failures = clock.now(), 0
-    while True:
-        try:
-            return await call()
-        except TransientError as err:
-            if (clock.now() - began).total_seconds() >= backoff.total:
-                raise
-            on_failure(err)
-            asked = err.retry_after
-        failures += 1
-        await clock.sleep(backoff.wait(failures, jitter=clock.jitter(), asked=asked))
+        Raises:
+            TransientError: The call still fails after the total.
+        """
+        began, failures = clock.now(), 0
+        while True:
+            try:
+                return await call()
+            except TransientError as err:
+                if (clock.now() - began).total_seconds() >= self.total:
+                    raise
+                on_failure(err)
+                asked = err.retry_after
+            failures += 1
+            await clock.sleep(self.wait(failures, jitter=clock.jitter(), asked=asked))
 
 
 class Attempts:

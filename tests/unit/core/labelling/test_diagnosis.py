@@ -51,14 +51,13 @@ class Scene:
         turns = Turns(NoLimit(), shutdown)
         metered = partial(RateLimitedModel, self.model, turns, POLICY, self.negotiation)
         probe = Probe(metered, POLICY, self.negotiation, Health())
-        log = WaitLog(self.clock)
         circuit = Circuit(
             probe,
             self.clock,
             policy=POLICY,
             negotiation=self.negotiation,
             shutdown=shutdown,
-            log=log,
+            log=WaitLog(self.clock),
         )
         self.diagnosis = Diagnosis(circuit, probe, self.negotiation, POLICY)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reviewstream.core.retry.backoff import Attempts, Backoff, call_with_retry
+from reviewstream.core.retry.backoff import Attempts, Backoff
 from reviewstream.errors import PermanentError, TransientError
 from reviewstream.testing import FakeClock
 from tests.unit.timer import FakeTimer
@@ -98,7 +98,7 @@ class Failing:
 @pytest.mark.anyio
 async def test_a_call_is_made_again_until_it_succeeds() -> None:
     clock, failures = FakeClock(), list[TransientError]()
-    assert await call_with_retry(Failing(3), BACKOFF, clock, failures.append) == 4
+    assert await BACKOFF.retry(Failing(3), clock, failures.append) == 4
     assert clock.sleeps == [0.5, 1.0, 2.0]
     assert failures == [BUSY] * 3
 
@@ -106,7 +106,7 @@ async def test_a_call_is_made_again_until_it_succeeds() -> None:
 @pytest.mark.anyio
 async def test_a_call_that_succeeds_is_made_once() -> None:
     clock = FakeClock()
-    assert await call_with_retry(Failing(0), BACKOFF, clock, lambda _: None) == 1
+    assert await BACKOFF.retry(Failing(0), clock, lambda _: None) == 1
     assert clock.sleeps == []
 
 
@@ -114,7 +114,7 @@ async def test_a_call_that_succeeds_is_made_once() -> None:
 async def test_a_call_waits_as_its_error_asks() -> None:
     clock = FakeClock(jitter=0.5)
     busy = TransientError("busy", retry_after=2.0)
-    await call_with_retry(Failing(1, busy), BACKOFF, clock, lambda _: None)
+    await BACKOFF.retry(Failing(1, busy), clock, lambda _: None)
     assert clock.sleeps == [2.5]
 
 
@@ -123,7 +123,7 @@ async def test_after_the_total_a_failure_is_final() -> None:
     clock, failures = FakeClock(), list[TransientError]()
     begun, call = clock.now(), Failing(99)
     with pytest.raises(TransientError, match="busy"):
-        await call_with_retry(call, BACKOFF.within(7.5), clock, failures.append)
+        await BACKOFF.within(7.5).retry(call, clock, failures.append)
     assert clock.now() - begun == timedelta(seconds=7.5)
     assert (call.calls, len(failures)) == (5, 4)
 
@@ -132,7 +132,7 @@ async def test_after_the_total_a_failure_is_final() -> None:
 async def test_a_failure_that_is_final_is_not_tried_again() -> None:
     call = Failing(1, PermanentError("refused"))
     with pytest.raises(PermanentError, match="refused"):
-        await call_with_retry(call, BACKOFF, FakeClock(), lambda _: None)
+        await BACKOFF.retry(call, FakeClock(), lambda _: None)
     assert call.calls == 1
 
 

@@ -9,7 +9,6 @@ from reviewstream.core.labelling.ports import LabelLedger, LedgerEntry, LedgerKe
 from reviewstream.core.labelling.shutdown import Shutdown
 from reviewstream.core.labelling.wait_log import WaitLog
 from reviewstream.core.retry import waits
-from reviewstream.core.retry.backoff import call_with_retry
 from reviewstream.core.retry.ports import Clock
 from reviewstream.errors import TransientError
 from reviewstream.settings import OpenAISettings
@@ -134,9 +133,7 @@ class RetryingLedger:
             raise
 
     async def _call_with_retry(self, ask: Callable[[], T]) -> T:
-        reply = await call_with_retry(
-            lambda: self._offload.run(ask), waits.STORE, self._clock, self._failed
-        )
+        reply = await waits.STORE.retry(lambda: self._offload.run(ask), self._clock, self._failed)
         self._log.over(LEDGER)
         return reply
 

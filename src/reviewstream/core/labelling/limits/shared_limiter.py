@@ -29,7 +29,6 @@ from reviewstream.core.labelling.policy import known_prices
 from reviewstream.core.labelling.ports import LimitStore
 from reviewstream.core.labelling.wait_log import WaitLog
 from reviewstream.core.retry import waits
-from reviewstream.core.retry.backoff import call_with_retry
 from reviewstream.core.retry.ports import Clock
 from reviewstream.errors import BudgetExceededError, ConfigError, FatalError, TransientError
 from reviewstream.settings import LimitsSettings, OpenAISettings
@@ -240,9 +239,7 @@ class SharedLimiter:
     async def _call_with_retry(self, work: Callable[[], Reply]) -> Reply:
         """Make a call that a request depends on, and retry it while the store is unavailable."""
         try:
-            reply = await call_with_retry(
-                lambda: self._run(work), waits.STORE, self._clock, self._failed
-            )
+            reply = await waits.STORE.retry(lambda: self._run(work), self._clock, self._failed)
         except TransientError as err:
             raise FatalError(
                 f"no request is made without the limits that all tasks share, and after"
