@@ -21,8 +21,8 @@ seconds = st.floats(0.001, 1000)
 
 
 def test_waits_double_from_the_first_up_to_the_longest() -> None:
-    waits = [BACKOFF.wait(failures, jitter=0) for failures in range(1, 7)]
-    assert waits == [0.5, 1, 2, 4, 5, 5]
+    waits = [BACKOFF.wait(failures, jitter=0) for failures in range(-1, 7)]
+    assert waits == [0.5, 0.5, 0.5, 1, 2, 4, 5, 5]
 
 
 def test_a_limit_cuts_our_own_wait() -> None:
