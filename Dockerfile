@@ -27,26 +27,27 @@ RUN { echo '[global]'; env | sed -n 's/^PIP_\([^=]*\)=/\1 = /p'; } > /etc/pip.co
     && python3 -m venv --without-pip /opt/venv
 WORKDIR /build
 
-# What we depend on changes seldom: a package without contents brings it, in a layer of its own.
+# What we depend on changes seldom: two packages without contents bring it, in a layer of its own.
 # Spark's Java is made now (see `wrap_for_spark`), as the image may be read-only when it runs.
 FROM base AS packages
 COPY pyproject.toml ./
+COPY testbed/pyproject.toml testbed/
 COPY testbed/reviewstream_testbed/testbed_error.py testbed/reviewstream_testbed/
 COPY testbed/reviewstream_testbed/installation/cache.py testbed/reviewstream_testbed/installation/java.py \
      testbed/reviewstream_testbed/installation/
 RUN mkdir -p src/reviewstream testbed/reviewstream_testbed testbed/java schemas \
-    && touch README.md LICENSE src/reviewstream/__init__.py testbed/reviewstream_testbed/__init__.py \
-        testbed/reviewstream_testbed/installation/__init__.py \
-    && python3 -m pip --python /opt/venv/bin/python install '.[all]' \
+    && touch README.md LICENSE testbed/README.md testbed/LICENSE src/reviewstream/__init__.py \
+        testbed/reviewstream_testbed/__init__.py testbed/reviewstream_testbed/installation/__init__.py \
+    && python3 -m pip --python /opt/venv/bin/python install './testbed[all]' '.[all]' \
     && /opt/venv/bin/python -c \
         'from pathlib import Path; from reviewstream_testbed.installation.java import wheel_home, wrap_for_spark; \
          wrap_for_spark(wheel_home(), Path("/opt/java"))' \
-    && python3 -m pip --python /opt/venv/bin/python uninstall --yes reviewstream
+    && python3 -m pip --python /opt/venv/bin/python uninstall --yes reviewstream reviewstream-testbed
 
-# Ourselves, from the wheel as users have us, in a folder that is laid over the rest.
+# Ourselves, from the wheels as users have us, in a folder that is laid over the rest.
 FROM base AS wheel
 COPY . ./
-RUN python3 -m pip wheel --no-deps --wheel-dir dist . \
+RUN python3 -m pip wheel --no-deps --wheel-dir dist ./testbed . \
     && python3 -m pip --python /opt/venv/bin/python install --no-deps --no-index --root /wheel dist/*.whl
 
 

@@ -74,7 +74,11 @@ def _download(folder: Path) -> None:
     """Fill the folder with the wheels of everything, and of what builds ours."""
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(folder)]
     done = subprocess.run(
-        [*command, ".[all]", *BESIDES], cwd=ROOT, capture_output=True, text=True, check=False
+        [*command, "./testbed[all]", ".[all]", *BESIDES],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 

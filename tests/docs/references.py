@@ -29,7 +29,10 @@ from tests.mutation.survivors import listed
 from tools import contents
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "testbed/README.md")),
+    *sorted(ROOT.glob("docs/**/*.md")),
+]
 MARKS = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

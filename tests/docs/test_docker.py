@@ -24,6 +24,7 @@ PINS = ROOT / "testbed" / "reviewstream_testbed" / "containers" / "images.toml"
 PINNED = tomllib.loads(PINS.read_text("utf-8"))
 IMAGES = {part: image for table in PINNED.values() for part, image in table.items()}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+TESTBED = tomllib.loads((ROOT / "testbed" / "pyproject.toml").read_text(encoding="utf-8"))
 SIZE = re.compile(r"\d+[mg]")
 
 each_service = pytest.mark.parametrize("service", SERVICES.values(), ids=list(SERVICES))
@@ -40,6 +41,13 @@ def instructions() -> Iterator[tuple[str, str]]:
             yield instruction, " ".join(arguments.split())
 
 
+def sources(project: dict[str, Any], folder: str = "") -> set[str]:
+    """Return the folders that a wheel takes."""
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    return {f"{folder}{path}" for path in (*wheel["packages"], *wheel["force-include"])}
+
+
+WHEEL_SOURCES = sources(PROJECT) | sources(TESTBED, "testbed/")
 INSTRUCTIONS = list(instructions())
 LAST_FROM = max(at for at, (name, _) in enumerate(INSTRUCTIONS) if name == "FROM")
 LAST_STAGE = INSTRUCTIONS[LAST_FROM:]
@@ -189,19 +197,15 @@ def test_no_value_of_a_secret_is_in_the_dockerfile() -> None:
             assert not re.search(r"PASSWORD|SECRET|TOKEN|API_KEY|://", arguments)
 
 
-def test_the_context_of_the_build_is_what_the_wheel_is_made_of() -> None:
+def test_the_context_of_the_build_is_what_the_wheels_are_made_of() -> None:
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     patterns = [line for line in lines if not line.startswith("#")]
     assert patterns[0] == "*"
-    wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
-    needed = {path.split("/")[0] for path in (*wheel["packages"], *wheel["force-include"])}
+    needed = {path.split("/")[0] for path in WHEEL_SOURCES}
     allowed = {pattern.removeprefix("!") for pattern in patterns if pattern.startswith("!")}
     assert allowed == {"pyproject.toml", "README.md", "LICENSE"} | needed
 
 
-def test_the_package_without_contents_has_every_folder_that_the_wheel_takes() -> None:
+def test_the_packages_without_contents_have_every_folder_that_the_wheels_take() -> None:
     (made,) = re.findall(r"mkdir -p ([\w/ ]+)", " ".join(each for _, each in INSTRUCTIONS))
-    wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
-    packages = {"src/reviewstream", "testbed/reviewstream_testbed"}
-    assert {*wheel["packages"]} == packages
-    assert set(made.split()) == packages | wheel["force-include"].keys()
+    assert set(made.split()) == WHEEL_SOURCES

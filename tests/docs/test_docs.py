@@ -95,10 +95,20 @@ def test_the_example_is_the_file_that_the_spark_tests_run() -> None:
     assert len([line for line in example.splitlines() if line.strip()]) <= 15
 
 
-def test_the_example_of_a_test_is_the_file_that_the_tests_with_servers_run() -> None:
-    page = (ROOT / "docs/how-to/test-with-real-servers.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("file", ["docs/how-to/test-with-real-servers.md", "testbed/README.md"])
+def test_the_example_of_a_test_is_the_file_that_the_tests_with_servers_run(file: str) -> None:
+    page = (ROOT / file).read_text(encoding="utf-8")
     example = (ROOT / "examples" / "test_reviews.py").read_text(encoding="utf-8")
     assert example in blocks(page, "python")
+
+
+def test_pip_is_given_the_folder_of_the_testbed_wherever_it_installs_everything() -> None:
+    """The testbed is on no index: without its folder pip ends with an error."""
+    texts = [page.read_text("utf-8") for page in [*PAGES, ROOT / "Dockerfile"]]
+    commands = [line for text in texts for line in text.splitlines() if "'.[all]'" in line]
+    with_pip = [line for line in commands if "uv pip" not in line]
+    assert len(with_pip) >= 4
+    assert [line for line in with_pip if "'./testbed[all]' " not in line] == []
 
 
 def test_continuous_integration_runs_the_test_command_of_the_readme() -> None:

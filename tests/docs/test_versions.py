@@ -56,10 +56,11 @@ def test_a_row_holds_what_its_environment_is_called_and_nothing_undeclared(row: 
     assert surprises(row["environment"], found, declared) == []
 
 
-def test_the_classifiers_name_the_pythons_that_ran_and_no_other() -> None:
+@pytest.mark.parametrize("folder", ["", "testbed"])
+def test_the_classifiers_name_the_pythons_that_ran_and_no_other(folder: str) -> None:
     ran = {".".join(row[PYTHON].split(".")[:2]) for row in RAN}
-    assert pythons() == ran
-    assert project()["requires-python"] == f">={min(ran, key=Version)}"
+    assert pythons(folder) == ran
+    assert project(folder)["requires-python"] == f">={min(ran, key=Version)}"
 
 
 def test_the_test_environments_are_locked_to_versions_that_are_declared() -> None:

@@ -1,4 +1,4 @@
-"""What is declared: versions in pyproject.toml, the environments of the matrix in tox.ini."""
+"""What is declared: versions in both pyproject.toml, the environments of the matrix in tox.ini."""
 
 import re
 import tomllib
@@ -17,16 +17,17 @@ KAFKA = "confluent-kafka"
 FACTOR = re.compile(r"(py|pyspark|openai|elasticsearch)([\d.]+)")  # what a name says of a version
 _PYTHON = "Programming Language :: Python :: "
 _WHEELS = "wheels"  # what the others are made of
+_OURS = {"reviewstream", "reviewstream-testbed"}
 
 
-def project() -> dict[str, Any]:
-    """Return the table [project]."""
-    found: dict[str, Any] = _tables()["project"]
+def project(folder: str = "") -> dict[str, Any]:
+    """Return the table [project] of the distribution in a folder."""
+    found: dict[str, Any] = _tables(folder)["project"]
     return found
 
 
-def _tables() -> dict[str, Any]:
-    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+def _tables(folder: str = "") -> dict[str, Any]:
+    return tomllib.loads((ROOT / folder / "pyproject.toml").read_text("utf-8"))
 
 
 def grouped() -> dict[str, Requirement]:
@@ -37,21 +38,30 @@ def grouped() -> dict[str, Requirement]:
 
 
 def requirements() -> dict[str, Requirement]:
-    """Return what is declared of each package, extras included, by its canonical name."""
-    return dict(sorted(_requirements(project())))
+    """Return what is declared of each package, extras included, by its canonical name.
+
+    Raises:
+        ValueError: The two distributions declare different versions of a package.
+    """
+    found: dict[str, Requirement] = {}
+    for name, each in (*_requirements(project()), *_requirements(project("testbed"))):
+        if found.setdefault(name, each).specifier != each.specifier:
+            raise ValueError(f"{each} is also declared as {found[name]}")
+    return dict(sorted(found.items()))
 
 
 def _requirements(project: dict[str, Any]) -> Iterator[tuple[str, Requirement]]:
     extras = project["optional-dependencies"].values()
     for each in (*project["dependencies"], *(one for extra in extras for one in extra)):
         requirement = Requirement(each)
-        if requirement.name != project["name"]:
+        if requirement.name not in _OURS:
             yield canonicalize_name(requirement.name), requirement
 
 
-def pythons() -> set[str]:
-    """Return the versions of Python that classifiers name."""
-    return {each.removeprefix(_PYTHON) for each in project()["classifiers"] if _PYTHON in each}
+def pythons(folder: str = "") -> set[str]:
+    """Return the versions of Python that the classifiers of a distribution name."""
+    classifiers = project(folder)["classifiers"]
+    return {each.removeprefix(_PYTHON) for each in classifiers if _PYTHON in each}
 
 
 def lowest(requirement: Requirement) -> Version:

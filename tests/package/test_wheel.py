@@ -1,15 +1,12 @@
-"""What is in the packages, and what `import reviewstream` costs where nothing else is installed."""
+"""reviewstream alone: what is in its packages, and what `import reviewstream` costs."""
 
 import statistics
-import sys
-import tarfile
-import zipfile
-from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
 
-from tests.package.running import ROOT, run
+from tests.package.contents import entry_points, metadata, names, packages, requirements
+from tests.package.running import ROOT, files_of, installed, run
 
 VENDORS = (
     "matplotlib",
@@ -39,61 +36,45 @@ NEEDED = (
     "reviewstream/schemas/released/labelled_review.v1.avsc",
     "reviewstream/schemas/released/rejected_review.v1.avsc",
     "reviewstream/schemas/released/rejected_review.v2.avsc",
-    "reviewstream_testbed/installation/ivy.xml",
-    "reviewstream_testbed/py.typed",
 )
 
 
 @pytest.fixture(scope="session")
 def bare_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python with reviewstream and what it cannot do without."""
-    folder = tmp_path_factory.mktemp("venv")
-    run(sys.executable, "-m", "venv", folder)
-    python = folder / "bin" / "python"
-    run(python, "-m", "pip", "install", wheel, PIP_NO_COMPILE="0")  # as a user does
-    return python
+    return installed(tmp_path_factory.mktemp("venv"), wheel, compiled=True)  # as a user does
 
 
 @pytest.mark.parametrize("name", NEEDED)
 def test_the_wheel_holds(wheel: Path, name: str) -> None:
-    assert name in zipfile.ZipFile(wheel).namelist()
+    assert name in names(wheel)
 
 
-def test_pytest_finds_the_plugin_under_the_modules_own_name(wheel: Path) -> None:
-    with zipfile.ZipFile(wheel) as archive:
-        (name,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
-        points = ConfigParser()
-        points.read_string(archive.read(name).decode())
-    plugin = "reviewstream_testbed.pytest_plugin"
-    assert dict(points["pytest11"]) == {plugin: plugin}
+def test_the_wheel_holds_every_schema(wheel: Path) -> None:
+    folder = ROOT / "schemas"
+    files = [path.relative_to(folder).as_posix() for path in folder.rglob("*.avsc")]
+    assert files
+    assert names(wheel) >= {f"reviewstream/schemas/{file}" for file in files}
 
 
-def test_the_wheel_holds_the_java_sources_and_every_schema(wheel: Path) -> None:
-    names = set(zipfile.ZipFile(wheel).namelist())
-    for folder, target in (
-        ("schemas", "reviewstream/schemas"),
-        ("testbed/java", "reviewstream_testbed/java"),
-    ):
-        files = [path for path in (ROOT / folder).rglob("*") if path.suffix in {".avsc", ".java"}]
-        assert files, folder
-        assert names >= {f"{target}/{path.relative_to(ROOT / folder).as_posix()}" for path in files}
+def test_the_wheel_holds_nothing_but_its_package(wheel: Path) -> None:
+    assert packages(wheel) == {"reviewstream"}
 
 
-def test_the_wheel_holds_nothing_but_the_two_packages(wheel: Path) -> None:
-    tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {
-        "reviewstream",
-        "reviewstream_testbed",
-    }
+def test_the_extra_testbed_accepts_the_testbed_of_this_repository(
+    wheel: Path, testbed_wheel: Path
+) -> None:
+    requirement = requirements(wheel)["reviewstream-testbed"]
+    assert requirement.extras == {"all"}
+    assert requirement.specifier.contains(metadata(testbed_wheel)["Version"])
 
 
 def test_the_source_package_holds_what_the_wheel_is_built_from(built: Path) -> None:
-    (source,) = built.glob("*.tar.gz")
-    with tarfile.open(source) as archive:
-        names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
-    assert names >= {"pyproject.toml", "LICENSE", "README.md", "schemas/labelled_review.avsc"}
+    (source,) = built.glob("reviewstream-*.tar.gz")
+    files = files_of(source)
+    assert files >= {"pyproject.toml", "LICENSE", "README.md", "schemas/labelled_review.avsc"}
     # Not what else lies in the folder: settings with keys, another environment.
-    assert {name.split("/")[0] for name in names} == {
+    assert {name.split("/")[0] for name in files} == {
         ".gitignore",  # the build tool takes it along
         "CHANGELOG.md",
         "LICENSE",
@@ -102,8 +83,13 @@ def test_the_source_package_holds_what_the_wheel_is_built_from(built: Path) -> N
         "pyproject.toml",
         "schemas",
         "src",
-        "testbed",
     }
+
+
+def test_a_users_pytest_gets_no_fixture(wheel: Path, bare_python: Path) -> None:
+    assert entry_points(wheel).keys() == {"console_scripts"}
+    program = "import importlib.metadata as m; print([*m.entry_points(group='pytest11')])"
+    assert run(bare_python, "-c", program).strip() == "[]"
 
 
 def test_importing_needs_no_extra_and_no_vendor(bare_python: Path) -> None:
