@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -20,10 +21,12 @@ EXTRAS: Final = {
     "pyarrow": "spark",
     "pyspark": "spark",
     "redis": "redis",
+    "reviewstream_testbed": "testbed",
     "sklearn": "evaluate",
     "vaderSentiment": "testbed",
 }
 NAME: Final = "reviewstream"
+TESTBED: Final = "testbed"  # the extra, and the folder of the distribution that it installs
 
 
 def install_command(extra: str) -> str:
@@ -40,15 +43,19 @@ def install_command(extra: str) -> str:
 
 
 def _requirement(origin: dict[str, dict[str, object]], extra: str) -> str:
+    name, folder = NAME, ""
+    if extra == TESTBED and origin.keys() & {"dir_info", "vcs_info"}:
+        name, extra, folder = "reviewstream-testbed", "all", TESTBED
     url = str(origin.get("url", ""))
     if url.startswith("file:"):
         is_editable = origin.get("dir_info", {}).get("editable")
-        path = shlex.quote(f"{unquote(urlsplit(url).path)}[{extra}]")
+        path = shlex.quote(f"{Path(unquote(urlsplit(url).path), folder)}[{extra}]")
         return f"-e {path}" if is_editable else path
     if "vcs_info" in origin:
         vcs = origin["vcs_info"]
         url = f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
-    return shlex.quote(f"{NAME}[{extra}] @ {url}" if url else f"{NAME}[{extra}]")
+        url += f"#subdirectory={folder}" if folder else ""
+    return shlex.quote(f"{name}[{extra}] @ {url}" if url else f"{name}[{extra}]")
 
 
 def missing(error: ModuleNotFoundError) -> str:

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from reviewstream_testbed.testbed_error import TestbedError
-from reviewstream_testbed.testbed_extra import needed_packages
+from reviewstream_testbed.testbed_extras import needed_packages
 
 with needed_packages("reviewstream_testbed"):
     from reviewstream_testbed.installation.homes import install

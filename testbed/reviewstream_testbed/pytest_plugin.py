@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from reviewstream_testbed.names import Index, Subject, Topic, new_prefix, unique_name
-from reviewstream_testbed.providers import EMBEDDED, external_addresses
+from reviewstream_testbed.providers import CONTAINERS, EMBEDDED, external_addresses
 from reviewstream_testbed.testbed_error import TestbedError
-from reviewstream_testbed.testbed_extra import install_command
+from reviewstream_testbed.testbed_extras import Extra, missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from reviewstream_testbed.sharing.shared_testbed import SharedTestbed
     from reviewstream_testbed.testbed import Testbed
 
-_NEEDED = ("aiohttp", "confluent_kafka", "jsonschema", "psutil", "pyspark", "vaderSentiment")
 _HELP = (
     "Who runs the servers: embedded (default), containers, or external, by REVIEWSTREAM_TEST_*"
     " addresses."
@@ -44,12 +42,13 @@ _SECURE_HELP = (
     "Embedded servers ask for passwords: Kafka by SASL_SSL, the others behind TLS."
     " Each fixture's `client_config` has them."
 )
+_ENDPOINT: Final = "openai_endpoint"  # the other parts need the extra of the servers
 _PARTS: Final = (
     "kafka",
     "schema_registry",
     "kafka_connect",
     "elasticsearch",
-    "openai_endpoint",
+    _ENDPOINT,
     "spark_cluster",
 )
 _SHARED: Final = "reviewstream_testbed"  # key of a worker's input
@@ -117,7 +116,9 @@ def testbed_prefix(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def testbed(request: pytest.FixtureRequest, testbed_prefix: str) -> Iterator[Testbed]:
     """All servers of the run, each started on first use."""
-    _require_extra()
+    _require("")
+    if _provider(request.config) == CONTAINERS:
+        _require("containers")
     with _testbed(request.config, testbed_prefix) as running:
         yield running
 
@@ -160,7 +161,7 @@ def spark_cluster(request: pytest.FixtureRequest, testbed: Testbed) -> SparkClus
 @pytest.fixture(scope="session")
 def spark_config(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Spark settings of `spark`; override the fixture to change them."""
-    _require_extra()
+    _require("servers")
     from reviewstream_testbed.spark_session import LOCAL  # noqa: PLC0415 - see above
 
     return LOCAL | {"spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse"))}
@@ -272,11 +273,15 @@ def _is_ours(item: pytest.Item) -> Callable[[str], bool]:
 
 def _start_wanted(request: pytest.FixtureRequest, testbed: Testbed) -> None:
     """Start all servers that the test uses together; pytest sets up fixtures one by one."""
-    testbed.start_soon(*request.config.stash.get(_wanted, ()))
+    wanted = request.config.stash.get(_wanted, ())
+    parts = {request.fixturename, *wanted}
+    if _ENDPOINT in parts:
+        _require("openai")
+    if parts - {_ENDPOINT}:
+        _require("servers")
+    testbed.start_soon(*wanted)
 
 
-def _require_extra() -> None:
-    for module in _NEEDED:
-        if find_spec(module) is None:
-            needed = f"{module} is not installed: {install_command()}"
-            pytest.fail(needed, pytrace=False)
+def _require(extra: Extra) -> None:
+    if sentence := missing(extra):
+        pytest.fail(sentence, pytrace=False)

@@ -5,16 +5,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import OFFSET_BEGINNING, NewTopic, TopicPartition
-from confluent_kafka.schema_registry import SchemaRegistryClient
-from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
-from confluent_kafka.serialization import MessageField, SerializationContext
-
 from reviewstream_testbed.services.kafka import Kafka
 from reviewstream_testbed.services.schema_registry import SchemaRegistry
 from reviewstream_testbed.testbed_error import TestbedError
+from reviewstream_testbed.testbed_extras import named_extras
+
+with named_extras():
+    from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.cimpl import OFFSET_BEGINNING, NewTopic, TopicPartition
+    from confluent_kafka.schema_registry import SchemaRegistryClient
+    from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
+    from confluent_kafka.serialization import MessageField, SerializationContext
 
 _PATIENCE = 30.0  # seconds for a write or a read
 

@@ -31,6 +31,7 @@ from reviewstream_testbed.services.server_process import Server
 from reviewstream_testbed.services.service import Service
 from reviewstream_testbed.services.spark_cluster import SparkCluster
 from reviewstream_testbed.testbed_error import TestbedError
+from reviewstream_testbed.testbed_extras import named_extras
 
 if TYPE_CHECKING:
     from reviewstream_testbed.containers.container_group import ContainerGroup
@@ -86,7 +87,8 @@ class Testbed:
         self._reaper = Reaper(self.folder)
         try:
             if self._provider == CONTAINERS:
-                from reviewstream_testbed.containers.container_group import ContainerGroup  # noqa: PLC0415 - a second to import
+                with named_extras():
+                    from reviewstream_testbed.containers.container_group import ContainerGroup  # noqa: PLC0415 - a second to import
 
                 self._group = ContainerGroup(self._environ)
             self.start(*self._parts)

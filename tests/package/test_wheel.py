@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.package.contents import entry_points, metadata, names, packages, requirements
-from tests.package.running import ROOT, files_of, installed, run
+from tests.package.running import ROOT, files_of, installed, refused, run
 
 VENDORS = (
     "matplotlib",
@@ -90,6 +90,11 @@ def test_a_users_pytest_gets_no_fixture(wheel: Path, bare_python: Path) -> None:
     assert entry_points(wheel).keys() == {"console_scripts"}
     program = "import importlib.metadata as m; print([*m.entry_points(group='pytest11')])"
     assert run(bare_python, "-c", program).strip() == "[]"
+
+
+def test_the_demo_says_how_to_install_the_testbed(bare_python: Path) -> None:
+    said = refused(bare_python.with_name("reviewstream"), "demo")
+    assert said.startswith("reviewstream: reviewstream_testbed is not installed: pip install ")
 
 
 def test_importing_needs_no_extra_and_no_vendor(bare_python: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import reviewstream
 from reviewstream import extras
-from reviewstream_testbed import testbed_extra
+from reviewstream_testbed import testbed_extras
 
 ROOT = Path(__file__).parents[2]
 BLOCKED = "import sys, runpy; sys.modules.update(dict.fromkeys({names}))\n"
@@ -26,6 +26,9 @@ def plain(script: str, *names: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+REPOSITORY = {"url": "https://h/r.git", "vcs_info": {"vcs": "git", "commit_id": "1a"}}
+
+
 @pytest.mark.parametrize(
     ("origin", "requirement"),
     [
@@ -33,10 +36,7 @@ def plain(script: str, *names: str) -> subprocess.CompletedProcess[str]:
         ({"url": "file:///a%20b/c", "dir_info": {}}, "'/a b/c[spark]'"),
         ({"url": "file:///c", "dir_info": {"editable": True}}, "-e '/c[spark]'"),
         ({"url": "file:///c/r-1-py3-none-any.whl"}, "'/c/r-1-py3-none-any.whl[spark]'"),
-        (
-            {"url": "https://h/r.git", "vcs_info": {"vcs": "git", "commit_id": "1a"}},
-            "'reviewstream[spark] @ git+https://h/r.git@1a'",
-        ),
+        (REPOSITORY, "'reviewstream[spark] @ git+https://h/r.git@1a'"),
         ({"url": "https://h/r.whl"}, "'reviewstream[spark] @ https://h/r.whl'"),
     ],
 )
@@ -46,13 +46,48 @@ def test_the_command_installs_from_where_the_package_came(
     assert extras._requirement(origin, "spark") == requirement
 
 
-def test_both_packages_give_the_same_command() -> None:
-    assert testbed_extra.install_command() == extras.install_command("testbed")
+@pytest.mark.parametrize(
+    ("origin", "requirement"),
+    [
+        ({}, "'reviewstream[testbed]'"),
+        ({"url": "file:///a%20b/c", "dir_info": {}}, "'/a b/c/testbed[all]'"),
+        ({"url": "file:///c", "dir_info": {"editable": True}}, "-e '/c/testbed[all]'"),
+        ({"url": "file:///c/r-1-py3-none-any.whl"}, "'/c/r-1-py3-none-any.whl[testbed]'"),
+        (
+            REPOSITORY,
+            "'reviewstream-testbed[all] @ git+https://h/r.git@1a#subdirectory=testbed'",
+        ),
+    ],
+)
+def test_the_testbed_is_installed_from_the_folder_beside_the_package(
+    origin: dict[str, Any], requirement: str
+) -> None:
+    assert extras._requirement(origin, "testbed") == requirement
 
 
-def test_every_extra_is_one_that_there_is() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert set(extras.EXTRAS.values()) < set(project["optional-dependencies"])
+@pytest.mark.parametrize(
+    ("origin", "requirement"),
+    [
+        ({}, "'reviewstream-testbed[servers]'"),
+        ({"url": "file:///c/testbed", "dir_info": {}}, "'/c/testbed[servers]'"),
+        ({"url": "file:///t", "dir_info": {"editable": True}}, "-e '/t[servers]'"),
+        (
+            REPOSITORY | {"subdirectory": "testbed"},
+            "'reviewstream-testbed[servers] @ git+https://h/r.git@1a#subdirectory=testbed'",
+        ),
+    ],
+)
+def test_the_testbed_names_an_extra_of_its_own(origin: dict[str, Any], requirement: str) -> None:
+    assert testbed_extras._requirement(origin, "servers") == requirement
+
+
+@pytest.mark.parametrize(
+    ("file", "found"),
+    [("pyproject.toml", extras.EXTRAS), ("testbed/pyproject.toml", testbed_extras.EXTRAS)],
+)
+def test_every_extra_is_one_that_there_is(file: str, found: dict[str, str]) -> None:
+    project = tomllib.loads((ROOT / file).read_text(encoding="utf-8"))["project"]
+    assert {*found.values()} - {""} < set(project["optional-dependencies"])
 
 
 @pytest.mark.parametrize("package", ["pyspark", "pyarrow"])
@@ -70,13 +105,27 @@ def test_an_import_from_the_library_names_the_extra(package: str) -> None:
 def test_the_testbeds_commands_name_the_extra(module: str, package: str) -> None:
     script = f"sys.argv[1:] = ['--help']; runpy.run_module({module!r}, run_name='__main__')"
     result = plain(script, package)
-    if result.returncode == 0:
-        assert (module, package) != ("reviewstream_testbed", "psutil")
-        return  # it does not need that one to explain itself
+    if (module == "reviewstream_testbed") != (package == "psutil"):
+        assert result.returncode == 0  # it does not need that one to explain itself
+        return
+    command = testbed_extras.install_command("" if package == "psutil" else "openai")
     assert result.returncode == 2
-    assert result.stderr == (
-        f"{module}: {package} is not installed: {testbed_extra.install_command()}\n"
-    )
+    assert result.stderr == f"{module}: {package} is not installed: {command}\n"
+
+
+def test_a_topic_without_kafkas_client_names_the_extra() -> None:
+    result = plain("from reviewstream_testbed import records", "confluent_kafka")
+    command = testbed_extras.install_command("servers")
+    last = result.stderr.splitlines()[-1]
+    assert last == f"ModuleNotFoundError: confluent_kafka is not installed: {command}"
+
+
+def test_without_the_testbed_the_demo_names_the_command_that_installs_it() -> None:
+    script = "sys.argv[1:] = ['demo']; runpy.run_module('reviewstream', run_name='__main__')"
+    result = plain(script, "reviewstream_testbed")
+    assert result.returncode == 2
+    assert result.stderr.startswith("reviewstream: reviewstream_testbed")
+    assert result.stderr.endswith(f" is not installed: {extras.install_command('testbed')}\n")
 
 
 def test_a_package_of_no_extra_is_not_explained() -> None:

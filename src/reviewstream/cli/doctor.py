@@ -25,7 +25,7 @@ from reviewstream.settings import secret_value
 if TYPE_CHECKING:
     from reviewstream.settings import KafkaSettings, Settings
 
-NEEDS: Final = "psutil"  # the testbed's checks need it
+NEEDS: Final = "reviewstream_testbed"  # it has the checks
 SENT: Final = (  # secrets, and the address that each is sent to
     ("openai", "api_key", "base_url"),
     ("openai", "api_key_command", "base_url"),

@@ -4,12 +4,6 @@ from collections.abc import Callable, Mapping
 
 from reviewstream_testbed.external.external_openai import ExternalOpenAI
 from reviewstream_testbed.external.external_server import External
-from reviewstream_testbed.external.external_services import (
-    ExternalElasticsearch,
-    ExternalKafka,
-    ExternalKafkaConnect,
-    ExternalSchemaRegistry,
-)
 from reviewstream_testbed.providers import OPENAI_API_KEY
 from reviewstream_testbed.services.schema_registry import SchemaRegistry
 from reviewstream_testbed.services.service import Service
@@ -26,17 +20,19 @@ def connect(
     environ: Mapping[str, str],
 ) -> Service:
     """Return the external server for this part; sends no request."""
+    if part == ExternalOpenAI.name:
+        return ExternalOpenAI(address, api_key=environ.get(OPENAI_API_KEY))
+    from reviewstream_testbed.external import external_services  # noqa: PLC0415 - imports Kafka's client
+
     match part:
         case "kafka":
-            return ExternalKafka(address)
+            return external_services.ExternalKafka(address)
         case "schema_registry":
-            return ExternalSchemaRegistry(address)
+            return external_services.ExternalSchemaRegistry(address)
         case "kafka_connect":
-            return ExternalKafkaConnect(address, registry=registry)
-        case "openai_endpoint":
-            return ExternalOpenAI(address, api_key=environ.get(OPENAI_API_KEY))
+            return external_services.ExternalKafkaConnect(address, registry=registry)
         case _:
-            return ExternalElasticsearch(address)
+            return external_services.ExternalElasticsearch(address)
 
 
 def remove_all(servers: Mapping[str, Service], prefix: str) -> None:

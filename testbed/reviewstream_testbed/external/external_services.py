@@ -4,9 +4,6 @@ from collections.abc import Callable
 from functools import cached_property
 from urllib.parse import quote, urlsplit
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
-
 from reviewstream_testbed.external.external_server import External, ExternalHttp
 from reviewstream_testbed.installation.builder import CONVERTER, SINK
 from reviewstream_testbed.services.elasticsearch import Elasticsearch
@@ -14,6 +11,11 @@ from reviewstream_testbed.services.kafka import Kafka
 from reviewstream_testbed.services.kafka_connect import KafkaConnect
 from reviewstream_testbed.services.schema_registry import CONFLUENT_API, NATIVE_API, SchemaRegistry
 from reviewstream_testbed.testbed_error import TestbedError
+from reviewstream_testbed.testbed_extras import named_extras
+
+with named_extras():
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
 
 PATIENCE = 10.0  # seconds for one answer of the brokers
 

@@ -13,7 +13,7 @@ from reviewstream_testbed.installation.homes import shared_folder
 from reviewstream_testbed.installation.jars import SIZE, ivy_jar, jars_folder
 from reviewstream_testbed.installation.java import inspect, java_home, spark_java_home
 from reviewstream_testbed.testbed_error import TestbedError
-from reviewstream_testbed.testbed_extra import install_command
+from reviewstream_testbed.testbed_extras import install_command
 
 MEMORY = 2_000  # MB: all servers and a local Spark
 DISK = 1_000  # MB: jars, homes built from them, class data
@@ -55,7 +55,7 @@ def check_java(environ: Mapping[str, str] = os.environ) -> Finding:
     try:
         home = java_home(environ)
     except (TestbedError, OSError) as error:
-        return Finding(name="java", good=False, detail=str(error), fix=install_command())
+        return Finding(name="java", good=False, detail=str(error), fix=install_command("servers"))
     return _runs("java", home)
 
 
@@ -64,7 +64,9 @@ def check_spark_java(environ: Mapping[str, str] = os.environ) -> Finding:
     try:
         home = spark_java_home(environ)
     except (TestbedError, OSError) as error:
-        return Finding(name="java for spark", good=False, detail=str(error), fix=install_command())
+        return Finding(
+            name="java for spark", good=False, detail=str(error), fix=install_command("servers")
+        )
     return _runs("java for spark", home)
 
 
@@ -81,7 +83,9 @@ def check_ivy() -> Finding:
     try:
         return Finding(name="downloader", good=True, detail=ivy_jar().name)
     except TestbedError as error:
-        return Finding(name="downloader", good=False, detail=str(error), fix=install_command())
+        return Finding(
+            name="downloader", good=False, detail=str(error), fix=install_command("servers")
+        )
 
 
 def check_memory() -> Finding:

@@ -16,7 +16,7 @@ from reviewstream_testbed.installation.cache import make_once
 from reviewstream_testbed.installation.java_trust import network_options
 from reviewstream_testbed.processes.children import CommandError, output_lines
 from reviewstream_testbed.testbed_error import TestbedError
-from reviewstream_testbed.testbed_extra import install_command
+from reviewstream_testbed.testbed_extras import install_command
 
 IVY_FILE = Path(__file__).with_name("ivy.xml")
 LOCK_FILE = Path(__file__).with_name("jars.sha256")
@@ -197,7 +197,7 @@ def ivy_jar() -> Path:
     places = (spec.submodule_search_locations or []) if spec else []
     found = [jar for place in places for jar in Path(place).glob("jars/ivy-*.jar")]
     if not found:
-        raise TestbedError(f"pyspark is not installed: run `{install_command()}`")
+        raise TestbedError(f"pyspark is not installed: run `{install_command('servers')}`")
     return found[0]
 
 

@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from reviewstream_testbed.testbed_extra import needed_packages
+from reviewstream_testbed.testbed_extras import needed_packages
 
 with needed_packages("reviewstream_testbed.mock_openai"):
     from aiohttp import web

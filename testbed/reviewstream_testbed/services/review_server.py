@@ -4,6 +4,7 @@ import json
 import signal
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -76,6 +77,8 @@ class ReviewServer:
         return self._log.read_text(errors="replace")
 
     def _start(self) -> None:
+        if find_spec("reviewstream") is None:
+            raise TestbedError("reviewstream is not installed: its `serve` is the review server")
         self._log.write_text("")
         options = [f"--host={self.host}", f"--port={self.port}", "--json"]
         self._process = Process([*self._command, *options], log=self._log)

