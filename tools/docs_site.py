@@ -1,7 +1,7 @@
 """Builds the documentation as a site: `python tools/docs_site.py FOLDER`; needs `--group site`.
 
-The pages are written for the repository. Those at its top (README, SECURITY, ...) become pages of
-the site, links follow, and a link to what is no page becomes its text. A picture in two versions
+The pages are written for the repository. Those outside `docs` (README, SECURITY, ...) become pages
+of the site, links follow, and a link to what is no page becomes its text. A picture in two versions
 follows the colours that the reader of the site chooses. The build fails on any link or entry of the
 navigation that leads nowhere, and on a page that the navigation lacks.
 """
@@ -20,6 +20,7 @@ TOP: Final = {
     "SECURITY.md": "security.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
+    "testbed/README.md": "testbed.md",
 }
 FENCE: Final = re.compile(
     r"^(```\w+) .*$", re.MULTILINE
@@ -31,6 +32,7 @@ PICTURE: Final = re.compile(
 )
 CONFIG: Final = "mkdocs.yml"
 LLMS: Final = "llms.txt"  # the list of pages for language models
+SOURCES: Final = "paths: [src, testbed]"
 
 
 def assemble(folder: Path) -> None:
@@ -44,7 +46,8 @@ def assemble(folder: Path) -> None:
     config = (ROOT / CONFIG).read_text(encoding="utf-8")
     if absent := [target for target in pages.values() if f": {target}\n" not in config]:
         raise SystemExit(f"{CONFIG}: the navigation lacks {', '.join(absent)}")
-    (folder / CONFIG).write_text(config.replace("paths: [", f"paths: [{ROOT}/"), encoding="utf-8")
+    absolute = config.replace(SOURCES, f"paths: [{ROOT}/src, {ROOT}/testbed]")
+    (folder / CONFIG).write_text(absolute, encoding="utf-8")
 
 
 def _places(pattern: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.docs.references import ROOT
+from tools import docs_site
 from tools.contents import FILE, Page, llms_text, sections, summary
 
 LISTED = [page for pages in sections().values() for page in pages]
@@ -14,7 +15,7 @@ def test_the_file_for_language_models_is_up_to_date() -> None:
 
 def test_every_page_is_listed_once() -> None:
     pages = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")}
-    tops = {"README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"}
+    tops = {*docs_site.TOP}
     listed = [page.path for page in LISTED]
     assert sorted(listed) == sorted((pages | tops) - {"docs/index.md"})
 
