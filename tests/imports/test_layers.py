@@ -53,7 +53,7 @@ def test_the_code_keeps_every_contract(copy: Path) -> None:
         ),
         ("samples/__init__", "reviewstream.adapters.system_clock", "Each layer imports only those"),
         ("adapters/system_clock", "reviewstream.testing", "Each layer imports only those below it"),
-        ("app", "reviewstream.spark", "Each layer imports only those below it"),
+        ("app/__init__", "reviewstream.spark", "Each layer imports only those below it"),
         ("spark/session", "reviewstream.cli", "Each layer imports only those below it"),
         (
             "cli/serve",

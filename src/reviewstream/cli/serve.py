@@ -16,7 +16,7 @@ from reviewstream.cli.terminal import plain
 from reviewstream.errors import SourceReplacedError
 
 if TYPE_CHECKING:
-    from reviewstream.app import ReviewLog, ReviewServer, ServerAddress
+    from reviewstream.app.review_source import ReviewLog, ReviewServer, ServerAddress
 
 PORT = click.IntRange(0, 65535)
 LOOKED_AT = 10_000  # lines that are checked for a review
