@@ -18,13 +18,14 @@ from typing import Any
 from msgspec import structs
 
 from benchmarks.command import run
-from reviewstream.app import open_sorter
+from reviewstream.app import open_sorter, topic_names
 from reviewstream.core.delivery.avro import AvroCodec, to_avro
 from reviewstream.core.delivery.ports import StoredRecord
 from reviewstream.core.index.mapping import index_mapping
 from reviewstream.core.reconcile.services import ReconcileRun, ReconcileServices
 from reviewstream.core.records.parsing import to_line
 from reviewstream.core.records.reviews import LabelledReview, Origin, Provenance, Review, Sentiment
+from reviewstream.core.records.topic_names import TopicNames
 from reviewstream.core.records.versions import external_version
 from reviewstream.core.schemas.schema_files import schema_text
 from reviewstream.core.transport.framing import Line
@@ -67,7 +68,7 @@ class Source:
 class Log:
     """A `RecordLog` of which no record exists before it is read."""
 
-    def __init__(self, reviews: int, stride: int, topics: KafkaSettings, schema_id: int) -> None:
+    def __init__(self, reviews: int, stride: int, topics: TopicNames, schema_id: int) -> None:
         self._reviews = reviews
         self._stride = stride
         self._topics = topics
@@ -79,11 +80,11 @@ class Log:
 
     def end_offsets(self, topic: str) -> Mapping[int, int]:
         """Return how many there are."""
-        return {0: self._reviews if topic == self._topics.labelled_topic else 0}
+        return {0: self._reviews if topic == self._topics.labelled else 0}
 
     def read_all(self, topic: str) -> Iterator[StoredRecord]:
         """Make the records, as if they came from many partitions."""
-        if topic != self._topics.labelled_topic:
+        if topic != self._topics.labelled:
             return
         codec, fields = AvroCodec(schema_text("labelled_review")), _fields()
         for at in range(self._reviews):
@@ -128,7 +129,7 @@ def _fields() -> dict[str, Any]:
 
 def measure(reviews: int) -> dict[str, Any]:
     """Compare, and look at what it took."""
-    registry, topics, source = MemoryRegistry(), KafkaSettings(), Source(reviews)
+    registry, topics, source = MemoryRegistry(), topic_names(KafkaSettings()), Source(reviews)
     schema_id = registry.register("reviews.labelled-value", schema_text("labelled_review"))
     log = Log(reviews, source.stride, topics, schema_id)
     before = _peak()

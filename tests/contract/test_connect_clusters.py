@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 import httpx2
 import pytest
 
-from reviewstream.adapters.connect import KafkaConnectCluster
+from reviewstream.adapters.connect.connect_cluster import KafkaConnectCluster
+from reviewstream.adapters.connect.connector_config import connector_config
 from reviewstream.adapters.kafka.record_log import KafkaLog
-from reviewstream.core.index.connector import connector_config
 from reviewstream.core.index.ports import ConnectCluster
 from reviewstream.settings import (
     ConnectSettings,

@@ -147,7 +147,8 @@ def test_what_cannot_be_indexed_is_a_dead_letter_that_can_be_sent_again(settings
     assert status is not None
     assert status.tasks == ("RUNNING",)
 
-    rejects = Rejects(log, app.open_registry(settings.registry), settings.kafka, letters=True)
+    registry, topics = app.open_registry(settings.registry), app.topic_names(settings.kafka)
+    rejects = Rejects(log, registry, topics, letters=True)
     found = list(rejects.open(Wanted()))
     assert {one.stage for one in found} == {"INDEX"}
     assert all(one.id.startswith(f"{settings.kafka.labelled_topic}/") for one in found)

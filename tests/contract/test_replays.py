@@ -13,11 +13,16 @@ from msgspec import structs
 from reviewstream.adapters.kafka.record_log import KafkaLog
 from reviewstream.adapters.kafka.record_sink import KafkaRecordSink
 from reviewstream.adapters.registry import ConfluentRegistry
-from reviewstream.app import open_only_sink, open_transactional_sink
+from reviewstream.app import (
+    find_topics,
+    open_only_sink,
+    open_transactional_sink,
+    topic_names,
+)
 from reviewstream.core.delivery.decoding import labelled_reader
 from reviewstream.core.delivery.fencing import FencedSink
 from reviewstream.core.delivery.ports import RecordSink
-from reviewstream.core.delivery.publishing import Publisher, find_topics
+from reviewstream.core.delivery.publishing import Publisher
 from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
 from reviewstream.core.records.lineage import Cause, made_from
 from reviewstream.core.records.parsing import to_line
@@ -52,7 +57,7 @@ class Bed:
         self.registry = registry
         self.topics = find_topics(settings, RegistrySettings(auto_register=True), self.registry)
         self.publisher = Publisher(self.topics, KafkaRecordSink(settings))
-        self.rejects = Rejects(self.log, self.registry, settings, letters=False)
+        self.rejects = Rejects(self.log, self.registry, topic_names(settings), letters=False)
         self.refusals: list[ReplayRefusal] = []
         self.name = f"replay-{settings.labelled_topic}"
 

@@ -18,8 +18,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import click
 from pydantic import BaseModel
 
+from reviewstream.adapters.connect.connector_config import connector_config
 from reviewstream.cli import main
-from reviewstream.core.index.connector import connector_config
 from reviewstream.core.index.mapping import index_mapping
 from reviewstream.core.retry import waits
 from reviewstream.core.schemas.schema_files import SchemaName, schema_text

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from reviewstream.core.index.connector import connector_config
+from reviewstream.adapters.connect.connector_config import connector_config
 from reviewstream.settings import Settings
 from tests.docs.references import ROOT
 

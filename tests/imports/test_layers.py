@@ -77,7 +77,7 @@ def test_the_code_keeps_every_contract(copy: Path) -> None:
         ("settings", "openai", "Core: no vendor"),
         ("adapters/system_clock", "openai", "One vendor, one package: OpenAI"),
         (
-            "adapters/connect",
+            "adapters/connect/connect_cluster",
             "confluent_kafka",
             "One vendor, few modules: Kafka and its registry",
         ),

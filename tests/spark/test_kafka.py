@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 from reviewstream.adapters.kafka.record_log import KafkaLog
 from reviewstream.adapters.tcp.log_server import ServeOptions, serving
-from reviewstream.app import open_registry
+from reviewstream.app import open_registry, topic_names
 from reviewstream.core.delivery.avro import AvroCodec
 from reviewstream.core.schemas.registered import register_schemas
 from reviewstream.core.schemas.schema_files import schema_text
@@ -89,7 +89,7 @@ def good_lines(file: Path) -> Iterator[bytes]:
 def test_a_query_that_is_drained_and_started_again_writes_every_row_once(
     spark: SparkSession, settings: Settings, file: Path
 ) -> None:
-    register_schemas(open_registry(settings.registry), settings.kafka)
+    register_schemas(open_registry(settings.registry), topic_names(settings.kafka))
     labelled, rejected = settings.kafka.labelled_topic, settings.kafka.rejected_topic
     with serving(file, ServeOptions(rate=60)) as server:
         running = start_query(spark, served_at(settings, server.port))
@@ -144,7 +144,7 @@ def elsewhere(spark: SparkSession, tmp_path: Path) -> Iterator[Path]:
 def test_a_checkpoint_without_a_scheme_is_where_spark_has_it(
     spark: SparkSession, elsewhere: Path, settings: Settings, file: Path
 ) -> None:
-    register_schemas(open_registry(settings.registry), settings.kafka)
+    register_schemas(open_registry(settings.registry), topic_names(settings.kafka))
     file.write_bytes(b"\n".join(sample(10, seed=7)))
     on_spark = SparkSettings(checkpoint="/checkpoints/cp")
     settings = settings.model_copy(update={"spark": on_spark})
@@ -174,7 +174,7 @@ def forget_the_last_commit(settings: Settings) -> None:
 def test_a_micro_batch_that_is_run_again_after_a_crash_is_not_written_again(
     spark: SparkSession, settings: Settings, file: Path
 ) -> None:
-    register_schemas(open_registry(settings.registry), settings.kafka)
+    register_schemas(open_registry(settings.registry), topic_names(settings.kafka))
     run_to_the_end(spark, settings, file)
     forget_the_last_commit(settings)
     run_to_the_end(spark, settings, file)
@@ -185,7 +185,7 @@ def test_a_micro_batch_that_is_run_again_after_a_crash_is_not_written_again(
 def test_a_lost_checkpoint_is_noticed_and_a_name_of_its_own_writes_all_once_more(
     spark: SparkSession, settings: Settings, file: Path
 ) -> None:
-    register_schemas(open_registry(settings.registry), settings.kafka)
+    register_schemas(open_registry(settings.registry), topic_names(settings.kafka))
     run_to_the_end(spark, settings, file)
     shutil.rmtree(settings.spark.checkpoint)
     is_refused(spark, settings, file, "was its checkpoint lost?")
@@ -200,7 +200,7 @@ def test_a_lost_checkpoint_is_noticed_and_a_name_of_its_own_writes_all_once_more
 def test_a_checkpoint_of_another_topic_or_in_use_is_refused_before_anything_is_read(
     spark: SparkSession, settings: Settings, file: Path, openai_endpoint: OpenAIEndpoint
 ) -> None:
-    register_schemas(open_registry(settings.registry), settings.kafka)
+    register_schemas(open_registry(settings.registry), topic_names(settings.kafka))
     with serving(file) as server:
         mine = served_at(settings, server.port)
         running = start_query(spark, mine)
@@ -218,7 +218,7 @@ def test_a_checkpoint_of_another_topic_or_in_use_is_refused_before_anything_is_r
 def test_an_old_copy_of_the_checkpoint_is_noticed(
     spark: SparkSession, settings: Settings, file: Path, tmp_path: Path
 ) -> None:
-    register_schemas(open_registry(settings.registry), settings.kafka)
+    register_schemas(open_registry(settings.registry), topic_names(settings.kafka))
     lines = file.read_bytes()
     file.write_bytes(lines[: len(lines) // 2])
     run_to_the_end(spark, settings, file)

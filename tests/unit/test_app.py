@@ -8,12 +8,28 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from reviewstream import app
 from reviewstream.adapters.sqlite.sqlite_ledger import default_file
 from reviewstream.app import absolute, open_limits
 from reviewstream.core.labelling.limits.operations import LimitKey, Release, Reserve
 from reviewstream.errors import ConfigError
-from reviewstream.settings import LedgerSettings, LimitsSettings
+from reviewstream.settings import (
+    ConnectSettings,
+    ElasticsearchSettings,
+    KafkaSettings,
+    LedgerSettings,
+    LimitsSettings,
+    RegistrySettings,
+    Settings,
+)
+from reviewstream.testing import MemoryConnect, MemoryIndex, MemoryLog, MemoryRegistry
 
+SETTINGS = Settings(
+    kafka=KafkaSettings(labelled_topic="l", rejected_topic="r", dead_letter_topic="d"),
+    registry=RegistrySettings(auto_register=True),
+    connect=ConnectSettings(name="c", connector_class=MemoryConnect.CLASS),
+    elasticsearch=ElasticsearchSettings(index="i"),
+)
 TERMS = LimitKey(model="m", account="a")
 
 
@@ -60,3 +76,21 @@ def test_a_redis_needs_no_folder_for_files(monkeypatch: pytest.MonkeyPatch) -> N
     )
     ledger, limits = LedgerSettings(url=SecretStr("redis://localhost")), LimitsSettings()
     assert absolute(ledger, limits) == (ledger, limits)
+
+
+def test_what_is_prepared_has_the_names_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = MemoryConnect()
+    for name, fake in (
+        ("open_log", MemoryLog()),
+        ("open_registry", MemoryRegistry()),
+        ("open_index", MemoryIndex()),
+        ("open_connect", connect),
+    ):
+        monkeypatch.setattr(app, name, lambda _, fake=fake: fake)
+    assert app.prepare(SETTINGS) == (
+        "topics: l, r, d created",
+        "schemas: l-value v1, r-value v1",
+        "index: i is ready",
+        "connector: c is applied",
+    )
+    assert connect.configs == {"c": app.connector_config(SETTINGS)}

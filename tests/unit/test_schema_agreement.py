@@ -25,7 +25,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from reviewstream.core.index.connector import connector_config
+from reviewstream.adapters.connect.connector_config import connector_config
 from reviewstream.core.index.mapping import index_mapping
 from reviewstream.core.records.reviews import LabelledReview, RejectedReview
 from reviewstream.core.records.versions import VERSION_HEADER

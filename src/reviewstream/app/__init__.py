@@ -6,7 +6,15 @@ Importing it loads no adapter: every worker of Spark imports it.
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from reviewstream.app.documents import open_connect, open_index, plot_evaluation, score
+from reviewstream.app.documents import (
+    connector_config,
+    failure_advice,
+    open_connect,
+    open_index,
+    plot_evaluation,
+    score,
+    without_secrets,
+)
 from reviewstream.app.model import (
     listed_prices,
     negotiation_of,
@@ -28,11 +36,14 @@ from reviewstream.app.stores import (
 )
 from reviewstream.app.topics import (
     find_marker,
+    find_topics,
+    identity_of,
     kafka_oauth_login,
     open_log,
     open_record_sink,
     open_registry,
     open_transactional_sink,
+    topic_names,
 )
 from reviewstream.app.vendors import preload
 from reviewstream.core.delivery.fencing import FencedSink
@@ -41,8 +52,12 @@ from reviewstream.settings import KafkaSettings, Settings
 
 __all__ = [
     "absolute",
+    "connector_config",
     "eviction",
+    "failure_advice",
     "find_marker",
+    "find_topics",
+    "identity_of",
     "kafka_oauth_login",
     "listed_prices",
     "negotiation_of",
@@ -71,6 +86,8 @@ __all__ = [
     "score",
     "serving",
     "system_clock",
+    "topic_names",
+    "without_secrets",
 ]
 
 
@@ -92,7 +109,7 @@ def open_only_sink(settings: KafkaSettings, name: str) -> Iterator[RecordSink]:
 
 def prepare(settings: Settings) -> tuple[str, ...]:
     """Create the missing topics, schemas, index and connector; see `core.index.setup`."""
-    from reviewstream.core.index.setup import Services, set_up  # noqa: PLC0415 - for one verb
+    from reviewstream.core.index.setup import PipelineSpec, Services, set_up  # noqa: PLC0415 - for one verb
 
     services = Services(
         log=open_log(settings.kafka),
@@ -100,4 +117,11 @@ def prepare(settings: Settings) -> tuple[str, ...]:
         index=open_index(settings),
         connect=open_connect(settings.connect),
     )
-    return set_up(services, settings)
+    wanted = PipelineSpec(
+        topics=topic_names(settings.kafka),
+        auto_register=settings.registry.auto_register,
+        index=settings.elasticsearch.index,
+        connector=settings.connect.name,
+        connector_config=connector_config(settings),
+    )
+    return set_up(services, wanted)

@@ -1,10 +1,51 @@
 # ruff: noqa: PLC0415 - a Spark task pays only for the vendor that it uses, and extras may be missing
 """Kafka's topics and their schemas."""
 
+from typing import TYPE_CHECKING
+
 from reviewstream.core.delivery.markers import Marker
 from reviewstream.core.delivery.ports import RecordLog, RecordSink, TransactionalSink
+from reviewstream.core.records.topic_names import TopicNames
 from reviewstream.core.schemas.ports import SchemaRegistry
 from reviewstream.settings import KafkaSettings, RegistrySettings
+
+if TYPE_CHECKING:
+    from reviewstream.core.delivery.checkpoint_metadata import Identity
+    from reviewstream.core.delivery.publishing import Topics
+
+
+def topic_names(settings: KafkaSettings) -> TopicNames:
+    """Return the names of the topics."""
+    return TopicNames(
+        labelled=settings.labelled_topic,
+        rejected=settings.rejected_topic,
+        dead_letter=settings.dead_letter_topic,
+    )
+
+
+def find_topics(
+    kafka: KafkaSettings, settings: RegistrySettings, registry: SchemaRegistry
+) -> "Topics":
+    """Return the topics with their schemas' ids; see `core.delivery.publishing.find_topics`."""
+    from reviewstream.core.delivery.publishing import find_topics
+
+    return find_topics(
+        topic_names(kafka),
+        registry,
+        address=settings.url,
+        auto_register=settings.auto_register,
+    )
+
+
+def identity_of(
+    kafka: KafkaSettings, query: str | None, account: str | None = None, since: int = -1
+) -> "Identity":
+    """Return a query's identity; see `core.delivery.checkpoint_metadata.Identity`."""
+    from reviewstream.core.delivery.checkpoint_metadata import identity_of
+
+    return identity_of(
+        topic_names(kafka), query, stream=kafka.stream_name, account=account, since=since
+    )
 
 
 def open_record_sink(settings: KafkaSettings) -> RecordSink:

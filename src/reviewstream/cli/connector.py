@@ -9,7 +9,6 @@ import msgspec
 
 from reviewstream.cli.context import DONE, FINDINGS, Context, verb
 from reviewstream.cli.terminal import plain, plain_lines
-from reviewstream.core.index.connector import connector_advice, connector_config, without_secrets
 from reviewstream.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,6 +24,8 @@ def command() -> None:
 @verb
 def apply(context: Context) -> None:
     """Create or update the connector, and wait until it runs."""
+    from reviewstream.app import connector_config
+
     config = connector_config(context.settings)
     _connect(context).apply(context.settings.connect.name, config)
     sys.exit(DONE if _present_status(context) else FINDINGS)
@@ -41,6 +42,8 @@ def status(context: Context) -> None:
 @verb
 def validate(context: Context) -> None:
     """Ask Connect whether the configuration is valid; 1 if it is not."""
+    from reviewstream.app import connector_config, without_secrets
+
     config = connector_config(context.settings)
     problems = _connect(context).validate({"name": context.settings.connect.name, **config})
     if context.json:
@@ -116,7 +119,10 @@ def _present_status(context: Context) -> bool:
 
 
 def _advise(context: Context, found: "ConnectorStatus") -> None:
-    if advice := connector_advice(found.state, found.trace or ""):
+    from reviewstream.app import failure_advice
+    from reviewstream.core.index.setup import resting_advice
+
+    if advice := resting_advice(found) or failure_advice(found.trace or ""):
         context.console.print(f"{found.name}: {advice}", markup=False, soft_wrap=True)
 
 

@@ -111,7 +111,7 @@ def comparison(
         log=app.open_log(settings.kafka),
         registry=app.open_registry(settings.registry),
         index=app.open_index(settings),
-        topics=settings.kafka,
+        topics=app.topic_names(settings.kafka),
     )
     wait = IndexSettling(stages.index.count, seconds)
     return ReconcileRun(stages, app.open_sorter, found=found, tell=tell, wait=wait)

@@ -176,7 +176,7 @@ def opened(context: Context, *, letters: bool) -> "Rejects":
     return Rejects(
         app.open_log(settings.kafka),
         app.open_registry(settings.registry),
-        settings.kafka,
+        app.topic_names(settings.kafka),
         letters=letters,
     )
 

@@ -148,14 +148,13 @@ class _Run:
 
     async def _relabel(self) -> None:
         from reviewstream import app
-        from reviewstream.core.delivery.publishing import Publisher, find_topics
+        from reviewstream.core.delivery.publishing import Publisher
         from reviewstream.core.labelling.shutdown import Cancelled
         from reviewstream.core.relabel.relabelling import Relabeller
 
         settings = self._settings
-        topics = find_topics(
-            settings.kafka, settings.registry, app.open_registry(settings.registry)
-        )
+        registry = app.open_registry(settings.registry)
+        topics = app.find_topics(settings.kafka, settings.registry, registry)
         publisher = Publisher(topics, app.open_record_sink(settings.kafka))
         limits = settings.limits.model_copy(update={"account": self._account()})
         async with app.open_labeller(self._openai, settings.ledger, limits) as labeller:

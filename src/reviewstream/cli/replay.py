@@ -116,7 +116,7 @@ class Replay:
     ) -> AsyncIterator[tuple[Sender, Callable[[], object]]]:
         """Open the sender; yield it with a function that ends its waits, from any thread."""
         from reviewstream import app
-        from reviewstream.core.delivery.publishing import Publisher, find_topics
+        from reviewstream.core.delivery.publishing import Publisher
 
         settings = self._context.settings
         if self._letters:
@@ -124,7 +124,7 @@ class Replay:
             yield Repeater(sink, topic, self._rejects.labelled, self._refuse), lambda: None
             return
         registry = app.open_registry(settings.registry)
-        topics = find_topics(settings.kafka, settings.registry, registry)
+        topics = app.find_topics(settings.kafka, settings.registry, registry)
         # By default all replays of a topic share one budget, also after a restart.
         account = settings.limits.account or f"replay {settings.kafka.labelled_topic}"
         limits = settings.limits.model_copy(update={"account": account})

@@ -15,6 +15,7 @@ from reviewstream.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from reviewstream.core.records.topic_names import TopicNames
     from reviewstream.core.schemas.differences import SchemaDiff
     from reviewstream.core.schemas.ports import SchemaRegistry
     from reviewstream.core.schemas.registered import RegisteredSchema
@@ -33,7 +34,7 @@ def register(context: Context) -> None:
     """Set FULL_TRANSITIVE on our subjects, and register today's schemas."""
     from reviewstream.core.schemas.registered import register_schemas
 
-    _present(context, register_schemas(_registry(context), context.settings.kafka))
+    _present(context, register_schemas(_registry(context), _topics(context)))
 
 
 @command.command("check")
@@ -42,7 +43,7 @@ def check(context: Context) -> None:
     """Compare today's schemas with every released one and with the registry; 1 if any differs."""
     from reviewstream.core.schemas.registered import check_schemas
 
-    findings = check_schemas(_registry(context), context.settings.kafka)
+    findings = check_schemas(_registry(context), _topics(context))
     if context.json:
         context.emit([msgspec.structs.asdict(each) for each in findings])
     else:
@@ -59,7 +60,7 @@ def show(context: Context) -> None:
     """Show the versions that the registry holds."""
     from reviewstream.core.schemas.registered import registered_schemas
 
-    _present(context, registered_schemas(_registry(context), context.settings.kafka))
+    _present(context, registered_schemas(_registry(context), _topics(context)))
 
 
 @command.command("diff")
@@ -118,6 +119,12 @@ def _registry(context: Context) -> "SchemaRegistry":
     from reviewstream.app import open_registry
 
     return open_registry(context.settings.registry)
+
+
+def _topics(context: Context) -> "TopicNames":
+    from reviewstream.app import topic_names
+
+    return topic_names(context.settings.kafka)
 
 
 def _present(context: Context, schemas: "tuple[RegisteredSchema, ...]") -> None:

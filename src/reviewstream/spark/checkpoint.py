@@ -17,10 +17,10 @@ from uuid import uuid4
 
 from pyspark.sql import SparkSession
 
+from reviewstream.app import identity_of
 from reviewstream.core.delivery.checkpoint_metadata import (
     Identity,
     check_identity,
-    identity_of,
     identity_text,
     read_identity,
 )

@@ -15,7 +15,6 @@ from pyspark.sql.datasource import DataSource, DataSourceStreamArrowWriter, Writ
 from pyspark.sql.types import StructType
 
 from reviewstream import app
-from reviewstream.core.delivery import publishing
 from reviewstream.core.delivery.attempt import deliver
 from reviewstream.core.delivery.avro import labelled_of_row, rejected_of_row
 from reviewstream.core.delivery.markers import Marker, check_past, checksum, writer_name
@@ -284,7 +283,7 @@ def find_topics(
     """
     kafka = options.kafka
     if options.labelled_id is None or options.rejected_id is None:
-        return publishing.find_topics(kafka, options.registry, open_registry(options.registry))
+        return app.find_topics(kafka, options.registry, open_registry(options.registry))
     return Topics(
         labelled=kafka.labelled_topic,
         labelled_id=options.labelled_id,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reviewstream.adapters.connect import KafkaConnectCluster
+from reviewstream.adapters.connect.connect_cluster import KafkaConnectCluster
 from reviewstream.adapters.elasticsearch_index import ElasticsearchIndex
 from reviewstream.adapters.registry import ConfluentRegistry
 from reviewstream.errors import ConfigError, TransientError

@@ -6,10 +6,10 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from reviewstream.core.records.topic_names import TopicNames
 from reviewstream.core.schemas.compatibility import incompatibilities
 from reviewstream.core.schemas.schema_files import SchemaName, schema_text
 from reviewstream.errors import ConfigError
-from reviewstream.settings import KafkaSettings
 
 VERSION: Final = 1
 _SCHEMAS: Final[tuple[SchemaName, ...]] = ("labelled_review", "rejected_review")
@@ -39,16 +39,21 @@ class Identity(Struct, frozen=True, kw_only=True):
 
 
 def identity_of(
-    kafka: KafkaSettings, query: str | None, account: str | None = None, since: int = -1
+    topics: TopicNames,
+    query: str | None,
+    *,
+    stream: str | None = None,
+    account: str | None = None,
+    since: int = -1,
 ) -> Identity:
-    """Return the identity of a query with these settings."""
+    """Return the identity of a query with the current schemas; see `Identity`."""
     return Identity(
         query=query,
-        stream=kafka.stream_name,
+        stream=stream,
         account=account,
         since=since,
-        labelled_topic=kafka.labelled_topic,
-        rejected_topic=kafka.rejected_topic,
+        labelled_topic=topics.labelled,
+        rejected_topic=topics.rejected,
         schemas={name: schema_text(name) for name in _SCHEMAS},
     )
 

@@ -8,12 +8,12 @@ from reviewstream.core.delivery.avro import AvroCodec, to_avro
 from reviewstream.core.delivery.ports import OutgoingRecord, RecordSink
 from reviewstream.core.records.lineage import Cause, cause_header
 from reviewstream.core.records.reviews import LabelledReview, RejectedReview
+from reviewstream.core.records.topic_names import TopicNames
 from reviewstream.core.records.versions import VERSION_HEADER, external_version
 from reviewstream.core.schemas.ports import SchemaRegistry
 from reviewstream.core.schemas.registered import register_schemas, subjects
 from reviewstream.core.schemas.schema_files import SchemaName, schema_text
 from reviewstream.errors import ConfigError
-from reviewstream.settings import KafkaSettings, RegistrySettings
 
 Headers: TypeAlias = tuple[tuple[str, bytes], ...]
 
@@ -96,34 +96,38 @@ class Publisher:
 
 
 def find_topics(
-    kafka: KafkaSettings, settings: RegistrySettings, registry: SchemaRegistry
+    names: TopicNames, registry: SchemaRegistry, *, address: str, auto_register: bool
 ) -> Topics:
     """Return the topics, with the schemas' ids from the registry.
+
+    Args:
+        names: Names of the topics.
+        registry: Registry with the schemas.
+        address: Address of the registry, for errors.
+        auto_register: Register the current schemas first.
 
     Raises:
         ConfigError: A schema is not registered.
     """
-    if settings.auto_register:
-        register_schemas(registry, kafka)
+    if auto_register:
+        register_schemas(registry, names)
     found = {
-        name: _schema_id(registry, settings, subject, name)
-        for subject, name in subjects(kafka).items()
+        name: _schema_id(registry, address, subject, name)
+        for subject, name in subjects(names).items()
     }
     return Topics(
-        labelled=kafka.labelled_topic,
+        labelled=names.labelled,
         labelled_id=found["labelled_review"],
-        rejected=kafka.rejected_topic,
+        rejected=names.rejected,
         rejected_id=found["rejected_review"],
     )
 
 
-def _schema_id(
-    registry: SchemaRegistry, settings: RegistrySettings, subject: str, name: SchemaName
-) -> int:
+def _schema_id(registry: SchemaRegistry, address: str, subject: str, name: SchemaName) -> int:
     found = registry.find(subject, schema_text(name))
     if found is None:
         raise ConfigError(
-            f"the registry at {settings.url} does not have our schema {name} under subject "
+            f"the registry at {address} does not have our schema {name} under subject "
             f"{subject}: run `reviewstream schemas register` first"
         )
     return found

@@ -1,9 +1,11 @@
 """Ports of the index: Kafka Connect and the search index."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from msgspec import Struct
+
+RESTING: Final = frozenset({"PAUSED", "STOPPED"})  # states of an idle connector
 
 T = TypeVar("T")
 
@@ -21,6 +23,11 @@ class ConnectorStatus(Struct, frozen=True, kw_only=True):
     state: str
     tasks: tuple[str, ...] = ()
     trace: str | None = None
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether somebody paused or stopped the connector."""
+        return self.state in RESTING
 
 
 class ConnectCluster(Protocol):

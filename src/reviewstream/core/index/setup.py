@@ -1,17 +1,17 @@
 """Set-up of a pipeline: topics, schemas, index and connector."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reviewstream.core.delivery.ports import RecordLog
-from reviewstream.core.index.connector import connector_advice, connector_config
 from reviewstream.core.index.mapping import index_mapping
-from reviewstream.core.index.ports import ConnectCluster, SearchIndex
+from reviewstream.core.index.ports import ConnectCluster, ConnectorStatus, SearchIndex
+from reviewstream.core.records.topic_names import TopicNames
 from reviewstream.core.schemas.ports import SchemaRegistry
 from reviewstream.core.schemas.registered import register_schemas, subjects
 from reviewstream.core.schemas.schema_files import schema_text
 from reviewstream.errors import ConfigError
-from reviewstream.settings import ElasticsearchSettings, KafkaSettings, Settings
 
 _log = logging.getLogger("reviewstream.setup")
 
@@ -26,11 +26,29 @@ class Services:
     connect: ConnectCluster
 
 
-def set_up(services: Services, settings: Settings) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineSpec:
+    """The resources that one pipeline needs.
+
+    Attributes:
+        topics: Names of the topics.
+        auto_register: Register the current schemas; otherwise they must be registered already.
+        index: Name of the index.
+        connector: Name of the connector.
+        connector_config: Its configuration.
+    """
+
+    topics: TopicNames
+    auto_register: bool
+    index: str
+    connector: str
+    connector_config: Mapping[str, str]
+
+
+def set_up(services: Services, wanted: PipelineSpec) -> tuple[str, ...]:
     """Create missing resources in order, and return one message per step.
 
-    Idempotent: a second run changes nothing. Without `registry.auto_register` the schemas must be
-    registered already.
+    Idempotent: a second run changes nothing.
 
     Raises:
         ConfigError: A schema is not registered, or Connect refuses the configuration.
@@ -38,37 +56,44 @@ def set_up(services: Services, settings: Settings) -> tuple[str, ...]:
             one.
     """
     return (
-        _topics(services.log, settings.kafka),
-        _schemas(services.registry, settings),
-        _index(services.index, settings.elasticsearch),
-        _connector(services.connect, settings),
+        _topics(services.log, wanted.topics),
+        _schemas(services.registry, wanted),
+        _index(services.index, wanted.index),
+        _connector(services.connect, wanted),
     )
 
 
-def _topics(log: RecordLog, kafka: KafkaSettings) -> str:
-    created = log.ensure((kafka.labelled_topic, kafka.rejected_topic, kafka.dead_letter_topic))
+def resting_advice(status: ConnectorStatus) -> str:
+    """Return advice about a paused or stopped connector; empty for any other."""
+    if not status.is_resting:
+        return ""
+    return f"it is {status.state} and indexes nothing: run `reviewstream connector resume`"
+
+
+def _topics(log: RecordLog, topics: TopicNames) -> str:
+    created = log.ensure((topics.labelled, topics.rejected, topics.dead_letter))
     return f"topics: {', '.join(created)} created" if created else "topics: there already"
 
 
-def _index(index: SearchIndex, elasticsearch: ElasticsearchSettings) -> str:
+def _index(index: SearchIndex, name: str) -> str:
     index.setup(index_mapping(schema_text("labelled_review")))
-    return f"index: {elasticsearch.index} is ready"
+    return f"index: {name} is ready"
 
 
-def _connector(connect: ConnectCluster, settings: Settings) -> str:
-    name = settings.connect.name
-    connect.apply(name, connector_config(settings))
+def _connector(connect: ConnectCluster, wanted: PipelineSpec) -> str:
+    name = wanted.connector
+    connect.apply(name, wanted.connector_config)
     status = connect.status(name)
-    if status is not None and (advice := connector_advice(status.state)):
+    if status is not None and (advice := resting_advice(status)):
         _log.warning("connector %s: %s", name, advice)
     return f"connector: {name} is applied"
 
 
-def _schemas(registry: SchemaRegistry, settings: Settings) -> str:
-    if settings.registry.auto_register:
-        found = register_schemas(registry, settings.kafka)
+def _schemas(registry: SchemaRegistry, wanted: PipelineSpec) -> str:
+    if wanted.auto_register:
+        found = register_schemas(registry, wanted.topics)
         return f"schemas: {', '.join(f'{each.subject} v{each.version}' for each in found)}"
-    for subject, name in subjects(settings.kafka).items():
+    for subject, name in subjects(wanted.topics).items():
         if registry.find(subject, schema_text(name)) is None:
             raise ConfigError(
                 f"subject {subject} does not have today's {name} schema: run `reviewstream schemas "

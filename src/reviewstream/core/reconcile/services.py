@@ -29,10 +29,10 @@ from reviewstream.core.records.batches import batches
 from reviewstream.core.records.lineage import made_from, place_of
 from reviewstream.core.records.ports import Sorter
 from reviewstream.core.records.reviews import LabelledReview, RejectedReview
+from reviewstream.core.records.topic_names import TopicNames
 from reviewstream.core.records.versions import external_version
 from reviewstream.core.schemas.ports import SchemaRegistry
 from reviewstream.core.transport.framing import Line, Oversized
-from reviewstream.settings import KafkaSettings
 
 OpenSorter = Callable[[int], Sorter]
 Tell = Callable[[str, int, int], None]
@@ -47,7 +47,7 @@ class ReconcileServices(Struct, frozen=True, kw_only=True):
     log: RecordLog
     registry: SchemaRegistry
     index: SearchIndex
-    topics: KafkaSettings
+    topics: TopicNames
 
 
 class ReconcileRun:
@@ -108,12 +108,12 @@ class ReconcileRun:
 
     def _labelled(self) -> Iterator[Seen]:
         reader = labelled_reader(self._stages.registry)
-        for record in self._records("labelled", self._stages.topics.labelled_topic):
+        for record in self._records("labelled", self._stages.topics.labelled):
             yield _labelled(record, reader.read(record, self._foreign))
 
     def _rejected(self) -> Iterator[Seen]:
         reader = rejected_reader(self._stages.registry)
-        for record in self._records("rejected", self._stages.topics.rejected_topic):
+        for record in self._records("rejected", self._stages.topics.rejected):
             yield _rejected(record, reader.read(record, self._foreign))
 
     def _records(self, stage: str, topic: str) -> Iterator[StoredRecord]:

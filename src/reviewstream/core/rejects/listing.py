@@ -11,9 +11,9 @@ from reviewstream.core.delivery.ports import RecordLog, StoredRecord
 from reviewstream.core.records.lineage import Cause, made_from, place_of
 from reviewstream.core.records.outcomes import RAW_LIMIT
 from reviewstream.core.records.reviews import LabelledReview, RejectedReview
+from reviewstream.core.records.topic_names import TopicNames
 from reviewstream.core.schemas.ports import SchemaRegistry
 from reviewstream.errors import PermanentError
-from reviewstream.settings import KafkaSettings
 
 CONNECT: Final = "__connect.errors."  # prefix of the headers that Connect adds to a dead letter
 INDEX: Final = "INDEX"  # stage of a dead letter
@@ -109,7 +109,7 @@ class Rejects:
         self,
         log: RecordLog,
         registry: SchemaRegistry,
-        topics: KafkaSettings,
+        topics: TopicNames,
         *,
         letters: bool,
     ) -> None:
@@ -149,7 +149,7 @@ class Rejects:
             names = ", ".join(sorted(absent)[:SHOWN])
             raise PermanentError(f"no such reject: {names}; see `reviewstream rejects list`")
         known = len(found)
-        for record in self._log.read_all(self._topics.labelled_topic):
+        for record in self._log.read_all(self._topics.labelled):
             found.pop(self._answered(record), None)
         return Remaining(places=frozenset(found.values()), through=known - len(found))
 
@@ -163,10 +163,10 @@ class Rejects:
 
     def _read(self) -> Iterator[Reject]:
         if self._letters:
-            for record in self._log.read_all(self._topics.dead_letter_topic):
+            for record in self._log.read_all(self._topics.dead_letter):
                 yield letter_of(record)
             return
-        for record in self._log.read_all(self._topics.rejected_topic):
+        for record in self._log.read_all(self._topics.rejected):
             rejection = self._rejected.read(record, _ignored)
             if rejection is not None:
                 yield rejection_of(record, rejection)

@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from reviewstream.core.records.topic_names import TopicNames
 from reviewstream.core.schemas.compatibility import incompatibilities
 from reviewstream.core.schemas.ports import SchemaRegistry
 from reviewstream.core.schemas.schema_files import (
@@ -16,7 +17,6 @@ from reviewstream.core.schemas.schema_files import (
     schema_text,
 )
 from reviewstream.errors import ConfigError, IncompatibleSchemaError
-from reviewstream.settings import KafkaSettings
 
 LEVEL: Final = "FULL_TRANSITIVE"  # every version can read every other one
 
@@ -41,24 +41,22 @@ class SchemaFinding(Struct, frozen=True, kw_only=True):
     problem: str
 
 
-def subjects(settings: KafkaSettings) -> Mapping[str, SchemaName]:
+def subjects(topics: TopicNames) -> Mapping[str, SchemaName]:
     """Return the subject of each schema (TopicNameStrategy)."""
     return {
-        f"{settings.labelled_topic}-value": "labelled_review",
-        f"{settings.rejected_topic}-value": "rejected_review",
+        f"{topics.labelled}-value": "labelled_review",
+        f"{topics.rejected}-value": "rejected_review",
     }
 
 
-def register_schemas(
-    registry: SchemaRegistry, settings: KafkaSettings
-) -> tuple[RegisteredSchema, ...]:
+def register_schemas(registry: SchemaRegistry, topics: TopicNames) -> tuple[RegisteredSchema, ...]:
     """Set our compatibility level on our subjects, then register the current schemas. Idempotent.
 
     Raises:
         IncompatibleSchemaError: A schema is incompatible with an older version; the message names
             both.
     """
-    wanted = subjects(settings)
+    wanted = subjects(topics)
     for subject in wanted:
         if registry.compatibility(subject) != LEVEL:
             registry.set_compatibility(subject, LEVEL)
@@ -66,12 +64,12 @@ def register_schemas(
 
 
 def registered_schemas(
-    registry: SchemaRegistry, settings: KafkaSettings
+    registry: SchemaRegistry, topics: TopicNames
 ) -> tuple[RegisteredSchema, ...]:
     """Return the versions of our subjects, oldest first; unknown subjects have none."""
     return tuple(
         RegisteredSchema(subject=subject, version=version, id=schema_id)
-        for subject in subjects(settings)
+        for subject in subjects(topics)
         for version, text in registry.versions(subject)
         if (schema_id := registry.find(subject, text)) is not None
     )
@@ -116,18 +114,18 @@ def _version_of(where: str, wanted: str, versions: Sequence[tuple[int, str]]) ->
 
 
 def check_schemas(
-    registry: SchemaRegistry, settings: KafkaSettings, *, directory: Traversable | None = None
+    registry: SchemaRegistry, topics: TopicNames, *, directory: Traversable | None = None
 ) -> tuple[SchemaFinding, ...]:
     """Compare the current schemas with the released ones, then with those in the registry.
 
     Args:
         registry: Registry; it is only read.
-        settings: Settings with the topics, which determine the subjects.
+        topics: Topics, which determine the subjects.
         directory: Folder of the schemas; None means that of the package.
     """
     return tuple(
         finding
-        for subject, name in subjects(settings).items()
+        for subject, name in subjects(topics).items()
         for finding in (
             *_released(name, directory),
             *_in_registry(registry, subject, name, schema_text(name, directory=directory)),

@@ -3,6 +3,7 @@ import json
 import pytest
 from msgspec import structs
 
+from reviewstream.app import topic_names
 from reviewstream.core.delivery.checkpoint_metadata import (
     Identity,
     check_identity,
@@ -10,10 +11,12 @@ from reviewstream.core.delivery.checkpoint_metadata import (
     identity_text,
     read_identity,
 )
+from reviewstream.core.records.topic_names import TopicNames
 from reviewstream.errors import ConfigError
 from reviewstream.settings import KafkaSettings
 
-NOW = identity_of(KafkaSettings(), "q1")
+TOPICS = topic_names(KafkaSettings())
+NOW = identity_of(TOPICS, "q1")
 
 
 def complaint(recorded: Identity, now: Identity = NOW) -> str:
@@ -33,7 +36,7 @@ def test_an_identity_is_read_as_it_was_written() -> None:
 
 
 def test_one_that_lacks_what_was_not_kept_then_or_has_what_is_not_known_yet_is_read() -> None:
-    paid = identity_of(KafkaSettings(), "q1", "/data/checkpoint")
+    paid = identity_of(TOPICS, "q1", account="/data/checkpoint")
     fields = json.loads(identity_text(paid))
     assert read_identity(json.dumps(fields | {"later": 1}), "f") == paid
     del fields["account"], fields["stream"]
@@ -47,7 +50,7 @@ def test_the_same_again_is_fine_and_so_is_one_that_was_never_started() -> None:
 
 
 def test_another_topic_is_named() -> None:
-    other = identity_of(KafkaSettings(labelled_topic="l", rejected_topic="r"), "q1")
+    other = identity_of(TopicNames(labelled="l", rejected="r", dead_letter="d"), "q1")
     assert complaint(other) == (
         "its labelled_topic is l, not reviews.labelled; "
         "its rejected_topic is r, not reviews.rejected"

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from reviewstream.app import topic_names
 from reviewstream.core.delivery.ports import OutgoingRecord
 from reviewstream.core.delivery.publishing import Publisher, find_topics
 from reviewstream.core.index.mapping import index_mapping
@@ -31,11 +32,11 @@ from reviewstream.core.records.reviews import Stage as Step
 from reviewstream.core.records.versions import external_version
 from reviewstream.core.schemas.schema_files import schema_text
 from reviewstream.core.transport.framing import Line, Oversized
-from reviewstream.settings import KafkaSettings, RegistrySettings
+from reviewstream.settings import KafkaSettings
 from reviewstream.testing import MemoryIndex, MemoryLog, MemoryRegistry, MemorySorter
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-KAFKA = KafkaSettings()
+TOPICS = topic_names(KafkaSettings())
 SOURCE = "review.json"
 
 
@@ -65,8 +66,8 @@ class Bed:
         self.registry = MemoryRegistry()
         self.index = MemoryIndex()
         self.index.setup(index_mapping(schema_text("labelled_review")))
-        self.log.ensure([KAFKA.labelled_topic, KAFKA.rejected_topic])
-        self.topics = find_topics(KAFKA, RegistrySettings(auto_register=True), self.registry)
+        self.log.ensure([TOPICS.labelled, TOPICS.rejected])
+        self.topics = find_topics(TOPICS, self.registry, address="", auto_register=True)
         self.publisher = Publisher(self.topics, self.log.sink())
         self.found: list[Mismatch] = []
         self.told: list[tuple[str, int, int]] = []
@@ -122,7 +123,7 @@ class Bed:
         self.publisher.flush()
 
     def put_raw(self, key: bytes, value: bytes | None) -> None:
-        topic = KAFKA.labelled_topic
+        topic = TOPICS.labelled
         self.log.append(OutgoingRecord(topic=topic, key=key, value=value or b""))
         for records in self.log._topics[topic]:
             if value is None and records and records[-1].value == b"":
@@ -136,7 +137,7 @@ class Bed:
 
     def sums(self) -> Reconciliation:
         stages = ReconcileServices(
-            log=self.log, registry=self.registry, index=self.index, topics=KAFKA
+            log=self.log, registry=self.registry, index=self.index, topics=TOPICS
         )
         self.found.clear()
         comparison = ReconcileRun(
@@ -250,7 +251,7 @@ def test_how_far_it_is_is_told() -> None:
 def test_an_index_that_lags_behind_is_looked_at_until_it_is_complete_or_time_is_up() -> None:
     bed = Bed("a", "b")
     waiting = [bed.label(number, indexed=False) for number in bed.ids]
-    stages = ReconcileServices(log=bed.log, registry=bed.registry, index=bed.index, topics=KAFKA)
+    stages = ReconcileServices(log=bed.log, registry=bed.registry, index=bed.index, topics=TOPICS)
     looks = 0
 
     def wait() -> bool:
@@ -285,7 +286,7 @@ def test_sorters_are_closed_whatever_happens() -> None:
         return opened[-1]
 
     bed = Bed("a").stream()
-    stages = ReconcileServices(log=bed.log, registry=bed.registry, index=bed.index, topics=KAFKA)
+    stages = ReconcileServices(log=bed.log, registry=bed.registry, index=bed.index, topics=TOPICS)
     ReconcileRun(stages, open_sorter).run(SOURCE, bed.lines())
     assert [each.closed for each in opened] == [True] * 3
     opened.clear()

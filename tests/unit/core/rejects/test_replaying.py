@@ -41,10 +41,10 @@ from reviewstream.testing import (
     NoLimit,
     judging,
 )
-from tests.unit.core.reconcile.test_reconciliation import KAFKA, SOURCE, Bed, review
+from tests.unit.core.reconcile.test_reconciliation import SOURCE, TOPICS, Bed, review
 from tests.unit.core.relabel.test_relabelling import Flaky, refusing
 
-LABELLED, LETTERS = KAFKA.labelled_topic, KAFKA.dead_letter_topic
+LABELLED, LETTERS = TOPICS.labelled, TOPICS.dead_letter
 ALL = Wanted()
 WELL = judging(lambda _: Sentiment.POSITIVE)
 
@@ -80,7 +80,7 @@ class Pipeline(Bed):
         self.publisher.flush()
 
     def rejects(self, *, letters: bool = False) -> Rejects:
-        return Rejects(self.log, self.registry, KAFKA, letters=letters)
+        return Rejects(self.log, self.registry, TOPICS, letters=letters)
 
     def replay(
         self,
@@ -217,7 +217,7 @@ def test_what_is_still_wrong_stays_rejected_and_is_told() -> None:
     pipeline.reject(0)
     pipeline.refuse(1)
     pipeline.refuse(2, raw=to_line(review("c")).ljust(RAW_LIMIT), step=Step.PARSE)
-    before = list(pipeline.log.read_all(KAFKA.rejected_topic))
+    before = list(pipeline.log.read_all(TOPICS.rejected))
 
     pipeline.model = refusing("too long")
     assert pipeline.replay(at_once=3) == Replayed(refused=3)
@@ -228,7 +228,7 @@ def test_what_is_still_wrong_stays_rejected_and_is_told() -> None:
     }
     assert any("give the whole line by --file" in one.detail for one in pipeline.refusals)
     assert pipeline.labels() == []
-    assert list(pipeline.log.read_all(KAFKA.rejected_topic)) == before
+    assert list(pipeline.log.read_all(TOPICS.rejected)) == before
     assert pipeline.sums().rejected.lines == 3
 
 

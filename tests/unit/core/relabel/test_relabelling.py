@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from reviewstream.app import topic_names
 from reviewstream.core.delivery.avro import AvroCodec, labelled_of_avro, to_avro
 from reviewstream.core.delivery.ports import OutgoingRecord, StoredRecord
 from reviewstream.core.delivery.publishing import Publisher, find_topics
@@ -30,7 +31,7 @@ from reviewstream.core.relabel.scan import RelabelScan, RelabelSpec, ScanResult
 from reviewstream.core.relabel.selection import parse_condition
 from reviewstream.core.schemas.schema_files import schema_text
 from reviewstream.errors import PermanentError, TransientError
-from reviewstream.settings import KafkaSettings, OpenAISettings, RegistrySettings
+from reviewstream.settings import KafkaSettings, OpenAISettings
 from reviewstream.testing import (
     FakeChatModel,
     FakeClock,
@@ -42,9 +43,9 @@ from reviewstream.testing import (
     judging,
 )
 
-KAFKA = KafkaSettings()
-TOPIC = KAFKA.labelled_topic
-REJECTED = KAFKA.rejected_topic
+TOPICS = topic_names(KafkaSettings())
+TOPIC = TOPICS.labelled
+REJECTED = TOPICS.rejected
 START = datetime(2020, 1, 1, tzinfo=UTC)
 CODEC = AvroCodec(schema_text("labelled_review"))
 
@@ -108,8 +109,7 @@ class Bed:
         self.ledger = MemoryLedger()
         self.model = FakeChatModel(judging(lambda _: Sentiment.POSITIVE))
         self.log.ensure([TOPIC, REJECTED])
-        settings = RegistrySettings(auto_register=True)
-        self.topics = find_topics(KAFKA, settings, self.registry)
+        self.topics = find_topics(TOPICS, self.registry, address="", auto_register=True)
         for each in history:
             if isinstance(each, str):
                 self.delete(each)

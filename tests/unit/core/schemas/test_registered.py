@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from reviewstream.app import topic_names
+from reviewstream.core.records.topic_names import TopicNames
 from reviewstream.core.schemas.registered import (
     LEVEL,
     SchemaFinding,
@@ -21,7 +23,7 @@ from reviewstream.errors import ConfigError, IncompatibleSchemaError
 from reviewstream.settings import KafkaSettings
 from reviewstream.testing import MemoryRegistry
 
-KAFKA = KafkaSettings()
+TOPICS = topic_names(KafkaSettings())
 LABELLED = "reviews.labelled-value"
 
 
@@ -33,13 +35,13 @@ def older(**field: object) -> str:
 
 
 def test_a_subject_is_named_after_its_topic() -> None:
-    kafka = KafkaSettings(labelled_topic="l", rejected_topic="r")
-    assert subjects(kafka) == {"l-value": "labelled_review", "r-value": "rejected_review"}
+    topics = TopicNames(labelled="l", rejected="r", dead_letter="d")
+    assert subjects(topics) == {"l-value": "labelled_review", "r-value": "rejected_review"}
 
 
 def test_registering_sets_our_level_and_gives_version_and_id() -> None:
     registry = MemoryRegistry()
-    first, second = register_schemas(registry, KAFKA)
+    first, second = register_schemas(registry, TOPICS)
     assert (first.subject, first.version) == (LABELLED, 1)
     assert registry.schema(second.id) == json.dumps(
         json.loads(schema_text("rejected_review")), sort_keys=True
@@ -49,47 +51,47 @@ def test_registering_sets_our_level_and_gives_version_and_id() -> None:
 
 def test_registering_twice_changes_nothing() -> None:
     registry = MemoryRegistry()
-    assert register_schemas(registry, KAFKA) == register_schemas(registry, KAFKA)
+    assert register_schemas(registry, TOPICS) == register_schemas(registry, TOPICS)
 
 
 def test_a_schema_that_does_not_fit_is_refused_even_if_the_registry_would_take_it() -> None:
     registry = MemoryRegistry()
     registry.register(LABELLED, older(type="long"))
     with pytest.raises(IncompatibleSchemaError, match=rf"{LABELLED}.*v1: \$\.review_id: long"):
-        register_schemas(registry, KAFKA)
+        register_schemas(registry, TOPICS)
 
 
 def test_a_compatible_change_is_the_next_version() -> None:
     registry = MemoryRegistry()
     registry.register(LABELLED, older(default=""))
-    assert register_schemas(registry, KAFKA)[0].version == 2
+    assert register_schemas(registry, TOPICS)[0].version == 2
 
 
 def test_what_is_registered_is_shown_and_what_is_not_is_left_out() -> None:
     registry = MemoryRegistry()
-    assert registered_schemas(registry, KAFKA) == ()
-    assert registered_schemas(registry, KAFKA) == register_schemas(registry, KAFKA)[:0]
-    registered = register_schemas(registry, KAFKA)
-    assert registered_schemas(registry, KAFKA) == registered
+    assert registered_schemas(registry, TOPICS) == ()
+    assert registered_schemas(registry, TOPICS) == register_schemas(registry, TOPICS)[:0]
+    registered = register_schemas(registry, TOPICS)
+    assert registered_schemas(registry, TOPICS) == registered
 
 
 def test_a_check_finds_nothing_where_everything_fits() -> None:
     registry = MemoryRegistry()
-    register_schemas(registry, KAFKA)
-    assert check_schemas(registry, KAFKA) == ()
+    register_schemas(registry, TOPICS)
+    assert check_schemas(registry, TOPICS) == ()
 
 
 def test_a_check_names_what_is_not_registered() -> None:
-    findings = check_schemas(MemoryRegistry(), KAFKA)
+    findings = check_schemas(MemoryRegistry(), TOPICS)
     assert [each.where for each in findings] == [LABELLED, "reviews.rejected-value"]
     assert "run `reviewstream schemas register`" in findings[0].problem
 
 
 def test_a_check_names_another_level() -> None:
     registry = MemoryRegistry()
-    register_schemas(registry, KAFKA)
+    register_schemas(registry, TOPICS)
     registry.set_compatibility(LABELLED, "BACKWARD")
-    (finding,) = check_schemas(registry, KAFKA)
+    (finding,) = check_schemas(registry, TOPICS)
     assert finding.problem.startswith("its level is BACKWARD, not FULL_TRANSITIVE")
 
 
@@ -101,17 +103,17 @@ def test_a_check_names_a_version_that_does_not_fit() -> None:
         problem="does not fit version 1: $.review_id: long cannot be read as string "
         "(the new one reading old records)",
     )
-    assert register in check_schemas(registry, KAFKA)
+    assert register in check_schemas(registry, TOPICS)
 
 
 def test_a_check_names_a_released_version_that_does_not_fit(tmp_path: Path) -> None:
     registry = MemoryRegistry()
-    register_schemas(registry, KAFKA)
+    register_schemas(registry, TOPICS)
     (tmp_path / "released").mkdir()
     for name in SCHEMA_NAMES:
         (tmp_path / f"{name}.avsc").write_text(schema_text(name))
     (tmp_path / "released" / "labelled_review.v7.avsc").write_text(older(type="int"))
-    findings = check_schemas(registry, KAFKA, directory=tmp_path)
+    findings = check_schemas(registry, TOPICS, directory=tmp_path)
     assert {each.where for each in findings} == {"labelled_review"}
     assert findings[0].problem.startswith("does not fit released version 7: $.review_id: int")
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import SecretStr
 
-from reviewstream.core.index.connector import connector_config, without_secrets
+from reviewstream.adapters.connect.connector_config import connector_config, without_secrets
 from reviewstream.core.records.versions import VERSION_HEADER
 from reviewstream.settings import (
     ConnectSettings,

@@ -6,6 +6,7 @@ Source: Confluent, "Elasticsearch Service Sink Connector: configuration referenc
 "Sink connector configs".
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from reviewstream.core.records.versions import VERSION_HEADER
@@ -17,21 +18,17 @@ from reviewstream.settings import (
     secret_value,
 )
 
-RESTING: Final = frozenset({"PAUSED", "STOPPED"})  # states of an idle connector
 _OTHER_VERSION: Final = "media_type_header_exception"  # another Elasticsearch version
 
 
-def connector_advice(state: str, failure: str = "") -> str:
-    """Return advice about a connector's state, or an empty string.
+def failure_advice(failure: str) -> str:
+    """Return advice about a connector's failure, or an empty string.
 
     Args:
-        state: State of the connector as reported by Connect.
-        failure: Message of its failure, or empty.
+        failure: Message of the failure, or empty.
 
     Source: Confluent, "Elasticsearch Service Sink Connector: changelog", version 16.0.0.
     """
-    if state in RESTING:
-        return f"it is {state} and indexes nothing: run `reviewstream connector resume`"
     if _OTHER_VERSION in failure:
         return (
             "the sink speaks another version than this Elasticsearch: Confluent's needs version"
@@ -50,7 +47,7 @@ def connector_config(settings: Settings) -> dict[str, str]:
     )
 
 
-def without_secrets(config: dict[str, str]) -> dict[str, str]:
+def without_secrets(config: Mapping[str, str]) -> dict[str, str]:
     """Return a configuration with its secrets masked."""
     return {
         name: "***" if is_secret(name) or _has_login(value) else value

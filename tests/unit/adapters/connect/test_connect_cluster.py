@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from reviewstream.adapters.connect import KafkaConnectCluster
+from reviewstream.adapters.connect.connect_cluster import KafkaConnectCluster
 from reviewstream.errors import (
     ConfigError,
     FatalError,

@@ -12,10 +12,10 @@ from urllib.parse import quote
 import httpx2
 from msgspec import Struct
 
+from reviewstream.adapters.connect.connector_config import failure_advice
 from reviewstream.adapters.shapes import foreign, shaped_body
 from reviewstream.adapters.tls import client_failure, ssl_context, tls_failure
 from reviewstream.asking import asking
-from reviewstream.core.index.connector import RESTING, connector_advice
 from reviewstream.core.index.ports import ConnectorStatus
 from reviewstream.core.records.json_values import as_mapping, decoded
 from reviewstream.core.retry import waits
@@ -215,7 +215,7 @@ def _path(name: str) -> str:
 
 
 def _settled(status: ConnectorStatus, tasks: int) -> bool:
-    if status.state in RESTING:
+    if status.is_resting:
         return True
     running = status.tasks.count("RUNNING")
     return status.state == "RUNNING" and running == len(status.tasks) >= tasks
@@ -229,7 +229,7 @@ def _cause(trace: str) -> str:
 
 
 def _advised(complaint: str, failure: str) -> str:
-    return "; ".join(filter(None, (complaint, connector_advice("FAILED", failure))))
+    return "; ".join(filter(None, (complaint, failure_advice(failure))))
 
 
 def _message(answer: httpx2.Response) -> str:

@@ -1,0 +1,1 @@
+"""Kafka Connect: its REST interface, and the keys of the connector that writes the index."""
