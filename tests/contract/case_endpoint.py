@@ -33,10 +33,10 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from reviewstream.adapters.openai.chat_completions import OpenAIChat
-from reviewstream.app import priced
-from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
+from reviewstream.app import label_policy, limit_key, priced
+from reviewstream.core.labelling.labeller import Labeller
 from reviewstream.core.labelling.limits.operations import Amount, LimitKey
-from reviewstream.core.labelling.limits.shared_limiter import SharedLimiter, terms_of
+from reviewstream.core.labelling.limits.shared_limiter import SharedLimiter
 from reviewstream.core.records.reviews import LabelledReview, Origin, RejectedReview, Review
 from reviewstream.settings import LimitsSettings, OpenAISettings
 from reviewstream.testing import FakeClock, MemoryLimits, NoLedger
@@ -299,10 +299,10 @@ async def wired(url: str, *, budget_usd: float | None = None, **given: Any) -> A
     settings = priced(OpenAISettings(base_url=base, **given))
     clock = ServedClock()
     store, limits = MemoryLimits(clock), LimitsSettings(budget_usd=budget_usd)
-    terms = terms_of(settings, limits)
+    terms = limit_key(settings, limits)
     model = OpenAIChat.connect(settings)
     limiter, own = NotedLimiter(store, terms, clock), OwnClock(clock)
-    labeller = Labeller(model, NoLedger(), limiter, own, LabelPolicy.of(settings))
+    labeller = Labeller(model, NoLedger(), limiter, own, label_policy(settings))
     try:
         yield Wired(labeller, own, store, limiter)
     finally:

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reviewstream.app import label_policy, limit_key
 from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
 from reviewstream.core.labelling.costs import MILLION, Prices, cost_micro_usd
-from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
-from reviewstream.core.labelling.limits.shared_limiter import SharedLimiter, terms_of
+from reviewstream.core.labelling.labeller import Labeller
+from reviewstream.core.labelling.limits.shared_limiter import SharedLimiter
 from reviewstream.errors import BudgetExceededError, RateLimitError, UnknownOutcomeError
 from reviewstream.settings import LimitsSettings, OpenAISettings
 from reviewstream.testing import FakeChatModel, FakeClock, MemoryLimits, NoLedger
@@ -105,8 +106,8 @@ def test_no_budget_is_exceeded_and_less_than_a_request_is_left(  # noqa: PLR0913
     )
     clock = FakeClock(most=10**6)
     store = MemoryLimits(clock)
-    terms = terms_of(given_settings, LimitsSettings(budget_usd=budget))
-    policy = LabelPolicy.of(given_settings)
+    terms = limit_key(given_settings, LimitsSettings(budget_usd=budget))
+    policy = label_policy(given_settings)
     biller = Biller(seed, prices=policy.prices_of(tier or "default"), trouble=trouble)
     labeller = Labeller(
         FakeChatModel(biller), NoLedger(), SharedLimiter(store, terms, clock), clock, policy

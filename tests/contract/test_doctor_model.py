@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from reviewstream.adapters.openai.chat_completions import OpenAIChat
 from reviewstream.adapters.system_clock import SystemClock
+from reviewstream.app import label_policy
 from reviewstream.cli import main
 from reviewstream.core.labelling.capabilities.check import MAX_QUESTIONS, CapabilityCheck
 from reviewstream.core.labelling.capabilities.trials import (
@@ -19,7 +20,6 @@ from reviewstream.core.labelling.capabilities.trials import (
     Trial,
     try_out,
 )
-from reviewstream.core.labelling.policy import LabelPolicy
 from reviewstream.settings import OpenAISettings, Settings
 from reviewstream.testing import FakeClock
 from reviewstream_testbed.mock_openai import OpenAIEndpoint
@@ -77,7 +77,7 @@ def first_request(endpoint: OpenAIEndpoint, settings: OpenAISettings) -> Trial:
     """Return what becomes of the first request of a run with these settings."""
 
     async def ask() -> Trial:
-        model, policy = OpenAIChat.connect(settings), LabelPolicy.of(settings)
+        model, policy = OpenAIChat.connect(settings), label_policy(settings)
         try:
             return await try_out(Question(options=policy.options), model, policy, SystemClock())
         finally:
@@ -184,7 +184,7 @@ def checked(url: str, case: dict[str, Any]) -> Capabilities:
     async def ask() -> Capabilities:
         model = OpenAIChat.connect(settings)
         try:
-            return await CapabilityCheck(model, LabelPolicy.of(settings), FakeClock()).run()
+            return await CapabilityCheck(model, label_policy(settings), FakeClock()).run()
         finally:
             await model.aclose()
 

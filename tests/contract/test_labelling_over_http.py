@@ -9,7 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 from reviewstream.adapters.openai.chat_completions import OpenAIChat
-from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
+from reviewstream.app import label_policy
+from reviewstream.core.labelling.labeller import Labeller
 from reviewstream.core.labelling.prompts import PROMPT_VERSIONS
 from reviewstream.core.records.outcomes import Ok
 from reviewstream.core.records.parsing import parse_review
@@ -83,7 +84,7 @@ def settings(endpoint: OpenAIEndpoint, pack: int) -> OpenAISettings:
 @pytest.fixture
 async def labeller(settings: OpenAISettings) -> AsyncIterator[Labeller]:
     model = OpenAIChat.connect(settings)
-    yield Labeller(model, NoLedger(), NoLimit(), FakeClock(), LabelPolicy.of(settings))
+    yield Labeller(model, NoLedger(), NoLimit(), FakeClock(), label_policy(settings))
     await model.aclose()
 
 
@@ -136,7 +137,7 @@ async def test_an_endpoint_that_is_killed_and_comes_back_costs_no_review(
         endpoint.kill()
         mine = settings.model_copy(update={"base_url": endpoint.base_url, "concurrency": 1})
         model = OpenAIChat.connect(mine)
-        labeller = Labeller(model, NoLedger(), NoLimit(), Reviving(), LabelPolicy.of(mine))
+        labeller = Labeller(model, NoLedger(), NoLimit(), Reviving(), label_policy(mine))
         (outcome,) = await labeller.label(_reviews("lovely"))
         await model.aclose()
     assert isinstance(outcome, LabelledReview)
@@ -150,7 +151,7 @@ async def test_every_injection_is_labelled_like_any_other_text_and_so_are_its_ne
 ) -> None:
     mine = settings.model_copy(update={"prompt_version": version})
     model = OpenAIChat.connect(mine)
-    labeller = Labeller(model, NoLedger(), NoLimit(), FakeClock(), LabelPolicy.of(mine))
+    labeller = Labeller(model, NoLedger(), NoLimit(), FakeClock(), label_policy(mine))
     # Each between two neighbours, whose texts are their own: the same text is asked about once.
     texts = [
         text

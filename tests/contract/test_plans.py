@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from reviewstream.adapters.openai.chat_completions import OpenAIChat
+from reviewstream.app import label_policy
 from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
 from reviewstream.core.labelling.planning import AnswerTokens, Plan, Planner, answer_tokens
 from reviewstream.core.labelling.ports import LabelLedger
@@ -19,14 +20,14 @@ from reviewstream.core.records.parsing import parse_review
 from reviewstream.core.records.reviews import LabelledReview, Origin, RejectedReview, Review
 from reviewstream.core.transport.framing import Line
 from reviewstream.samples import expand
-from reviewstream.settings import OpenAISettings, SourceSettings
+from reviewstream.settings import OpenAISettings
 from reviewstream.testing import FakeClock, MemoryLedger, NoLedger, NoLimit
 from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from tests.asked import of_users
 
 pytestmark = pytest.mark.model
 
-SOURCE = SourceSettings(max_rows_per_trigger=500, partitions=2)
+READ = {"max_rows": 500, "partitions": 2}
 TOLERANCE = 0.1
 BAD = [b"{bad", b"", b"[]", b'{"review_id": 1}', b"   "]
 
@@ -66,13 +67,13 @@ def _settings(
 
 def _plan(policy: LabelPolicy, ledger: LabelLedger, answers: AnswerTokens, *, memory: bool) -> Plan:
     lines = [Line(number, data) for number, data in enumerate(FILE)]
-    return Planner(policy, ledger, answers, remembers=memory).plan(lines, SOURCE)
+    return Planner(policy, ledger, answers, remembers=memory).plan(lines, **READ)
 
 
 @asynccontextmanager
 async def _labeller(settings: OpenAISettings, ledger: LabelLedger) -> AsyncIterator[Labeller]:
     model = OpenAIChat.connect(settings)
-    yield Labeller(model, ledger, NoLimit(), FakeClock(), LabelPolicy.of(settings))
+    yield Labeller(model, ledger, NoLimit(), FakeClock(), label_policy(settings))
     await model.aclose()
 
 
@@ -121,7 +122,7 @@ async def test_a_run_takes_what_was_planned(
     endpoint: OpenAIEndpoint, pack: int, version: int
 ) -> None:
     settings, ledger = _settings(endpoint, pack=pack, prompt_version=version), MemoryLedger()
-    policy = LabelPolicy.of(settings)
+    policy = label_policy(settings)
     plan = _plan(policy, ledger, answer_tokens(ledger, policy), memory=True)
     assert plan.copies > 50
     assert plan.bad_lines > 5
@@ -135,7 +136,7 @@ async def test_what_the_ledger_knows_is_not_planned_and_says_what_an_answer_take
     endpoint: OpenAIEndpoint, pack: int
 ) -> None:
     settings, ledger = _settings(endpoint, pack=pack), MemoryLedger()
-    policy = LabelPolicy.of(settings)
+    policy = label_policy(settings)
     await _run(settings, ledger, FILE[:400])
     bought = len(ledger.labels)
     endpoint.reset()
@@ -151,7 +152,7 @@ async def test_without_a_ledger_a_copy_is_asked_about_again_unless_it_is_near(
     endpoint: OpenAIEndpoint,
 ) -> None:
     settings = _settings(endpoint, pack=20)
-    policy = LabelPolicy.of(settings)
+    policy = label_policy(settings)
     plan = _plan(policy, NoLedger(), answer_tokens(None, policy), memory=False)
     assert plan.copies > 0
     _check(plan, endpoint, await _run(settings, NoLedger()))

@@ -75,6 +75,7 @@ def test_the_code_keeps_every_contract(copy: Path) -> None:
         ("core/labelling/labeller", "random", "Core: no I/O, no clock, no chance"),
         ("core/delivery/avro", "pyarrow", "Core: no vendor"),
         ("settings", "openai", "Core: no vendor"),
+        ("core/delivery/publishing", "reviewstream.settings", "Core: plain values, no settings"),
         ("adapters/system_clock", "openai", "One vendor, one package: OpenAI"),
         (
             "adapters/connect/connect_cluster",

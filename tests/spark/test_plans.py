@@ -8,8 +8,7 @@ from pyspark.sql import SparkSession
 
 from reviewstream.adapters.files.review_files import open_log
 from reviewstream.adapters.tcp.log_server import serving
-from reviewstream.app import open_archive
-from reviewstream.core.labelling.labeller import LabelPolicy
+from reviewstream.app import label_policy, open_archive
 from reviewstream.core.labelling.planning import Planner, answer_tokens
 from reviewstream.settings import LedgerSettings, OpenAISettings, Settings
 from reviewstream.spark import label_reviews
@@ -40,10 +39,15 @@ def test_a_query_asks_what_was_planned(
     path = tmp_path / "reviews.json"
     path.write_bytes(b"\n".join(lines))
 
-    policy, ledger = LabelPolicy.of(settings.openai), open_archive(settings.ledger)
+    policy, ledger = label_policy(settings.openai), open_archive(settings.ledger)
     planner = Planner(policy, ledger, answer_tokens(ledger, policy), remembers=True)
     with open_log(path) as log:
-        plan = planner.plan(log.lines(lambda *_: None), settings.source)
+        source = settings.source
+        plan = planner.plan(
+            log.lines(lambda *_: None),
+            max_rows=source.max_rows_per_trigger,
+            partitions=source.partitions,
+        )
     ledger.close()
 
     with serving(path) as server:

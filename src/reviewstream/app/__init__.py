@@ -15,6 +15,14 @@ from reviewstream.app.documents import (
     score,
     without_secrets,
 )
+from reviewstream.app.label_values import (
+    first_options,
+    known_prices,
+    label_policy,
+    limit_key,
+    rate_limits,
+    tier_prices,
+)
 from reviewstream.app.model import (
     listed_prices,
     negotiation_of,
@@ -57,8 +65,12 @@ __all__ = [
     "failure_advice",
     "find_marker",
     "find_topics",
+    "first_options",
     "identity_of",
     "kafka_oauth_login",
+    "known_prices",
+    "label_policy",
+    "limit_key",
     "listed_prices",
     "negotiation_of",
     "open_archive",
@@ -82,10 +94,12 @@ __all__ = [
     "preload",
     "prepare",
     "priced",
+    "rate_limits",
     "review_server",
     "score",
     "serving",
     "system_clock",
+    "tier_prices",
     "topic_names",
     "without_secrets",
 ]

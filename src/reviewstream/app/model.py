@@ -7,12 +7,14 @@ from typing import Final
 
 from msgspec import structs
 
+from reviewstream.app.label_values import label_policy, limit_key
 from reviewstream.app.stores import open_ledger, open_limits
 from reviewstream.core.labelling.costs import Prices
 from reviewstream.core.labelling.endpoint.negotiation import Negotiation
-from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
+from reviewstream.core.labelling.labeller import Labeller
 from reviewstream.core.labelling.ledger.retrying_ledger import CLAIM_PATIENCE
-from reviewstream.core.labelling.limits.shared_limiter import SharedLimiter, terms_of
+from reviewstream.core.labelling.limits.shared_limiter import SharedLimiter
+from reviewstream.core.labelling.policy import LabelPolicy
 from reviewstream.core.labelling.ports import ChatModel, PriceList
 from reviewstream.core.retry.ports import Clock
 from reviewstream.settings import LedgerSettings, LimitsSettings, OpenAISettings
@@ -42,7 +44,7 @@ async def open_labeller(
     from reviewstream.adapters.threads import SerialThread
 
     settings = priced(settings)
-    policy, terms = LabelPolicy.of(settings), structs.replace(terms_of(settings, limits), run=run)
+    policy, terms = label_policy(settings), structs.replace(limit_key(settings, limits), run=run)
     model, clock, patience = OpenAIChat.connect(settings), SystemClock(), timeout_of(settings)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(model.aclose)

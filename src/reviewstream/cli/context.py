@@ -73,13 +73,13 @@ class Context:
         Raises:
             ConfigError: A budget is set, but costs cannot be counted.
         """
-        from reviewstream.app import priced
-        from reviewstream.core.labelling.limits.shared_limiter import no_price, terms_of
-        from reviewstream.core.labelling.policy import known_prices
+        from reviewstream.app import known_prices, limit_key, priced
+        from reviewstream.core.labelling.limits.budget import no_price
 
-        terms_of(priced(self.settings.openai), self.settings.limits)
-        if known_prices(priced(self.settings.openai)) is None:
-            sentence = f"{no_price(self.settings.openai)}; until then every cost is counted as 0"
+        model = priced(self.settings.openai)
+        limit_key(model, self.settings.limits)
+        if known_prices(model) is None:
+            sentence = f"{no_price(model.model)}; until then every cost is counted as 0"
             self.console.print(sentence, markup=False, soft_wrap=True)
 
     def warn_of_eviction(self) -> None:

@@ -36,15 +36,14 @@ def check_endpoint(context: Context) -> None:
     Raises:
         ConfigError: The settings cannot be used; no request was sent.
     """
-    from reviewstream.app import priced
+    from reviewstream.app import label_policy, priced
+    from reviewstream.cli.suggested_settings import as_toml, suggested
     from reviewstream.core.labelling.capabilities.capability_report import report
     from reviewstream.core.labelling.capabilities.check import bill_of
-    from reviewstream.core.labelling.capabilities.suggested_settings import as_toml, suggested
-    from reviewstream.core.labelling.policy import LabelPolicy
 
     given = context.settings.openai
     settings = priced(given)
-    policy = LabelPolicy.of(settings)
+    policy = label_policy(settings)
     announced = _announcement(policy, settings)
     _say(context, announced)
     with (
@@ -52,7 +51,9 @@ def check_endpoint(context: Context) -> None:
         shown.step(f"Asking {policy.endpoint}", f"{policy.endpoint} was asked"),
     ):
         found = asyncio.run(_asked(settings, policy))
-    findings = report(found, settings, _price(given, settings))
+    has_key = settings.api_key is not None or settings.api_key_command is not None
+    price = _price(given, settings)
+    findings = report(found, policy, price, dialect=settings.dialect, has_key=has_key)
     for finding in findings:
         _show(context, finding)
     tokens, micro_usd = bill_of(found, policy)
@@ -109,7 +110,7 @@ def _bill(requests: int, tokens: int, micro_usd: int, settings: "OpenAISettings"
 
 
 def _is_priced(settings: "OpenAISettings") -> bool:
-    from reviewstream.core.labelling.policy import known_prices
+    from reviewstream.app import known_prices
 
     return known_prices(settings) is not None
 
@@ -124,10 +125,10 @@ def _price(given: "OpenAISettings", settings: "OpenAISettings") -> "Finding":
     from reviewstream.app import open_price_list
     from reviewstream.core.labelling.capabilities.capability_report import Finding
     from reviewstream.core.labelling.costs import tier_factor
-    from reviewstream.core.labelling.limits.shared_limiter import no_price
+    from reviewstream.core.labelling.limits.budget import no_price
 
     if not _is_priced(settings):
-        return Finding(name="price", state="beware", detail=no_price(settings))
+        return Finding(name="price", state="beware", detail=no_price(settings.model))
     if tier_factor(settings.service_tier, settings.tier_price_factor) is None:
         detail = f"the price of the service tier {settings.service_tier} is unknown"
         fix = "set openai.tier_price_factor, its price in proportion to the standard tier"

@@ -36,14 +36,12 @@ def command(context: Context, *, file: str, member: str | None) -> None:
 
     FILE is what `serve` takes. Exit code 1: the budget is too small, or no line is a review.
     """
-    from reviewstream.app import priced
-    from reviewstream.core.labelling.planning import Planner, TierPrices, answer_tokens
-    from reviewstream.core.labelling.policy import LabelPolicy
+    from reviewstream.app import label_policy, priced, tier_prices
+    from reviewstream.core.labelling.planning import Planner, answer_tokens
     from reviewstream.core.transport.inspection import Inspection
 
     settings = context.settings.model_copy(update={"openai": priced(context.settings.openai)})
-    policy = LabelPolicy.of(settings.openai)
-    prices = TierPrices.of(policy.prices, settings.openai)
+    policy, prices = label_policy(settings.openai), tier_prices(settings.openai)
     with _ledger(settings) as (ledger, archive):
         answers = answer_tokens(archive, policy)
         planner = Planner(policy, ledger, answers, remembers=archive is not None, prices=prices)
@@ -82,7 +80,11 @@ def _planned(
     from reviewstream.cli.sources import lines_of
 
     with lines_of(context, file, member) as lines:
-        found: Plan = plan(seen.watched(lines), context.settings.source)
+        found: Plan = plan(
+            seen.watched(lines),
+            max_rows=context.settings.source.max_rows_per_trigger,
+            partitions=context.settings.source.partitions,
+        )
     return found
 
 
@@ -97,8 +99,8 @@ def _outlook(
         plan: The plan.
         answers: Tokens that the plan assumes per answer.
     """
+    from reviewstream.app import known_prices, rate_limits
     from reviewstream.core.labelling.planning import minutes
-    from reviewstream.core.labelling.policy import known_prices
 
     model = settings.openai
     is_priced = known_prices(model) is not None
@@ -114,7 +116,7 @@ def _outlook(
         standard_usd=plan.standard_micro_usd / MILLION if is_priced else None,
         flex_usd=plan.flex_micro_usd / MILLION if is_priced else None,
         prices=_origin(given, model),
-        minutes=minutes(plan, settings.limits),
+        minutes=minutes(plan, rate_limits(settings.limits)),
         left_usd=left,
         budget=None if left is None or cost is None else _judged(cost, left),
         warnings=list(_warnings(given, model, answers)),
@@ -124,7 +126,7 @@ def _outlook(
 def _warnings(
     given: "OpenAISettings", model: "OpenAISettings", answers: "AnswerTokens"
 ) -> Iterator[str]:
-    from reviewstream.core.labelling.policy import first_options
+    from reviewstream.app import first_options
 
     is_asked_not_to = first_options(model).reasoning_effort == "none"
     if manners_of(model.model).reasons and not is_asked_not_to and not answers.labels:
@@ -162,13 +164,13 @@ def _list_warnings(given: "OpenAISettings", model: "OpenAISettings") -> Iterator
 
 def _left(settings: "Settings") -> float | None:
     """Return the remaining budget in US dollars; None without a budget."""
-    from reviewstream.app import open_limits
-    from reviewstream.core.labelling.limits.shared_limiter import spent_micro_usd, terms_of
+    from reviewstream.app import limit_key, open_limits
+    from reviewstream.core.labelling.limits.shared_limiter import spent_micro_usd
     from reviewstream.settings import accounted
 
     if settings.limits.budget_usd is None:
         return None
-    terms = terms_of(settings.openai, accounted(settings).limits)
+    terms = limit_key(settings.openai, accounted(settings).limits)
     with closing(open_limits(settings.limits, settings.ledger)) as store:
         return settings.limits.budget_usd - spent_micro_usd(store, terms) / MILLION
 
@@ -186,14 +188,13 @@ def _origin(given: "OpenAISettings", model: "OpenAISettings") -> str:
         given: Settings of the user.
         model: Settings with the listed prices.
     """
-    from reviewstream.app import open_price_list
-    from reviewstream.core.labelling.limits.shared_limiter import no_price
-    from reviewstream.core.labelling.policy import known_prices
+    from reviewstream.app import known_prices, open_price_list
+    from reviewstream.core.labelling.limits.budget import no_price
 
     prices = open_price_list()
     if known_prices(model) is None:
         missing = "" if prices else " (genai-prices, which lists prices, is not installed)"
-        return f"{no_price(model)}{missing}"
+        return f"{no_price(model.model)}{missing}"
     if prices is None or given == model:
         return "as set"
     listed = f"listed in {prices.name}"

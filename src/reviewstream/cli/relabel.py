@@ -125,9 +125,10 @@ class _Run:
 
     def estimated(self) -> "Estimate":
         """Estimate the costs."""
+        from reviewstream.app import label_policy
         from reviewstream.core.relabel.relabelling import estimate
 
-        return estimate(self._work.due(), self._openai)
+        return estimate(self._work.due(), label_policy(self._openai))
 
     def relabelled(self) -> "Progress":
         """Relabel all due reviews, or stop early on a signal."""

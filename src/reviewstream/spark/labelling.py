@@ -14,8 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
 
 from reviewstream import app
-from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
-from reviewstream.core.labelling.limits.shared_limiter import terms_of
+from reviewstream.core.labelling.labeller import Labeller
 from reviewstream.core.records.reviews import LabelledReview, Origin, RejectedReview, Review
 from reviewstream.errors import ConfigError, PermanentError
 from reviewstream.settings import LedgerSettings, LimitsSettings, OpenAISettings, Settings
@@ -47,8 +46,8 @@ def label_reviews(settings: Settings) -> Callable[[DataFrame], DataFrame]:
     """
     # Checked here, because a task would raise it as a traceback; and tasks need no price list.
     openai = app.priced(settings.openai)
-    LabelPolicy.of(openai)
-    terms_of(openai, settings.limits)
+    app.label_policy(openai)
+    app.limit_key(openai, settings.limits)
     return partial(_label, openai, settings.ledger, settings.limits)
 
 

@@ -11,11 +11,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from reviewstream import app
+from reviewstream.app import label_policy
 from reviewstream.cli import main
 from reviewstream.cli.replay import ROUNDS
 from reviewstream.core.delivery.ports import OutgoingRecord
 from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
-from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
+from reviewstream.core.labelling.labeller import Labeller
 from reviewstream.core.records.parsing import to_line
 from reviewstream.core.records.reviews import Sentiment
 from reviewstream.errors import BudgetExceededError
@@ -44,7 +45,7 @@ def bed(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     async def open_labeller(
         settings: OpenAISettings, _: LedgerSettings, _limits: LimitsSettings
     ) -> AsyncIterator[Labeller]:
-        policy = LabelPolicy.of(settings)
+        policy = label_policy(settings)
         yield Labeller(bed.model, bed.ledger, NoLimit(), FakeClock(), policy)
 
     monkeypatch.setattr(app, "open_log", lambda _: bed.log)

@@ -11,10 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from reviewstream import app
+from reviewstream.app import label_policy
 from reviewstream.cli import main
 from reviewstream.cli.relabel import ROUNDS
 from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
-from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
+from reviewstream.core.labelling.labeller import Labeller
 from reviewstream.core.records.reviews import Sentiment
 from reviewstream.errors import BudgetExceededError, PermanentError, RateLimitError, TransientError
 from reviewstream.settings import LedgerSettings, LimitsSettings, OpenAISettings
@@ -37,7 +38,7 @@ def bed(monkeypatch: pytest.MonkeyPatch) -> Bed:
         settings: OpenAISettings, _: LedgerSettings, limits: LimitsSettings
     ) -> AsyncIterator[Labeller]:
         bed.accounts.append(limits.account)
-        policy = LabelPolicy.of(settings)
+        policy = label_policy(settings)
         yield Labeller(bed.model, bed.ledger, NoLimit(), FakeClock(), policy)
 
     monkeypatch.setattr(app, "open_log", lambda _: bed.log)

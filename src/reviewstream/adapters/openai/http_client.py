@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import openai
 
+from reviewstream.adapters.openai.model_names import HOST
 from reviewstream.adapters.openai.response_size import bound_body
 from reviewstream.adapters.openai.token_command import TokenCommand
 from reviewstream.adapters.tls import client_failure, ssl_context
@@ -15,7 +16,6 @@ from reviewstream.settings import OpenAISettings
 
 NO_KEY: Final = "not-needed"  # sent to self-hosted endpoints, which require no key
 FLEX_TIMEOUT: Final = 900.0  # seconds; a flex request may wait that long in a queue
-_OPENAI = "https://api.openai.com/"
 
 
 def timeout_of(settings: OpenAISettings) -> float:
@@ -62,7 +62,7 @@ def api_key(settings: OpenAISettings) -> str | Callable[[], Awaitable[str]]:
     if settings.api_key_command is not None:
         return TokenCommand(settings.api_key_command)
     key = settings.api_key.get_secret_value().strip() if settings.api_key else ""
-    if not key and settings.base_url.startswith(_OPENAI):
+    if not key and settings.base_url.startswith(f"https://{HOST}/"):
         raise ConfigError(
             "there is no API key: set OPENAI_API_KEY, REVIEWSTREAM_OPENAI__API_KEY, or api_key"
             " under [openai] in reviewstream.toml"

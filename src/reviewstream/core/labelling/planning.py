@@ -7,8 +7,8 @@ from typing import Final, Self
 
 from msgspec import Struct, structs
 
+from reviewstream.core.labelling.chat import RateLimits
 from reviewstream.core.labelling.costs import Prices, cost_micro_usd, tier_factor
-from reviewstream.core.labelling.endpoint.dialects import dialect_of
 from reviewstream.core.labelling.limits.pace import MARGIN
 from reviewstream.core.labelling.policy import LabelPolicy
 from reviewstream.core.labelling.ports import LabelLedger, LedgerArchive, LedgerEntry, LedgerKey
@@ -21,7 +21,6 @@ from reviewstream.core.records.batches import batches
 from reviewstream.core.records.outcomes import Ok
 from reviewstream.core.records.parsing import is_blank, parse_review
 from reviewstream.core.transport.framing import Line, Oversized
-from reviewstream.settings import LimitsSettings, OpenAISettings, SourceSettings
 
 ENOUGH: Final = 100  # recorded labels needed for a mean
 SAMPLE: Final = 10_000  # recorded labels used for the mean
@@ -102,27 +101,29 @@ class TierPrices(Struct, frozen=True, kw_only=True):
     flex: Prices
 
     @classmethod
-    def of(cls, standard: Prices, settings: OpenAISettings | None = None) -> Self:
+    def of(
+        cls,
+        standard: Prices,
+        *,
+        tier: str | None = None,
+        tier_price_factor: float | None = None,
+        flex_factor: float | None = None,
+    ) -> Self:
         """Return the prices of all tiers.
 
         Args:
             standard: Prices of the standard tier.
-            settings: Settings with tier and price factor; None means the standard tier.
+            tier: Service tier of the settings; None: the standard tier.
+            tier_price_factor: Price of `tier` relative to the standard tier; None: the usual one.
+            flex_factor: Likewise of the flex tier, at the endpoint.
         """
-        tier = None if settings is None else settings.service_tier
-        factor = tier_factor(tier, None if settings is None else settings.tier_price_factor)
-        flex = factor if tier == "flex" else tier_factor("flex", _flex_factor(settings))
+        factor = tier_factor(tier, tier_price_factor)
+        flex = factor if tier == "flex" else tier_factor("flex", flex_factor)
         return cls(
             asked=None if factor is None else standard.scaled(factor),
             standard=standard,
             flex=standard if flex is None else standard.scaled(flex),
         )
-
-
-def _flex_factor(settings: OpenAISettings | None) -> float | None:
-    if settings is None:
-        return None
-    return dialect_of(settings.base_url, settings.dialect).flex_factor
 
 
 class Planner:
@@ -152,10 +153,17 @@ class Planner:
         self._remembers = remembers
         self._met: set[int] = set()
 
-    def plan(self, lines: Iterable[Line | Oversized], source: SourceSettings) -> Plan:
-        """Return the plan for the lines of a file that is read with these settings."""
+    def plan(self, lines: Iterable[Line | Oversized], *, max_rows: int, partitions: int) -> Plan:
+        """Return the plan for the lines of a file.
+
+        Args:
+            lines: All lines of the file.
+            max_rows: Lines in one micro-batch.
+            partitions: Tasks of a micro-batch.
+        """
         total = Plan()
-        for rows in _slices(lines, source, self._policy.pack * self._policy.concurrency):
+        task = -(-max_rows // partitions)
+        for rows in _slices(lines, task, self._policy.pack * self._policy.concurrency):
             total = total.plus(self._slice(rows))
         return total
 
@@ -228,7 +236,7 @@ def answer_tokens(ledger: LedgerArchive | None, policy: LabelPolicy) -> AnswerTo
     return AnswerTokens(per_label=sum(sample) / len(sample), labels=len(sample))
 
 
-def minutes(plan: Plan, limits: LimitsSettings) -> float | None:
+def minutes(plan: Plan, limits: RateLimits) -> float | None:
     """Return the minutes that the rate limits require; None without limits."""
     paces = (
         (plan.requests, limits.requests_per_minute),
@@ -239,11 +247,10 @@ def minutes(plan: Plan, limits: LimitsSettings) -> float | None:
 
 
 def _slices(
-    lines: Iterable[Line | Oversized], source: SourceSettings, size: int
+    lines: Iterable[Line | Oversized], task: int, size: int
 ) -> Iterator[list[Line | Oversized]]:
-    """Cut lines as a run does, into micro-batches, tasks and slices."""
+    """Cut lines as a run does, into tasks of `task` lines, and those into slices."""
     rows = (line for line in lines if isinstance(line, Oversized) or not is_blank(line.data))
-    task = -(-source.max_rows_per_trigger // source.partitions)
     for of_task in batches(rows, task):
         yield from batches(of_task, size)
 

@@ -1,10 +1,10 @@
-"""Settings of labelling as a policy, and what follows from them for each request."""
+"""Parameters of labelling as a policy, and what follows from them for each request."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache
 from hashlib import sha256
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 
 from msgspec import Struct
 
@@ -16,10 +16,7 @@ from reviewstream.core.labelling.controls import (
     with_controls,
 )
 from reviewstream.core.labelling.costs import Prices, cost_micro_usd, tier_factor
-from reviewstream.core.labelling.endpoint.dialects import dialect_of, least_effort
-from reviewstream.core.labelling.endpoint.negotiation import FIELDS, HIDDEN_ROOMS
-from reviewstream.core.labelling.endpoint.reasoning import manners_of
-from reviewstream.core.labelling.ledger.retrying_ledger import ledger_name
+from reviewstream.core.labelling.endpoint.negotiation import FIELDS
 from reviewstream.core.labelling.packs import overhead, tokens_of
 from reviewstream.core.labelling.ports import LedgerKey
 from reviewstream.core.labelling.prompts import (
@@ -28,30 +25,12 @@ from reviewstream.core.labelling.prompts import (
     Prompt,
     as_sent,
     build_prompt,
-    known_version,
 )
 from reviewstream.core.records.batches import bounded
-from reviewstream.settings import OpenAISettings
 
 AUTO: Final = frozenset({*FIELDS, "hidden_tokens_per_label"})
 
 T = TypeVar("T")
-
-
-def known_prices(settings: OpenAISettings) -> Prices | None:
-    """Return the prices of the standard tier, or None if the settings do not hold them.
-
-    `app.priced` fills in listed prices.
-    """
-    prompt, completion = settings.input_usd_per_million, settings.output_usd_per_million
-    if prompt is None or completion is None:
-        return None
-    return Prices.from_usd(
-        prompt=prompt,
-        cached=settings.cached_input_usd_per_million,
-        written=settings.cache_write_usd_per_million,
-        completion=completion,
-    )
 
 
 class LabelPolicy(Struct, frozen=True, kw_only=True):
@@ -96,33 +75,6 @@ class LabelPolicy(Struct, frozen=True, kw_only=True):
     price_factor: Fraction | None = None
     options: ChatOptions = ChatOptions()
     auto: frozenset[str] = AUTO
-
-    @classmethod
-    def of(cls, settings: OpenAISettings) -> Self:
-        """Return the policy that the settings describe.
-
-        Raises:
-            ConfigError: Unknown prompt version or dialect.
-        """
-        return cls(
-            model=settings.model,
-            endpoint=shown(settings.base_url),
-            ledger_name=ledger_name(settings),
-            prompt_version=known_version(settings.prompt_version),
-            tokens_per_label=settings.max_output_tokens_per_label,
-            generation=settings.generation,
-            concurrency=settings.concurrency,
-            pack=settings.pack,
-            max_pack_tokens=settings.max_pack_tokens,
-            max_attempts=settings.max_attempts,
-            max_wait=settings.max_wait,
-            startup_timeout=settings.startup_timeout,
-            controls=settings.controls,
-            prices=known_prices(settings) or Prices(),
-            price_factor=tier_factor(settings.service_tier, settings.tier_price_factor),
-            options=first_options(settings),
-            auto=adaptable(settings),
-        )
 
     @property
     def name_in_ledger(self) -> str:
@@ -225,39 +177,3 @@ def control_tokens(version: int, tokens_per_label: int) -> int:
         tokens_of(text, version=version, tokens_per_label=tokens_per_label)
         for text in CONTROL_TEXTS
     )
-
-
-def first_options(settings: OpenAISettings) -> ChatOptions:
-    """Return the options of the first request: from the settings, or else for dialect and model."""
-    dialect = dialect_of(settings.base_url, settings.dialect)
-    form, field, effort = (
-        settings.response_format,
-        settings.max_tokens_field,
-        settings.reasoning_effort,
-    )
-    if effort == "auto":
-        effort = least_effort(settings.model, dialect) or "default"
-    reasons = manners_of(settings.model).reasons and effort != "none"
-    has_room = reasons and "max_output_tokens_per_label" not in settings.model_fields_set
-    return ChatOptions(
-        response_format=dialect.response_formats[0] if form == "auto" else form,
-        max_tokens_field=dialect.max_tokens_field if field == "auto" else field,
-        reasoning_effort=None if effort == "default" else effort,
-        temperature=settings.temperature,
-        service_tier=settings.service_tier,
-        hidden_tokens_per_label=HIDDEN_ROOMS[1] if has_room else 0,
-        extra_body=settings.extra_body,
-    )
-
-
-def adaptable(settings: OpenAISettings) -> frozenset[str]:
-    """Return the options that the user left at `auto`."""
-    left = {name for name in FIELDS if getattr(settings, name) == "auto"}
-    if "max_output_tokens_per_label" not in settings.model_fields_set:
-        left.add("hidden_tokens_per_label")
-    return frozenset(left)
-
-
-def shown(base_url: str) -> str:
-    """Return an address without its query, which may contain a key."""
-    return base_url.partition("?")[0]

@@ -15,7 +15,6 @@ from reviewstream.core.labelling.prompts import expected_answer_tokens, question
 from reviewstream.core.records.lineage import Cause
 from reviewstream.core.records.reviews import LabelledReview, Origin, RejectedReview, Review
 from reviewstream.core.relabel.scan import RelabelSpec
-from reviewstream.settings import OpenAISettings
 
 Outcome = LabelledReview | RejectedReview
 Label = Callable[[Sequence[tuple[Review, Origin]]], Awaitable[list[Outcome]]]
@@ -91,9 +90,8 @@ class Relabeller:
         return structs.replace(outcome, provenance=provenance)
 
 
-def estimate(reviews: Iterable[LabelledReview], settings: OpenAISettings) -> Estimate:
-    """Return the estimated usage of labelling reviews in packs, with the prompt of the settings."""
-    policy = LabelPolicy.of(settings)
+def estimate(reviews: Iterable[LabelledReview], policy: LabelPolicy) -> Estimate:
+    """Return the estimated usage of labelling reviews in packs, with the prompt of the policy."""
     requests = asked = answered = 0
     for pack in policy.packs((review.text for review in reviews), str):
         texts = policy.asked(pack)

@@ -24,9 +24,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reviewstream.adapters.openai.prices import GenaiPrices, listed_prices, open_price_list, priced
+from reviewstream.app import known_prices
 from reviewstream.core.labelling.costs import Prices
 from reviewstream.core.labelling.endpoint.dialects import DIALECTS, Dialect
-from reviewstream.core.labelling.policy import known_prices
 from reviewstream.settings import OpenAISettings
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)

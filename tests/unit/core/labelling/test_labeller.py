@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from reviewstream.app import label_policy
 from reviewstream.core.labelling.ceilings import MAX_OVER, prompt_ceiling
 from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest, RateLimits
 from reviewstream.core.labelling.costs import Prices, cost_micro_usd
@@ -193,7 +194,7 @@ async def test_the_policy_says_which_prompt_is_used_and_how_long_an_answer_may_b
         prompt_version=2, max_output_tokens_per_label=5_000, reasoning_effort="default"
     )
     model = FakeChatModel()
-    outcome = await _label_one(model, policy=LabelPolicy.of(settings))
+    outcome = await _label_one(model, policy=label_policy(settings))
     assert _labelled(outcome).provenance.prompt_version == 2
     (request,) = model.requests
     assert request == build_prompt(["cold soup"], version=2, tokens_per_label=5_000).request
@@ -201,7 +202,7 @@ async def test_the_policy_says_which_prompt_is_used_and_how_long_an_answer_may_b
 
 def test_a_policy_with_an_unknown_prompt_is_an_error() -> None:
     with pytest.raises(ConfigError, match="prompt_version"):
-        LabelPolicy.of(OpenAISettings(prompt_version=99))
+        label_policy(OpenAISettings(prompt_version=99))
 
 
 @pytest.mark.anyio
@@ -567,29 +568,9 @@ async def test_another_tier_than_the_one_asked_for_is_booked_at_its_price_and_sa
         service_tier=asked, input_usd_per_million=1, output_usd_per_million=2, model="m"
     )
     model = _scripted(structs.replace(FINE, service_tier=answered))
-    outcome = _labelled(await _label_one(model, policy=LabelPolicy.of(settings)))
+    outcome = _labelled(await _label_one(model, policy=label_policy(settings)))
     assert outcome.provenance.cost_micro_usd == cost
     assert ("openai.service_tier" in caplog.text) == (answered == "default")
-
-
-def test_a_policy_is_what_the_settings_say() -> None:
-    given_settings = OpenAISettings(
-        model="x",
-        ledger_name="y",
-        concurrency=3,
-        max_attempts=2,
-        max_wait=9,
-        input_usd_per_million=0.15,
-        output_usd_per_million=0.6,
-    )
-    policy = LabelPolicy.of(given_settings)
-    assert (policy.model, policy.concurrency, policy.max_attempts, policy.max_wait) == (
-        *("x", 3, 2),
-        9.0,
-    )
-    assert policy.ledger_name == "y"
-    assert policy.prices == Prices(prompt=150_000, completion=600_000)
-    assert LabelPolicy.of(OpenAISettings(model="x")).prices == Prices()
 
 
 behaviours = st.sampled_from(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from typing import Any
@@ -10,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reviewstream.core.labelling.chat import RateLimits
 from reviewstream.core.labelling.costs import Prices
 from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
-from reviewstream.core.labelling.limits.shared_limiter import SharedLimiter, terms_of
+from reviewstream.core.labelling.limits.operations import LimitKey
+from reviewstream.core.labelling.limits.shared_limiter import SharedLimiter
 from reviewstream.core.labelling.null_objects import NoLedger
 from reviewstream.core.labelling.planning import (
     ENOUGH,
@@ -28,15 +31,13 @@ from reviewstream.core.labelling.ports import LedgerEntry
 from reviewstream.core.labelling.prompts import MAX_TEXT_TOKENS
 from reviewstream.core.records.reviews import Origin, Review, Sentiment
 from reviewstream.core.transport.framing import Line, Oversized
-from reviewstream.errors import ConfigError
-from reviewstream.settings import LimitsSettings, OpenAISettings, SourceSettings
 from reviewstream.testing import FakeChatModel, FakeClock, MemoryLedger, MemoryLimits
 
 POLICY = LabelPolicy(
     model="m", pack=3, concurrency=2, prices=Prices.from_usd(prompt=1, completion=2)
 )
 ANSWERS = AnswerTokens(per_label=10.0, per_answer=4.0)
-ALL = SourceSettings(max_rows_per_trigger=1_000, partitions=1)
+ALL = {"max_rows": 1_000, "partitions": 1}
 
 texts = st.lists(st.sampled_from(["a", "b", "c", "d", "e", ""]), max_size=40)
 
@@ -69,9 +70,9 @@ def _line(text: str) -> Line:
     return Line(0, json.dumps(fields | {"date": "2020-01-01 00:00:00"}).encode())
 
 
-def _plan(*given_texts: str, source: SourceSettings = ALL, memory: bool = True) -> Plan:
+def _plan(*given_texts: str, read: Mapping[str, int] = ALL, memory: bool = True) -> Plan:
     planner = Planner(POLICY, NoLedger(), ANSWERS, remembers=memory)
-    return planner.plan(map(_line, given_texts), source)
+    return planner.plan(map(_line, given_texts), **read)
 
 
 def _entry(tokens: int) -> LedgerEntry:
@@ -89,7 +90,7 @@ def _entry(tokens: int) -> LedgerEntry:
 
 def test_an_empty_file_takes_nothing() -> None:
     assert _plan() == Plan()
-    assert minutes(Plan(), LimitsSettings(requests_per_minute=1)) == 0
+    assert minutes(Plan(), RateLimits(requests_per_minute=1)) == 0
 
 
 def test_lines_that_are_no_reviews_cost_nothing() -> None:
@@ -99,7 +100,7 @@ def test_lines_that_are_no_reviews_cost_nothing() -> None:
         Oversized(2, 9_999_999, b""),
         _line("fine"),
     ]
-    plan = Planner(POLICY, NoLedger(), ANSWERS, remembers=True).plan(lines, ALL)
+    plan = Planner(POLICY, NoLedger(), ANSWERS, remembers=True).plan(lines, **ALL)
     assert (plan.lines, plan.bad_lines, plan.to_ask, plan.requests) == (3, 2, 1, 1)
 
 
@@ -110,8 +111,8 @@ def test_every_line_is_counted_in_one_place(
     rows: int,
     partitions: int,
 ) -> None:
-    source = SourceSettings(max_rows_per_trigger=rows, partitions=partitions)
-    plan = _plan(*given_texts, source=source, memory=memory)
+    read = {"max_rows": rows, "partitions": partitions}
+    plan = _plan(*given_texts, read=read, memory=memory)
     assert plan.lines == len(given_texts) == plan.copies + plan.to_ask
     assert plan.to_ask >= len(set(given_texts))
     assert plan.to_ask == len(set(given_texts)) or not memory
@@ -123,14 +124,14 @@ def test_a_text_that_is_cut_is_told_and_goes_alone_if_it_is_large() -> None:
     assert (plan.truncated, plan.requests) == (1, 1)
     small = LabelPolicy(model="m", pack=3, max_pack_tokens=2_000)
     lines = [_line("a"), _line("x" * 20_000), _line("b")]
-    assert Planner(small, NoLedger(), ANSWERS, remembers=True).plan(lines, ALL).requests == 3
+    assert Planner(small, NoLedger(), ANSWERS, remembers=True).plan(lines, **ALL).requests == 3
 
 
 def test_what_the_ledger_knows_is_free() -> None:
     ledger = MemoryLedger()
     ledger.record({POLICY.key("a"): _entry(9)})
     planner = Planner(POLICY, ledger, ANSWERS, remembers=True)
-    plan = planner.plan(map(_line, "aab"), ALL)
+    plan = planner.plan(map(_line, "aab"), **ALL)
     assert (plan.in_ledger, plan.copies, plan.to_ask) == (1, 1, 1)
 
 
@@ -155,18 +156,18 @@ def test_the_price_is_that_of_questions_and_answers() -> None:
 def test_each_tier_has_its_price(
     tier: str | None, factor: float | None, asked: int | None, flex: int
 ) -> None:
-    settings = OpenAISettings(service_tier=tier, tier_price_factor=factor)
-    prices = TierPrices.of(Prices(prompt=2, completion=2), settings)
+    prices = TierPrices.of(
+        Prices(prompt=2, completion=2), tier=tier, tier_price_factor=factor, flex_factor=0.5
+    )
     assert prices.asked == (None if asked is None else Prices(prompt=asked, completion=asked))
     assert prices.standard == Prices(prompt=2, completion=2)
     assert prices.flex == Prices(prompt=flex, completion=flex)
 
 
 def test_a_plan_has_the_cost_of_each_tier() -> None:
-    settings = OpenAISettings(service_tier="priority", tier_price_factor=2)
-    prices = TierPrices.of(POLICY.prices, settings)
+    prices = TierPrices.of(POLICY.prices, tier="priority", tier_price_factor=2)
     planner = Planner(POLICY, NoLedger(), ANSWERS, remembers=True, prices=prices)
-    plan = planner.plan(map(_line, "abcd"), ALL)
+    plan = planner.plan(map(_line, "abcd"), **ALL)
     standard = plan.prompt_tokens + 2 * plan.completion_tokens
     assert (plan.standard_micro_usd, plan.cost_micro_usd) == (standard, 2 * standard)
     assert standard / 2 <= plan.flex_micro_usd <= standard / 2 + plan.requests
@@ -217,26 +218,25 @@ def test_the_limit_that_is_met_first_says_how_long_it_takes(
     limits: dict[str, Any], expected: float | None
 ) -> None:
     plan = Plan(requests=100, prompt_tokens=4_000, completion_tokens=1_000)
-    assert minutes(plan, LimitsSettings(**limits)) == (
+    assert minutes(plan, RateLimits(**limits)) == (
         None if expected is None else pytest.approx(expected)
     )
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    "shared", [LimitsSettings(requests_per_minute=60), LimitsSettings(tokens_per_minute=20_000)]
+    "shared", [RateLimits(requests_per_minute=60), RateLimits(tokens_per_minute=20_000)]
 )
 async def test_a_run_under_a_limit_takes_the_minutes_that_were_planned(
-    shared: LimitsSettings,
+    shared: RateLimits,
 ) -> None:
-    settings = OpenAISettings(pack=5, concurrency=8, controls=False)
-    policy = LabelPolicy.of(settings)
+    policy = LabelPolicy(model="m", pack=5, concurrency=8)
     distinct = [f"The soup was cold, {number} times." for number in range(1_000)]
     planner = Planner(policy, NoLedger(), answer_tokens(None, policy), remembers=True)
-    plan = planner.plan(map(_line, distinct), ALL)
+    plan = planner.plan(map(_line, distinct), **ALL)
 
     clock = SharedClock()
-    limiter = SharedLimiter(MemoryLimits(clock), terms_of(settings, shared), clock)
+    limiter = SharedLimiter(MemoryLimits(clock), LimitKey(model="m", limits=shared), clock)
     labeller = Labeller(FakeChatModel(), NoLedger(), limiter, clock, policy)
     began = clock.now()
     async with asyncio.TaskGroup() as group:
@@ -256,12 +256,3 @@ def _review(text: str) -> Review:
         text=text,
         written_at=datetime(2020, 1, 1, tzinfo=UTC),
     )
-
-
-def test_a_budget_without_a_price_is_an_error_that_says_what_to_set() -> None:
-    limits = LimitsSettings(budget_usd=1)
-    with pytest.raises(ConfigError, match="no price of llama is known: set"):
-        terms_of(OpenAISettings(model="llama"), limits)
-    free = OpenAISettings(model="llama", input_usd_per_million=0, output_usd_per_million=0)
-    assert terms_of(free, limits).budget_micro_usd == 1_000_000
-    assert terms_of(OpenAISettings(model="llama"), LimitsSettings()).budget_micro_usd is None

@@ -16,6 +16,7 @@ from reviewstream.core.delivery.avro import AvroCodec, labelled_of_avro, to_avro
 from reviewstream.core.delivery.ports import OutgoingRecord, StoredRecord
 from reviewstream.core.delivery.publishing import Publisher, find_topics
 from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
+from reviewstream.core.labelling.costs import Prices
 from reviewstream.core.labelling.labeller import Labeller, LabelPolicy
 from reviewstream.core.labelling.probe import PROBE_TEXT
 from reviewstream.core.records.batches import bounded
@@ -31,7 +32,7 @@ from reviewstream.core.relabel.scan import RelabelScan, RelabelSpec, ScanResult
 from reviewstream.core.relabel.selection import parse_condition
 from reviewstream.core.schemas.schema_files import schema_text
 from reviewstream.errors import PermanentError, TransientError
-from reviewstream.settings import KafkaSettings, OpenAISettings
+from reviewstream.settings import KafkaSettings
 from reviewstream.testing import (
     FakeChatModel,
     FakeClock,
@@ -353,15 +354,19 @@ def test_the_progress_of_reading_is_told() -> None:
 
 
 def test_an_estimate_is_about_what_it_takes() -> None:
-    settings = OpenAISettings(
-        prompt_version=2, pack=2, input_usd_per_million=1, output_usd_per_million=2
+    policy = LabelPolicy(
+        model="m",
+        prompt_version=2,
+        pack=2,
+        controls=True,
+        prices=Prices.from_usd(prompt=1, completion=2),
     )
-    three = estimate([labelled(f"r{n}", text="word " * 40) for n in range(3)], settings)
+    three = estimate([labelled(f"r{n}", text="word " * 40) for n in range(3)], policy)
     assert three.requests == 2
     assert 150 < three.prompt_tokens < 600
     assert 0 < three.completion_tokens < 100
     assert three.cost_micro_usd > 0
-    assert estimate([], settings) == Estimate()
+    assert estimate([], policy) == Estimate()
 
 
 reviews = st.builds(

@@ -18,8 +18,7 @@ from reviewstream.core.labelling.capabilities.trials import (
 from reviewstream.core.labelling.chat import ChatAnswer, RateLimits
 from reviewstream.core.labelling.costs import MILLION
 from reviewstream.core.labelling.endpoint.dialects import dialect_of
-from reviewstream.core.labelling.policy import LabelPolicy, shown
-from reviewstream.settings import OpenAISettings
+from reviewstream.core.labelling.policy import LabelPolicy
 
 SHORT: Final = 160  # characters of an endpoint's message in a finding that is not a failure
 MUCH_DEARER: Final = 1.05  # ratio of the reported cost to the cost by the prices
@@ -40,26 +39,30 @@ class Finding(Struct, frozen=True, kw_only=True):
     fix: str = ""
 
 
-def report(found: Capabilities, settings: OpenAISettings, price: Finding) -> list[Finding]:
+def report(
+    found: Capabilities, policy: LabelPolicy, price: Finding, *, dialect: str, has_key: bool
+) -> list[Finding]:
     """Return the findings about an endpoint, one per item checked.
 
     Args:
         found: Result of the check.
-        settings: Settings with the listed prices.
+        policy: Policy of the check, with the listed prices.
         price: Finding about the price of the model.
+        dialect: A dialect; `auto`: by the address.
+        has_key: Whether an API key was sent.
     """
-    dialect = dialect_of(settings.base_url, settings.dialect).name
-    chosen = "by the address" if settings.dialect == "auto" else "as set"
-    lines = [*_access(found, settings)]
+    name = dialect_of(policy.endpoint, dialect).name
+    chosen = "by the address" if dialect == "auto" else "as set"
+    lines = [*_access(found, policy, has_key=has_key)]
     if found.base is not None and found.base.answer is not None:
-        lines += _manners(found, found.base, settings)
-        lines += _figures(found, found.base.answer, settings)
+        lines += _manners(found, found.base, policy.options.service_tier)
+        lines += _figures(found, found.base.answer, policy)
     for one in found.dropped:
         fix = f"leave {' and '.join(one.settings)} out, or set another value"
         lines.append(
             Finding(name=", ".join(one.settings), state="failed", detail=one.words, fix=fix)
         )
-    return [*lines, price, Finding(name="dialect", state="ok", detail=f"{dialect}, {chosen}")]
+    return [*lines, price, Finding(name="dialect", state="ok", detail=f"{name}, {chosen}")]
 
 
 # --- access ---
@@ -75,7 +78,7 @@ _NO_MODEL: Final = re.compile(r"\(HTTP 40[04]:")  # other statuses concern the p
 _STEP_OF: Final = {Outcome.SPENT: "credit", Outcome.UNREADABLE: "labels", Outcome.CUT: "labels"}
 
 
-def _access(found: Capabilities, settings: OpenAISettings) -> Iterator[Finding]:
+def _access(found: Capabilities, policy: LabelPolicy, *, has_key: bool) -> Iterator[Finding]:
     """Yield the steps up to the one that fails; later steps are unknown."""
     base, culprit = found.base, found.spent
     if base is None:
@@ -84,7 +87,8 @@ def _access(found: Capabilities, settings: OpenAISettings) -> Iterator[Finding]:
     proven = _STEPS if base is not None else _STEPS[: _STEPS.index(failed)]
     if failed == "request":  # a request may be refused before the other steps are checked
         proven = ("reachable",)
-    details = _details(settings, base.answer.model if base and base.answer else "")
+    called = base.answer.model if base and base.answer else ""
+    details = _details(policy, called, has_key=has_key)
     for step in _STEPS:
         if culprit is not None and step == failed:
             yield Finding(name=step, state="failed", detail=culprit.words, fix=_fix(step, culprit))
@@ -94,15 +98,14 @@ def _access(found: Capabilities, settings: OpenAISettings) -> Iterator[Finding]:
             yield Finding(name=step, state="unknown", detail="not known: see what failed")
 
 
-def _details(settings: OpenAISettings, called: str) -> dict[str, str]:
+def _details(policy: LabelPolicy, called: str, *, has_key: bool) -> dict[str, str]:
     """Return the detail of each step that succeeded."""
-    has_key = settings.api_key is not None or settings.api_key_command is not None
-    is_other = called not in {"", settings.model}
+    is_other = called not in {"", policy.model}
     also = f", which the endpoint calls {called}" if is_other else ""
     return {
-        "reachable": shown(settings.base_url),
+        "reachable": policy.endpoint,
         "key": "accepted" if has_key else "none is set, and none is asked for",
-        "model": f"{settings.model}{also}",
+        "model": f"{policy.model}{also}",
         "labels": "a label can be read in the answer",
     }
 
@@ -138,7 +141,7 @@ def _fix(failed: str, last: Trial) -> str:
 # --- accepted options ---
 
 
-def _manners(found: Capabilities, base: Trial, settings: OpenAISettings) -> Iterator[Finding]:
+def _manners(found: Capabilities, base: Trial, set_tier: str | None) -> Iterator[Finding]:
     yield _structure(found, base)
     yield Finding(
         name="max_tokens_field",
@@ -148,7 +151,7 @@ def _manners(found: Capabilities, base: Trial, settings: OpenAISettings) -> Iter
     yield from _temperature(found, base)
     yield _reasoning(found, base)
     yield _efforts(found)
-    yield _tier(base.answer or ChatAnswer(text=""), base.options.service_tier, settings)
+    yield _tier(base.answer or ChatAnswer(text=""), base.options.service_tier, set_tier)
 
 
 def _structure(found: Capabilities, base: Trial) -> Finding:
@@ -230,10 +233,10 @@ def _hidden_words(trial: Trial) -> str:
     return f"{least}{tokens:,} hidden tokens" if tokens else ""
 
 
-def _tier(answer: ChatAnswer, asked: str | None, settings: OpenAISettings) -> Finding:
+def _tier(answer: ChatAnswer, asked: str | None, set_tier: str | None) -> Finding:
     name, told = "service tier", answer.service_tier
     if asked is None:
-        refused = f"{settings.service_tier} is refused" if settings.service_tier else "none is set"
+        refused = f"{set_tier} is refused" if set_tier else "none is set"
         detail = f"{refused}; the answer names {told or 'none'}"
         return Finding(name=name, state="ok", detail=detail)
     if not told:
@@ -248,12 +251,10 @@ def _tier(answer: ChatAnswer, asked: str | None, settings: OpenAISettings) -> Fi
 # --- figures ---
 
 
-def _figures(
-    found: Capabilities, answer: ChatAnswer, settings: OpenAISettings
-) -> Iterator[Finding]:
+def _figures(found: Capabilities, answer: ChatAnswer, policy: LabelPolicy) -> Iterator[Finding]:
     limits = next((a.limits for one in found.trials if (a := one.answer) and a.limits), None)
     yield Finding(name="rate limits", state="ok", detail=_limits(limits))
-    yield _usage(found, answer, LabelPolicy.of(settings))
+    yield _usage(found, answer, policy)
     seconds = [one.seconds for one in found.trials if one.answer is not None]
     detail = f"{median(seconds):.2f} s, the median of {len(seconds)} answers"
     yield Finding(name="latency", state="ok", detail=detail)

@@ -11,7 +11,6 @@ from reviewstream.core.labelling.wait_log import WaitLog
 from reviewstream.core.retry import waits
 from reviewstream.core.retry.ports import Clock
 from reviewstream.errors import TransientError
-from reviewstream.settings import OpenAISettings
 
 CLAIM_POLL: Final = 0.1  # seconds between two attempts to claim
 CLAIM_PATIENCE: Final = 300.0  # seconds until the model is probed
@@ -20,24 +19,11 @@ CLAIM_PATIENCE: Final = 300.0  # seconds until the model is probed
 CLAIM_ANSWERS: Final = 2
 
 LEDGER: Final = "ledger"  # a kind of wait, for `WaitLog`
-OPENAI: Final = "api.openai.com"
 
 T = TypeVar("T")
 
 # Claimed keys, and their entries if they were recorded before the claim.
 _Claim: TypeAlias = tuple[set[LedgerKey], Mapping[LedgerKey, LedgerEntry]]
-
-
-def ledger_name(settings: OpenAISettings) -> str:
-    """Return the model's name in the ledger; see `OpenAISettings.ledger_name`."""
-    if settings.ledger_name is not None:
-        return settings.ledger_name
-    address = settings.base_url.partition("://")[2].partition("?")[0].rstrip("/")
-    address = address.rpartition("@")[2]  # without user and password
-    host = address.partition("/")[0]
-    if host == OPENAI or host.endswith(f".{OPENAI}"):
-        return settings.model
-    return f"{settings.model} at {address}"
 
 
 class RetryingLedger:

@@ -1,7 +1,15 @@
-"""Messages about a budget: spent, reserved, and the cost of the next request."""
+"""Messages about a budget: a missing price, spent, reserved, and the cost of the next request."""
 
 from reviewstream.core.labelling.costs import MILLION
 from reviewstream.core.labelling.limits.operations import LimitKey, Reply
+
+
+def no_price(model: str) -> str:
+    """Return the message for a model without a price."""
+    return (
+        f"no price of {model} is known: set openai.input_usd_per_million and"
+        " openai.output_usd_per_million, to 0 if it costs nothing"
+    )
 
 
 def spent_sentence(terms: LimitKey, reply: Reply, micro_usd: int) -> str:

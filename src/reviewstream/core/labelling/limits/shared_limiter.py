@@ -8,8 +8,6 @@ from functools import partial
 from typing import Final
 
 from reviewstream.core.labelling.chat import RateLimits
-from reviewstream.core.labelling.costs import budget_micro_usd
-from reviewstream.core.labelling.ledger.retrying_ledger import ledger_name
 from reviewstream.core.labelling.limits.budget import pending_sentence, spent_sentence
 from reviewstream.core.labelling.limits.operations import (
     LEASE,
@@ -25,13 +23,11 @@ from reviewstream.core.labelling.limits.operations import (
     Throttled,
 )
 from reviewstream.core.labelling.offload import Inline, Offload
-from reviewstream.core.labelling.policy import known_prices
 from reviewstream.core.labelling.ports import LimitStore
 from reviewstream.core.labelling.wait_log import WaitLog
 from reviewstream.core.retry import waits
 from reviewstream.core.retry.ports import Clock
-from reviewstream.errors import BudgetExceededError, ConfigError, FatalError, TransientError
-from reviewstream.settings import LimitsSettings, OpenAISettings
+from reviewstream.errors import BudgetExceededError, FatalError, TransientError
 
 JITTER: Final = 0.5  # seconds; below a minute's margin, so that no minute exceeds its limit
 NAP: Final = 1.0  # seconds; longer waits are interrupted to check whether the run was ended
@@ -40,34 +36,6 @@ SETTLING: Final = 0.25  # seconds between two checks for settled requests
 # Kinds of wait, for `WaitLog`.
 BUDGET, STORE, RATE = "budget", "store of the limits", "rate"
 LONG: Final = 10.0  # seconds; longer waits for the rate are logged
-
-
-def no_price(model: OpenAISettings) -> str:
-    """Return the message for a model without a price."""
-    return (
-        f"no price of {model.model} is known: set openai.input_usd_per_million and"
-        " openai.output_usd_per_million, to 0 if it costs nothing"
-    )
-
-
-def terms_of(model: OpenAISettings, limits: LimitsSettings) -> LimitKey:
-    """Return the limit key that the settings describe.
-
-    Raises:
-        ConfigError: There is a budget, but the model's price is unknown.
-    """
-    budget = limits.budget_usd
-    if budget is not None and known_prices(model) is None:
-        raise ConfigError(f"limits.budget_usd is set, and {no_price(model)}")
-    return LimitKey(
-        model=ledger_name(model),
-        account=limits.account or "",
-        limits=RateLimits(
-            requests_per_minute=limits.requests_per_minute,
-            tokens_per_minute=limits.tokens_per_minute,
-        ),
-        budget_micro_usd=None if budget is None else budget_micro_usd(budget),
-    )
 
 
 def spent_micro_usd(store: LimitStore, terms: LimitKey) -> int:

@@ -1,17 +1,17 @@
 """What is asked of an endpoint to find out what it can, and what is made of its answers."""
 
 import asyncio
-import tomllib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 from pydantic import SecretStr
 
+from reviewstream.app import label_policy
+from reviewstream.cli.suggested_settings import as_toml, suggested
 from reviewstream.core.labelling.capabilities.capability_report import Finding, report
 from reviewstream.core.labelling.capabilities.check import (
     MAX_QUESTIONS,
@@ -22,7 +22,6 @@ from reviewstream.core.labelling.capabilities.check import (
     most_tokens,
     of_effort,
 )
-from reviewstream.core.labelling.capabilities.suggested_settings import as_toml, suggested
 from reviewstream.core.labelling.capabilities.trials import (
     PROSE,
     Capabilities,
@@ -32,7 +31,6 @@ from reviewstream.core.labelling.capabilities.trials import (
 )
 from reviewstream.core.labelling.chat import ChatAnswer, ChatOptions, ChatRequest, RateLimits
 from reviewstream.core.labelling.endpoint.negotiation import HIDDEN_ROOMS
-from reviewstream.core.labelling.policy import LabelPolicy, first_options
 from reviewstream.core.labelling.probe import PROBE_TEXT
 from reviewstream.core.records.reviews import Sentiment
 from reviewstream.errors import (
@@ -46,7 +44,7 @@ from reviewstream.errors import (
     TransientError,
     UnknownOutcomeError,
 )
-from reviewstream.settings import OpenAISettings, Settings
+from reviewstream.settings import OpenAISettings
 from reviewstream.testing import FakeChatModel, FakeClock, judging
 
 PRICE = Finding(name="price", state="ok", detail="known")
@@ -64,12 +62,17 @@ def check(
     behaviour: Behaviour, settings: OpenAISettings | None = None
 ) -> tuple[Capabilities, FakeChatModel, FakeClock]:
     model, clock = FakeChatModel(behaviour), FakeClock(most=RETRIES * 2)
-    policy = LabelPolicy.of(settings or settings_of())
+    policy = label_policy(settings or settings_of())
     return asyncio.run(CapabilityCheck(model, policy, clock).run()), model, clock
 
 
 def lines_of(found: Capabilities, settings: OpenAISettings | None = None) -> dict[str, Finding]:
-    return {one.name: one for one in report(found, settings or settings_of(), PRICE)}
+    return {one.name: one for one in report_of(found, settings or settings_of())}
+
+
+def report_of(found: Capabilities, settings: OpenAISettings) -> list[Finding]:
+    has_key = settings.api_key is not None
+    return report(found, label_policy(settings), PRICE, dialect=settings.dialect, has_key=has_key)
 
 
 def refusing(field: str, is_refused: Callable[[ChatOptions], bool]) -> Behaviour:
@@ -106,7 +109,7 @@ def thinking(tokens: Callable[[ChatOptions], int]) -> Behaviour:
 def test_an_endpoint_that_takes_all_is_asked_a_handful_of_questions_about_our_own_text() -> None:
     found, model, _ = check(answered)
     assert found.base is not None
-    assert found.base.options == LabelPolicy.of(settings_of()).options
+    assert found.base.options == label_policy(settings_of()).options
     assert len(model.requests) == 4  # the schema, a temperature and an effort beside the first
     assert all(PROBE_TEXT in one.user for one in model.requests)
     assert found.is_usable
@@ -159,7 +162,7 @@ def test_however_an_endpoint_fails_the_questions_and_the_waits_have_an_end(
     assert len(asked.requests) == len(found.trials) <= MAX_QUESTIONS
     assert len(clock.sleeps) <= 2 * RETRIES
     assert max(clock.sleeps, default=0) <= MAX_WAIT
-    findings = report(found, settings, PRICE)
+    findings = report_of(found, settings)
     assert found.is_usable is not any(one.state == "failed" for one in findings)
     assert as_toml("openai", suggested(found, settings))
 
@@ -512,64 +515,13 @@ def test_what_the_questions_cost_is_summed_up() -> None:
     settings = settings_of(input_usd_per_million=1.0, output_usd_per_million=10.0)
     found, model, _ = check(behave, settings)
     count = len(model.requests)
-    assert bill_of(found, LabelPolicy.of(settings)) == (110 * count, 200 * count)
+    assert bill_of(found, label_policy(settings)) == (110 * count, 200 * count)
 
 
 @given(st.integers(0, 6_000))
 def test_no_request_is_longer_than_was_announced(hidden: int) -> None:
     settings = settings_of(model="gpt-5-mini")
-    request, most = most_tokens(LabelPolicy.of(settings))
+    request, most = most_tokens(label_policy(settings))
     _, model, _ = check(thinking(lambda _: hidden), settings)
     assert max(one.max_output_tokens for one in model.requests) <= most
     assert max(len(one.user) for one in model.requests) <= len(request.user)
-
-
-# --- settings to paste ---
-
-
-@given(
-    st.sampled_from(["json_schema", "json_object", "text"]),
-    st.sampled_from(["max_completion_tokens", "max_tokens"]),
-    st.sampled_from(["openai", "deepseek", "mistral", "xai", "generic"]),
-    st.sampled_from(["gpt-5-mini", "some-model"]),
-)
-def test_with_the_pasted_settings_the_first_request_is_the_one_that_was_answered(
-    form: str, field: str, dialect: str, model: str
-) -> None:
-    forms = ["json_schema", "json_object", "text"]
-    refused = forms[: forms.index(form)]
-
-    def behave(request: ChatRequest) -> ChatAnswer | Exception:
-        if request.options.response_format in refused:
-            return RefusedError("HTTP 400: no", field="response_format")
-        if request.options.max_tokens_field != field:
-            return RefusedError("HTTP 400: no", field="max_tokens")
-        return answered(request)
-
-    settings = settings_of(model=model, dialect=dialect)
-    found, _, _ = check(behave, settings)
-    assert found.base is not None
-    table = tomllib.loads(as_toml("openai", suggested(found, settings)))
-    pasted = Settings(**table).openai
-    assert first_options(pasted) == structs.replace(
-        found.base.options,
-        hidden_tokens_per_label=first_options(pasted).hidden_tokens_per_label,
-    )
-    assert "auto" not in msgspec.json.encode(table).decode()
-
-
-def test_a_pasted_address_keeps_the_version_and_nothing_else_of_its_query() -> None:
-    def address(query: str) -> object:
-        settings = settings_of(base_url=f"https://model.example/v1{query}")
-        return suggested(check(answered, settings)[0], settings)["base_url"]
-
-    assert address("?api-version=2026-01-01") == "https://model.example/v1?api-version=2026-01-01"
-    assert address("?key=secret") == "https://model.example/v1"
-    assert address("?api-version=1&key=secret") == "https://model.example/v1"
-
-
-def test_fields_of_the_user_s_own_are_suggested_as_they_are() -> None:
-    body = {"seed": 1, "top k": 0.5, "is on": True, "chat": {"tags": ["a", {"b": 2}]}}
-    settings = settings_of(extra_body={**body, "none": None})
-    table = tomllib.loads(as_toml("openai", suggested(check(answered, settings)[0], settings)))
-    assert table["openai"]["extra_body"] == body

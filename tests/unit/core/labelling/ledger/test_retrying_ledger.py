@@ -9,33 +9,15 @@ from reviewstream.core.labelling.ledger.retrying_ledger import (
     CLAIM_PATIENCE,
     CLAIM_POLL,
     RetryingLedger,
-    ledger_name,
 )
 from reviewstream.core.labelling.ports import LabelLedger, LedgerEntry, LedgerKey
 from reviewstream.core.labelling.shutdown import Cancelled, Shutdown
 from reviewstream.core.retry.waits import STORE
 from reviewstream.errors import ConfigError, TransientError
-from reviewstream.settings import OpenAISettings
 from reviewstream.testing import FakeClock, MemoryLedger
 from tests.contract.ledger_entries import entries, entry_of, key_of
 
 KEY, ENTRY = key_of(1), entry_of(1)
-
-
-@pytest.mark.parametrize(
-    ("base_url", "name"),
-    [
-        ("https://api.openai.com/v1", "m"),
-        ("https://eu.api.openai.com/v1/", "m"),
-        ("https://api.openai.com.evil.example/v1", "m at api.openai.com.evil.example/v1"),
-        ("https://notapi.openai.com", "m at notapi.openai.com"),
-        ("http://127.0.0.1:8089/v1/", "m at 127.0.0.1:8089/v1"),
-        ("https://gate.example/v1?key=secret", "m at gate.example/v1"),
-    ],
-)
-def test_a_model_of_another_endpoint_has_another_name(base_url: str, name: str) -> None:
-    assert ledger_name(OpenAISettings(model="m", base_url=base_url)) == name
-    assert ledger_name(OpenAISettings(base_url=base_url, ledger_name="mine")) == "mine"
 
 
 def patient(ledger: LabelLedger, clock: FakeClock, *answers: bool) -> RetryingLedger:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reviewstream.core.labelling.limits.budget import pending_sentence, spent_sentence
+from reviewstream.core.labelling.limits.budget import no_price, pending_sentence, spent_sentence
 from reviewstream.core.labelling.limits.operations import LimitKey, Reply
 
 MODEL = "m"
@@ -37,4 +37,11 @@ def test_what_is_reserved_is_not_called_spent() -> None:
     assert spent_sentence(terms, reply, 120_000).startswith(f"the budget is spent: {state};")
     assert pending_sentence(terms, reply, 120_000) == (
         f"waiting until requests in flight are settled: {state}"
+    )
+
+
+def test_whoever_has_no_price_is_told_what_to_set() -> None:
+    assert no_price("m") == (
+        "no price of m is known: set openai.input_usd_per_million and"
+        " openai.output_usd_per_million, to 0 if it costs nothing"
     )

@@ -23,13 +23,11 @@ from reviewstream.core.labelling.limits.shared_limiter import (
     RELEARN,
     SETTLING,
     SharedLimiter,
-    terms_of,
 )
 from reviewstream.core.labelling.offload import Inline
 from reviewstream.core.labelling.wait_log import SOON
 from reviewstream.core.retry.waits import STORE
 from reviewstream.errors import BudgetExceededError, ConfigError, FatalError, TransientError
-from reviewstream.settings import LimitsSettings, OpenAISettings
 from reviewstream.testing import FakeClock, MemoryLimits
 
 T = TypeVar("T")
@@ -582,22 +580,6 @@ async def test_whoever_is_cancelled_while_the_store_is_asked_gives_back_what_it_
     gave = does and budget == 1_000
     assert store.operations == ["Reserve"] * does + ["Release"] * gave
     assert set(store.spent.values()) <= {0}
-
-
-def test_the_terms_are_those_of_the_settings() -> None:
-    assert terms_of(OpenAISettings(), LimitsSettings()) == LimitKey(model="gpt-6-luna")
-    limits = LimitsSettings(
-        requests_per_minute=500, tokens_per_minute=2e5, budget_usd=0.1, account="me"
-    )
-    model = OpenAISettings(
-        base_url="http://127.0.0.1:8089/v1", input_usd_per_million=1, output_usd_per_million=2
-    )
-    assert terms_of(model, limits) == LimitKey(
-        model="gpt-6-luna at 127.0.0.1:8089/v1",
-        account="me",
-        limits=RateLimits(requests_per_minute=500.0, tokens_per_minute=2e5),
-        budget_micro_usd=100_000,
-    )
 
 
 @pytest.mark.anyio

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from reviewstream.app import first_options
 from reviewstream.core.labelling.capabilities.check import EFFORTS, of_effort
 from reviewstream.core.labelling.capabilities.trials import (
     Capabilities,
@@ -15,7 +16,6 @@ from reviewstream.core.labelling.capabilities.trials import (
 from reviewstream.core.labelling.controls import MAX_CONTROLS
 from reviewstream.core.labelling.endpoint.dialects import dialect_of
 from reviewstream.core.labelling.endpoint.negotiation import HIDDEN_ROOMS
-from reviewstream.core.labelling.policy import first_options
 from reviewstream.settings import OpenAISettings
 
 VERSION_QUERY: Final = "api-version="  # not a secret; other parts of a query may be a key
