@@ -16,8 +16,8 @@ from reviewstream.core.labelling.capabilities.check import MAX_QUESTIONS, Capabi
 from reviewstream.core.labelling.capabilities.trials import (
     Capabilities,
     Outcome,
-    Question,
     Trial,
+    TrialQuestion,
     try_out,
 )
 from reviewstream.settings import OpenAISettings, Settings
@@ -79,7 +79,9 @@ def first_request(endpoint: OpenAIEndpoint, settings: OpenAISettings) -> Trial:
     async def ask() -> Trial:
         model, policy = OpenAIChat.connect(settings), label_policy(settings)
         try:
-            return await try_out(Question(options=policy.options), model, policy, SystemClock())
+            return await try_out(
+                TrialQuestion(options=policy.options), model, policy, SystemClock()
+            )
         finally:
             await model.aclose()
 

@@ -14,7 +14,7 @@ from reviewstream_testbed.mock_openai import OpenAIEndpoint
 from reviewstream_testbed.mock_openai.__main__ import options, parser
 from reviewstream_testbed.mock_openai.answering import JUDGES
 from reviewstream_testbed.mock_openai.dialect_table import DIALECTS
-from reviewstream_testbed.mock_openai.http_server import Endpoint
+from reviewstream_testbed.mock_openai.http_server import MockEndpoint
 from reviewstream_testbed.mock_openai.mock_options import ROOM_OPTIONS, Options
 from reviewstream_testbed.mock_openai.rate_limits import Limits
 from tests.contract.openai_http import body_of, send
@@ -74,7 +74,7 @@ def test_the_commands_that_are_shown_are_understood(endpoint: OpenAIEndpoint) ->
 
 def test_every_route_is_described() -> None:
     described = re.findall(r"^\| `(\w+) (/\S+)` \|", _section("Routes"), re.MULTILINE)
-    router = Endpoint(Options()).application().router
+    router = MockEndpoint(Options()).application().router
     served = {
         (route.method, route.resource.canonical) for route in router.routes() if route.resource
     }

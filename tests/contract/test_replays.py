@@ -29,7 +29,7 @@ from reviewstream.core.records.parsing import to_line
 from reviewstream.core.records.reviews import Origin, Reason, RejectedReview, Stage
 from reviewstream.core.rejects.listing import Rejects, Wanted
 from reviewstream.core.rejects.replaying import Replayed, Replayer, ReplayRefusal
-from reviewstream.core.schemas.ports import SchemaRegistry as SchemaRegistryPort
+from reviewstream.core.schemas.ports import SubjectRegistry
 from reviewstream.errors import ReviewStreamError
 from reviewstream.settings import KafkaSettings, RegistrySettings
 from reviewstream.testing import (
@@ -50,7 +50,7 @@ LINES = 20
 class Bed:
     """Rejected lines on real topics; labels are free."""
 
-    def __init__(self, settings: KafkaSettings, registry: SchemaRegistryPort) -> None:
+    def __init__(self, settings: KafkaSettings, registry: SubjectRegistry) -> None:
         self.settings = settings
         self.log = KafkaLog(settings)
         self.log.ensure([settings.labelled_topic, settings.rejected_topic])

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class ConfluentRegistry:
-    """`SchemaRegistry` over HTTP. It uses the HTTP status, as the registries' codes differ."""
+    """`SubjectRegistry` over HTTP. It uses the HTTP status, as the registries' codes differ."""
 
     def __init__(self, settings: RegistrySettings, *, timeout: float = REQUEST_TIMEOUT) -> None:
         self._url = settings.url

@@ -15,7 +15,7 @@ from reviewstream.settings import SourceSettings
 if TYPE_CHECKING:
     # Exported, so that callers can annotate the returned objects.
     from reviewstream.adapters.files.review_log import ReviewLog as ReviewLog  # noqa: PLC0414 - exported
-    from reviewstream.adapters.tcp.log_server import ReviewServer as ReviewServer  # noqa: PLC0414
+    from reviewstream.adapters.tcp.log_server import LogServer as LogServer  # noqa: PLC0414
     from reviewstream.adapters.tcp.log_server import ServerAddress as ServerAddress  # noqa: PLC0414
 
 
@@ -39,17 +39,17 @@ def review_server(
     tls_key: Path | None,
     token: SecretStr | None,
     **options: Any,  # noqa: ANN401 - the fields of `ServeOptions`, which checks them
-) -> Callable[["ReviewLog"], "ReviewServer"]:
+) -> Callable[["ReviewLog"], "LogServer"]:
     """Return a factory of the log's review server; options are validated before it is called.
 
     Raises:
         ConfigError: An option is wrong; the message says how to correct it.
     """
     from reviewstream.adapters.tcp.access import ServerAuth
-    from reviewstream.adapters.tcp.log_server import ReviewServer, ServeOptions
+    from reviewstream.adapters.tcp.log_server import LogServer, ServeOptions
 
     auth = ServerAuth(tls_cert=tls_cert, tls_key=tls_key, token=token)
-    return partial(ReviewServer, options=ServeOptions(auth=auth, **options))
+    return partial(LogServer, options=ServeOptions(auth=auth, **options))
 
 
 def serving(file: Path) -> AbstractContextManager["ServerAddress"]:

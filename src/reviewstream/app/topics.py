@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from reviewstream.core.delivery.markers import Marker
 from reviewstream.core.delivery.ports import RecordLog, RecordSink, TransactionalSink
 from reviewstream.core.records.topic_names import TopicNames
-from reviewstream.core.schemas.ports import SchemaRegistry
+from reviewstream.core.schemas.ports import SubjectRegistry
 from reviewstream.settings import KafkaSettings, RegistrySettings
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def topic_names(settings: KafkaSettings) -> TopicNames:
 
 
 def find_topics(
-    kafka: KafkaSettings, settings: RegistrySettings, registry: SchemaRegistry
+    kafka: KafkaSettings, settings: RegistrySettings, registry: SubjectRegistry
 ) -> "Topics":
     """Return the topics with their schemas' ids; see `core.delivery.publishing.find_topics`."""
     from reviewstream.core.delivery.publishing import find_topics
@@ -76,7 +76,7 @@ def kafka_oauth_login(settings: KafkaSettings) -> dict[str, str | None]:
     return oauth_login(settings)
 
 
-def open_registry(settings: RegistrySettings) -> SchemaRegistry:
+def open_registry(settings: RegistrySettings) -> SubjectRegistry:
     """Return a client of the Schema Registry."""
     from reviewstream.adapters.registry import ConfluentRegistry
 

@@ -18,7 +18,13 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsConfigDict
 from rich.console import Console
 
-from reviewstream.cli.origins import Places, check_names, suggestion, variable, variable_lines
+from reviewstream.cli.origins import (
+    SettingOrigins,
+    check_names,
+    suggestion,
+    variable,
+    variable_lines,
+)
 from reviewstream.cli.progress import Mode
 from reviewstream.cli.steps import telling_waits
 from reviewstream.cli.terminal import plain, plain_json, plain_lines
@@ -110,7 +116,7 @@ def load_settings(
         ConfigError: The message names the wrong setting, and where it was read.
     """
     file, tree = config or Path(SETTINGS_FILE), _tree(overrides)
-    places = Places(overrides=tree, environment=os.environ, env_file=env_file, file=file)
+    origins = SettingOrigins(overrides=tree, environment=os.environ, env_file=env_file, file=file)
     _check_names(env_file)
 
     class Configured(Settings):
@@ -121,7 +127,7 @@ def load_settings(
         read = Configured(_env_file=env_file, **tree)  # type: ignore[call-arg]
     except ValidationError as err:
         problems = err.errors(include_input=False, include_url=False)
-        raise ConfigError("; ".join(_problem(each, places) for each in problems)) from None
+        raise ConfigError("; ".join(_problem(each, origins) for each in problems)) from None
     except (OSError, ValueError) as err:  # a file that is not TOML, or not text
         raise ConfigError(f"{_unreadable(env_file) or file}: {err}") from None
     known_version(read.openai.prompt_version)
@@ -172,12 +178,12 @@ def _value(path: str, text: str) -> Any:  # noqa: ANN401 - any JSON
         return text
 
 
-def _problem(error: ErrorDetails, places: Places) -> str:
+def _problem(error: ErrorDetails, origins: SettingOrigins) -> str:
     path = tuple(str(name) for name in error["loc"])
-    origin = places.origin(path)
+    origin = origins.origin(path)
     where = f" (read from {origin})" if origin else ""
     if error["type"] == "extra_forbidden":
-        name = ".".join(places.whole(path))
+        name = ".".join(origins.whole(path))
         return f"there is no setting {name}{where}{suggestion(name)}"
     message = error["msg"].removeprefix("Value error, ")
     return f"{'.'.join(path)} ({variable(path)}){where}: {message}"

@@ -31,7 +31,7 @@ Path_ = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
+class SettingOrigins:
     """All sources of settings, in order of precedence.
 
     Attributes:

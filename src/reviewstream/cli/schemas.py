@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from reviewstream.core.records.topic_names import TopicNames
     from reviewstream.core.schemas.differences import SchemaDiff
-    from reviewstream.core.schemas.ports import SchemaRegistry
+    from reviewstream.core.schemas.ports import SubjectRegistry
     from reviewstream.core.schemas.registered import RegisteredSchema
 
 REGISTRY_PREFIX = "registry:"
@@ -115,7 +115,7 @@ def _told(found: "SchemaDiff") -> "Iterator[str]":
     yield f"Compatibility: {found.level}."
 
 
-def _registry(context: Context) -> "SchemaRegistry":
+def _registry(context: Context) -> "SubjectRegistry":
     from reviewstream.app import open_registry
 
     return open_registry(context.settings.registry)

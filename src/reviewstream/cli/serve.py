@@ -16,7 +16,7 @@ from reviewstream.cli.terminal import plain
 from reviewstream.errors import SourceReplacedError
 
 if TYPE_CHECKING:
-    from reviewstream.app.review_source import ReviewLog, ReviewServer, ServerAddress
+    from reviewstream.app.review_source import LogServer, ReviewLog, ServerAddress
 
 PORT = click.IntRange(0, 65535)
 LOOKED_AT = 10_000  # lines that are checked for a review
@@ -101,7 +101,7 @@ def _warn_of_no_review(log: "ReviewLog") -> None:
             click.echo(plain(f"Warning: {seen.verdict(log.source)}"), err=True)
 
 
-async def _serve(context: Context, log: "ReviewLog", server: "ReviewServer") -> None:
+async def _serve(context: Context, log: "ReviewLog", server: "LogServer") -> None:
     stopped = asyncio.Event()
     with finishing(ask=in_loop(stopped.set)):
         _announce(context, log, await server.start())

@@ -22,7 +22,7 @@ from reviewstream.core.delivery.ports import OutgoingRecord, RecordSink, Transac
 from reviewstream.core.delivery.publishing import Encoder, Topics, origin_text
 from reviewstream.core.records.batches import bounded
 from reviewstream.core.retry import waits
-from reviewstream.core.schemas.ports import SchemaRegistry
+from reviewstream.core.schemas.ports import SubjectRegistry
 from reviewstream.errors import ConfigError, TransientError
 from reviewstream.settings import KafkaSettings, RegistrySettings
 from reviewstream.spark.columns import LABELLED, missing, rows_of
@@ -274,7 +274,7 @@ def _size(record: OutgoingRecord) -> int:
 
 
 def find_topics(
-    options: SinkOptions, open_registry: Callable[[RegistrySettings], SchemaRegistry]
+    options: SinkOptions, open_registry: Callable[[RegistrySettings], SubjectRegistry]
 ) -> Topics:
     """Return the topics with the schemas' ids from the options, or from the registry.
 

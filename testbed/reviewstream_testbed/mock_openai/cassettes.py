@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from reviewstream_testbed.mock_openai import prompt_reviews
-from reviewstream_testbed.mock_openai.prompt_reviews import Review
+from reviewstream_testbed.mock_openai.prompt_reviews import PromptReview
 
 KEPT: Final = ("content-type", "retry-after", "retry-after-ms", "x-should-retry")  # headers
 LIMITS: Final = "x-ratelimit-"
@@ -32,13 +32,13 @@ _PRIVATE: Final = frozenset({"user_id", "organization", "organization_id", "proj
 _ID = re.compile(r'("id"\s*:\s*)("(?:[^"\\]|\\.)*"|-?\d+)')
 
 
-class Question(NamedTuple):
+class RecordedQuestion(NamedTuple):
     """A request without the parts that differ between runs."""
 
     model: str
     instructions: str
     response_format: Any
-    reviews: tuple[Review, ...]
+    reviews: tuple[PromptReview, ...]
 
     @property
     def key(self) -> str:
@@ -52,7 +52,7 @@ class Question(NamedTuple):
         return [(_digest(one.text), one.id) for one in self.reviews]
 
 
-class Answer(NamedTuple):
+class RecordedAnswer(NamedTuple):
     """An HTTP answer."""
 
     status: int
@@ -60,7 +60,7 @@ class Answer(NamedTuple):
     body: Any
 
 
-def question_of(body: Mapping[str, Any]) -> Question:
+def question_of(body: Mapping[str, Any]) -> RecordedQuestion:
     """Return the question in a request.
 
     Raises:
@@ -68,7 +68,7 @@ def question_of(body: Mapping[str, Any]) -> Question:
     """
     try:
         messages = body["messages"]
-        return Question(
+        return RecordedQuestion(
             str(body["model"]),
             prompt_reviews.instructions(messages),
             body.get("response_format"),
@@ -82,7 +82,7 @@ class Recorded(NamedTuple):
     """An answer and its ids, each with the digest of its text."""
 
     ids: list[tuple[str, str]]
-    answer: Answer
+    answer: RecordedAnswer
 
 
 class Cassette:
@@ -108,7 +108,7 @@ class Cassette:
     def __len__(self) -> int:
         return sum(map(len, self._known.values()))
 
-    def find(self, question: Question) -> Answer | None:
+    def find(self, question: RecordedQuestion) -> RecordedAnswer | None:
         """Return the next answer to a question, with its ids; after the last one, repeat it."""
         key = question.key
         found = self._known.get(key)
@@ -123,7 +123,9 @@ class Cassette:
         """Start again with the first answer of each question."""
         self._given.clear()
 
-    def add(self, question: Question, answer: Answer, secrets: Iterable[str]) -> None:
+    def add(
+        self, question: RecordedQuestion, answer: RecordedAnswer, secrets: Iterable[str]
+    ) -> None:
         """Write an exchange atomically.
 
         Args:
@@ -132,7 +134,7 @@ class Cassette:
             secrets: Texts to remove wherever they occur.
         """
         hidden = sorted({one for one in secrets if len(one) >= MIN_SECRET}, key=len, reverse=True)
-        kept = Answer(answer.status, _kept(answer.headers), _without(answer.body, hidden))
+        kept = RecordedAnswer(answer.status, _kept(answer.headers), _without(answer.body, hidden))
         kept = kept._replace(body=_masked(kept.body))
         key, ids = question.key, question.ids()
         self._known[key].append(Recorded(ids, kept))
@@ -153,7 +155,7 @@ def _read(file: Path) -> tuple[str, Recorded]:
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))
         ids = [(str(one["digest"]), str(one["id"])) for one in fields["question"]["reviews"]]
-        return str(fields["key"]), Recorded(ids, Answer(**fields["answer"]))
+        return str(fields["key"]), Recorded(ids, RecordedAnswer(**fields["answer"]))
     except (ValueError, KeyError, TypeError) as err:
         raise ValueError(f"{file} is no recorded exchange: {err!r}") from err
 

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from reviewstream_testbed.mock_openai import models, prompt_reviews
 from reviewstream_testbed.mock_openai.bill import Tokens
-from reviewstream_testbed.mock_openai.mock_dialects import Dialect, UsageShape
+from reviewstream_testbed.mock_openai.mock_dialects import MockDialect, UsageShape
 
 COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
 MICRO: Final = 1_000_000
@@ -159,7 +159,7 @@ class Completion:
         *,
         prompt: int,
         cached_share: Fraction,
-        dialect: Dialect,
+        dialect: MockDialect,
         fault: str,
     ) -> None:
         count = body.get("n") or 1

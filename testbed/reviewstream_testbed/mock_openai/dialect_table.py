@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from reviewstream_testbed.mock_openai import error_bodies
 from reviewstream_testbed.mock_openai.mock_dialects import (
-    Dialect,
     LimitHeaders,
+    MockDialect,
     UsageShape,
     Words,
     changed,
@@ -41,7 +41,7 @@ _RISK = Words(400, "Content Exists Risk", None, "invalid_request_error")
 _XAI_FIELD = "Client specified an invalid argument"
 _XAI_SPENT = "The caller does not have permission to execute the specified operation"
 
-OPENAI: Final = Dialect(
+OPENAI: Final = MockDialect(
     name="openai",
     words={"field": Words(has_param=False)},
     knows_models=True,
@@ -49,7 +49,7 @@ OPENAI: Final = Dialect(
     flex=HALF,
     tier="default",
 )
-AZURE = Dialect(
+AZURE = MockDialect(
     name="azure",
     words={
         "key": Words(
@@ -74,7 +74,7 @@ AZURE = Dialect(
     choice={"content_filter_results": _FILTERED},
     answer={"prompt_filter_results": [{"prompt_index": 0, "content_filter_results": _FILTERED}]},
 )
-OPENROUTER = Dialect(
+OPENROUTER = MockDialect(
     name="openrouter",
     shape=error_bodies.with_metadata,
     words={
@@ -99,7 +99,7 @@ OPENROUTER = Dialect(
     choice={"native_finish_reason": "stop"},
     answer={"provider": "Mock"},
 )
-GEMINI = Dialect(
+GEMINI = MockDialect(
     name="gemini",
     shape=error_bodies.in_array,
     words={
@@ -130,7 +130,7 @@ GEMINI = Dialect(
     ),
     efforts=("none", "minimal", "low", "medium", "high"),
 )
-MISTRAL = Dialect(
+MISTRAL = MockDialect(
     name="mistral",
     shape=error_bodies.flat,
     words={
@@ -149,7 +149,7 @@ MISTRAL = Dialect(
     efforts=("none", "high"),
     content="parts",
 )
-GROQ = Dialect(
+GROQ = MockDialect(
     name="groq",
     shape=error_bodies.without_param,
     words={
@@ -170,7 +170,7 @@ GROQ = Dialect(
     tier="on_demand",
     answer={"x_groq": {"id": "req_mock"}},
 )
-DEEPSEEK = Dialect(
+DEEPSEEK = MockDialect(
     name="deepseek",
     words={
         "key": Words(
@@ -196,7 +196,7 @@ DEEPSEEK = Dialect(
     ignored=frozenset({"reasoning_effort", "seed", "service_tier", "store", "metadata"}),
     reasoning_field="reasoning_content",
 )
-XAI = Dialect(
+XAI = MockDialect(
     name="xai",
     shape=error_bodies.as_text,
     words={
@@ -220,7 +220,7 @@ XAI = Dialect(
     efforts=("low", "medium", "high"),
     reasoning_field="reasoning_content",
 )
-VLLM = Dialect(
+VLLM = MockDialect(
     name="vllm",
     shape=error_bodies.with_number,
     words={
@@ -237,7 +237,7 @@ VLLM = Dialect(
     efforts=("none", "minimal", "low", "medium", "high", "xhigh", "max"),
     reasoning_field="reasoning_content",
 )
-OLLAMA = Dialect(
+OLLAMA = MockDialect(
     name="ollama",
     words={
         "model": Words(404, 'model "{model}" not found, try pulling it first', "api_error", ""),
@@ -254,7 +254,7 @@ OLLAMA = Dialect(
     efforts=("none", "low", "medium", "high"),
     reasoning_field="reasoning",
 )
-LITELLM = Dialect(
+LITELLM = MockDialect(
     name="litellm",
     shape=error_bodies.with_digits,
     words={
@@ -284,10 +284,10 @@ _ALL: Final = (
     *(OPENAI, AZURE, OPENROUTER, GEMINI, MISTRAL, GROQ, DEEPSEEK),
     *(XAI, VLLM, OLLAMA, LITELLM),
 )
-DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType({one.name: one for one in _ALL})
+DIALECTS: Final[Mapping[str, MockDialect]] = MappingProxyType({one.name: one for one in _ALL})
 
 
-def dialect_of(fields: Any) -> Dialect:  # noqa: ANN401 - comes from JSON
+def dialect_of(fields: Any) -> MockDialect:  # noqa: ANN401 - comes from JSON
     """Return the dialect that `{"dialect": NAME}` names, changed by the object's other fields.
 
     Raises:

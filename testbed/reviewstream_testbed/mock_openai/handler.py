@@ -110,7 +110,7 @@ class CompletionHandler:
         return body
 
     def _completion(
-        self, body: Mapping[str, Any], asked: Sequence[prompt_reviews.Review]
+        self, body: Mapping[str, Any], asked: Sequence[prompt_reviews.PromptReview]
     ) -> completions.Completion:
         fault = self._fault.kind
         answer = answering.answer_of(body, asked, self._tenant.judge)
@@ -138,7 +138,7 @@ class CompletionHandler:
             self._tenant.limited[refusal.reason] += 1
             raise rate_answers.refused(refusal, self._model)
 
-    def _next_fault(self, body: Mapping[str, Any]) -> script.Fault:
+    def _next_fault(self, body: Mapping[str, Any]) -> script.ScriptedFault:
         fault = self._tenant.script.next("\n".join(map(prompt_reviews.text_of, body["messages"])))
         if fault is None:
             return script.NONE

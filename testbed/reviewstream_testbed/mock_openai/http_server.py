@@ -29,7 +29,7 @@ CREATED: Final = 1_721_172_741  # creation time of the models in `/v1/models`
 Read = TypeVar("Read")
 
 
-class Endpoint:
+class MockEndpoint:
     """The state and handlers of one server."""
 
     def __init__(self, options: Options) -> None:

@@ -68,7 +68,7 @@ class LimitHeaders(NamedTuple):
     requests_minutes: int = 1
 
 
-class Dialect(NamedTuple):
+class MockDialect(NamedTuple):
     """Behaviour of one endpoint.
 
     Attributes:
@@ -154,7 +154,7 @@ _CHANGES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 
 
-def changed(dialect: Dialect, changes: Mapping[str, Any]) -> Dialect:
+def changed(dialect: MockDialect, changes: Mapping[str, Any]) -> MockDialect:
     """Return a dialect with some fields changed.
 
     Raises:

@@ -14,7 +14,7 @@ MAX_HIDDEN: Final = 1_000_000  # tokens per review
 EFFORT: Final = ("honoured", "ignored")
 
 
-class Prices(NamedTuple):
+class MockPrices(NamedTuple):
     """Exact prices in US dollars per million tokens, which are micro-dollars per token."""
 
     prompt: Fraction
@@ -73,7 +73,7 @@ class Options(NamedTuple):
     hidden_tokens: int = 0
     effort: str = "honoured"
     cached_share: Fraction = Fraction(0)
-    prices: Prices | None = None
+    prices: MockPrices | None = None
     tell_limits: bool = False
     recording: Recording | None = None
 
@@ -91,7 +91,7 @@ def with_changes(options: Options, fields: Any) -> Options:  # noqa: ANN401 - co
     return options
 
 
-def read_prices(given: object) -> Prices | None:
+def read_prices(given: object) -> MockPrices | None:
     """Return the prices in `PROMPT,CACHED,COMPLETION` or in an array of the three.
 
     Raises:
@@ -100,9 +100,9 @@ def read_prices(given: object) -> Prices | None:
     if given is None:
         return None
     parts = given.split(",") if isinstance(given, str) else given
-    if not isinstance(parts, Sequence) or len(parts) != len(Prices._fields):
+    if not isinstance(parts, Sequence) or len(parts) != len(MockPrices._fields):
         raise ValueError(f"prices are {given!r} (PROMPT,CACHED,COMPLETION in US dollars a million)")
-    found = Prices(*map(_exact, parts))
+    found = MockPrices(*map(_exact, parts))
     if min(found) < 0:
         raise ValueError(f"prices are {given!r} (none below 0)")
     return found

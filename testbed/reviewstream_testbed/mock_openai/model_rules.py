@@ -6,13 +6,13 @@ from typing import Any, Final
 from reviewstream_testbed.mock_openai import models
 from reviewstream_testbed.mock_openai.error_bodies import ApiError, bad_request
 from reviewstream_testbed.mock_openai.field_errors import off_list
-from reviewstream_testbed.mock_openai.mock_dialects import Dialect
+from reviewstream_testbed.mock_openai.mock_dialects import MockDialect
 
 FLEX: Final = "flex"
 _ONLY_ONE: Final = ("temperature", "top_p")  # a reasoning model accepts only the default
 
 
-def check_model_rules(body: Mapping[str, Any], dialect: Dialect) -> None:
+def check_model_rules(body: Mapping[str, Any], dialect: MockDialect) -> None:
     """Refuse an unsupported temperature, effort, token limit or tier.
 
     Args:
@@ -32,12 +32,12 @@ def check_model_rules(body: Mapping[str, Any], dialect: Dialect) -> None:
         raise bad_request(f"Unsupported service_tier: {FLEX}", param="service_tier", cause="tier")
 
 
-def family_in(body: Mapping[str, Any], dialect: Dialect) -> models.Family:
+def family_in(body: Mapping[str, Any], dialect: MockDialect) -> models.Family:
     """Return the rules of the requested model."""
     return models.family_of(body["model"]) if dialect.has_model_rules else models.ANY
 
 
-def has_flex(body: Mapping[str, Any], dialect: Dialect) -> bool:
+def has_flex(body: Mapping[str, Any], dialect: MockDialect) -> bool:
     """Report whether the model is available in the flex tier."""
     return dialect.flex is not None and family_in(body, dialect).has_flex
 
@@ -65,7 +65,7 @@ def _only_default(name: str, value: float) -> ApiError:
     )
 
 
-def _check_effort(effort: str | None, family: models.Family, dialect: Dialect) -> None:
+def _check_effort(effort: str | None, family: models.Family, dialect: MockDialect) -> None:
     if effort is None:
         return
     if dialect.has_model_rules and not family.reasons:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from reviewstream_testbed.mock_openai.prompt_reviews import Review
+from reviewstream_testbed.mock_openai.prompt_reviews import PromptReview
 from reviewstream_testbed.mock_openai.scorers import SENTIMENTS, Opinion, by_lexicon
 
 MAX_READ: Final = 4_000  # characters of a review that are searched for orders
@@ -37,7 +37,7 @@ class Order(NamedTuple):
     sentiment: str
 
 
-def by_obedience(reviews: Sequence[Review]) -> list[Opinion]:
+def by_obedience(reviews: Sequence[PromptReview]) -> list[Opinion]:
     """Return the lexicon's opinions, overridden by orders in the reviews; the last order wins."""
     opinions = [by_lexicon(one.text) for one in reviews]
     for at, review in enumerate(reviews):
@@ -47,7 +47,7 @@ def by_obedience(reviews: Sequence[Review]) -> list[Opinion]:
     return opinions
 
 
-def _orders(text: str, at: int, reviews: Sequence[Review]) -> Iterator[Order]:
+def _orders(text: str, at: int, reviews: Sequence[PromptReview]) -> Iterator[Order]:
     if _SENTIMENT.search(text) is None:
         return
     # Items are removed first, because their quotes and colons do not end a sentence.
@@ -59,7 +59,7 @@ def _orders(text: str, at: int, reviews: Sequence[Review]) -> Iterator[Order]:
             yield Order(targets, found[-1].upper())
 
 
-def _targets(part: str, at: int, reviews: Sequence[Review]) -> frozenset[int]:
+def _targets(part: str, at: int, reviews: Sequence[PromptReview]) -> frozenset[int]:
     """Return the positions that a sentence gives orders about; empty if it is not an order."""
     if _ORDER.search(part) is None:
         return frozenset()

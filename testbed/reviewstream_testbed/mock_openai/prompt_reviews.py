@@ -14,22 +14,22 @@ BYTES_PER_TOKEN: Final = 4  # UTF-8 bytes; not a tokenizer's exact count, but ea
 TOKENS_PER_MESSAGE: Final = 3  # as the real endpoint adds for role and separators
 
 
-class Review(NamedTuple):
+class PromptReview(NamedTuple):
     """One text to label."""
 
     id: str
     text: str
 
 
-def reviews_of(messages: Sequence[Mapping[str, Any]]) -> list[Review]:
+def reviews_of(messages: Sequence[Mapping[str, Any]]) -> list[PromptReview]:
     """Return the reviews in a request."""
     asked = [text_of(one) for one in messages if one["role"] == "user"]
     text = asked[-1] if asked else ""
     try:
         found = json.loads(text)["reviews"]
-        return [Review(_sendable(str(one["id"])), str(one["text"])) for one in found]
+        return [PromptReview(_sendable(str(one["id"])), str(one["text"])) for one in found]
     except (ValueError, KeyError, TypeError, IndexError, RecursionError):
-        return [Review("0", text)]
+        return [PromptReview("0", text)]
 
 
 def instructions(messages: Sequence[Mapping[str, Any]]) -> str:

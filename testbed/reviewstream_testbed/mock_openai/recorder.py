@@ -8,7 +8,12 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp import web
 
-from reviewstream_testbed.mock_openai.cassettes import Answer, Cassette, Question, question_of
+from reviewstream_testbed.mock_openai.cassettes import (
+    Cassette,
+    RecordedAnswer,
+    RecordedQuestion,
+    question_of,
+)
 from reviewstream_testbed.mock_openai.error_bodies import ApiError, bad_request
 from reviewstream_testbed.mock_openai.mock_options import Recording
 from reviewstream_testbed.mock_openai.payload import json_of
@@ -73,10 +78,10 @@ class Recorder:
         if self._session is not None:
             await self._session.close()
 
-    def _found(self, question: Question) -> Answer | None:
+    def _found(self, question: RecordedQuestion) -> RecordedAnswer | None:
         return self._cassette.find(question)
 
-    def _missing(self, question: Question) -> ApiError:
+    def _missing(self, question: RecordedQuestion) -> ApiError:
         return ApiError(
             404,
             f"The cassette {self._folder} holds no answer to this request: model"
@@ -86,15 +91,15 @@ class Recorder:
         )
 
     async def _ask(
-        self, request: web.Request, body: Mapping[str, Any], question: Question
-    ) -> Answer:
+        self, request: web.Request, body: Mapping[str, Any], question: RecordedQuestion
+    ) -> RecordedAnswer:
         headers = {name: one for name in _SENT_ON if (one := request.headers.get(name))}
         try:
             async with self._client().post(
                 f"{self._url}/chat/completions", json=body, headers=headers, allow_redirects=False
             ) as got:
                 text = await got.text()
-                answer = Answer(got.status, dict(got.headers), _parsed(text))
+                answer = RecordedAnswer(got.status, dict(got.headers), _parsed(text))
                 told = [one for name in _TOLD for one in got.headers.getall(name, [])]
         except (aiohttp.ClientError, TimeoutError, ValueError) as err:
             raise ApiError(

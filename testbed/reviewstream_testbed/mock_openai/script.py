@@ -22,7 +22,7 @@ from reviewstream_testbed.mock_openai.error_bodies import ApiError
 from reviewstream_testbed.mock_openai.fault_kinds import KINDS
 
 
-class Fault(NamedTuple):
+class ScriptedFault(NamedTuple):
     """One fault.
 
     Attributes:
@@ -42,7 +42,7 @@ class Fault(NamedTuple):
     should_retry: bool | None = None
 
 
-NONE: Final = Fault("ok")
+NONE: Final = ScriptedFault("ok")
 _FIELDS: Final = {"sequence", "rate", "faults", "seed", "match", "always"}
 _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "seconds": (int, float),
@@ -80,7 +80,7 @@ class Script:
         if self._rate and not self._faults:
             raise ValueError("a rate needs faults to choose from")
 
-    def next(self, messages: str) -> Fault | None:
+    def next(self, messages: str) -> ScriptedFault | None:
         """Return the fault of the next request, or None.
 
         Args:
@@ -98,7 +98,7 @@ class Script:
         return None
 
 
-def fault_of(item: Any) -> Fault:  # noqa: ANN401 - comes from JSON
+def fault_of(item: Any) -> ScriptedFault:  # noqa: ANN401 - comes from JSON
     """Return the fault that an item of a script describes.
 
     Raises:
@@ -111,10 +111,10 @@ def fault_of(item: Any) -> Fault:  # noqa: ANN401 - comes from JSON
     for name, value in fields.items():
         if name != "kind":
             _check_field(kind, name, value)
-    return Fault(**fields)
+    return ScriptedFault(**fields)
 
 
-def error_of(fault: Fault, *, clock: float) -> ApiError | None:
+def error_of(fault: ScriptedFault, *, clock: float) -> ApiError | None:
     """Return the error response of a fault, or None if the fault is not an error response.
 
     Args:
@@ -136,7 +136,7 @@ def error_of(fault: Fault, *, clock: float) -> ApiError | None:
     )
 
 
-def _worded(item: Any) -> tuple[tuple[str, ...], Fault]:  # noqa: ANN401 - comes from JSON
+def _worded(item: Any) -> tuple[tuple[str, ...], ScriptedFault]:  # noqa: ANN401 - comes from JSON
     fields = dict(item)
     words = fields.pop("words", ())
     if isinstance(words, str) or not words or not all(words):
@@ -144,7 +144,7 @@ def _worded(item: Any) -> tuple[tuple[str, ...], Fault]:  # noqa: ANN401 - comes
     return tuple(map(str, words)), fault_of(fields)
 
 
-def _repeated(item: Any) -> list[Fault]:  # noqa: ANN401 - comes from JSON
+def _repeated(item: Any) -> list[ScriptedFault]:  # noqa: ANN401 - comes from JSON
     if isinstance(item, str):
         return [fault_of(item)]
     fields = dict(item)
@@ -163,12 +163,12 @@ def _check_field(kind: str, name: str, value: object) -> None:
         raise ValueError(f"fault {kind!r}: {name} is {value!r}")
 
 
-def _should_retry(fault: Fault) -> dict[str, str]:
+def _should_retry(fault: ScriptedFault) -> dict[str, str]:
     told = fault.should_retry
     return {} if told is None else {"x-should-retry": str(told).lower()}
 
 
-def _retry_after(fault: Fault, clock: float) -> dict[str, str]:
+def _retry_after(fault: ScriptedFault, clock: float) -> dict[str, str]:
     if fault.retry_after_header is not None:
         return {"Retry-After": fault.retry_after_header}
     if fault.kind == "past_429":

@@ -14,7 +14,7 @@ from reviewstream_testbed.mock_openai.field_errors import (
     mistyped,
     off_list,
 )
-from reviewstream_testbed.mock_openai.mock_dialects import FORMATS, LIMIT_FIELDS, Dialect
+from reviewstream_testbed.mock_openai.mock_dialects import FORMATS, LIMIT_FIELDS, MockDialect
 from reviewstream_testbed.mock_openai.model_rules import check_model_rules
 from reviewstream_testbed.mock_openai.request_rules import check_combinations, check_messages
 from reviewstream_testbed.mock_openai.strict_schema import check_schema
@@ -72,7 +72,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
 
 
 def check_request(
-    body: object, dialect: Dialect = OPENAI, known: Collection[str] = ()
+    body: object, dialect: MockDialect = OPENAI, known: Collection[str] = ()
 ) -> dict[str, Any]:
     """Return the body of a valid request without the fields that the endpoint ignores.
 
@@ -97,7 +97,7 @@ def check_request(
     return taken
 
 
-def check_key(header: str | None, accepted: str | None, dialect: Dialect = OPENAI) -> None:
+def check_key(header: str | None, accepted: str | None, dialect: MockDialect = OPENAI) -> None:
     """Refuse a request without a known key.
 
     Args:
@@ -148,7 +148,7 @@ def check_context(tokens: int) -> None:
         )
 
 
-def _is_taken(name: str, dialect: Dialect) -> bool:
+def _is_taken(name: str, dialect: MockDialect) -> bool:
     """Report whether a field takes effect.
 
     Raises:
@@ -189,7 +189,7 @@ def _check_range(name: str, value: float, allowed: Parameter) -> None:
     )
 
 
-def _check_model(model: object, dialect: Dialect, known: Collection[str]) -> None:
+def _check_model(model: object, dialect: MockDialect, known: Collection[str]) -> None:
     if not model:
         raise bad_request("you must provide a model parameter")
     if dialect.knows_models and model not in models.NAMES and model not in known:
@@ -201,7 +201,7 @@ def _check_model(model: object, dialect: Dialect, known: Collection[str]) -> Non
         )
 
 
-def _check_format(body: Mapping[str, Any], dialect: Dialect) -> None:
+def _check_format(body: Mapping[str, Any], dialect: MockDialect) -> None:
     wanted = body.get("response_format")
     if wanted is None:
         return

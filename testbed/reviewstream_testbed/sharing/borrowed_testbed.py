@@ -5,13 +5,13 @@ from functools import wraps
 from inspect import getattr_static, isfunction
 from typing import TYPE_CHECKING, Any, Self
 
-from reviewstream_testbed.sharing.shared_testbed import BED, Question, SharedAddress
+from reviewstream_testbed.sharing.shared_testbed import BED, RpcRequest, SharedAddress
 from reviewstream_testbed.testbed import P, Testbed
 
 if TYPE_CHECKING:
     from reviewstream_testbed.security.credentials import Security
 
-Ask = Callable[[Question], Any]
+Ask = Callable[[RpcRequest], Any]
 
 
 class BorrowedTestbed(Testbed):
@@ -29,23 +29,23 @@ class BorrowedTestbed(Testbed):
         self._tenant = tenant
 
     def __enter__(self) -> Self:
-        self.folder = self._ask(Question(BED, "folder"))
+        self.folder = self._ask(RpcRequest(BED, "folder"))
         return self
 
     @property
     def security(self) -> "Security":
         """Credentials of the servers, read from the owner; a new object would have other keys."""
-        found: Security = self._ask(Question(BED, "security"))
+        found: Security = self._ask(RpcRequest(BED, "security"))
         return found
 
     def addresses(self) -> dict[str, str]:
         """Return the address of each ready part, including parts that other processes started."""
-        found: dict[str, str] = self._ask(Question(BED, "addresses", ()))
+        found: dict[str, str] = self._ask(RpcRequest(BED, "addresses", ()))
         return found
 
     def start_times(self) -> dict[str, float]:
         """Return the seconds that each part took to get ready."""
-        found: dict[str, float] = self._ask(Question(BED, "start_times", ()))
+        found: dict[str, float] = self._ask(RpcRequest(BED, "start_times", ()))
         return found
 
     def start(self, *names: str) -> None:
@@ -56,13 +56,13 @@ class BorrowedTestbed(Testbed):
 
     def start_soon(self, *names: str) -> None:
         """Ask the owner to start parts together, without waiting."""
-        self._ask(Question(BED, "start_soon", names))
+        self._ask(RpcRequest(BED, "start_soon", names))
 
     def close(self) -> None:
         """Do nothing: other processes may still use the testbed, and its owner closes it."""
 
     def _made(self, kind: type[P]) -> P:
-        real: type[P] = self._ask(Question(kind.name, "__class__"))
+        real: type[P] = self._ask(RpcRequest(kind.name, "__class__"))
         made = borrowed(real, kind.name, self._ask)
         if self._tenant:
             vars(made)["tenant"] = self._tenant
@@ -86,7 +86,7 @@ def borrowed(kind: type[P], name: str, ask: Ask) -> P:
     def missing(_: object, member: str) -> Any:  # noqa: ANN401 - of any instance attribute
         if member.startswith("_"):
             raise AttributeError(f"{name}: {member} stays in the process that owns the servers")
-        return ask(Question(name, member))
+        return ask(RpcRequest(name, member))
 
     shape: type[P] = type(kind.__name__, (kind,), {**members, "__getattr__": missing})
     return object.__new__(shape)
@@ -98,9 +98,9 @@ def _forwarded(member: object, part: str, name: str, ask: Ask) -> object:
 
         @wraps(member)
         def call(_: object, *arguments: object, **options: object) -> Any:  # noqa: ANN401
-            return ask(Question(part, name, arguments, options))
+            return ask(RpcRequest(part, name, arguments, options))
 
         return call
     if isinstance(member, property):
-        return property(lambda _: ask(Question(part, name)))
+        return property(lambda _: ask(RpcRequest(part, name)))
     return member  # a class attribute is the same in every process

@@ -26,7 +26,7 @@ _LONGEST = 100  # characters of a Unix socket's path that every system supports
 _POLL = 0.05  # seconds until a closed owner stops listening, at most
 
 
-class Question(NamedTuple):
+class RpcRequest(NamedTuple):
     """A request to the owner.
 
     Attributes:
@@ -40,7 +40,7 @@ class Question(NamedTuple):
     options: Mapping[str, Any] = {}
 
 
-class Answer(NamedTuple):
+class RpcReply(NamedTuple):
     """The owner's response: a value, or the exception that the request raised."""
 
     value: Any = None
@@ -54,7 +54,7 @@ class SharedAddress:
     path: str
     key: bytes
 
-    def ask(self, question: Question) -> Any:  # noqa: ANN401 - of any member
+    def ask(self, request: RpcRequest) -> Any:  # noqa: ANN401 - of any member
         """Return the value that the owner answers.
 
         Raises:
@@ -63,15 +63,15 @@ class SharedAddress:
         """
         try:
             with Client(self.path, "AF_UNIX", authkey=self.key) as connection:
-                connection.send(question)
-                answer: Answer = connection.recv()
+                connection.send(request)
+                reply: RpcReply = connection.recv()
         except (OSError, EOFError, AuthenticationError) as error:
             raise TestbedError(
                 "the process that owns the servers is gone, and they with it"
             ) from error
-        if answer.error is not None:
-            raise answer.error
-        return answer.value
+        if reply.error is not None:
+            raise reply.error
+        return reply.value
 
 
 class SharedTestbed:
@@ -114,17 +114,17 @@ class SharedTestbed:
                 self._bed = self._make().__enter__()
             return self._bed
 
-    def answer(self, question: Question) -> Answer:
-        """Look up a member, and call it if the question has arguments."""
+    def answer(self, request: RpcRequest) -> RpcReply:
+        """Look up a member, and call it if the request has arguments."""
         try:
             bed = self.bed
-            holder = bed.part(question.part) if question.part else bed
-            value = getattr(holder, question.member)
-            if question.arguments is not None:
-                value = value(*question.arguments, **question.options)
-            return _sendable(Answer(value=value))
+            holder = bed.part(request.part) if request.part else bed
+            value = getattr(holder, request.member)
+            if request.arguments is not None:
+                value = value(*request.arguments, **request.options)
+            return _sendable(RpcReply(value=value))
         except Exception as error:  # noqa: BLE001 - raised again in the process that asked
-            return _sendable(Answer(error=error))
+            return _sendable(RpcReply(error=error))
 
     def close(self) -> None:
         """Stop all servers; a second call does nothing.
@@ -156,7 +156,7 @@ class _Handler(BaseRequestHandler):
     server: _Listener
 
     def handle(self) -> None:
-        """Answer one question if the peer has the key; ignore other peers and disconnects."""
+        """Answer one request if the peer has the key; ignore other peers and disconnects."""
         owner = self.server.owner
         with (
             suppress(OSError, EOFError, AuthenticationError),
@@ -167,14 +167,16 @@ class _Handler(BaseRequestHandler):
             connection.send(owner.answer(connection.recv()))
 
 
-def _sendable(answer: Answer) -> Answer:
-    """Return the answer, or an error with its repr if it cannot be pickled."""
+def _sendable(reply: RpcReply) -> RpcReply:
+    """Return the reply, or an error with its repr if it cannot be pickled."""
     try:
-        pickle.loads(pickle.dumps(answer))  # noqa: S301 - pickled by this process
+        pickle.loads(pickle.dumps(reply))  # noqa: S301 - pickled by this process
     except Exception:  # noqa: BLE001 - pickling raises errors of many types
-        said = repr(answer.error or answer.value)
-        return Answer(error=TestbedError(f"it stays in the process that owns the servers: {said}"))
-    return answer
+        said = repr(reply.error or reply.value)
+        return RpcReply(
+            error=TestbedError(f"it stays in the process that owns the servers: {said}")
+        )
+    return reply
 
 
 def _private_folder() -> Path:

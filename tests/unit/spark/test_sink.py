@@ -19,7 +19,7 @@ from reviewstream.core.delivery.avro import AvroCodec, AvroEncodeError
 from reviewstream.core.delivery.markers import Marker
 from reviewstream.core.delivery.ports import OutgoingRecord, TransactionalSink
 from reviewstream.core.delivery.publishing import Topics
-from reviewstream.core.schemas.ports import SchemaRegistry
+from reviewstream.core.schemas.ports import SubjectRegistry
 from reviewstream.core.schemas.schema_files import SchemaName, schema_text
 from reviewstream.errors import ConfigError, TransientError
 from reviewstream.settings import KafkaSettings, RegistrySettings
@@ -141,7 +141,7 @@ def test_a_row_without_a_label_and_without_a_rejection_is_an_error() -> None:
 
 
 class MemoryRegistry:
-    """As much of `SchemaRegistry` as the sink asks for."""
+    """As much of `SubjectRegistry` as the sink asks for."""
 
     def __init__(self, ids: Mapping[str, int]) -> None:
         self.ids = dict(ids)
@@ -179,7 +179,7 @@ def sink_options(**others: str) -> SinkOptions:
 
 
 def topics_of(options: SinkOptions, registry: MemoryRegistry) -> Topics:
-    def open_registry(settings: RegistrySettings) -> SchemaRegistry:
+    def open_registry(settings: RegistrySettings) -> SubjectRegistry:
         assert settings.url == "http://127.0.0.1:2"
         return registry  # type: ignore[return-value] # the sink asks for no more than this
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from reviewstream_testbed.mock_openai.answering import JUDGES, Judge, answer_of
 from reviewstream_testbed.mock_openai.error_bodies import ApiError
 from reviewstream_testbed.mock_openai.fault_kinds import KINDS
-from reviewstream_testbed.mock_openai.prompt_reviews import Review, count_tokens, reviews_of
+from reviewstream_testbed.mock_openai.prompt_reviews import PromptReview, count_tokens, reviews_of
 from reviewstream_testbed.mock_openai.schema_faker import Judged, is_followed, written
 from reviewstream_testbed.mock_openai.scorers import Opinion, by_hash, by_lexicon
-from reviewstream_testbed.mock_openai.script import Fault, Script, error_of, fault_of
+from reviewstream_testbed.mock_openai.script import Script, ScriptedFault, error_of, fault_of
 from reviewstream_testbed.mock_openai.validation import PARAMETERS, check_request
 from tests.contract.openai_http import SCHEMA
 
@@ -168,7 +168,7 @@ def test_reviews_in_the_known_format_are_found(reviews: list[tuple[str, str]]) -
 @example('{"reviews": {"id": 1}}')
 @example('{"reviews": [{"id": 1}]}')
 def test_any_other_message_is_one_review(text: str) -> None:
-    assert reviews_of(_asking(text)) == [Review("0", text)]
+    assert reviews_of(_asking(text)) == [PromptReview("0", text)]
 
 
 @pytest.mark.parametrize(
@@ -187,8 +187,8 @@ def test_a_lexicons_opinion_depends_on_the_text(text: str, opinion: Opinion) -> 
 @pytest.mark.parametrize("judge", JUDGES.values())
 @given(st.text() | st.characters(categories=["Cs"]))
 def test_an_opinion_is_always_the_same_and_sure_from_0_to_1(judge: Judge, text: str) -> None:
-    (opinion,) = judge([Review("a", text)])
-    assert [opinion] == judge([Review("b", text)])
+    (opinion,) = judge([PromptReview("a", text)])
+    assert [opinion] == judge([PromptReview("b", text)])
     assert opinion.sentiment in {"POSITIVE", "NEUTRAL", "NEGATIVE"}
     assert 0 <= opinion.confidence <= 1
 
@@ -223,7 +223,7 @@ def test_every_kind_of_fault_can_be_scripted(kind: str) -> None:
 
 
 def test_what_a_skewed_clock_asks_for_is_right_by_the_same_clock() -> None:
-    fault = Fault("skewed_429", retry_after=5, skew=-7200)
+    fault = ScriptedFault("skewed_429", retry_after=5, skew=-7200)
     error = error_of(fault, clock=1_795_348_800.0)
     assert error is not None
     assert error.headers == {
@@ -233,7 +233,7 @@ def test_what_a_skewed_clock_asks_for_is_right_by_the_same_clock() -> None:
 
 
 def test_a_date_in_the_past_is_told() -> None:
-    error = error_of(Fault("past_429"), clock=1_795_348_800.0)
+    error = error_of(ScriptedFault("past_429"), clock=1_795_348_800.0)
     assert error is not None
     assert error.headers == {"Retry-After": "Sun, 22 Nov 2026 11:00:00 GMT"}
 

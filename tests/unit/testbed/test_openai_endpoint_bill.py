@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from reviewstream_testbed.mock_openai.bill import KEPT, Bill, Tokens
 from reviewstream_testbed.mock_openai.mock_options import (
+    MockPrices,
     Options,
-    Prices,
     read_hidden,
     read_prices,
     read_share,
@@ -36,7 +36,7 @@ def test_a_request_costs_what_its_tokens_do_rounded_up_once(
 
 def test_a_price_that_no_float_holds_is_exact() -> None:
     prices = read_prices("0.1,0.1,0.1")
-    assert prices == Prices(*[Fraction(1, 10)] * 3)
+    assert prices == MockPrices(*[Fraction(1, 10)] * 3)
     assert read_prices([0.1, "0.1", 0.1]) == prices  # JSON's numbers are taken by their digits
     assert prices is not None
     assert prices.cost(10, 0, 20, Fraction(1)) == 3  # 0.1 * 30 in floats is more, and 4

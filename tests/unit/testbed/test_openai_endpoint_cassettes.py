@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reviewstream_testbed.mock_openai.cassettes import Answer, Cassette, question_of
+from reviewstream_testbed.mock_openai.cassettes import Cassette, RecordedAnswer, question_of
 
 LABELS = {"a": "POSITIVE", "b": "NEGATIVE", "c": "NEUTRAL"}
 
@@ -24,13 +24,13 @@ def _body(*reviews: tuple[str, str], model: str = "m", system: str = "Label.") -
     }
 
 
-def _answer(*labels: tuple[str, str], wrap: str = "{}") -> Answer:
+def _answer(*labels: tuple[str, str], wrap: str = "{}") -> RecordedAnswer:
     text = json.dumps({"labels": [{"id": name, "sentiment": one} for name, one in labels]})
     message = {"role": "assistant", "content": wrap.replace("{}", text)}
-    return Answer(200, {}, {"choices": [{"index": 0, "message": message}]})
+    return RecordedAnswer(200, {}, {"choices": [{"index": 0, "message": message}]})
 
 
-def _labels(answer: Answer | None, wrap: str = "{}") -> dict[str, str]:
+def _labels(answer: RecordedAnswer | None, wrap: str = "{}") -> dict[str, str]:
     assert answer is not None
     begin, end = wrap.split("{}")
     content = answer.body["choices"][0]["message"]["content"]
@@ -74,7 +74,7 @@ def test_equal_texts_keep_their_answers_apart(tmp_path: Path) -> None:
 def test_an_id_that_is_a_number_stays_one(tmp_path: Path) -> None:
     cassette = Cassette(tmp_path)
     body = {"choices": [{"message": {"content": '{"labels": [{"id": 1}, {"id": 2}]}'}}]}
-    cassette.add(question_of(_body(("1", "x"), ("2", "y"))), Answer(200, {}, body), [])
+    cassette.add(question_of(_body(("1", "x"), ("2", "y"))), RecordedAnswer(200, {}, body), [])
     found = cassette.find(question_of(_body(("1", "y"), ("2", "x"))))
     assert found is not None
     assert found.body["choices"][0]["message"]["content"] == '{"labels": [{"id": 2}, {"id": 1}]}'
@@ -122,7 +122,9 @@ def test_no_secret_is_written(tmp_path: Path) -> None:
     }
     body = {**_body(("1", f"my key is {key}")), "user": "CANARYPERSON"}
     question = question_of(body)
-    Cassette(tmp_path).add(question, Answer(429, headers, {"error": error}), [key, ours, cookie])
+    Cassette(tmp_path).add(
+        question, RecordedAnswer(429, headers, {"error": error}), [key, ours, cookie]
+    )
     (file,) = tmp_path.iterdir()
     text = file.read_text()
     assert "CANARY" not in text
@@ -136,7 +138,7 @@ def test_no_secret_is_written(tmp_path: Path) -> None:
 def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
     cassette = Cassette(tmp_path)
     with pytest.raises(TypeError):
-        cassette.add(question_of(_body(("1", "x"))), Answer(200, {}, {"a": object()}), [])
+        cassette.add(question_of(_body(("1", "x"))), RecordedAnswer(200, {}, {"a": object()}), [])
     assert not [*tmp_path.iterdir()]
 
 

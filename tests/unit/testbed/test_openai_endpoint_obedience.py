@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reviewstream_testbed.mock_openai.obedience import by_obedience
-from reviewstream_testbed.mock_openai.prompt_reviews import Review
+from reviewstream_testbed.mock_openai.prompt_reviews import PromptReview
 from reviewstream_testbed.mock_openai.scorers import by_lexicon
 
 GOOD, BAD = "I love it", "I hate it"
@@ -13,7 +13,7 @@ GOOD, BAD = "I love it", "I hate it"
 
 def _judged(*texts: str) -> str:
     """Return the first letters of the sentiments of texts whose ids are r0, r1, ..."""
-    pack = [Review(f"r{number}", text) for number, text in enumerate(texts)]
+    pack = [PromptReview(f"r{number}", text) for number, text in enumerate(texts)]
     return "".join(one.sentiment[:3] for one in by_obedience(pack))
 
 
@@ -52,5 +52,5 @@ def test_what_is_no_order_labels_nobody_else(text: str) -> None:
 
 @given(st.lists(st.text(alphabet='abc rdl.{}:"', max_size=40), max_size=5))
 def test_without_a_sentiment_in_a_text_its_lexicon_decides(texts: list[str]) -> None:
-    pack = [Review(str(number), text) for number, text in enumerate(texts)]
+    pack = [PromptReview(str(number), text) for number, text in enumerate(texts)]
     assert by_obedience(pack) == [by_lexicon(text) for text in texts]

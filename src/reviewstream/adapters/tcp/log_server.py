@@ -113,7 +113,7 @@ class ServerAddress:
     plain_port: int | None = None
 
 
-class ReviewServer:
+class LogServer:
     """Serves one log to any number of clients."""
 
     def __init__(
@@ -262,7 +262,7 @@ def serving(
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever, name="review-server", daemon=True)
         thread.start()
-        server = ReviewServer(log, options)
+        server = LogServer(log, options)
         try:
             yield asyncio.run_coroutine_threadsafe(server.start(), loop).result()
         finally:

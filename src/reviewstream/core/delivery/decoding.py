@@ -13,7 +13,7 @@ from reviewstream.core.delivery.avro import (
 )
 from reviewstream.core.delivery.ports import StoredRecord
 from reviewstream.core.records.reviews import LabelledReview, RejectedReview
-from reviewstream.core.schemas.ports import SchemaRegistry
+from reviewstream.core.schemas.ports import SubjectRegistry
 from reviewstream.core.schemas.schema_files import SchemaName, schema_text
 from reviewstream.errors import ConfigError, FatalError, PermanentError
 
@@ -22,7 +22,7 @@ SHOWN: Final = 20  # positions listed of unreadable records
 T = TypeVar("T")
 
 
-class Places:
+class RecordPositions:
     """A counter of record positions that keeps the first ones.
 
     Attributes:
@@ -51,7 +51,7 @@ class RecordReader(Generic[T]):
     """
 
     def __init__(
-        self, registry: SchemaRegistry, name: SchemaName, convert: Callable[[Mapping[str, Any]], T]
+        self, registry: SubjectRegistry, name: SchemaName, convert: Callable[[Mapping[str, Any]], T]
     ) -> None:
         self._registry = registry
         self._codec = AvroCodec(schema_text(name))
@@ -87,11 +87,11 @@ class RecordReader(Generic[T]):
         return self._writers[schema_id]
 
 
-def labelled_reader(registry: SchemaRegistry) -> RecordReader[LabelledReview]:
+def labelled_reader(registry: SubjectRegistry) -> RecordReader[LabelledReview]:
     """Return a reader for the topic of labelled reviews."""
     return RecordReader(registry, "labelled_review", labelled_of_avro)
 
 
-def rejected_reader(registry: SchemaRegistry) -> RecordReader[RejectedReview]:
+def rejected_reader(registry: SubjectRegistry) -> RecordReader[RejectedReview]:
     """Return a reader for the topic of rejections."""
     return RecordReader(registry, "rejected_review", rejected_of_avro)

@@ -10,7 +10,7 @@ from reviewstream.core.records.lineage import Cause, cause_header
 from reviewstream.core.records.reviews import LabelledReview, RejectedReview
 from reviewstream.core.records.topic_names import TopicNames
 from reviewstream.core.records.versions import VERSION_HEADER, external_version
-from reviewstream.core.schemas.ports import SchemaRegistry
+from reviewstream.core.schemas.ports import SubjectRegistry
 from reviewstream.core.schemas.registered import register_schemas, subjects
 from reviewstream.core.schemas.schema_files import SchemaName, schema_text
 from reviewstream.errors import ConfigError
@@ -96,7 +96,7 @@ class Publisher:
 
 
 def find_topics(
-    names: TopicNames, registry: SchemaRegistry, *, address: str, auto_register: bool
+    names: TopicNames, registry: SubjectRegistry, *, address: str, auto_register: bool
 ) -> Topics:
     """Return the topics, with the schemas' ids from the registry.
 
@@ -123,7 +123,7 @@ def find_topics(
     )
 
 
-def _schema_id(registry: SchemaRegistry, address: str, subject: str, name: SchemaName) -> int:
+def _schema_id(registry: SubjectRegistry, address: str, subject: str, name: SchemaName) -> int:
     found = registry.find(subject, schema_text(name))
     if found is None:
         raise ConfigError(

@@ -8,7 +8,7 @@ from reviewstream.core.delivery.ports import RecordLog
 from reviewstream.core.index.mapping import index_mapping
 from reviewstream.core.index.ports import ConnectCluster, ConnectorStatus, SearchIndex
 from reviewstream.core.records.topic_names import TopicNames
-from reviewstream.core.schemas.ports import SchemaRegistry
+from reviewstream.core.schemas.ports import SubjectRegistry
 from reviewstream.core.schemas.registered import register_schemas, subjects
 from reviewstream.core.schemas.schema_files import schema_text
 from reviewstream.errors import ConfigError
@@ -21,7 +21,7 @@ class Services:
     """The services of one pipeline."""
 
     log: RecordLog
-    registry: SchemaRegistry
+    registry: SubjectRegistry
     index: SearchIndex
     connect: ConnectCluster
 
@@ -89,7 +89,7 @@ def _connector(connect: ConnectCluster, wanted: PipelineSpec) -> str:
     return f"connector: {name} is applied"
 
 
-def _schemas(registry: SchemaRegistry, wanted: PipelineSpec) -> str:
+def _schemas(registry: SubjectRegistry, wanted: PipelineSpec) -> str:
     if wanted.auto_register:
         found = register_schemas(registry, wanted.topics)
         return f"schemas: {', '.join(f'{each.subject} v{each.version}' for each in found)}"

@@ -31,7 +31,7 @@ from reviewstream.core.records.ports import Sorter
 from reviewstream.core.records.reviews import LabelledReview, RejectedReview
 from reviewstream.core.records.topic_names import TopicNames
 from reviewstream.core.records.versions import external_version
-from reviewstream.core.schemas.ports import SchemaRegistry
+from reviewstream.core.schemas.ports import SubjectRegistry
 from reviewstream.core.transport.framing import Line, Oversized
 
 OpenSorter = Callable[[int], Sorter]
@@ -45,7 +45,7 @@ class ReconcileServices(Struct, frozen=True, kw_only=True):
     """Services that store the records and the documents."""
 
     log: RecordLog
-    registry: SchemaRegistry
+    registry: SubjectRegistry
     index: SearchIndex
     topics: TopicNames
 

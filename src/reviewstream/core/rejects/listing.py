@@ -12,7 +12,7 @@ from reviewstream.core.records.lineage import Cause, made_from, place_of
 from reviewstream.core.records.outcomes import RAW_LIMIT
 from reviewstream.core.records.reviews import LabelledReview, RejectedReview
 from reviewstream.core.records.topic_names import TopicNames
-from reviewstream.core.schemas.ports import SchemaRegistry
+from reviewstream.core.schemas.ports import SubjectRegistry
 from reviewstream.errors import PermanentError
 
 CONNECT: Final = "__connect.errors."  # prefix of the headers that Connect adds to a dead letter
@@ -108,7 +108,7 @@ class Rejects:
     def __init__(
         self,
         log: RecordLog,
-        registry: SchemaRegistry,
+        registry: SubjectRegistry,
         topics: TopicNames,
         *,
         letters: bool,

@@ -6,14 +6,14 @@ from typing import Final
 
 from msgspec import Struct
 
-from reviewstream.core.delivery.decoding import Places, labelled_reader
+from reviewstream.core.delivery.decoding import RecordPositions, labelled_reader
 from reviewstream.core.delivery.ports import RecordLog, StoredRecord
 from reviewstream.core.records.batches import batches
 from reviewstream.core.records.reviews import LabelledReview
 from reviewstream.core.records.versions import GENERATIONS, external_version
 from reviewstream.core.relabel.ports import NewestVersions, VersionSeen
 from reviewstream.core.relabel.selection import Condition
-from reviewstream.core.schemas.ports import SchemaRegistry
+from reviewstream.core.schemas.ports import SubjectRegistry
 
 BATCH: Final = 1_000  # records per step
 
@@ -96,7 +96,7 @@ class RelabelScan:
         self,
         log: RecordLog,
         topic: str,
-        registry: SchemaRegistry,
+        registry: SubjectRegistry,
         newest: NewestVersions,
         order: RelabelSpec,
     ) -> None:
@@ -117,7 +117,7 @@ class RelabelScan:
             TransientError: The log or the registry is unavailable.
         """
         total = sum(self._log.end_offsets(self._topic).values())
-        records, places = 0, Places()
+        records, places = 0, RecordPositions()
         for batch in batches(self._log.read_all(self._topic), BATCH):
             self._newest.see(self._sightings(batch, places))
             records += len(batch)
@@ -137,7 +137,7 @@ class RelabelScan:
 
     def due(self) -> Iterator[LabelledReview]:
         """Read the topic again after `survey`, and yield the reviews to be labelled."""
-        places = Places()
+        places = RecordPositions()
         for batch in batches(self._log.read_all(self._topic), BATCH):
             found = [(record, self._reader.read(record, places.add)) for record in batch]
             mine = [
@@ -150,7 +150,9 @@ class RelabelScan:
                 if _is_at(newest.get(review.review_id), record):
                     yield review
 
-    def _sightings(self, batch: Iterable[StoredRecord], places: Places) -> Iterator[VersionSeen]:
+    def _sightings(
+        self, batch: Iterable[StoredRecord], places: RecordPositions
+    ) -> Iterator[VersionSeen]:
         for record in batch:
             if record.value is None:
                 yield _sighting(record, (record.key or b"").decode(errors="replace"), None)

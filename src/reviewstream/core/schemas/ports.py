@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 
-class SchemaRegistry(Protocol):
+class SubjectRegistry(Protocol):
     """A registry of schemas by subject (the Confluent Schema Registry's API)."""
 
     def subjects(self) -> Sequence[str]:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from reviewstream.core.records.topic_names import TopicNames
 from reviewstream.core.schemas.compatibility import incompatibilities
-from reviewstream.core.schemas.ports import SchemaRegistry
+from reviewstream.core.schemas.ports import SubjectRegistry
 from reviewstream.core.schemas.schema_files import (
     SCHEMA_NAMES,
     SchemaName,
@@ -49,7 +49,7 @@ def subjects(topics: TopicNames) -> Mapping[str, SchemaName]:
     }
 
 
-def register_schemas(registry: SchemaRegistry, topics: TopicNames) -> tuple[RegisteredSchema, ...]:
+def register_schemas(registry: SubjectRegistry, topics: TopicNames) -> tuple[RegisteredSchema, ...]:
     """Set our compatibility level on our subjects, then register the current schemas. Idempotent.
 
     Raises:
@@ -64,7 +64,7 @@ def register_schemas(registry: SchemaRegistry, topics: TopicNames) -> tuple[Regi
 
 
 def registered_schemas(
-    registry: SchemaRegistry, topics: TopicNames
+    registry: SubjectRegistry, topics: TopicNames
 ) -> tuple[RegisteredSchema, ...]:
     """Return the versions of our subjects, oldest first; unknown subjects have none."""
     return tuple(
@@ -91,7 +91,7 @@ def own_schema(reference: str) -> str | None:
     return _version_of(called, version, released_schemas(name))
 
 
-def registered_schema(registry: SchemaRegistry, reference: str) -> str:
+def registered_schema(registry: SubjectRegistry, reference: str) -> str:
     """Return the schema of a `SUBJECT@VERSION`, or the latest one of a `SUBJECT`.
 
     Raises:
@@ -114,7 +114,7 @@ def _version_of(where: str, wanted: str, versions: Sequence[tuple[int, str]]) ->
 
 
 def check_schemas(
-    registry: SchemaRegistry, topics: TopicNames, *, directory: Traversable | None = None
+    registry: SubjectRegistry, topics: TopicNames, *, directory: Traversable | None = None
 ) -> tuple[SchemaFinding, ...]:
     """Compare the current schemas with the released ones, then with those in the registry.
 
@@ -133,7 +133,7 @@ def check_schemas(
     )
 
 
-def _register(registry: SchemaRegistry, subject: str, name: SchemaName) -> RegisteredSchema:
+def _register(registry: SubjectRegistry, subject: str, name: SchemaName) -> RegisteredSchema:
     text = schema_text(name)
     problems = [
         f"v{version}: {problem}"
@@ -160,7 +160,7 @@ def _released(name: SchemaName, directory: Traversable | None) -> Iterator[Schem
 
 
 def _in_registry(
-    registry: SchemaRegistry, subject: str, name: SchemaName, today: str
+    registry: SubjectRegistry, subject: str, name: SchemaName, today: str
 ) -> Iterator[SchemaFinding]:
     versions = registry.versions(subject)
     for version, text in versions:

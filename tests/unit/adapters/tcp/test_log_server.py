@@ -11,7 +11,7 @@ import pytest
 from reviewstream.adapters.files.review_files import open_log
 from reviewstream.adapters.files.review_log import FINGERPRINTED, ReviewLog
 from reviewstream.adapters.tcp.client import ReviewClient
-from reviewstream.adapters.tcp.log_server import ReviewServer, ServeOptions, ServerAddress, serving
+from reviewstream.adapters.tcp.log_server import LogServer, ServeOptions, ServerAddress, serving
 from reviewstream.core.transport.protocol import (
     Error,
     ErrorCode,
@@ -164,7 +164,7 @@ async def test_a_file_that_cannot_be_read_now_is_worth_another_try(path: Path) -
 
     with Unreadable(path.open("rb"), source="review.json") as log:
         log.is_readable = False
-        server = ReviewServer(log)
+        server = LogServer(log)
         address = await server.start()
         with pytest.raises(TransientError, match=r"cannot read the file: .*error at 0"):
             await asyncio.to_thread(ask, address)
@@ -175,7 +175,7 @@ async def test_a_file_that_cannot_be_read_now_is_worth_another_try(path: Path) -
 async def test_the_server_runs_on_the_callers_own_loop_too(path: Path) -> None:
     with open_log(path) as log:
         before = asyncio.all_tasks()
-        server = ReviewServer(log)
+        server = LogServer(log)
         address = await server.start()
         reader, writer = await asyncio.open_connection(address.host, address.port)
         writer.write(HelloRequest().encode())
@@ -189,7 +189,7 @@ async def test_the_server_runs_on_the_callers_own_loop_too(path: Path) -> None:
 @pytest.mark.anyio
 async def test_a_client_that_is_gone_is_forgotten(path: Path) -> None:
     with open_log(path) as log:
-        server = ReviewServer(log)
+        server = LogServer(log)
         address = await server.start()
         for _ in range(3):
             reader, writer = await asyncio.open_connection(address.host, address.port)
@@ -256,7 +256,7 @@ async def test_what_is_written_over_while_it_is_read_is_not_sent(path: Path) -> 
                 list(client.read(4, 8))
 
     with WrittenOver(path.open("rb"), source="review.json") as log:
-        server = ReviewServer(log)
+        server = LogServer(log)
         await asyncio.to_thread(ask, await server.start())
         await server.stop()
 

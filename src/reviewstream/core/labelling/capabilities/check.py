@@ -16,8 +16,8 @@ from reviewstream.core.labelling.capabilities.trials import (
     Capabilities,
     Dropped,
     Outcome,
-    Question,
     Trial,
+    TrialQuestion,
     hidden_tokens,
     try_out,
 )
@@ -85,7 +85,7 @@ class CapabilityCheck:
         negotiation: Negotiation | None = Negotiation(self._policy.options, self._policy.auto)
         unreadable = 0
         while negotiation is not None and len(self._trials) < MAX_FIRST:
-            trial = await self._ask(Question(options=negotiation.options))
+            trial = await self._ask(TrialQuestion(options=negotiation.options))
             if trial.outcome is Outcome.ANSWERED:
                 return trial
             unreadable += trial.outcome is Outcome.UNREADABLE
@@ -144,7 +144,7 @@ class CapabilityCheck:
         for form in FORMATS[:weaker]:
             if not self._is_known(form):
                 trial = await self._ask(
-                    Question(options=structs.replace(base.options, response_format=form))
+                    TrialQuestion(options=structs.replace(base.options, response_format=form))
                 )
                 if trial.outcome is Outcome.ANSWERED:
                     return trial
@@ -170,21 +170,21 @@ class CapabilityCheck:
             if trial.outcome not in TELLING or len(self._trials) >= MAX_QUESTIONS:
                 return
 
-    def _variants(self, base: Trial) -> Iterator[Question]:
+    def _variants(self, base: Trial) -> Iterator[TrialQuestion]:
         """Yield further questions, the most important first."""
         options = base.options
         if options.response_format == "json_schema":
-            yield Question(options=options, is_against_schema=True)
+            yield TrialQuestion(options=options, is_against_schema=True)
         elif not any(one.options.response_format == "json_schema" for one in self._trials):
-            yield Question(options=structs.replace(options, response_format="json_schema"))
+            yield TrialQuestion(options=structs.replace(options, response_format="json_schema"))
         if options.temperature is None and "temperature" not in self._left_out():
-            yield Question(options=structs.replace(options, temperature=0.0))
+            yield TrialQuestion(options=structs.replace(options, temperature=0.0))
         is_hidden = base.answer is not None and hidden_tokens(base.answer) > 0
         reasons = manners_of(self._policy.model).reasons or is_hidden
         for effort in EFFORTS if reasons else ("low",):  # one shows whether the field is accepted
             if of_effort(self._trials, effort) is None:
                 room = 0 if effort in DEAR else options.hidden_tokens_per_label
-                yield Question(
+                yield TrialQuestion(
                     options=structs.replace(
                         options, reasoning_effort=effort, hidden_tokens_per_label=room
                     )
@@ -201,7 +201,7 @@ class CapabilityCheck:
         await self._clock.sleep(wait)
         return True
 
-    async def _ask(self, question: Question) -> Trial:
+    async def _ask(self, question: TrialQuestion) -> Trial:
         trial = await try_out(question, self._model, self._policy, self._clock)
         self._trials.append(trial)
         return trial

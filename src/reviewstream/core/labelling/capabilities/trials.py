@@ -31,7 +31,7 @@ from reviewstream.errors import (
 PROSE: Final = "Answer in one plain English sentence. Do not use JSON."  # contradicts the schema
 
 
-class Question(Struct, frozen=True, kw_only=True):
+class TrialQuestion(Struct, frozen=True, kw_only=True):
     """One request about a fixed text.
 
     Attributes:
@@ -92,7 +92,7 @@ class Trial(Struct, frozen=True, kw_only=True):
         retry_after: Seconds that the endpoint asks us to wait, or None if it does not say.
     """
 
-    question: Question
+    question: TrialQuestion
     outcome: Outcome
     words: str = ""
     field: str = ""
@@ -143,7 +143,9 @@ class Capabilities(Struct, frozen=True, kw_only=True):
         return self.base is not None and not self.dropped and self.spent is None
 
 
-async def try_out(question: Question, model: ChatModel, policy: LabelPolicy, clock: Clock) -> Trial:
+async def try_out(
+    question: TrialQuestion, model: ChatModel, policy: LabelPolicy, clock: Clock
+) -> Trial:
     """Send one request.
 
     Raises:
@@ -174,7 +176,7 @@ def hidden_tokens(answer: ChatAnswer) -> int:
     return max(answer.reasoning_tokens, answer.completion_tokens - shown, 0)
 
 
-def _answered(question: Question, answer: ChatAnswer, prompt: Prompt) -> Trial:
+def _answered(question: TrialQuestion, answer: ChatAnswer, prompt: Prompt) -> Trial:
     """Return the trial of a request that was answered."""
     outcome = read_answer(answer, prompt.ids)
     if isinstance(outcome, Ok):
@@ -184,7 +186,7 @@ def _answered(question: Question, answer: ChatAnswer, prompt: Prompt) -> Trial:
     return Trial(question=question, outcome=found, words=outcome.detail, answer=answer)
 
 
-def _failed(question: Question, err: ReviewStreamError) -> Trial:
+def _failed(question: TrialQuestion, err: ReviewStreamError) -> Trial:
     """Return the trial of a request that failed."""
     return Trial(
         question=question,

@@ -26,8 +26,8 @@ from reviewstream.core.labelling.capabilities.trials import (
     PROSE,
     Capabilities,
     Outcome,
-    Question,
     Trial,
+    TrialQuestion,
 )
 from reviewstream.core.labelling.chat import ChatAnswer, ChatOptions, ChatRequest, RateLimits
 from reviewstream.core.labelling.endpoint.negotiation import HIDDEN_ROOMS
@@ -338,9 +338,9 @@ def test_an_effort_that_is_not_heeded_is_not_suggested() -> None:
 
 
 def test_an_effort_is_not_blamed_for_what_was_refused_before_anything_was_answered() -> None:
-    low = Question(options=ChatOptions(reasoning_effort="low"))
+    low = TrialQuestion(options=ChatOptions(reasoning_effort="low"))
     refused = Trial(question=low, outcome=Outcome.REFUSED)
-    answer = Trial(question=Question(options=ChatOptions()), outcome=Outcome.ANSWERED)
+    answer = Trial(question=TrialQuestion(options=ChatOptions()), outcome=Outcome.ANSWERED)
     assert of_effort([refused, answer], "low") is None
     assert of_effort([answer, refused], "low") == refused
     named = structs.replace(refused, field="reasoning_effort")
