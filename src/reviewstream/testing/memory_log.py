@@ -51,16 +51,38 @@ class MemoryLog:
 
     def append(self, record: OutgoingRecord) -> None:
         """Add a record to the end of its key's partition."""
-        partitions = self._of(record.topic)
-        number = crc32(record.key) % self._partitions
+        self._append(record.topic, record.key, record.value, record.headers)
+
+    def append_tombstone(self, topic: str, key: bytes) -> None:
+        """Add a record without a value: the deletion of a key."""
+        self._append(topic, key, None)
+
+    def delete_topic(self, topic: str) -> None:
+        """Delete a topic with its records.
+
+        Raises:
+            PermanentError: There is no such topic.
+        """
+        self._of(topic)
+        del self._topics[topic]
+
+    def _append(
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes | None,
+        headers: tuple[tuple[str, bytes], ...] = (),
+    ) -> None:
+        partitions = self._of(topic)
+        number = crc32(key) % self._partitions
         partitions[number].append(
             StoredRecord(
-                topic=record.topic,
+                topic=topic,
                 partition=number,
                 offset=len(partitions[number]),
-                key=record.key,
-                value=record.value,
-                headers=record.headers,
+                key=key,
+                value=value,
+                headers=headers,
             )
         )
 

@@ -113,7 +113,7 @@ def test_what_cannot_be_compared_is_one_sentence(arguments: tuple[str, ...], sai
 
 
 def test_a_topic_that_is_not_there_is_one_sentence(bed: Bed, file: Path) -> None:
-    bed.log._topics.clear()
+    bed.log.delete_topic("reviews.labelled")
     result = reconcile(file)
     assert result.exit_code == 2
     assert "reviewstream: topic reviews.labelled does not exist" in result.output

@@ -43,7 +43,7 @@ def bed(monkeypatch: pytest.MonkeyPatch) -> Bed:
 
     monkeypatch.setattr(app, "open_log", lambda _: bed.log)
     monkeypatch.setattr(app, "open_registry", lambda _: bed.registry)
-    monkeypatch.setattr(app, "open_record_sink", lambda _: bed.publisher()._sink)
+    monkeypatch.setattr(app, "open_record_sink", lambda _: bed.log.sink())
     monkeypatch.setattr(app, "open_labeller", open_labeller)
     return bed
 

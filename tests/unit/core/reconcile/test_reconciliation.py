@@ -8,7 +8,6 @@ from typing import Self
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import structs
 
 from reviewstream.app import topic_names
 from reviewstream.core.delivery.ports import OutgoingRecord
@@ -123,11 +122,10 @@ class Bed:
         self.publisher.flush()
 
     def put_raw(self, key: bytes, value: bytes | None) -> None:
-        topic = TOPICS.labelled
-        self.log.append(OutgoingRecord(topic=topic, key=key, value=value or b""))
-        for records in self.log._topics[topic]:
-            if value is None and records and records[-1].value == b"":
-                records[-1] = structs.replace(records[-1], value=None)
+        if value is None:
+            self.log.append_tombstone(TOPICS.labelled, key)
+        else:
+            self.log.append(OutgoingRecord(topic=TOPICS.labelled, key=key, value=value))
 
     def lines(self) -> Iterator[Line | Oversized]:
         yield Line(self.stride - 1, b" \r")
@@ -290,7 +288,7 @@ def test_sorters_are_closed_whatever_happens() -> None:
     ReconcileRun(stages, open_sorter).run(SOURCE, bed.lines())
     assert [each.closed for each in opened] == [True] * 3
     opened.clear()
-    bed.log._topics.clear()
+    bed.log.delete_topic(TOPICS.labelled)
     with pytest.raises(Exception, match="does not exist"):
         ReconcileRun(stages, open_sorter).run(SOURCE, bed.lines())
     assert [each.closed for each in opened] == [True] * 2

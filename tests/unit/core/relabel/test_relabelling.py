@@ -126,11 +126,7 @@ class Bed:
         self.log.append(OutgoingRecord(topic=TOPIC, key=key, value=value))
 
     def delete(self, review_id: str) -> None:
-        """Append a tombstone."""
-        self.put(review_id.encode(), b"")
-        for partition in self.log._topics[TOPIC]:
-            if partition and partition[-1].value == b"":
-                partition[-1] = structs.replace(partition[-1], value=None)
+        self.log.append_tombstone(TOPIC, review_id.encode())
 
     def surveyor(self, order: RelabelSpec) -> RelabelScan:
         return RelabelScan(self.log, TOPIC, self.registry, MemoryVersions(), order)
