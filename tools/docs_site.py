@@ -46,6 +46,8 @@ def assemble(folder: Path) -> None:
     config = (ROOT / CONFIG).read_text(encoding="utf-8")
     if absent := [target for target in pages.values() if f": {target}\n" not in config]:
         raise SystemExit(f"{CONFIG}: the navigation lacks {', '.join(absent)}")
+    if SOURCES not in config:
+        raise SystemExit(f"{CONFIG}: there is no {SOURCES!r} to replace")
     absolute = config.replace(SOURCES, f"paths: [{ROOT}/src, {ROOT}/testbed]")
     (folder / CONFIG).write_text(absolute, encoding="utf-8")
 
@@ -93,8 +95,8 @@ def main(folder: Path) -> int:
     assemble(folder)
     command = ["zensical", "build", "--strict", "--clean", "--config-file", CONFIG]
     code = subprocess.run(command, cwd=folder, check=False).returncode
-    # The pages as they were written too: these are what `llms.txt` links to.
-    shutil.copytree(folder / "docs", folder / "site", dirs_exist_ok=True)
+    if code == 0:  # the pages as they were written too: these are what `llms.txt` links to
+        shutil.copytree(folder / "docs", folder / "site", dirs_exist_ok=True)
     return code
 
 

@@ -44,17 +44,21 @@ def install_command(extra: str) -> str:
 
 def _requirement(origin: dict[str, dict[str, object]], extra: str) -> str:
     name, folder = NAME, ""
-    if extra == TESTBED and origin.keys() & {"dir_info", "vcs_info"}:
+    if extra == TESTBED and origin:
         name, extra, folder = "reviewstream-testbed", "all", TESTBED
     url = str(origin.get("url", ""))
     if url.startswith("file:"):
+        path = Path(unquote(urlsplit(url).path))
+        if folder and "dir_info" not in origin:  # the other wheel may lie beside this one
+            return f"--find-links {shlex.quote(str(path.parent))} {shlex.quote(f'{name}[{extra}]')}"
         is_editable = origin.get("dir_info", {}).get("editable")
-        path = shlex.quote(f"{Path(unquote(urlsplit(url).path), folder)}[{extra}]")
-        return f"-e {path}" if is_editable else path
+        place = shlex.quote(f"{path / folder}[{extra}]")
+        return f"-e {place}" if is_editable else place
     if "vcs_info" in origin:
         vcs = origin["vcs_info"]
         url = f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
-        url += f"#subdirectory={folder}" if folder else ""
+    if folder:  # of a repository or an archive; a wheel has no folders
+        url = "" if url.endswith(".whl") else f"{url}#subdirectory={folder}"
     return shlex.quote(f"{name}[{extra}] @ {url}" if url else f"{name}[{extra}]")
 
 

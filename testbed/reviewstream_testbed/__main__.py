@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _fetch(_: argparse.Namespace) -> int:
     install()
-    if all(map(find_spec, ("pyspark", "pyarrow", "pandas"))):  # what the extra `spark` installs
+    if all(map(find_spec, ("pyspark", "pyarrow", "pandas"))):  # for Spark's data sources
         write_class_data()
     return 0
 

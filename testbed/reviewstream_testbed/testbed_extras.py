@@ -51,7 +51,8 @@ def _requirement(origin: dict[str, dict[str, object]], extra: str) -> str:
         return f"-e {path}" if is_editable else path
     if "vcs_info" in origin:
         vcs = origin["vcs_info"]
-        url = f"{vcs['vcs']}+{url}@{vcs['commit_id']}#subdirectory={origin['subdirectory']}"
+        url = f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
+    url += f"#subdirectory={folder}" if (folder := origin.get("subdirectory")) else ""
     return shlex.quote(f"{_DISTRIBUTION}{brackets}{' @ ' if url else ''}{url}")
 
 

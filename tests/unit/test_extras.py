@@ -1,5 +1,6 @@
 """A plain install says which extra is missing, in one sentence, with a command that works."""
 
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -10,6 +11,8 @@ import pytest
 
 import reviewstream
 from reviewstream import extras
+from reviewstream.cli.local import use_java
+from reviewstream.errors import ConfigError
 from reviewstream_testbed import testbed_extras
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +55,15 @@ def test_the_command_installs_from_where_the_package_came(
         ({}, "'reviewstream[testbed]'"),
         ({"url": "file:///a%20b/c", "dir_info": {}}, "'/a b/c/testbed[all]'"),
         ({"url": "file:///c", "dir_info": {"editable": True}}, "-e '/c/testbed[all]'"),
-        ({"url": "file:///c/r-1-py3-none-any.whl"}, "'/c/r-1-py3-none-any.whl[testbed]'"),
+        (
+            {"url": "file:///c/r-1-py3-none-any.whl"},
+            "--find-links /c 'reviewstream-testbed[all]'",
+        ),
+        ({"url": "https://h/r.whl"}, "'reviewstream-testbed[all]'"),
+        (
+            {"url": "https://h/r.zip", "archive_info": {}},
+            "'reviewstream-testbed[all] @ https://h/r.zip#subdirectory=testbed'",
+        ),
         (
             REPOSITORY,
             "'reviewstream-testbed[all] @ git+https://h/r.git@1a#subdirectory=testbed'",
@@ -71,6 +82,11 @@ def test_the_testbed_is_installed_from_the_folder_beside_the_package(
         ({}, "'reviewstream-testbed[servers]'"),
         ({"url": "file:///c/testbed", "dir_info": {}}, "'/c/testbed[servers]'"),
         ({"url": "file:///t", "dir_info": {"editable": True}}, "-e '/t[servers]'"),
+        ({"url": "https://h/t.zip"}, "'reviewstream-testbed[servers] @ https://h/t.zip'"),
+        (
+            {"url": "https://h/r.zip", "archive_info": {}, "subdirectory": "testbed"},
+            "'reviewstream-testbed[servers] @ https://h/r.zip#subdirectory=testbed'",
+        ),
         (
             REPOSITORY | {"subdirectory": "testbed"},
             "'reviewstream-testbed[servers] @ git+https://h/r.git@1a#subdirectory=testbed'",
@@ -140,3 +156,18 @@ def test_the_package_says_its_version() -> None:
     assert reviewstream.__version__ == project["version"]
     with pytest.raises(AttributeError, match="nonesuch"):
         _ = reviewstream.nonesuch  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_without_the_testbed_spark_takes_the_java_that_is_installed(
+    monkeypatch: pytest.MonkeyPatch, *, is_there: bool
+) -> None:
+    monkeypatch.setitem(sys.modules, "reviewstream_testbed.installation.java", None)
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/java" if is_there else None)
+    if is_there:
+        use_java()
+        return
+    with pytest.raises(ConfigError, match=r"no Java 17 or 21 for Spark: install one") as raised:
+        use_java()
+    assert extras.install_command("testbed") in str(raised.value)

@@ -1,6 +1,7 @@
 """The composition root: settings in, wired objects out.
 
-Importing it loads no adapter: every worker of Spark imports it.
+Importing it loads no adapter: every worker of Spark imports it. Its modules are internal. A name
+that is replaced here is seen by callers of `app`, by `prepare` and by `open_only_sink` alone.
 """
 
 from collections.abc import Iterator
@@ -103,9 +104,6 @@ __all__ = [
     "topic_names",
     "without_secrets",
 ]
-
-
-# These two are here because they use the names above: a test replaces one of those with a fake.
 
 
 @contextmanager

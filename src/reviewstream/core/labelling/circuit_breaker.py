@@ -158,7 +158,10 @@ class Circuit:
 
 
 class CircuitBreaker:
-    """`ChatModel` whose requests pass the circuit that all of them share."""
+    """`ChatModel` whose requests pass the circuit that all of them share.
+
+    It must be outside `RateLimitedModel`: its error hides whether a failed request may be billed.
+    """
 
     def __init__(self, model: ChatModel, circuit: Circuit) -> None:
         self._model = model

@@ -232,7 +232,7 @@ class LabelRequest:
     async def _failed(self, prompt: Prompt, err: TransientError) -> LabelRefusal | None:
         """Wait and return None, or return a refusal if another attempt cannot help."""
         alone = len(prompt.ids) == 1
-        if isinstance(err, CircuitOpenError):  # the breaker waits until the endpoint answers
+        if isinstance(err, CircuitOpenError):  # the circuit waits until the endpoint answers
             return None
         if isinstance(err, RateLimitError | CapacityError):
             return await self._held_up(prompt, err)

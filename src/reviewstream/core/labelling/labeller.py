@@ -63,13 +63,15 @@ class Labeller:
     ) -> None:
         negotiation = negotiation or Negotiation(policy.options, policy.auto)
         shutdown, log, health = Shutdown(), WaitLog(clock), Health()
-        metered = partial(RateLimitedModel, model, Turns(limiter, shutdown), policy, negotiation)
-        probe = Probe(metered, policy, negotiation, health)
+        rate_limited = partial(
+            RateLimitedModel, model, Turns(limiter, shutdown), policy, negotiation
+        )
+        probe = Probe(rate_limited, policy, negotiation, health)
         circuit = Circuit(
             probe, clock, policy=policy, negotiation=negotiation, shutdown=shutdown, log=log
         )
         endpoint = Endpoint(
-            model_for=lambda charges, texts: CircuitBreaker(metered(charges, texts), circuit),
+            model_for=lambda charges, texts: CircuitBreaker(rate_limited(charges, texts), circuit),
             diagnosis=Diagnosis(circuit, probe, negotiation, policy),
             negotiation=negotiation,
             health=health,
@@ -79,10 +81,10 @@ class Labeller:
             shutdown=shutdown,
             log=log,
         )
-        patient = RetryingLedger(
+        retrying_ledger = RetryingLedger(
             ledger, clock, circuit.is_answering, patience=patience, offload=offload
         )
-        self._dispatcher = Dispatcher(endpoint, probe, patient)
+        self._dispatcher = Dispatcher(endpoint, probe, retrying_ledger)
         self._shutdown = shutdown
         self._limiter = limiter
         self._clock = clock

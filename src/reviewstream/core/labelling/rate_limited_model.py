@@ -33,7 +33,7 @@ class PackTooLargeError(Exception):
     """Raised when a pack exceeds the endpoint's tokens per minute; nothing was sent."""
 
 
-# Gets the list for the costs of requests, and the number of texts in each.
+# Makes a model for one request: takes the list for its charges, and its number of texts.
 ModelFor: TypeAlias = Callable[[list[Charge], int], ChatModel]
 
 

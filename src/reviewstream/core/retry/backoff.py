@@ -21,7 +21,7 @@ class Backoff:
         first: The first wait.
         longest: Maximum of a wait.
         total: Time after which a failure is final.
-        least: Upper bound of the minimum wait where the other side asks for a shorter one.
+        least: Minimum wait if the other side asks for less; never more than our own wait.
     """
 
     first: float

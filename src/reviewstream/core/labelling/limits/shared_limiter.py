@@ -210,8 +210,8 @@ class SharedLimiter:
             reply = await waits.STORE.retry(lambda: self._run(work), self._clock, self._failed)
         except TransientError as err:
             raise FatalError(
-                f"no request is made without the limits that all tasks share, and after"
-                f" {waits.STORE.total:.0f} s they are still away: {err}"
+                f"the store of the limits that all tasks share is unavailable for"
+                f" {waits.STORE.total:.0f} s, and no request is sent without it: {err}"
             ) from err
         self._log.over(STORE)
         return reply
