@@ -61,7 +61,9 @@ def _misbehave(endpoint: OpenAIEndpoint, dialect: str, faults: tuple[str, ...]) 
     endpoint.judge("hash")
     endpoint.options(hidden_tokens=40, cached_share="0.37", prices="0.25,0.025,2")
     always = [{"kind": kind, "words": [f"Review {at}:"]} for at, kind in enumerate(POISON, 500)]
-    endpoint.fault(rate=RATE, faults=faults, seed=len(dialect), always=always)
+    # Not the probe: it is refused twice in a row by chance now and then, and that ends a run.
+    ours = "lovely place"
+    endpoint.fault(rate=RATE, faults=faults, match=ours, seed=len(dialect), always=always)
 
 
 async def _run(endpoint: OpenAIEndpoint, **settings: Any) -> Wired:
