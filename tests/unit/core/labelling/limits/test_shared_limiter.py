@@ -430,7 +430,7 @@ async def test_a_store_that_stays_away_is_waited_for_as_long_as_a_failover_takes
     store.failures = [AWAY] * 1_000
     with pytest.raises(
         FatalError,
-        match=r"no request is made without .* after \d+ s .* away: the ledger in redis://",
+        match=r"is unavailable for \d+ s, and no request is sent without it: the ledger in redis://",
     ):
         await _ask(limiter)
     assert STORE.total <= sum(clock.sleeps) < STORE.total + STORE.longest
