@@ -22,6 +22,7 @@ from reviewstream.app.label_values import (
     label_policy,
     limit_key,
     rate_limits,
+    suggested_settings,
     tier_prices,
 )
 from reviewstream.app.model import (
@@ -99,6 +100,7 @@ __all__ = [
     "review_server",
     "score",
     "serving",
+    "suggested_settings",
     "system_clock",
     "tier_prices",
     "topic_names",

@@ -1,7 +1,7 @@
 # ruff: noqa: PLC0415 - a Spark task pays only for the vendor that it uses, and extras may be missing
 """Settings of the model and its limits as values of `core.labelling`."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reviewstream.core.labelling.chat import ChatOptions, RateLimits
 from reviewstream.core.labelling.costs import Prices, budget_micro_usd, tier_factor
@@ -15,6 +15,7 @@ from reviewstream.errors import ConfigError
 from reviewstream.settings import LimitsSettings, OpenAISettings
 
 if TYPE_CHECKING:
+    from reviewstream.core.labelling.capabilities.trials import Capabilities
     from reviewstream.core.labelling.planning import TierPrices
 
 
@@ -66,6 +67,19 @@ def _requested_options(settings: OpenAISettings) -> RequestedOptions:
         service_tier=settings.service_tier,
         extra_body=settings.extra_body,
         is_ceiling_set="max_output_tokens_per_label" in settings.model_fields_set,
+    )
+
+
+def suggested_settings(found: "Capabilities", settings: OpenAISettings) -> dict[str, Any]:
+    """Return suggested settings; see `core.labelling.capabilities.suggested_settings`."""
+    from reviewstream.core.labelling.capabilities.suggested_settings import suggested
+
+    return suggested(
+        found,
+        label_policy(settings),
+        _requested_options(settings),
+        base_url=settings.base_url,
+        dialect=settings.dialect,
     )
 
 

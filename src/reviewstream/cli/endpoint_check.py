@@ -36,8 +36,8 @@ def check_endpoint(context: Context) -> None:
     Raises:
         ConfigError: The settings cannot be used; no request was sent.
     """
-    from reviewstream.app import label_policy, priced
-    from reviewstream.cli.suggested_settings import as_toml, suggested
+    from reviewstream.app import label_policy, priced, suggested_settings
+    from reviewstream.cli.toml_table import as_toml
     from reviewstream.core.labelling.capabilities.capability_report import report
     from reviewstream.core.labelling.capabilities.check import bill_of
 
@@ -58,7 +58,7 @@ def check_endpoint(context: Context) -> None:
         _show(context, finding)
     tokens, micro_usd = bill_of(found, policy)
     _say(context, _bill(len(found.trials), tokens, micro_usd, settings))
-    values = suggested(found, settings)
+    values = suggested_settings(found, settings)
     if context.json:
         result = {
             "good": found.is_usable,

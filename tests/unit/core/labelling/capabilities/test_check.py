@@ -11,7 +11,8 @@ from msgspec import structs
 from pydantic import SecretStr
 
 from reviewstream.app import label_policy
-from reviewstream.cli.suggested_settings import as_toml, suggested
+from reviewstream.app import suggested_settings as suggested
+from reviewstream.cli.toml_table import as_toml
 from reviewstream.core.labelling.capabilities.capability_report import Finding, report
 from reviewstream.core.labelling.capabilities.check import (
     MAX_QUESTIONS,

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from reviewstream.app import first_options
-from reviewstream.cli.suggested_settings import as_toml, suggested
+from reviewstream.app import suggested_settings as suggested
+from reviewstream.cli.toml_table import as_toml
 from reviewstream.core.labelling.chat import ChatAnswer, ChatRequest
 from reviewstream.errors import RefusedError
 from reviewstream.settings import Settings
