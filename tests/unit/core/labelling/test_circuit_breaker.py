@@ -1,5 +1,6 @@
 """The circuit breaker: whether the endpoint answers at all."""
 
+import asyncio
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -7,7 +8,12 @@ from functools import partial
 import pytest
 
 from reviewstream.core.labelling.chat import ChatAnswer
-from reviewstream.core.labelling.circuit_breaker import OUTAGE, Circuit, CircuitBreaker
+from reviewstream.core.labelling.circuit_breaker import (
+    OUTAGE,
+    Circuit,
+    CircuitBreaker,
+    CircuitOpenError,
+)
 from reviewstream.core.labelling.endpoint.negotiation import Negotiation
 from reviewstream.core.labelling.health import Health
 from reviewstream.core.labelling.limits.turns import Turns
@@ -40,13 +46,13 @@ def breaker(
     negotiation = negotiation or Negotiation(POLICY.options)
     model = FakeChatModel(lambda _: next(rest, AWAY))
     turns = Turns(NoLimit(), shutdown)
-    metered = partial(RateLimitedModel, model, turns, POLICY, negotiation)
-    probe = Probe(metered, POLICY, negotiation, Health())
+    rate_limited = partial(RateLimitedModel, model, turns, POLICY, negotiation)
+    probe = Probe(rate_limited, POLICY, negotiation, Health())
     log = WaitLog(clock)
     circuit = Circuit(
         probe, clock, policy=POLICY, negotiation=negotiation, shutdown=shutdown, log=log
     )
-    return CircuitBreaker(metered([], 1), circuit), circuit
+    return CircuitBreaker(rate_limited([], 1), circuit), circuit
 
 
 @pytest.mark.anyio
@@ -98,6 +104,14 @@ async def test_failures_that_are_not_in_a_row_open_no_circuit(
             await model.answer(REQUEST)
     await model.answer(REQUEST)
     assert clock.sleeps == []
+
+
+@pytest.mark.anyio
+async def test_a_request_that_fails_in_an_open_circuit_is_not_blamed_for_it() -> None:
+    model, _ = breaker()
+    calls = (model.answer(REQUEST) for _ in range(OUTAGE + 2))
+    failures = [type(one) for one in await asyncio.gather(*calls, return_exceptions=True)]
+    assert failures == [TransientError] * OUTAGE + [CircuitOpenError] * 2
 
 
 @pytest.mark.anyio

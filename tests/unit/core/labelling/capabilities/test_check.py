@@ -369,6 +369,15 @@ def test_a_listed_model_that_reasons_has_its_room_without_a_setting() -> None:
     assert "max_output_tokens_per_label" not in suggested(found, settings)
 
 
+def test_the_ceiling_of_the_user_stays() -> None:
+    settings = settings_of(max_output_tokens_per_label=2_000)
+    found, _, _ = check(thinking(lambda _: 1_000), settings)
+    assert found.base is not None
+    assert found.base.answer is not None
+    assert found.base.answer.reasoning_tokens == 1_000
+    assert "max_output_tokens_per_label" not in suggested(found, settings)
+
+
 def test_tokens_that_no_report_explains_are_hidden_ones() -> None:
     def behave(request: ChatRequest) -> ChatAnswer | Exception:
         answer = answered(request)
