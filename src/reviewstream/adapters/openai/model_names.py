@@ -12,7 +12,6 @@ def ledger_name(settings: OpenAISettings) -> str:
     if settings.ledger_name is not None:
         return settings.ledger_name
     address = settings.base_url.partition("://")[2].partition("?")[0].rstrip("/")
-    address = address.rpartition("@")[2]  # without user and password
     host = address.partition("/")[0]
     if host == HOST or host.endswith(f".{HOST}"):
         return settings.model
